@@ -1,0 +1,57 @@
+#include "base/file.h"
+
+#include <sys/file.h>
+
+#include <atomic>
+
+#include "base/defer.h"
+#include "base/error.h"
+#include "base/sys.h"
+
+std::string read_file(const std::string& path, size_t most) {
+    const UniqueFd fd = sys::open(path, O_RDONLY);
+    return context(path, [&] { return sys::read_all(fd.get(), most); });
+}
+
+std::optional<std::string> read_file_if_exists(const std::string& path, size_t most) {
+    auto fd = sys::try_open(path, O_RDONLY);
+    if (!fd && (fd.error() == ENOENT || fd.error() == ENOTDIR)) return {};
+    if (!fd) throw SysError(fd.error(), "open " + path);
+    return context(path, [&] { return sys::read_all(fd->get(), most); });
+}
+
+void write_file(const std::string& path, std::string_view data, mode_t mode) {
+    const UniqueFd fd = sys::open(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
+    context(path, [&] { sys::write_all(fd.get(), data); });
+}
+
+void replace_file(const std::string& path, std::string_view data, mode_t mode, Durability durability) {
+    static std::atomic<unsigned> counter = 0;
+    const size_t slash = path.find_last_of('/');
+    const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+    const std::string aside =
+        str(slash == std::string::npos ? "" : directory, ".", path.substr(slash == std::string::npos ? 0 : slash + 1),
+            ".", ::getpid(), ".", counter++);
+    UniqueFd fd = sys::open(aside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+    Defer undo([&] { ::unlink(aside.c_str()); });
+    context(path, [&] {
+        sys::write_all(fd.get(), data);
+        if (durability == Durability::fsync) sys::fsync(fd.get());
+    });
+    fd.reset();
+    sys::rename(aside, path);
+    undo.keep();
+    if (durability == Durability::fsync) sys::fsync_directory(directory);
+}
+
+FileLock::FileLock(const std::string& path, bool shared)
+    : fd_(sys::open(path, O_RDWR | O_CREAT, 0600)) {
+    context(path, [&] { sys::flock(fd_.get(), shared ? LOCK_SH : LOCK_EX); });
+}
+
+std::optional<FileLock> FileLock::try_lock(const std::string& path) {
+    UniqueFd fd = sys::open(path, O_RDWR | O_CREAT, 0600);
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return FileLock(std::move(fd));
+    if (errno == EWOULDBLOCK) return {};
+    throw SysError("lock ", path);
+}

@@ -1,0 +1,119 @@
+#include "base/log.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "base/error.h"
+
+namespace {
+
+LogSettings settings;
+
+const char* name(LogLevel level) {
+    switch (level) {
+        case LogLevel::debug: return "debug";
+        case LogLevel::info: return "info";
+        case LogLevel::warning: return "warning";
+        case LogLevel::error: return "error";
+    }
+    return "error";
+}
+
+std::string json_string(const std::string& text) {
+    std::string out = "\"";
+    for (const char c : text) {
+        static constexpr char hex[] = "0123456789abcdef";
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') out += {'\\', c};
+        else if (c == '\n') out += "\\n";
+        else if (c == '\t') out += "\\t";
+        else if (c == '\r') out += "\\r";
+        else if (byte < 0x20) out += {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
+        else out += c;
+    }
+    return out + '"';
+}
+
+void write_record(LogLevel level, const std::string& message) noexcept try {
+    if (level < settings.level) return;
+    std::string line;
+    if (settings.plain) {
+        line = str(level == LogLevel::warning ? "warning: " : level == LogLevel::error ? "keg: " : "",
+                   message, "\n");
+    } else {
+        std::string now = rfc3339(1'000'000'000LL * ::time(nullptr));
+        if (settings.format == LogFormat::json)
+            line = str("{\"level\":\"", name(level), "\",\"msg\":", json_string(message),
+                       ",\"time\":\"", now, "\"}\n");
+        else
+            line = str("time=\"", now, "\" level=", name(level), " msg=", json_string(message), "\n");
+    }
+    // One write, so that records of several processes do not mix in one file.
+    if (::write(settings.fd, line.data(), line.size()) < 0) return;
+} catch (...) {
+}
+
+}  // namespace
+
+void set_log(const LogSettings& wanted) { settings = wanted; }
+const LogSettings& log_settings() { return settings; }
+
+void log_debug(const std::string& message) noexcept { write_record(LogLevel::debug, message); }
+void log_info(const std::string& message) noexcept { write_record(LogLevel::info, message); }
+void log_warning(const std::string& message) noexcept { write_record(LogLevel::warning, message); }
+void log_error(const std::string& message) noexcept { write_record(LogLevel::error, message); }
+
+std::string errno_text(int code) {
+    std::string text = ::strerror(code);
+    // "RPC …" and the like keep their capitals.
+    if (text.size() > 1 && text[0] >= 'A' && text[0] <= 'Z' && !(text[1] >= 'A' && text[1] <= 'Z'))
+        text[0] = char(text[0] - 'A' + 'a');
+    return text;
+}
+
+std::string rfc3339(long long nanoseconds, bool trim_zeros) {
+    long long seconds = nanoseconds / 1'000'000'000, rest = nanoseconds % 1'000'000'000;
+    if (rest < 0) rest += 1'000'000'000, --seconds;
+    const time_t when = seconds;
+    tm parts{};
+    ::gmtime_r(&when, &parts);
+    char date[40], fraction[16];
+    ::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
+    std::snprintf(fraction, sizeof fraction, ".%09lld", rest);
+    std::string tail = fraction;
+    if (trim_zeros) {
+        while (tail.back() == '0') tail.pop_back();
+        if (tail == ".") tail.clear();
+    }
+    return date + tail + "Z";
+}
+
+std::string rfc3339_now() {
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    return rfc3339(1'000'000'000LL * now.tv_sec + now.tv_nsec);
+}
+
+long long parse_rfc3339(std::string_view text) {
+    tm parts{};
+    const std::string copy(text);
+    const char* rest = ::strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+    if (!rest) throw Error("not an RFC 3339 time: ", quoted(text));
+    long long nanoseconds = 0;
+    if (*rest == '.') {
+        long long unit = 100'000'000;
+        for (++rest; *rest >= '0' && *rest <= '9'; ++rest, unit /= 10) nanoseconds += unit * (*rest - '0');
+    }
+    long long offset = 0;
+    const std::string_view zone = rest;
+    if (zone != "Z" && zone != "z") {
+        const auto hours = zone.size() == 6 ? parse_number<int>(zone.substr(1, 2)) : std::nullopt;
+        const auto minutes = zone.size() == 6 ? parse_number<int>(zone.substr(4, 2)) : std::nullopt;
+        if (!hours || !minutes || (zone[0] != '+' && zone[0] != '-') || zone[3] != ':')
+            throw Error("not an RFC 3339 time: ", quoted(text));
+        offset = (*hours * 60LL + *minutes) * 60 * (zone[0] == '-' ? -1 : 1);
+    }
+    return (::timegm(&parts) - offset) * 1'000'000'000LL + nanoseconds;
+}

@@ -1,0 +1,213 @@
+#include "base/sys.h"
+
+#include <dirent.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <cstring>
+
+#include "base/error.h"
+
+namespace sys {
+
+UniqueFd open(const std::string& path, int flags, mode_t mode) {
+    int fd;
+    do fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0) throw SysError("open ", path);
+    return UniqueFd(fd);
+}
+
+UniqueFd openat(int dir, const std::string& path, int flags, mode_t mode) {
+    int fd;
+    do fd = ::openat(dir, path.c_str(), flags | O_CLOEXEC, mode);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0) throw SysError("open ", path);
+    return UniqueFd(fd);
+}
+
+std::expected<UniqueFd, int> try_open(const std::string& path, int flags, mode_t mode) {
+    const int fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+    if (fd < 0) return std::unexpected(errno);
+    return UniqueFd(fd);
+}
+
+std::expected<UniqueFd, int> try_openat2(int dir, const std::string& path, const open_how& wanted) {
+    open_how how = wanted;
+    how.flags |= O_CLOEXEC;
+    // EAGAIN: something in the tree was renamed while the kernel walked it (openat2(2)).
+    for (int tries = 0;; ++tries) {
+        const long fd = ::syscall(SYS_openat2, dir, path.c_str(), &how, sizeof how);
+        if (fd >= 0) return UniqueFd(int(fd));
+        if (errno != EINTR && (errno != EAGAIN || tries >= 128)) return std::unexpected(errno);
+    }
+}
+
+void write_all(int fd, std::string_view data) {
+    while (!data.empty()) {
+        const ssize_t n = ::write(fd, data.data(), data.size());
+        if (n < 0 && errno == EINTR) continue;
+        check(n, "write");
+        data.remove_prefix(size_t(n));
+    }
+}
+
+std::string read_all(int fd, size_t most) {
+    std::string out;
+    struct stat info{};
+    size_t step = 64 * 1024;
+    if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0)
+        step = size_t(info.st_size) < most ? size_t(info.st_size) + 1 : most + 1;
+    for (size_t used = 0;;) {
+        if (out.size() == used) out.resize(used + step), step = 64 * 1024;
+        const ssize_t n = ::read(fd, out.data() + used, out.size() - used);
+        if (n < 0 && errno == EINTR) continue;
+        check(n, "read");
+        used += size_t(n);
+        if (used > most) throw Error("more than ", most, " bytes");
+        if (n == 0) {
+            out.resize(used);
+            return out;
+        }
+    }
+}
+
+struct stat fstat(int fd) {
+    struct stat info{};
+    check(::fstat(fd, &info), "fstat");
+    return info;
+}
+
+struct stat lstat(const std::string& path) {
+    struct stat info{};
+    if (::lstat(path.c_str(), &info) < 0) throw SysError("lstat ", path);
+    return info;
+}
+
+bool exists(const std::string& path) {
+    struct stat info{};
+    return ::lstat(path.c_str(), &info) == 0;
+}
+
+void mkdir(const std::string& path, mode_t mode) {
+    if (::mkdir(path.c_str(), mode) < 0) throw SysError("mkdir ", path);
+}
+
+void make_directories(const std::string& path, mode_t mode) {
+    if (::mkdir(path.c_str(), mode) == 0) return;
+    if (errno == ENOENT) {
+        const size_t slash = path.find_last_of('/');
+        if (slash == std::string::npos || slash == 0) throw SysError(ENOENT, "mkdir " + path);
+        make_directories(path.substr(0, slash), mode);
+        if (::mkdir(path.c_str(), mode) == 0) return;
+    }
+    struct stat info{};
+    const int why = errno;
+    if (why == EEXIST && ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return;
+    throw SysError(why, "mkdir " + path);
+}
+
+void rename(const std::string& from, const std::string& to) {
+    if (::rename(from.c_str(), to.c_str()) < 0) throw SysError("rename ", from, " to ", to);
+}
+
+void unlink(const std::string& path) {
+    if (::unlink(path.c_str()) < 0) throw SysError("remove ", path);
+}
+
+static void remove_below(int parent, const char* name, const std::string& shown) {
+    if (::unlinkat(parent, name, 0) == 0 || errno == ENOENT) return;
+    if (errno != EISDIR && errno != EPERM) throw SysError("remove ", shown);
+    if (::unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return;
+    if (errno == ENOTDIR) throw SysError(EPERM, "remove " + shown);
+    if (errno != ENOTEMPTY && errno != EEXIST) throw SysError("remove ", shown);
+    const int fd = ::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) throw SysError("open ", shown);
+    DIR* dir = ::fdopendir(fd);
+    if (!dir) {
+        ::close(fd);
+        throw SysError(ENOMEM, "open " + shown);
+    }
+    struct Closer {
+        DIR* dir;
+        ~Closer() { ::closedir(dir); }
+    } closer{dir};
+    // A directory that is emptied while it is read may hide entries: read again until none is left.
+    for (bool found = true; found;) {
+        found = false;
+        ::rewinddir(dir);
+        while (const dirent* entry = ::readdir(dir)) {
+            const std::string_view child = entry->d_name;
+            if (child == "." || child == "..") continue;
+            found = true;
+            remove_below(fd, entry->d_name, shown + "/" + entry->d_name);
+        }
+    }
+    if (::unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT) throw SysError("remove ", shown);
+}
+
+void remove_tree(const std::string& path) { remove_below(AT_FDCWD, path.c_str(), path); }
+
+void fsync(int fd) { check(::fsync(fd), "fsync"); }
+
+void fsync_directory(const std::string& path) {
+    const UniqueFd dir = sys::open(path, O_RDONLY | O_DIRECTORY);
+    if (::fsync(dir.get()) < 0) throw SysError("fsync ", path);
+}
+
+void flock(int fd, int operation) {
+    int result;
+    do result = ::flock(fd, operation);
+    while (result < 0 && errno == EINTR);
+    check(result, "lock");
+}
+
+void mount(const std::string& source, const std::string& target, const char* type,
+           unsigned long flags, const std::string& data) {
+    if (::mount(source.c_str(), target.c_str(), type, flags, data.empty() ? nullptr : data.c_str()) < 0)
+        throw SysError("mount ", source, " on ", target);
+}
+
+void umount(const std::string& target, int flags) {
+    if (::umount2(target.c_str(), flags) < 0) throw SysError("unmount ", target);
+}
+
+std::string proc_fd(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
+Pipe pipe() {
+    int ends[2];
+    check(::pipe2(ends, O_CLOEXEC), "pipe");
+    return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+SocketPair socketpair(int type) {
+    int ends[2];
+    check(::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends), "socketpair");
+    return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+void send_with_fds(int socket, std::string_view data, std::span<const int> fds) {
+    iovec part{const_cast<char*>(data.data()), data.size()};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 16)] = {};
+    if (fds.size() > 16) throw Error("too many descriptors in one message");
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    if (!fds.empty()) {
+        message.msg_control = control;
+        message.msg_controllen = CMSG_SPACE(fds.size_bytes());
+        cmsghdr* header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(fds.size_bytes());
+        std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
+    }
+    ssize_t sent;
+    do sent = ::sendmsg(socket, &message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    check(sent, "sendmsg");
+}
+
+}  // namespace sys

@@ -1,0 +1,85 @@
+// Building and taking apart text: GCC 12 has no <format>.
+#pragma once
+
+#include <cctype>
+#include <charconv>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// The parts, as an ostream would print them, in one string.
+template <class... Parts>
+std::string str(const Parts&... parts) {
+    std::ostringstream out;
+    (out << ... << parts);
+    return std::move(out).str();
+}
+
+// Like Go's %q: in double quotes, with what would hurt a log line escaped. For names in errors.
+inline std::string quoted(std::string_view text) {
+    std::string out = "\"";
+    for (const char c : text) {
+        static constexpr char hex[] = "0123456789abcdef";
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') out += {'\\', c};
+        else if (c == '\n') out += "\\n";
+        else if (c == '\t') out += "\\t";
+        else if (c == '\r') out += "\\r";
+        else if (byte < 0x20 || byte == 0x7f) out += {'\\', 'x', hex[byte >> 4], hex[byte & 15]};
+        else out += c;
+    }
+    return out + '"';
+}
+
+// Every piece between separators; "" gives one empty piece, as in Go and Python.
+inline std::vector<std::string> split(std::string_view text, char separator) {
+    std::vector<std::string> pieces;
+    for (size_t start = 0;;) {
+        const size_t end = text.find(separator, start);
+        pieces.emplace_back(text.substr(start, end - start));
+        if (end == std::string_view::npos) return pieces;
+        start = end + 1;
+    }
+}
+
+inline std::string join(const std::vector<std::string>& pieces, std::string_view separator) {
+    std::string out;
+    for (size_t i = 0; i < pieces.size(); ++i) {
+        if (i) out += separator;
+        out += pieces[i];
+    }
+    return out;
+}
+
+// Without the white space (C locale) at both ends.
+inline std::string_view trim(std::string_view text) {
+    constexpr std::string_view blank = " \t\r\n\v\f";
+    const size_t first = text.find_first_not_of(blank);
+    if (first == std::string_view::npos) return {};
+    return text.substr(first, text.find_last_not_of(blank) - first + 1);
+}
+
+// ASCII only: what a locale would do to a protocol's words is never wanted.
+inline std::string lower(std::string text) {
+    for (char& c : text)
+        if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
+    return text;
+}
+
+inline std::string upper(std::string text) {
+    for (char& c : text)
+        if (c >= 'a' && c <= 'z') c = char(c - 'a' + 'A');
+    return text;
+}
+
+// The whole text as a number of that type, or nothing: no blanks, no sign for unsigned types, no
+// trailing letters, no wrap-around. `base` 0 is not supported.
+template <class Number>
+std::optional<Number> parse_number(std::string_view text, int base = 10) {
+    Number value{};
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+    if (error != std::errc{} || end != text.data() + text.size()) return {};
+    return value;
+}
