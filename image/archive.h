@@ -1,0 +1,26 @@
+// The two archive formats: docker-archive (manifest.json + layers, what `docker save` writes and
+// `docker load` reads) and oci-archive (an image layout in a tar). What is written is both at once:
+// an archive that docker, podman, skopeo, containerd and keg load.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "image/store.h"
+
+enum class ArchiveFormat { docker, oci };
+
+// Writes the images (names or IDs, as typed) to `fd` as one tar.
+void save_archive(const Store& store, const std::vector<std::string>& names, ArchiveFormat format, int fd);
+
+struct Loaded {
+    std::vector<std::string> names;   // familiar names; empty: the image had none
+    Digest id;
+};
+// Reads any archive that docker, podman, skopeo, containerd or keg write, compressed or not, from a
+// file or a pipe, verifying every digest. Nothing is published before all of it was read.
+std::vector<Loaded> load_archive(const Store& store, int fd);
+
+// A root file system tarball (any compression; path, or "-" for stdin) as an image of one layer.
+Image import_rootfs(const Store& store, int fd, const Reference& name, const std::vector<std::string>& changes = {},
+                    const std::string& message = {});

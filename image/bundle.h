@@ -1,0 +1,26 @@
+// An image's config -> config.json, by the conversion rules of image-spec (conversion.md), and
+// stand-alone bundles.
+#pragma once
+
+#include <string>
+
+#include "base/root.h"
+#include "image/snapshots.h"
+#include "spec/runtime.h"
+
+// Who a "user[:group]" is in that root file system: numbers, names from its etc/passwd and etc/group
+// (read bounded, as regular files only), supplementary groups. Docker's words when not found:
+// `unable to find user x: no matching entries in passwd file`.
+struct ResolvedUser {
+    uint32_t uid = 0, gid = 0;
+    std::vector<uint32_t> additional_gids;
+    std::string home;    // "/" if unknown
+};
+ResolvedUser resolve_user(const Root& root, const std::string& user);
+
+// The runtime config for that image: args, env, cwd, user, annotations (org.opencontainers.image.*).
+// Isolation, mounts and capabilities are the default of `keg-runtime spec` (a read-write root).
+spec::Config bundle_config(const Image& image, const Root& root);
+
+// DIRECTORY/config.json and DIRECTORY/rootfs, complete or not at all. The directory must not exist or be empty.
+void unpack_bundle(const Store& store, const Image& image, const std::string& directory);

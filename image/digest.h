@@ -1,0 +1,42 @@
+// Digests: "sha256:" and 64 lower-case hex digits (image-spec descriptor.md). A Digest is always
+// well-formed, so it may become part of a path.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+class Digest {
+public:
+    Digest() = default;
+    // Throws Error if the text is not a registered, well-formed digest (sha256; sha512 is accepted).
+    explicit Digest(std::string_view text);
+    static bool is_valid(std::string_view text);
+
+    const std::string& text() const { return text_; }            // "sha256:…"
+    std::string algorithm() const;                                // "sha256"
+    std::string hex() const;
+    std::string short_hex() const { return hex().substr(0, 12); }  // as Docker shows IDs
+    bool empty() const { return text_.empty(); }
+    auto operator<=>(const Digest&) const = default;
+
+private:
+    std::string text_;
+};
+
+// A running SHA-256 (or the algorithm of the digest that is expected).
+class Hasher {
+public:
+    explicit Hasher(std::string_view algorithm = "sha256");
+    ~Hasher();
+    Hasher(Hasher&&) noexcept;
+    Hasher& operator=(Hasher&&) noexcept;
+    void update(std::string_view data);
+    Digest finish();
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+Digest digest_of(std::string_view data);

@@ -1,0 +1,12 @@
+// docker: — the distribution API, over libcurl.
+#pragma once
+
+#include "image/store.h"
+
+struct PullOptions {
+    std::string platform;      // "linux/arm64"; "" = this machine's
+    bool quiet = false;
+};
+// Pulls an image by name into the store (only the blobs that are missing), tags it, and gives it.
+// Plain HTTP is used for loopback registries only. Throws Docker's words for what is not there.
+Image pull(const Store& store, const Reference& name, const PullOptions& options = {});

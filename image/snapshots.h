@@ -1,0 +1,50 @@
+// A stack of layers as a root file system. This file alone knows what an unpacked layer looks like on
+// disk (now: a directory in overlayfs's form; a second form will join: a read-only image over the
+// layer's own tar). Each layer is unpacked once, whatever images and containers share it, and is
+// published by rename only after syncfs: a directory under layers/ is complete or is not there.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "image/store.h"
+
+// A mounted (or mountable) root of a container or of a build step.
+struct Snapshot {
+    std::vector<Digest> layers;   // lowest first
+    std::string upper, work;      // host directories; both empty: read-only
+    std::string target;           // where it is mounted
+};
+
+class Snapshots {
+public:
+    explicit Snapshots(const Store& store) : store_(store) {}
+
+    // Unpacks what is not yet unpacked, verifying blob digest and diff_id of each layer.
+    void unpack(const Image& image) const;
+    bool has_layer(const Digest& diff_id) const;
+    // Of the content of that layer on disk in bytes, as counted when it was unpacked.
+    uint64_t layer_size(const Digest& diff_id) const;
+
+    // Mounts the stack on snapshot.target (made if missing), writable in `upper` if there is one.
+    // volatile_: overlayfs need not sync at unmount (the content is thrown away or synced by us).
+    void mount(const Snapshot& snapshot, bool volatile_) const;
+    static void unmount(const std::string& target);
+
+    // A new layer from what was written to `upper` (an overlayfs upper directory): the tar goes to
+    // the store as a blob, and the directory itself becomes the unpacked layer (it is moved). Gives
+    // the blob's descriptor and its DiffID. `upper` must not be mounted. Nothing changed: an empty layer.
+    struct NewLayer {
+        spec::Descriptor blob;
+        Digest diff_id;
+        bool empty = false;       // the layer holds no entry at all
+    };
+    NewLayer commit(const std::string& upper, const std::vector<Digest>& below) const;
+
+    // Copies the merged view of the stack to an ordinary directory (for a stand-alone bundle): the
+    // hard cases of flattening (whiteouts, opaque, links) are the same code that unpacks layers.
+    void flatten(const Image& image, const std::string& directory) const;
+
+private:
+    const Store& store_;
+};

@@ -1,0 +1,49 @@
+// How other folders call an OCI runtime: by its command line. Ours can be exchanged for runc or crun
+// (KEG_RUNTIME, or `keg --runtime`), and theirs judges ours.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/process.h"
+#include "spec/state.h"
+
+class RuntimeClient {
+public:
+    // program: a path or a name in PATH; "" = KEG_RUNTIME, else keg-runtime beside this executable,
+    // else in PATH. state_root: its --root.
+    explicit RuntimeClient(std::string state_root, std::string program = {});
+    const std::string& program() const { return program_; }
+    const std::string& state_root() const { return state_root_; }
+
+    struct Io {
+        int in = -1, out = 1, err = 2;   // descriptors for the container; -1 = /dev/null
+    };
+    struct CreateOptions {
+        std::string bundle, pid_file, console_socket;
+        Io io;
+    };
+    // Each throws Error with the runtime's own message (the level=error record of its --log).
+    void create(const std::string& id, const CreateOptions& options) const;
+    void start(const std::string& id) const;
+    void kill(const std::string& id, const std::string& signal) const;
+    void remove(const std::string& id, bool force = true) const;
+    void pause(const std::string& id) const;
+    void resume(const std::string& id) const;
+    spec::State state(const std::string& id) const;
+    // In the foreground until its end; the exit status is the container's.
+    ExitStatus run(const std::string& id, const CreateOptions& options) const;
+
+    struct ExecOptions {
+        std::string process_file;        // a Process document
+        std::string pid_file, console_socket;
+        bool detach = false;
+        Io io;
+    };
+    ExitStatus exec(const std::string& id, const ExecOptions& options) const;
+    // argv of a call, for those that spawn it themselves: {program, --root, …, words…}.
+    std::vector<std::string> command(std::vector<std::string> words) const;
+
+private:
+    std::string program_, state_root_;
+};
