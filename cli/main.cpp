@@ -1,1 +1,92 @@
-int main() { return 0; }
+// keg: images, builds and containers by Docker's command line. The table of commands is the program;
+// this file lists it, reads the options that stand before a command, and prints what went wrong.
+#include <cstdio>
+#include <exception>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/commands.h"
+
+int failure_exit_code = 1;
+
+namespace {
+
+constexpr Option globals[] = {
+    {"root", "DIR", "the store: images, containers and networks (KEG_ROOT; /var/lib/keg)"},
+    {"runtime", "PATH", "the OCI runtime to use (KEG_RUNTIME; keg-runtime)"},
+    {"debug,D", nullptr, "say more about what is done"},
+};
+
+// Docker has two names for most verbs: "keg images" and "keg image ls".
+Command also_named(const char* name, Command command) {
+    command.name = name;
+    command.hidden = true;
+    return command;
+}
+const Command image_history_command = also_named("image history", history_command);
+const Command image_import_command = also_named("image import", import_command);
+const Command image_load_command = also_named("image load", load_command);
+const Command image_ls_command = also_named("image ls", images_command);
+const Command image_pull_command = also_named("image pull", pull_command);
+const Command image_rm_command = also_named("image rm", rmi_command);
+const Command image_save_command = also_named("image save", save_command);
+const Command image_tag_command = also_named("image tag", tag_command);
+
+const Command* const commands[] = {
+    // Images
+    &history_command,
+    &image_prune_command,
+    &images_command,
+    &import_command,
+    &load_command,
+    &pull_command,
+    &rmi_command,
+    &save_command,
+    &tag_command,
+    &unpack_command,
+    // Second names
+    &image_history_command,
+    &image_import_command,
+    &image_load_command,
+    &image_ls_command,
+    &image_pull_command,
+    &image_rm_command,
+    &image_save_command,
+    &image_tag_command,
+};
+
+void print_version() { std::printf("keg version %s\n", KEG_VERSION); }
+
+void prepare(const Arguments& given) {
+    set_log({.level = given.flag("debug") ? LogLevel::debug : LogLevel::warning, .plain = true});
+}
+
+const Program program = {
+    .name = "keg",
+    .summary = "containers for one machine, without a daemon",
+    .style = Style::docker,
+    .globals = globals,
+    .commands = commands,
+    .print_version = print_version,
+    .prepare = prepare,
+};
+
+}  // namespace
+
+std::string store_root(const Arguments& given) { return given.value("root").value_or(default_store_root()); }
+Store open_store(const Arguments& given) { return Store(store_root(given)); }
+std::string runtime_program(const Arguments& given) { return given.get("runtime"); }
+
+int main(int argc, char** argv) try {
+    const int code = dispatch(program, argc, argv);
+    if (std::fflush(stdout) != 0) throw SysError("writing to standard output");
+    return code;
+} catch (const Error& e) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "keg: %s\n", e.what());
+    return e.exit_code() ? e.exit_code() : failure_exit_code;
+} catch (const std::exception& e) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "keg: %s\n", e.what());
+    return failure_exit_code;
+}

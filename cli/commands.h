@@ -1,0 +1,23 @@
+// Every verb of keg: one file in commands/ defines it, main.cpp lists it. What the verbs share about
+// the global options is here too.
+#pragma once
+
+#include <string>
+
+#include "base/command_line.h"
+#include "image/store.h"
+
+// Images
+extern const Command history_command, image_prune_command, images_command, import_command, load_command,
+    pull_command, rmi_command, save_command, tag_command, unpack_command;
+
+// The store's directory: --root, else default_store_root().
+std::string store_root(const Arguments& globals);
+// Opens it, making it if it is not there.
+Store open_store(const Arguments& globals);
+// --runtime; "" leaves the choice to RuntimeClient.
+std::string runtime_program(const Arguments& globals);
+
+// What keg exits with for an error that names no code of its own. `run`, `create` and `start` set
+// Docker's 125 before they do anything, so that a container's own codes can be told from keg's.
+extern int failure_exit_code;
