@@ -1,0 +1,117 @@
+#include "cli/format.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+
+#include "base/log.h"
+#include "cli/template.h"
+
+namespace {
+
+// Columns of text/tabwriter with Docker's numbers: at least 10 wide, 3 blanks between; the last cell
+// of a line is left as it is. Width is counted in characters, not in bytes.
+size_t width_of(std::string_view text) {
+    return size_t(std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+std::string aligned(const std::vector<std::string>& lines) {
+    std::vector<size_t> widths;
+    for (const std::string& line : lines) {
+        const auto cells = split(line, '\t');
+        for (size_t i = 0; i + 1 < cells.size(); ++i) {
+            if (widths.size() <= i) widths.push_back(10);
+            widths[i] = std::max(widths[i], width_of(cells[i]) + 3);
+        }
+    }
+    std::string out;
+    for (const std::string& line : lines) {
+        const auto cells = split(line, '\t');
+        for (size_t i = 0; i < cells.size(); ++i) {
+            out += cells[i];
+            if (i + 1 < cells.size()) out += std::string(widths[i] - width_of(cells[i]), ' ');
+        }
+        out += '\n';
+    }
+    return out;
+}
+
+json::Value sorted_by_key(const json::Value& row) {
+    std::map<std::string, json::Value> fields;
+    for (const auto& [key, value] : row.items()) fields[key] = value;
+    json::Value out = json::Value::object();
+    for (const auto& [key, value] : fields) out[key] = value;
+    return out;
+}
+
+void put(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+void print_table(const std::string& text, std::span<const Column> columns, const std::vector<json::Value>& rows) {
+    const Template layout(text);
+    json::Value headers = json::Value::object();
+    for (const Column& column : columns) headers[column.name] = column.header;
+    std::vector<std::string> lines{layout.render_headers(headers)};
+    for (const json::Value& row : rows) lines.push_back(layout.render(row));
+    put(aligned(lines));
+}
+
+// Go's zero time stands for "not known", and so does an absent one.
+bool is_known(const std::string& time) { return !time.empty() && !time.starts_with("0001-01-01"); }
+
+}  // namespace
+
+void print_listing(const std::string& format, const std::string& fallback, std::span<const Column> columns,
+                   const std::vector<json::Value>& rows) {
+    if (format.empty() || format == "table") return print_table(fallback, columns, rows);
+    if (format.starts_with("table ") || format.starts_with("table\t")) return print_table(format.substr(6), columns, rows);
+    if (format == "json") {
+        for (const json::Value& row : rows) put(json::dump(sorted_by_key(row)) + "\n");
+        return;
+    }
+    const Template layout(format);
+    for (const json::Value& row : rows) put(layout.render(sorted_by_key(row)) + "\n");
+}
+
+Filters parse_filters(const std::vector<std::string>& typed, std::span<const char* const> known) {
+    Filters out;
+    for (const std::string& filter : typed) {
+        const size_t equals = filter.find('=');
+        if (equals == std::string::npos) throw Error("invalid argument ", quoted(filter), " for \"-f, --filter\" flag: bad format of filter (expected name=value)");
+        const std::string key = lower(std::string(trim(filter.substr(0, equals))));
+        if (std::ranges::none_of(known, [&](const char* name) { return key == name; })) throw Error("invalid filter '", key, "'");
+        out[key].emplace_back(trim(filter.substr(equals + 1)));
+    }
+    return out;
+}
+
+std::string human_duration(int64_t seconds) {
+    const int64_t minutes = seconds / 60;
+    const auto hours = int64_t(double(seconds) / 3600 + 0.5);
+    if (seconds < 1) return "Less than a second";
+    if (seconds == 1) return "1 second";
+    if (seconds < 60) return str(seconds, " seconds");
+    if (minutes == 1) return "About a minute";
+    if (minutes < 60) return str(minutes, " minutes");
+    if (hours == 1) return "About an hour";
+    if (hours < 48) return str(hours, " hours");
+    if (hours < 24 * 7 * 2) return str(hours / 24, " days");
+    if (hours < 24 * 30 * 2) return str(hours / 24 / 7, " weeks");
+    if (hours < 24 * 365 * 2) return str(hours / 24 / 30, " months");
+    return str(seconds / 3600 / 24 / 365, " years");
+}
+
+std::string time_since(const std::string& time) {
+    if (!is_known(time)) return "N/A";
+    const int64_t then = parse_rfc3339(time) / 1'000'000'000;
+    return human_duration(std::max<int64_t>(0, int64_t(std::time(nullptr)) - then)) + " ago";
+}
+
+std::string time_shown(const std::string& time) {
+    if (!is_known(time)) return "N/A";
+    const time_t seconds = time_t(parse_rfc3339(time) / 1'000'000'000);
+    struct tm local {};
+    ::localtime_r(&seconds, &local);
+    char text[64];
+    std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %z %Z", &local);
+    return text;
+}

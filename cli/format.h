@@ -1,0 +1,34 @@
+// What listings look like: Docker's aligned tables, --format with templates or json, --filter, and
+// how it words sizes and times.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/command_line.h"
+#include "base/json.h"
+
+// What a listing can show: the name a template calls it by, and its column's header.
+struct Column {
+    const char* name;
+    const char* header;
+};
+
+// Prints the rows (objects of texts, by the columns' names) to standard output. `format` is what the
+// user gave: "" or "table" prints `fallback`; "table TEMPLATE" a table with headers; "json" an object
+// a line; else a template a line.
+void print_listing(const std::string& format, const std::string& fallback, std::span<const Column> columns,
+                   const std::vector<json::Value>& rows);
+
+// --filter key=value …: by key. Throws "invalid filter 'x'" for a key that is not among `known`.
+using Filters = std::map<std::string, std::vector<std::string>>;
+Filters parse_filters(const std::vector<std::string>& typed, std::span<const char* const> known);
+
+// "3 minutes", "About an hour", "2 weeks": Docker's words for a span of time in seconds.
+std::string human_duration(int64_t seconds);
+// "3 minutes ago" for an RFC 3339 time; "N/A" for none, or for Go's zero time.
+std::string time_since(const std::string& rfc3339_time);
+// "2026-11-24 10:04:05 +0000 UTC", as Go prints a time; "N/A" likewise.
+std::string time_shown(const std::string& rfc3339_time);
