@@ -23,9 +23,13 @@ public:
 
     // What the process should exit with if this reaches main; 0 leaves it to main.
     int exit_code() const { return exit_code_; }
-    Error& exit_with(int code) {
+    Error& exit_with(int code) & {
         exit_code_ = code;
         return *this;
+    }
+    Error exit_with(int code) && {
+        exit_code_ = code;
+        return std::move(*this);
     }
 
 private:
