@@ -155,7 +155,6 @@ private:
         while (at_ < text_.size() && (is_name(text_[at_]) || text_[at_] == '.')) ++at_;
         const std::string_view digits = text_.substr(start, at_ - start);
         if (const auto whole = parse_number<int64_t>(digits)) return *whole;
-        if (const auto real = parse_number<double>(std::string(digits))) return *real;
         bad(str("bad number syntax: ", quoted(digits)));
     }
 
@@ -326,7 +325,7 @@ Value printf_(const Arguments& args) {
         }
         if (!std::string_view("svdq").contains(verb)) throw Error("error calling printf: %", verb, " is not supported");
         const std::string text = next < args.size() ? shown(args[next++]) : "%!" + std::string(1, verb) + "(MISSING)";
-        out += verb == 'q' ? quoted(text) : text;
+        out += verb == 'q' ? ::quoted(text) : text;
     }
     return out;
 }
