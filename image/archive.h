@@ -3,6 +3,7 @@
 // an archive that docker, podman, skopeo, containerd and keg load.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct Loaded {
 // file or a pipe, verifying every digest. Nothing is published before all of it was read.
 std::vector<Loaded> load_archive(const Store& store, int fd);
 
-// A root file system tarball (any compression; path, or "-" for stdin) as an image of one layer.
-Image import_rootfs(const Store& store, int fd, const Reference& name, const std::vector<std::string>& changes = {},
-                    const std::string& message = {});
+// A root file system's tarball (any compression) as an image of one layer; without a name it is a
+// dangling image. `changes` are Dockerfile instructions for its config (changes.h).
+Image import_rootfs(const Store& store, int fd, const std::optional<Reference>& name,
+                    const std::vector<std::string>& changes = {}, const std::string& message = {});

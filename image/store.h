@@ -61,6 +61,11 @@ public:
     ~BlobWriter();
     void write(std::string_view data);
     int64_t size() const { return size_; }
+    // Of what was written. Nothing can be written after it.
+    const Digest& digest() {
+        if (digest_.empty()) digest_ = hasher_.finish();
+        return digest_;
+    }
     // Makes it durable and visible. If `expected` (or the size) is given and differs, throws Error
     // and nothing stays.
     spec::Descriptor commit(std::string_view media_type, const std::string& expected_digest = {}, int64_t expected_size = -1);
@@ -72,6 +77,7 @@ private:
     std::string path_;
     UniqueFd fd_;
     Hasher hasher_;
+    Digest digest_;
     int64_t size_ = 0;
 };
 
