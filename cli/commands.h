@@ -3,8 +3,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/command_line.h"
+#include "base/error.h"
 #include "image/store.h"
 
 // Images
@@ -17,6 +19,15 @@ std::string store_root(const Arguments& globals);
 Store open_store(const Arguments& globals);
 // --runtime; "" leaves the choice to RuntimeClient.
 std::string runtime_program(const Arguments& globals);
+
+// Who uses an image: a container keeps its layers, and a running one the image itself.
+struct ImageUser {
+    std::string container_id, image_id;
+    bool running = false;
+};
+std::vector<ImageUser> image_users(const std::string& root);
+// The layers that containers need, for Store::gc.
+std::vector<Digest> layers_in_use(const Store& store);
 
 // What keg exits with for an error that names no code of its own. `run`, `create` and `start` set
 // Docker's 125 before they do anything, so that a container's own codes can be told from keg's.

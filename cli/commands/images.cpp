@@ -1,0 +1,126 @@
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+
+#include "base/log.h"
+#include "base/progress.h"
+#include "cli/commands.h"
+#include "cli/format.h"
+
+namespace {
+
+constexpr Option options[] = {
+    {"all,a", nullptr, "dangling ones too (they are always shown)", "", true},
+    {"digests", nullptr, "show the digests of the manifests"},
+    {"filter,f", "KEY=VALUE", "only those: dangling, reference, label, before, since"},
+    {"format", "FORMAT", "a template, json or table"},
+    {"no-trunc", nullptr, "whole IDs"},
+    {"quiet,q", nullptr, "only the IDs"},
+};
+
+constexpr Column columns[] = {
+    {"ID", "IMAGE ID"},          {"Repository", "REPOSITORY"}, {"Tag", "TAG"},   {"Digest", "DIGEST"},
+    {"CreatedSince", "CREATED"}, {"CreatedAt", "CREATED AT"},  {"Size", "SIZE"},
+};
+
+constexpr const char* known_filters[] = {"dangling", "reference", "label", "before", "since"};
+
+// An image of the list, read.
+struct Entry {
+    NamedImage named;
+    Image image;
+};
+
+// A damaged image must not hide the others.
+std::vector<Entry> read_all(const Store& store) {
+    std::vector<Entry> out;
+    for (NamedImage& named : store.images()) {
+        const std::string name = named.name ? named.name->familiar() : named.descriptor.digest;
+        attempt(str("reading image ", quoted(name)), [&] { out.push_back({named, store.load(named.descriptor)}); });
+    }
+    return out;
+}
+
+// path.Match of the familiar name, with or without the tag.
+bool matches(const NamedImage& named, const std::string& pattern) {
+    if (!named.name) return false;
+    for (const std::string& name : {named.name->familiar(), named.name->familiar_repository()})
+        if (::fnmatch(pattern.c_str(), name.c_str(), FNM_PATHNAME) == 0) return true;
+    return false;
+}
+
+bool has_label(const Image& image, const std::string& wanted) {
+    const size_t equals = wanted.find('=');
+    const auto found = image.config.config.labels.find(wanted.substr(0, equals));
+    if (found == image.config.config.labels.end()) return false;
+    return equals == std::string::npos || found->second == wanted.substr(equals + 1);
+}
+
+bool parse_bool(const std::string& key, const std::string& text) {
+    if (text == "true" || text == "1") return true;
+    if (text == "false" || text == "0") return false;
+    throw Error("invalid filter '", key, "=[", text, "]'");
+}
+
+// Values of one key are alternatives (labels must all be there); keys are conditions that all hold.
+bool wanted(const Store& store, const Entry& entry, const Filters& filters) {
+    for (const auto& [key, values] : filters) {
+        const auto created = [&](const std::string& name) { return store.load(store.get(name).descriptor).config.created; };
+        const auto holds = [&](const std::string& value) {
+            if (key == "dangling") return parse_bool(key, value) == !entry.named.name;
+            if (key == "reference") return matches(entry.named, value);
+            if (key == "label") return has_label(entry.image, value);
+            if (key == "before") return entry.image.config.created < created(value);
+            return entry.image.config.created > created(value);
+        };
+        if (!(key == "label" ? std::ranges::all_of(values, holds) : std::ranges::any_of(values, holds))) return false;
+    }
+    return true;
+}
+
+json::Value row(const Entry& entry, bool whole) {
+    const auto& [named, image] = entry;
+    const bool tagged = named.name && !named.name->tag.empty();
+    const std::string size = human_size(uint64_t(std::max<int64_t>(0, image.size)));
+    return {{"ID", whole ? image.id().text() : image.id().short_hex()},
+            {"Repository", named.name ? named.name->familiar_repository() : "<none>"},
+            {"Tag", tagged ? named.name->tag : "<none>"},
+            {"Digest", named.descriptor.digest},
+            {"CreatedSince", time_since(image.config.created)},
+            {"CreatedAt", time_shown(image.config.created)},
+            {"Size", size},
+            {"VirtualSize", size},
+            {"Containers", "N/A"},
+            {"SharedSize", "N/A"},
+            {"UniqueSize", "N/A"}};
+}
+
+int images(const Arguments& globals, const Arguments& args) {
+    Filters filters = parse_filters(args.all("filter"), known_filters);
+    if (args.size()) filters["reference"].push_back(args[0]);
+    const Store store = open_store(globals);
+    std::vector<json::Value> rows;
+    for (const Entry& entry : read_all(store))
+        if (wanted(store, entry, filters)) rows.push_back(row(entry, args.flag("no-trunc")));
+    if (args.flag("quiet")) {
+        for (const json::Value& one : rows) std::printf("%s\n", one["ID"].get<std::string>().c_str());
+        return 0;
+    }
+    const std::string digest = args.flag("digests") ? "\t{{.Digest}}" : "";
+    print_listing(args.get("format"), "{{.Repository}}\t{{.Tag}}" + digest + "\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}", columns, rows);
+    return 0;
+}
+
+}  // namespace
+
+constinit const Command images_command = {
+    .name = "images",
+    .synopsis = "[REPOSITORY[:TAG]]",
+    .summary = "list images",
+    .options = options,
+    .most = 1,
+    .interspersed = true,
+    .run = images,
+};

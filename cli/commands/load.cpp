@@ -1,0 +1,36 @@
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/progress.h"
+#include "base/sys.h"
+#include "cli/commands.h"
+#include "image/archive.h"
+
+static constexpr Option options[] = {
+    {"input,i", "FILE", "read that archive instead of standard input"},
+    {"quiet,q", nullptr, "no progress"},
+};
+
+static int load(const Arguments& globals, const Arguments& args) {
+    const std::string input = args.get("input");
+    if (input.empty() && ::isatty(0)) throw Error("requested load from stdin, but stdin is empty");
+    if (args.flag("quiet")) Progress::set_quiet(true);
+    const UniqueFd file = input.empty() ? UniqueFd() : sys::open(input, O_RDONLY);
+    const Store store = open_store(globals);
+    for (const Loaded& image : load_archive(store, file ? file.get() : 0)) {
+        for (const std::string& name : image.names) std::printf("Loaded image: %s\n", name.c_str());
+        if (image.names.empty()) std::printf("Loaded image ID: %s\n", image.id.text().c_str());
+    }
+    return 0;
+}
+
+constinit const Command load_command = {
+    .name = "load",
+    .synopsis = "",
+    .summary = "read images from an archive that docker, podman, skopeo, containerd or keg wrote",
+    .options = options,
+    .most = 0,
+    .interspersed = true,
+    .run = load,
+};

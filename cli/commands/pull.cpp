@@ -1,0 +1,43 @@
+#include <cstdio>
+
+#include "base/progress.h"
+#include "cli/commands.h"
+#include "image/registry.h"
+
+static constexpr Option options[] = {
+    {"platform", "OS/ARCH", "not this machine's but that platform's image"},
+    {"quiet,q", nullptr, "print only the name"},
+};
+
+static int pull_(const Arguments& globals, const Arguments& args) {
+    const Reference name = parse_reference(args[0]);
+    const bool quiet = args.flag("quiet");
+    if (quiet) Progress::set_quiet(true);
+    const Store store = open_store(globals);
+    const auto before = store.find(name.familiar());
+
+    const bool defaulted = args[0].find('@') == std::string::npos && args[0].find(':', args[0].rfind('/') + 1) == std::string::npos;
+    if (!quiet && defaulted) std::printf("Using default tag: latest\n");
+    if (!quiet) std::printf("%s: Pulling from %s\n", (name.tag.empty() ? name.digest : name.tag).c_str(), name.path.c_str());
+    std::fflush(stdout);
+    pull(store, name, {.platform = args.get("platform"), .quiet = quiet});
+
+    const NamedImage after = store.get(name.familiar());
+    const bool same = before && before->descriptor.digest == after.descriptor.digest;
+    if (!quiet)
+        std::printf("Digest: %s\nStatus: %s for %s\n", after.descriptor.digest.c_str(),
+                    same ? "Image is up to date" : "Downloaded newer image", name.familiar().c_str());
+    std::printf("%s\n", name.canonical().c_str());
+    return 0;
+}
+
+constinit const Command pull_command = {
+    .name = "pull",
+    .synopsis = "NAME[:TAG|@DIGEST]",
+    .summary = "fetch an image from a registry",
+    .options = options,
+    .least = 1,
+    .most = 1,
+    .interspersed = true,
+    .run = pull_,
+};

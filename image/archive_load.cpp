@@ -1,0 +1,385 @@
+// Reading image archives. Three families come: docker's (manifest.json names a config and layers by
+// path; an old one has symlinks from one image's layer.tar to another's), OCI layouts in a tar, and
+// both at once. Any order of entries is possible and the input may be a pipe, so everything is taken
+// in first: documents in memory, the rest as blobs of the store that nobody sees yet. Only when all
+// that was named has been found and verified is anything published.
+//
+// Whose word counts: where a layout and manifest.json describe the same config they must list the same
+// layers; if not (docker 25.0.0 wrote its OCI layers in random order) manifest.json is right.
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/json.h"
+#include "image/archive.h"
+#include "image/archive_reader.h"
+#include "image/platform.h"
+#include "image/snapshots.h"
+
+namespace {
+
+constexpr int64_t most_document = 4 << 20;     // a JSON document of an archive
+constexpr int64_t most_small = 4 << 10;        // what else is kept in memory
+constexpr int64_t most_memory = 128 << 20;     // all of that
+constexpr size_t most_entries = 100'000, most_depth = 8;
+
+// A regular file of the archive.
+struct File {
+    std::string data;                  // if it is small
+    std::optional<BlobWriter> blob;    // if it is not
+    Digest digest;
+    int64_t size = 0;
+    std::string_view compression;      // of a layer: "", "gzip", "zstd"; others as they are called
+};
+
+// --- what is in the tar
+
+struct Magic {
+    std::string_view bytes, name;
+};
+constexpr Magic magics[] = {
+    {std::string_view("\x1f\x8b\x08", 3), "gzip"},
+    {std::string_view("\x28\xb5\x2f\xfd", 4), "zstd"},
+    {std::string_view("BZh", 3), "bzip2"},
+    {std::string_view("\xfd" "7zXZ\0", 6), "xz"},
+};
+
+std::string_view compression_of(std::string_view start) {
+    for (const Magic& magic : magics)
+        if (start.starts_with(magic.bytes)) return magic.name;
+    // zstd's skippable frames, which zstd:chunked may begin with: 184D2A50 to 184D2A5F.
+    if (start.size() >= 4 && (static_cast<unsigned char>(start[0]) & 0xf0) == 0x50 && start.substr(1, 3) == "\x2a\x4d\x18") return "zstd";
+    return "";
+}
+
+// "./a//b" as "a/b". A name that leads out of the archive is an attack, not a mistake.
+std::string inside(const std::string& name, const std::string& from_directory = {}) {
+    std::vector<std::string> parts;
+    const std::string whole = from_directory.empty() ? name : from_directory + "/" + name;
+    if (whole.starts_with('/')) throw Error("the archive's entry ", ::quoted(name), " leads out of it");
+    for (std::string& part : split(whole, '/')) {
+        if (part.empty() || part == ".") continue;
+        if (part != "..") {
+            parts.push_back(std::move(part));
+            continue;
+        }
+        if (from_directory.empty() || parts.empty()) throw Error("the archive's entry ", ::quoted(name), " leads out of it");
+        parts.pop_back();
+    }
+    return join(parts, "/");
+}
+
+class Contents {
+public:
+    Contents(const Store& store, int fd) : store_(store) {
+        ArchiveReader reader(fd, ArchiveReader::Kind::tar);
+        while (archive_entry* entry = reader.next()) take(reader, entry);
+    }
+
+    // What that path names, links followed; nullptr if it is not there.
+    File* find(std::string path) {
+        for (size_t i = 0; i < most_depth; ++i) {
+            if (const auto file = files_.find(path); file != files_.end()) return &file->second;
+            const auto link = links_.find(path);
+            if (link == links_.end()) return nullptr;
+            path = link->second;
+        }
+        return nullptr;
+    }
+    File* find_blob(const std::string& digest) {
+        const Digest checked(digest);  // before it becomes a path
+        return find("blobs/" + checked.algorithm() + "/" + checked.hex());
+    }
+    std::optional<std::string> document(const std::string& path) {
+        File* const file = find(path);
+        if (!file) return {};
+        if (file->blob) throw Error("the archive's ", ::quoted(path), " is too large (", file->size, " bytes) or not JSON");
+        return file->data;
+    }
+
+private:
+    void take(ArchiveReader& reader, archive_entry* entry) {
+        if (++entries_ > most_entries) throw Error("the archive has too many entries");
+        const char* const name = archive_entry_pathname(entry);
+        if (!name) throw Error("the archive has an entry without a usable name");
+        const std::string path = inside(name);
+        if (const char* target = archive_entry_hardlink(entry)) {
+            links_[path] = inside(target);
+        } else if (archive_entry_filetype(entry) == AE_IFLNK) {
+            const size_t slash = path.rfind('/');
+            const char* to = archive_entry_symlink(entry);
+            links_[path] = inside(to ? to : "", slash == std::string::npos ? "." : path.substr(0, slash));
+        } else if (archive_entry_filetype(entry) == AE_IFREG) {
+            if (files_.contains(path)) throw Error("the archive has ", ::quoted(path), " twice");
+            files_.emplace(path, take_file(reader));
+        }  // directories say nothing; devices have no place here
+    }
+
+    File take_file(ArchiveReader& reader) {
+        File out;
+        std::string_view piece = reader.read();
+        const bool document = piece.starts_with('{') || piece.starts_with('[');
+        out.compression = compression_of(piece);
+        for (; !piece.empty(); piece = reader.read()) {
+            out.size += int64_t(piece.size());
+            if (!out.blob && out.size <= (document ? most_document : most_small)) {
+                out.data += piece;
+                continue;
+            }
+            if (!out.blob) {
+                out.blob.emplace(store_.new_blob());
+                out.blob->write(out.data);
+                out.data = {};
+            }
+            out.blob->write(piece);
+        }
+        out.digest = out.blob ? out.blob->digest() : digest_of(out.data);
+        memory_ += int64_t(out.data.size());
+        if (memory_ > most_memory) throw Error("the archive has too many small files");
+        return out;
+    }
+
+    const Store& store_;
+    std::map<std::string, File> files_;
+    std::map<std::string, std::string> links_;
+    int64_t memory_ = 0;
+    size_t entries_ = 0;
+};
+
+// --- what the archive says
+
+struct Item {                            // of manifest.json
+    std::string config;
+    std::vector<std::string> tags, layers;
+};
+}  // namespace
+template <>
+inline constexpr auto json::fields<Item> = std::tuple(json::required("Config", &Item::config),
+    json::required("RepoTags", &Item::tags), json::required("Layers", &Item::layers));
+namespace {
+
+// An image as it will be published: everything is there and verified.
+struct Planned {
+    std::string manifest, media_type;                        // the document's bytes
+    std::vector<std::pair<spec::Descriptor, File*>> blobs;   // nullptr: the store has it already
+    spec::Manifest parsed;
+    std::vector<Reference> names;
+};
+
+class Planner {
+public:
+    Planner(const Store& store, Contents& contents) : store_(store), contents_(contents) {}
+
+    std::vector<Planned> plan() {
+        const auto items = context("manifest.json", [&] { return read_items(); });
+        const auto index = contents_.document("index.json");
+        if (!items && !index) throw Error("not an image archive: it has neither manifest.json nor index.json");
+        if (index && contents_.find("oci-layout")) context("index.json", [&] { plan_index(spec::read_index(*index)); });
+        for (const Item& item : items.value_or(std::vector<Item>{}))
+            context("manifest.json", [&] { plan_item(item); });
+        if (images_.empty()) throw Error("the archive holds no image");
+        return std::move(images_);
+    }
+
+private:
+    std::optional<std::vector<Item>> read_items() {
+        const auto text = contents_.document("manifest.json");
+        if (!text) return {};
+        return json::read<std::vector<Item>>(json::parse(*text));
+    }
+
+    void plan_index(const spec::Index& index) {
+        for (const spec::Descriptor& entry : index.manifests) {
+            const auto leaf = follow(entry, 0);
+            if (leaf) plan_manifest(*leaf, entry.annotations);
+        }
+    }
+
+    // The image manifest an entry means: of an index the one for this machine, else its only one.
+    // Nothing for what is no image (signatures, attestations), or is said to be elsewhere.
+    std::optional<spec::Descriptor> follow(const spec::Descriptor& entry, size_t depth) {
+        if (depth > most_depth) throw Error("indexes are nested too deeply");
+        const auto type = spec::oci_media_type(entry.media_type);
+        if (type == spec::media::manifest) return entry;
+        if (type != spec::media::index) return {};
+        const spec::Index index = spec::read_index(document(entry));
+        if (const spec::Descriptor* found = find_platform(index, ""); found && contents_.find_blob(found->digest)) return *found;
+        std::vector<spec::Descriptor> present;
+        for (const spec::Descriptor& child : index.manifests) {
+            if (child.platform && child.platform->os == "unknown") continue;
+            if (contents_.find_blob(child.digest)) present.push_back(child);
+        }
+        if (present.size() != 1) throw Error("no image for platform ", host_platform(), " in ", entry.digest);
+        return follow(present[0], depth + 1);
+    }
+
+    std::string document(const spec::Descriptor& descriptor) {
+        File* const file = contents_.find_blob(descriptor.digest);
+        if (!file) throw Error("the archive lacks ", descriptor.digest);
+        verify(descriptor, *file);
+        if (file->blob) throw Error(descriptor.digest, " is too large for a document (", file->size, " bytes)");
+        return file->data;
+    }
+
+    static void verify(const spec::Descriptor& descriptor, File& file) {
+        if (file.size != descriptor.size)
+            throw Error(descriptor.digest, " has ", file.size, " bytes instead of ", descriptor.size);
+        if (file.digest.text() != descriptor.digest)
+            throw Error("the content of ", descriptor.digest, " has another digest: ", file.digest.text());
+    }
+
+    void plan_manifest(const spec::Descriptor& descriptor, const spec::StringMap& annotations) {
+        Planned image;
+        image.manifest = document(descriptor);
+        image.parsed = spec::read_manifest(image.manifest);
+        image.media_type = descriptor.media_type;
+        if (spec::oci_media_type(image.parsed.config.media_type) != spec::media::config) return;  // an artifact
+        add_blob(image, image.parsed.config);
+        for (const spec::Descriptor& layer : image.parsed.layers) add_blob(image, layer);
+        check_config(image.parsed, config_of(image.parsed));
+        if (const auto name = name_from(annotations)) image.names.push_back(*name);
+        add(std::move(image));
+    }
+
+    void add_blob(Planned& image, const spec::Descriptor& blob) {
+        File* const file = contents_.find_blob(blob.digest);
+        if (file) verify(blob, *file);
+        else if (!store_.has_blob(Digest(blob.digest), blob.size)) throw Error("the archive lacks ", blob.digest);
+        image.blobs.emplace_back(blob, file);
+    }
+
+    spec::ImageConfig config_of(const spec::Manifest& manifest) {
+        const File* const file = contents_.find_blob(manifest.config.digest);
+        const std::string text = file ? document(manifest.config) : store_.read_blob(manifest.config);
+        return context("image config", [&] { return spec::read_image_config(text); });
+    }
+
+    static void check_config(const spec::Manifest& manifest, const spec::ImageConfig& config) {
+        if (config.rootfs.type != "layers") throw Error("image config: rootfs: type: is ", ::quoted(config.rootfs.type), ", but must be \"layers\"");
+        if (config.rootfs.diff_ids.size() != manifest.layers.size())
+            throw Error("invalid image: ", manifest.layers.size(), " layers, but ", config.rootfs.diff_ids.size(), " diff_ids");
+        for (const std::string& diff_id : config.rootfs.diff_ids) Digest{diff_id};
+    }
+
+    // containerd's annotation is a whole name. ref.name may be one, or only a tag, which names nothing.
+    static std::optional<Reference> name_from(const spec::StringMap& annotations) {
+        if (const auto name = annotations.find("io.containerd.image.name"); name != annotations.end()) return parse_reference(name->second);
+        const auto name = annotations.find("org.opencontainers.image.ref.name");
+        if (name == annotations.end() || name->second.find_first_of(":/") == std::string::npos) return {};
+        return parse_reference(name->second);
+    }
+
+    void plan_item(const Item& item) {
+        File* const config_file = contents_.find(inside(item.config));
+        if (!config_file) throw Error("the archive lacks the config ", ::quoted(item.config));
+        if (config_file->blob) throw Error("the config ", ::quoted(item.config), " is too large or not JSON");
+        const auto config = context("image config", [&] { return spec::read_image_config(config_file->data); });
+        Planned image;
+        image.media_type = spec::media::manifest;
+        image.parsed.media_type = image.media_type;
+        image.parsed.config = {.media_type = std::string(spec::media::config), .digest = config_file->digest.text(), .size = config_file->size};
+        image.blobs.emplace_back(image.parsed.config, config_file);
+        for (size_t i = 0; i < item.layers.size(); ++i) {
+            const spec::Descriptor layer = plan_layer(item.layers[i], i < config.rootfs.diff_ids.size() ? config.rootfs.diff_ids[i] : "", image);
+            image.parsed.layers.push_back(layer);
+        }
+        check_config(image.parsed, config);
+        image.manifest = spec::write(image.parsed);
+        for (const std::string& tag : item.tags) image.names.push_back(parse_reference(tag));
+        add_or_merge(std::move(image));
+    }
+
+    spec::Descriptor plan_layer(const std::string& path, const std::string& diff_id, Planned& image) {
+        static constexpr std::pair<std::string_view, std::string_view> types[] = {
+            {"", spec::media::layer}, {"gzip", spec::media::layer_gzip}, {"zstd", spec::media::layer_zstd}};
+        File* const file = contents_.find(inside(path));
+        if (!file) throw Error("the archive lacks the layer ", ::quoted(path));
+        const auto* type = std::ranges::find(types, file->compression, [](const auto& row) { return row.first; });
+        if (type == std::end(types)) throw Error("the layer ", ::quoted(path), " is compressed with ", file->compression, ", which images cannot be");
+        // Of a compressed one the diff ID is checked when it is unpacked, before the image gets its name.
+        if (file->compression.empty() && file->digest.text() != diff_id)
+            throw Error("invalid diffID for layer ", ::quoted(path), ": expected ", diff_id, ", got ", file->digest.text());
+        const spec::Descriptor layer{.media_type = std::string(type->second), .digest = file->digest.text(), .size = file->size};
+        image.blobs.emplace_back(layer, file);
+        return layer;
+    }
+
+    static bool same_layers(const spec::Manifest& a, const spec::Manifest& b) {
+        return std::ranges::equal(a.layers, b.layers, {}, &spec::Descriptor::digest, &spec::Descriptor::digest);
+    }
+    void add(Planned image) {
+        for (Planned& other : images_)
+            if (other.manifest == image.manifest) {
+                merge_names(other, image);
+                return;
+            }
+        images_.push_back(std::move(image));
+    }
+    void add_or_merge(Planned image) {
+        for (Planned& other : images_) {
+            if (other.parsed.config.digest != image.parsed.config.digest) continue;
+            merge_names(image, other);
+            // The layout's manifest keeps its digest if it lists what manifest.json does.
+            if (same_layers(other.parsed, image.parsed)) other.names = image.names;
+            else other = std::move(image);
+            return;
+        }
+        images_.push_back(std::move(image));
+    }
+    static void merge_names(Planned& to, const Planned& from) {
+        for (const Reference& name : from.names)
+            if (std::ranges::find(to.names, name) == to.names.end()) to.names.push_back(name);
+    }
+
+    const Store& store_;
+    Contents& contents_;
+    std::vector<Planned> images_;
+};
+
+// --- publishing
+
+spec::Descriptor publish(const Store& store, Planned& image) {
+    for (auto& [blob, file] : image.blobs) {
+        if (!file || store.has_blob(Digest(blob.digest), blob.size)) continue;
+        if (!file->blob) store.put_blob(file->data, blob.media_type);
+        else file->blob->commit(blob.media_type, blob.digest, blob.size);
+    }
+    return store.put_blob(image.manifest, image.media_type);
+}
+
+// A file that is being written is a descriptor, and an archive of many images has many layers.
+void raise_open_files() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+std::vector<Loaded> load_archive(const Store& store, int fd) {
+    raise_open_files();
+    const FileLock lock = store.use();
+    return context("loading the archive", [&] {
+        Contents contents(store, fd);
+        std::vector<Planned> images = Planner(store, contents).plan();
+
+        std::vector<spec::Descriptor> manifests;
+        for (Planned& image : images) manifests.push_back(publish(store, image));
+        // Unpacking checks each diff ID, and that every layer is what it says: names come after it.
+        for (const spec::Descriptor& manifest : manifests) Snapshots(store).unpack(store.load(manifest));
+
+        std::vector<Loaded> out;
+        for (size_t i = 0; i < images.size(); ++i) {
+            Loaded loaded{.id = Digest(images[i].parsed.config.digest)};
+            for (const Reference& name : images[i].names) {
+                store.tag(manifests[i], name);
+                loaded.names.push_back(name.familiar());
+            }
+            if (images[i].names.empty()) store.tag(manifests[i], {});
+            out.push_back(std::move(loaded));
+        }
+        return out;
+    });
+}

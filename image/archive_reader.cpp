@@ -1,0 +1,66 @@
+#include "image/archive_reader.h"
+
+#include <unistd.h>
+
+#include "base/error.h"
+
+namespace {
+constexpr size_t block = size_t(1) << 20;
+}  // namespace
+
+ArchiveReader::ArchiveReader(Kind kind) : handle_(archive_read_new()), buffer_(new char[block]) {
+    if (!handle_) throw Error("out of memory");
+    archive* const a = handle_.get();
+    archive_read_support_filter_gzip(a);
+    archive_read_support_filter_bzip2(a);
+    archive_read_support_filter_xz(a);
+    archive_read_support_filter_lzma(a);
+    archive_read_support_filter_zstd(a);
+    if (kind == Kind::tar) {
+        archive_read_support_format_tar(a);
+    } else {
+        archive_read_support_format_raw(a);
+        archive_read_support_format_empty(a);
+    }
+}
+
+ArchiveReader::ArchiveReader(int fd, Kind kind) : ArchiveReader(kind) {
+    if (archive_read_open_fd(handle_.get(), fd, block) != ARCHIVE_OK) fail();
+}
+
+ArchiveReader::ArchiveReader(std::function<std::string_view()> read, Kind kind) : ArchiveReader(kind) {
+    read_ = std::make_unique<std::function<std::string_view()>>(std::move(read));
+    if (archive_read_open(handle_.get(), read_.get(), nullptr, pull, nullptr) != ARCHIVE_OK) fail();
+}
+
+// libarchive is C: an exception must not pass through it.
+la_ssize_t ArchiveReader::pull(archive* handle, void* self, const void** out) try {
+    const std::string_view data = (*static_cast<std::function<std::string_view()>*>(self))();
+    *out = data.data();
+    return la_ssize_t(data.size());
+} catch (const std::exception& e) {
+    archive_set_error(handle, EIO, "%s", e.what());
+    return -1;
+}
+
+void ArchiveReader::fail() {
+    const char* why = archive_error_string(handle_.get());
+    const std::string text = why ? why : "damaged";
+    if (text == "Unrecognized archive format") throw Error("not a tar archive");
+    throw Error("damaged archive: ", lower(text));
+}
+
+archive_entry* ArchiveReader::next() {
+    archive_entry* entry = nullptr;
+    const int result = archive_read_next_header(handle_.get(), &entry);
+    if (result == ARCHIVE_EOF) return nullptr;
+    // A warning is about names in another character set; what is wrong with data is worse than that.
+    if (result != ARCHIVE_OK && result != ARCHIVE_WARN) fail();
+    return entry;
+}
+
+std::string_view ArchiveReader::read() {
+    const la_ssize_t size = archive_read_data(handle_.get(), buffer_.get(), block);
+    if (size < 0) fail();
+    return {buffer_.get(), size_t(size)};
+}

@@ -1,0 +1,10 @@
+// Dockerfile instructions that only change an image's config, as `import --change` and `commit
+// --change` take them: CMD ENTRYPOINT ENV EXPOSE LABEL ONBUILD STOPSIGNAL USER VOLUME WORKDIR.
+#pragma once
+
+#include <string>
+
+#include "spec/image.h"
+
+// Throws Error for an instruction that cannot stand there, or that is not well-formed.
+void apply_change(spec::ContainerConfig& config, const std::string& instruction);

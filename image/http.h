@@ -1,0 +1,39 @@
+// One HTTP request over libcurl, for the registry's client.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+
+struct HttpRequest {
+    std::string url;
+    std::vector<std::string> headers;      // "Accept: …"
+    bool plain_http = false;               // http:// may be spoken, also where a redirect leads
+    size_t most_body = size_t(4) << 20;    // of `body`
+    // Takes the body of a 2xx answer piece by piece instead. What it throws ends the transfer.
+    std::function<void(std::string_view)> sink;
+};
+
+struct HttpResponse {
+    long status = 0;
+    std::multimap<std::string, std::string> headers;  // names in lower case
+    std::string body;
+
+    std::string header(const std::string& name) const {
+        const auto at = headers.find(name);
+        return at == headers.end() ? "" : at->second;
+    }
+};
+
+// The server could not be talked to: nothing is said about what was asked for.
+struct TransportError : Error {
+    using Error::Error;
+    bool not_tls = false;      // it does not speak TLS
+};
+
+// Redirects are followed, without credentials for other hosts.
+HttpResponse http_get(const HttpRequest& request);

@@ -1,0 +1,56 @@
+#include "image/platform.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "image/store.h"
+
+namespace {
+
+struct Alias {
+    const char *typed, *architecture, *variant;
+};
+constexpr Alias aliases[] = {
+    {"x86_64", "amd64", ""}, {"x86-64", "amd64", ""}, {"aarch64", "arm64", ""},
+    {"armhf", "arm", "v7"},  {"armel", "arm", "v6"},  {"i386", "386", ""},
+};
+
+// The variant that an empty one means.
+std::string default_variant(const spec::Platform& platform) {
+    if (platform.architecture == "arm64") return "v8";
+    if (platform.architecture == "arm") return "v7";
+    if (platform.architecture == "amd64") return "v1";
+    return "";
+}
+
+std::string variant_of(const spec::Platform& platform) {
+    return platform.variant.empty() ? default_variant(platform) : platform.variant;
+}
+
+}  // namespace
+
+spec::Platform parse_platform(const std::string& text) {
+    auto words = split(lower(text), '/');
+    if (words.size() == 1) words.insert(words.begin(), "linux");
+    if (words.size() > 3 || std::ranges::any_of(words, &std::string::empty))
+        throw Error(::quoted(text), " is an invalid OS component of a platform: expected os/architecture[/variant]");
+    spec::Platform out{.architecture = words[1], .os = words[0], .variant = words.size() > 2 ? words[2] : ""};
+    for (const Alias& alias : aliases)
+        if (out.architecture == alias.typed) {
+            out.architecture = alias.architecture;
+            if (out.variant.empty()) out.variant = alias.variant;
+        }
+    return out;
+}
+
+const spec::Descriptor* find_platform(const spec::Index& index, const std::string& platform) {
+    const spec::Platform wanted = parse_platform(platform.empty() ? host_platform() : platform);
+    const spec::Descriptor* other_variant = nullptr;
+    for (const spec::Descriptor& entry : index.manifests) {
+        if (!entry.platform || entry.platform->os != wanted.os || entry.platform->architecture != wanted.architecture) continue;
+        if (variant_of(*entry.platform) == variant_of(wanted)) return &entry;
+        // Machines run the older variants too: better than nothing, unless one was asked for.
+        if (wanted.variant.empty() && !other_variant && variant_of(*entry.platform) < variant_of(wanted)) other_variant = &entry;
+    }
+    return other_variant;
+}
