@@ -1,1 +1,220 @@
-#include "image/store.h"
+// Who may do what is said by flock, never by the presence of a file: locks of the dead are free.
+#include "engine/container.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "engine/ports_json.h"
+#include "image/digest.h"
+
+template <>
+inline constexpr auto json::fields<NetworkState> = std::tuple(
+    json::optional("interface", &NetworkState::interface_name), json::optional("mac", &NetworkState::mac),
+    json::optional("address", &NetworkState::address), json::optional("gateway", &NetworkState::gateway),
+    json::optional("network_id", &NetworkState::network_id), json::optional("endpoint_id", &NetworkState::endpoint_id),
+    json::optional("prefix", &NetworkState::prefix), json::optional("ports", &NetworkState::ports));
+
+template <>
+inline constexpr auto json::fields<State> = std::tuple(
+    json::required("status", &State::status), json::optional("pid", &State::pid),
+    json::optional("pid_started", &State::pid_started), json::optional("exit_code", &State::exit_code),
+    json::optional("oom_killed", &State::oom_killed), json::optional("error", &State::error),
+    json::optional("started_at", &State::started_at), json::optional("finished_at", &State::finished_at),
+    json::required("network", &State::network));
+
+uint64_t start_time(pid_t pid) {
+    const auto stat = read_file_if_exists(str("/proc/", pid, "/stat"));
+    if (!stat) return 0;
+    // The name in parentheses may hold anything: count fields behind the last one.
+    const std::vector<std::string> fields = split(std::string_view(*stat).substr(stat->rfind(')') + 2), ' ');
+    if (fields.size() < 20 || fields[0] == "Z" || fields[0] == "X") return 0;
+    return parse_number<uint64_t>(fields[19]).value_or(0);
+}
+
+bool is_alive(pid_t pid, uint64_t started) { return pid > 0 && started && start_time(pid) == started; }
+
+std::string store_hash(const std::string& store_root) {
+    char* real = ::realpath(store_root.c_str(), nullptr);
+    const std::string path = real ? real : store_root;
+    ::free(real);
+    return digest_of(path).hex().substr(0, 8);
+}
+
+std::string volatile_directory(const std::string& store_root) { return "/run/keg/" + store_hash(store_root); }
+
+State Container::state() const {
+    const auto text = read_file_if_exists(file("state.json"));
+    if (!text) return {};
+    State state = json::read<State>(json::parse(*text));
+    const bool active = state.status == "running" || state.status == "paused";
+    if (!active || is_alive(state.pid, state.pid_started)) return state;
+    // The process is gone: its monitor is about to say so, unless it is gone too.
+    if (!try_lock()) return state;
+    state.status = "exited", state.exit_code = 255, state.pid = 0;
+    if (state.finished_at.empty()) state.finished_at = rfc3339_now();
+    return state;
+}
+
+// Not synced: after a power cut no container runs, and an older state says nothing worse.
+void Container::save(const State& state) const {
+    replace_file(file("state.json"), json::dump(json::write(state)), 0600, Durability::rename_only);
+}
+
+std::optional<FileLock> Container::try_lock() const { return FileLock::try_lock(file("lock")); }
+
+std::optional<FileLock> Container::lock() const {
+    if (!sys::exists(directory_)) return {};
+    try {
+        FileLock lock(file("lock"));
+        if (!sys::exists(file("settings.json"))) return {};
+        return lock;
+    } catch (const SysError& e) {
+        if (e.code() == ENOENT) return {};
+        throw;
+    }
+}
+
+Containers::Containers(std::string store_root) : store_root_(std::move(store_root)), root_(store_root_ + "/containers") {
+    sys::make_directories(root_ + "/names", 0710);
+}
+
+std::optional<Container> Containers::load(const std::string& id) const {
+    const auto text = read_file_if_exists(root_ + "/" + id + "/settings.json");
+    if (!text) return {};
+    Container container;
+    container.directory_ = root_ + "/" + id;
+    container.settings_ = context("container " + id, [&] { return read_settings(*text); });
+    return container;
+}
+
+std::optional<std::string> Containers::owner_of(const std::string& name) const {
+    auto id = read_file_if_exists(root_ + "/names/" + name);
+    if (!id || id->size() != 64) return {};
+    const std::string directory = root_ + "/" + *id;
+    if (sys::exists(directory + "/settings.json")) return id;
+    // Half-made: it has the name only as long as its maker lives.
+    if (!sys::exists(directory + "/lock") || FileLock::try_lock(directory + "/lock")) return {};
+    return id;
+}
+
+void Containers::take_name(const std::string& name, const std::string& id) const {
+    const FileLock names(root_ + "/names/.lock");
+    if (const auto owner = owner_of(name))
+        throw Error("Conflict. The container name \"/", name, "\" is already in use by container ", quoted(*owner),
+                    ". You have to remove (or rename) that container to be able to reuse that name.").exit_with(125);
+    replace_file(root_ + "/names/" + name, id, 0600, Durability::rename_only);
+}
+
+Containers::Made Containers::create(Settings settings) const {
+    settings.id = random_id();
+    settings.created = rfc3339_now();
+    if (!settings.name.empty()) check_name(settings.name);
+    const std::string directory = root_ + "/" + settings.id;
+    sys::mkdir(directory, 0710);
+    FileLock lock(directory + "/lock");
+    if (!settings.name.empty()) {
+        try {
+            take_name(settings.name, settings.id);
+        } catch (...) {
+            attempt("removing the container", [&] { sys::remove_tree(directory); });
+            throw;
+        }
+    }
+    for (int tries = 0; settings.name.empty(); ++tries) {
+        const std::string name = tries > 5 ? settings.id.substr(0, 12) : random_name() + (tries ? str(tries) : "");
+        if (owner_of(name)) continue;
+        take_name(name, settings.id);
+        settings.name = name;
+    }
+    for (const char* name : {"/rootfs", "/upper", "/work"}) sys::mkdir(directory + name, 0755);
+    replace_file(directory + "/settings.json", write(settings), 0600, Durability::rename_only);
+
+    Container container;
+    container.directory_ = directory;
+    container.settings_ = std::move(settings);
+    return {std::move(container), std::move(lock)};
+}
+
+namespace {
+
+std::vector<std::string> entries(const std::string& directory) {
+    std::vector<std::string> names;
+    DIR* dir = ::opendir(directory.c_str());
+    if (!dir) throw SysError("reading ", directory);
+    while (const dirent* entry = ::readdir(dir)) names.emplace_back(entry->d_name);
+    ::closedir(dir);
+    return names;
+}
+
+}  // namespace
+
+std::vector<Container> Containers::list() const {
+    std::vector<Container> all;
+    for (const std::string& name : entries(root_))
+        if (name.size() == 64)
+            if (auto container = load(name)) all.push_back(std::move(*container));
+    std::ranges::sort(all, std::ranges::greater(), [](const Container& c) { return parse_rfc3339(c.settings().created); });
+    return all;
+}
+
+std::optional<Container> Containers::find(const std::string& typed) const {
+    const std::string word = typed.starts_with('/') ? typed.substr(1) : typed;
+    if (word.empty() || word.find('/') != std::string::npos || word[0] == '.') return {};
+    if (word.size() == 64)
+        if (auto container = load(word)) return container;
+    if (const auto owner = owner_of(word))
+        if (auto container = load(*owner)) return container;
+    std::vector<std::string> matches;
+    for (const std::string& id : entries(root_))
+        if (id.size() == 64 && id.starts_with(word)) matches.push_back(id);
+    if (matches.size() > 1) throw Error("Multiple IDs found with provided prefix: ", word);
+    return matches.empty() ? std::nullopt : load(matches[0]);
+}
+
+Container Containers::get(const std::string& typed) const {
+    if (auto container = find(typed)) return *container;
+    throw Error("No such container: ", typed);
+}
+
+void Containers::rename(const Container& container, const std::string& name) const {
+    check_name(name);
+    Settings settings = container.settings();
+    const std::string old = std::exchange(settings.name, name);
+    if (old == name) throw Error("Renaming a container with the same name as its current name");
+    take_name(name, settings.id);
+    replace_file(container.file("settings.json"), write(settings), 0600, Durability::rename_only);
+    sys::unlink(root_ + "/names/" + old);
+}
+
+std::string Containers::hide(const Container& container) const {
+    const std::string gone = root_ + "/.gone-" + container.id();
+    sys::rename(container.directory(), gone);
+    const FileLock names(root_ + "/names/.lock");
+    const std::string name = root_ + "/names/" + container.settings().name;
+    if (read_file_if_exists(name) == container.id()) sys::unlink(name);
+    return gone;
+}
+
+void Containers::remove(const Container& container) const { sys::remove_tree(hide(container)); }
+
+void Containers::collect() const {
+    for (const std::string& name : entries(root_)) {
+        const bool gone = name.starts_with(".gone-");
+        const std::string directory = root_ + "/" + name;
+        if (!gone && (name.size() != 64 || sys::exists(directory + "/settings.json"))) continue;
+        attempt("removing what is left of a container", [&] {
+            if (!sys::exists(directory)) return;
+            const auto lock = FileLock::try_lock(directory + "/lock");
+            if (!lock) return;
+            if (!gone && sys::exists(directory + "/settings.json")) return;   // finished meanwhile
+            sys::remove_tree(directory);
+        });
+    }
+}

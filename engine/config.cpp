@@ -1,0 +1,310 @@
+// The order of mounts matters: a user's mount replaces the default one of its destination and stands
+// behind the defaults, sorted by depth, so that /a is mounted before /a/b. Empty lists of masked paths
+// are not the same as absent ones for a runtime's callers; for config.json both mean "none".
+#include "engine/config.h"
+
+#include <dirent.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/sys.h"
+#include "engine/seccomp_profile.h"
+
+namespace {
+
+// In the order of the kernel's numbers.
+constexpr const char* capability_names[] = {
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID", "CAP_SETUID",
+    "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW",
+    "CAP_IPC_LOCK", "CAP_IPC_OWNER", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE", "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD",
+    "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL", "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG",
+    "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE"};
+
+const std::vector<std::string> default_capabilities = {
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID", "CAP_SETUID",
+    "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE"};
+
+std::vector<std::string> capability_list(const char* option, const std::vector<std::string>& typed) {
+    std::vector<std::string> out;
+    for (const std::string& word : typed) {
+        std::string name = upper(word);
+        if (name != "ALL" && !name.starts_with("CAP_")) name = "CAP_" + name;
+        if (name != "ALL" && std::ranges::none_of(capability_names, [&](const char* known) { return name == known; }))
+            throw Error("invalid ", option, ": unknown capability: ", quoted(name));
+        out.push_back(name);
+    }
+    return out;
+}
+
+bool contains(const std::vector<std::string>& list, std::string_view word) { return std::ranges::find(list, word) != list.end(); }
+
+std::vector<spec::Mount> default_mounts(const Settings& s) {
+    const std::string access = s.privileged ? "rw" : "ro";
+    std::vector<spec::Mount> mounts = {
+        {"/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}},
+        {"/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}},
+        {"/dev/pts", "devpts", "devpts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
+        {"/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access}},
+        {"/sys/fs/cgroup", "cgroup", "cgroup", {access, "nosuid", "noexec", "nodev"}},
+        {"/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}},
+        {"/dev/shm", "tmpfs", "shm", {"nosuid", "noexec", "nodev", "mode=1777", str("size=", s.shm_size)}}};
+    if (s.ipc == "none") mounts.pop_back();
+    if (s.ipc == "host") mounts.back() = {"/dev/shm", "bind", "/dev/shm", {"rbind", "rprivate"}}, mounts[5] = {"/dev/mqueue", "bind", "/dev/mqueue", {"rbind", "rprivate"}};
+    return mounts;
+}
+
+spec::Mount tmpfs_mount(const std::string& destination, const std::string& typed) {
+    static constexpr const char* flags[] = {"rw", "ro", "exec", "noexec", "suid", "nosuid", "dev", "nodev", "sync", "async", "dirsync",
+                                            "remount", "mand", "nomand", "atime", "noatime", "diratime", "nodiratime", "relatime",
+                                            "norelatime", "strictatime", "nostrictatime", "rprivate", "private", "rshared", "shared",
+                                            "rslave", "slave"};
+    static constexpr const char* values[] = {"size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"};
+    std::vector<std::string> options = {"noexec", "nosuid", "nodev", "rprivate"};
+    for (const std::string& word : split(typed, ',')) {
+        if (word.empty()) continue;
+        const std::string key = word.substr(0, word.find('='));
+        const auto is = [&](const char* known) { return key == known; };
+        if (std::ranges::any_of(values, is) ? word.size() == key.size() : std::ranges::none_of(flags, is))
+            throw Error("invalid tmpfs option ", quoted(word));
+        std::erase(options, key.starts_with("no") ? key.substr(2) : "no" + key);
+        options.push_back(word);
+    }
+    return {destination, "tmpfs", "tmpfs", options};
+}
+
+std::vector<spec::Mount> plan_mounts(const Settings& s, const ConfigInputs& in) {
+    std::vector<spec::Mount> users;
+    for (const VolumeMount& mount : in.mounts)
+        users.push_back({mount.destination, "bind", mount.source, {"rbind", mount.propagation, mount.read_only ? "ro" : "rw"}});
+    for (const auto& [destination, options] : s.tmpfs) users.push_back(tmpfs_mount(destination, options));
+    std::ranges::stable_sort(users, {}, [](const spec::Mount& m) { return std::ranges::count(m.destination, '/'); });
+
+    const auto has = [&](const std::string& destination) { return std::ranges::find(users, destination, &spec::Mount::destination) != users.end(); };
+    std::vector<spec::Mount> mounts = default_mounts(s);
+    std::erase_if(mounts, [&](const spec::Mount& m) { return has(m.destination) || (has("/dev") && m.destination.starts_with("/dev/")); });
+    mounts.insert(mounts.end(), users.begin(), users.end());
+    for (const auto& [destination, source] : {std::pair("/etc/resolv.conf", in.resolv_path), std::pair("/etc/hostname", in.hostname_path), std::pair("/etc/hosts", in.hosts_path)})
+        if (!source.empty() && !has(destination))
+            mounts.push_back({destination, "bind", source, {"rbind", "rprivate", s.read_only ? "ro" : "rw"}});
+    return mounts;
+}
+
+spec::Resources plan_resources(const Settings& s, const ConfigInputs& in) {
+    spec::Resources r;
+    if (s.memory && s.memory < 6 << 20) throw Error("Minimum memory limit allowed is 6MB");
+    if (s.memory_swap > 0 && !s.memory) throw Error("You should always set the Memory limit when using Memoryswap limit, see usage");
+    if (s.memory_swap > 0 && s.memory_swap < s.memory) throw Error("Minimum memoryswap limit should be larger than memory limit, see usage");
+    if (s.memory_reservation && s.memory && s.memory_reservation > s.memory)
+        throw Error("Minimum memory limit can not be less than memory reservation limit, see usage");
+    if (s.memory) r.memory.limit = s.memory, r.memory.swap = s.memory_swap ? s.memory_swap : 2 * s.memory;
+    if (s.memory_reservation) r.memory.reservation = s.memory_reservation;
+    if (s.nano_cpus) r.cpu.period = 100000, r.cpu.quota = s.nano_cpus / 10000;
+    if (s.cpu_shares) r.cpu.shares = uint64_t(s.cpu_shares);
+    r.cpu.cpus = s.cpuset_cpus, r.cpu.mems = s.cpuset_mems;
+    if (s.pids_limit) r.pids.limit = s.pids_limit > 0 ? s.pids_limit : -1;
+    if (s.privileged) {
+        r.devices = {{.allow = true, .type = "a", .access = "rwm"}};
+        return r;
+    }
+    r.devices = {{.allow = false, .type = "a", .access = "rwm"}};
+    for (const auto& [major, minor] : {std::pair(1, 5), std::pair(1, 3), std::pair(1, 9), std::pair(1, 8), std::pair(5, 0), std::pair(5, 1)})
+        r.devices.push_back({.allow = true, .type = "c", .major = major, .minor = minor, .access = "rwm"});
+    r.devices.push_back({.allow = false, .type = "c", .major = 10, .minor = 229, .access = "rwm"});
+    r.devices.insert(r.devices.end(), in.device_rules.begin(), in.device_rules.end());
+    return r;
+}
+
+// What --security-opt says about a subject: "no-new-privileges", "seccomp=F", "apparmor=P".
+struct SecurityOptions {
+    bool no_new_privileges = false, unconfined_paths = false;
+    std::string seccomp, apparmor;
+};
+SecurityOptions read_security_options(const std::vector<std::string>& typed) {
+    SecurityOptions out;
+    for (const std::string& option : typed) {
+        size_t at = option.find('=');
+        if (at == std::string::npos) at = option.find(':');
+        const std::string key = option.substr(0, at), value = at == std::string::npos ? "" : option.substr(at + 1);
+        if (key == "no-new-privileges") out.no_new_privileges = value.empty() || value == "true";
+        else if (key == "seccomp" && (value == "unconfined" || value == "builtin")) out.seccomp = value;
+        else if (key == "apparmor") out.apparmor = value;
+        else if (key == "systempaths" && value == "unconfined") out.unconfined_paths = true;
+        else if (key == "label" && value == "disable") continue;
+        else throw Error("invalid --security-opt: ", quoted(option), "; known are no-new-privileges, seccomp=unconfined|builtin, apparmor=PROFILE, systempaths=unconfined, label=disable");
+    }
+    return out;
+}
+
+}  // namespace
+
+std::vector<std::string> plan_capabilities(const std::vector<std::string>& add_typed, const std::vector<std::string>& drop_typed,
+                                           const std::vector<std::string>& all) {
+    const auto add = capability_list("CapAdd", add_typed), drop = capability_list("CapDrop", drop_typed);
+    std::vector<std::string> out;
+    if (contains(add, "ALL")) out = all;
+    else if (!contains(drop, "ALL")) out = default_capabilities;
+    std::erase_if(out, [&](const std::string& name) { return contains(drop, name); });
+    for (const std::string& name : add)
+        if (name != "ALL" && !contains(out, name)) out.push_back(name);
+    return out;
+}
+
+std::vector<std::string> plan_env(const std::vector<std::string>& env, const std::string& hostname, bool tty) {
+    std::vector<std::string> out = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + hostname};
+    if (tty) out.push_back("TERM=xterm");
+    const auto key = [](const std::string& entry) { return entry.substr(0, entry.find('=')); };
+    for (const std::string& entry : env) {
+        const auto at = std::ranges::find(out, key(entry), key);
+        const bool removes = entry.find('=') == std::string::npos;
+        if (at == out.end()) {
+            if (!removes) out.push_back(entry);
+        } else if (removes) out.erase(at);
+        else *at = entry;
+    }
+    return out;
+}
+
+spec::Config make_config(const Settings& s, const ConfigInputs& in) {
+    const SecurityOptions security = read_security_options(s.security_opt);
+    spec::Config config;
+    config.oci_version = "1.0.2";
+    if (s.uts != "host") config.hostname = in.hostname;
+
+    spec::Process& process = config.process.emplace();
+    process.terminal = s.tty;
+    process.user = {.uid = in.user.uid, .gid = in.user.gid, .umask = {}, .additional_gids = in.user.additional_gids, .username = {}};
+    process.args = arguments(s);
+    if (process.args.empty()) throw Error("no command specified");
+    process.env = plan_env(s.env, in.hostname, s.tty);
+    process.cwd = s.working_dir.empty() ? "/" : s.working_dir;
+    const auto capabilities = s.privileged ? in.all_capabilities : plan_capabilities(s.cap_add, s.cap_drop, in.all_capabilities);
+    process.capabilities = {.bounding = capabilities, .effective = capabilities, .inheritable = {}, .permitted = capabilities, .ambient = {}};
+    if (in.user.uid != 0) process.capabilities->effective.clear(), process.capabilities->permitted.clear();
+    for (const std::string& limit : s.ulimits) process.rlimits.push_back(parse_ulimit(limit));
+    process.no_new_privileges = security.no_new_privileges;
+    process.apparmor_profile = security.apparmor == "unconfined" ? "" : security.apparmor;
+    process.oom_score_adj = s.oom_score_adj;
+
+    config.root = {.path = "rootfs", .readonly = s.read_only};
+    config.mounts = plan_mounts(s, in);
+
+    spec::Linux& linux = config.linux;
+    linux.namespaces = {{"mount", ""}, {"uts", ""}, {"pid", ""}, {"ipc", ""}};
+    if (s.uts == "host") std::erase_if(linux.namespaces, [](const auto& ns) { return ns.type == "uts"; });
+    if (s.pid == "host") std::erase_if(linux.namespaces, [](const auto& ns) { return ns.type == "pid"; });
+    if (s.ipc == "host") std::erase_if(linux.namespaces, [](const auto& ns) { return ns.type == "ipc"; });
+    if (s.network != "host") {
+        linux.namespaces.push_back({"network", ""});
+        linux.sysctl["net.ipv4.ip_unprivileged_port_start"] = "0";
+        linux.sysctl["net.ipv4.ping_group_range"] = "0 2147483647";
+    }
+    if (in.cgroup_v2) linux.namespaces.push_back({"cgroup", ""});
+    for (const auto& [name, value] : s.sysctls) linux.sysctl[name] = value;
+    linux.resources = plan_resources(s, in);
+    linux.cgroups_path = (s.cgroup_parent.empty() ? "" : s.cgroup_parent) + "/keg-" + s.id;
+    linux.devices = in.host_devices;
+    for (const VolumeMount& mount : in.mounts) {
+        if (mount.propagation.ends_with("shared")) linux.rootfs_propagation = "shared";
+        else if (mount.propagation.ends_with("slave") && linux.rootfs_propagation.empty()) linux.rootfs_propagation = "rslave";
+    }
+    if (!s.privileged && !security.unconfined_paths) {
+        linux.masked_paths = {"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+                              "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
+                              "/sys/devices/virtual/powercap", "/sys/firmware"};
+        linux.readonly_paths = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+    }
+    if (security.seccomp == "builtin" || (security.seccomp.empty() && !s.privileged)) linux.seccomp = default_seccomp_profile(capabilities);
+    return config;
+}
+
+spec::Process make_exec_process(const spec::Config& container, const ExecSettings& exec, const std::optional<ResolvedUser>& user,
+                                const std::vector<std::string>& all_capabilities) {
+    spec::Process process = container.process.value_or(spec::Process{});
+    process.args = exec.args;
+    process.terminal = exec.tty;
+    process.env = merge_env(exec.env, process.env);
+    std::erase_if(process.env, [](const std::string& entry) { return entry.find('=') == std::string::npos; });
+    const auto is_term = [](const std::string& entry) { return entry.starts_with("TERM="); };
+    if (exec.tty && std::ranges::none_of(process.env, is_term)) process.env.push_back("TERM=xterm");
+    if (!exec.working_dir.empty()) process.cwd = exec.working_dir;
+    spec::Capabilities& caps = process.capabilities ? *process.capabilities : process.capabilities.emplace();
+    if (exec.privileged) caps.bounding = caps.permitted = caps.effective = all_capabilities;
+    if (!user) return process;
+    process.user = {.uid = user->uid, .gid = user->gid, .umask = {}, .additional_gids = user->additional_gids, .username = {}};
+    // HOME is another's now: the runtime finds the right one.
+    const auto is_home = [](const std::string& entry) { return entry.starts_with("HOME="); };
+    if (std::ranges::none_of(exec.env, is_home)) std::erase_if(process.env, is_home);
+    caps.permitted = caps.effective = user->uid == 0 ? caps.bounding : std::vector<std::string>{};
+    return process;
+}
+
+std::vector<std::string> own_capabilities() {
+    std::vector<std::string> out;
+    for (const std::string& line : split(read_file("/proc/self/status"), '\n')) {
+        if (!line.starts_with("CapBnd:")) continue;
+        const uint64_t bits = parse_number<uint64_t>(trim(line.substr(7)), 16).value_or(0);
+        for (size_t i = 0; i < std::size(capability_names); ++i)
+            if (bits >> i & 1) out.emplace_back(capability_names[i]);
+    }
+    return out;
+}
+
+bool host_has_cgroup_v2() {
+    struct statfs info{};
+    return ::statfs("/sys/fs/cgroup", &info) == 0 && info.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+namespace {
+
+void add_node(const std::string& host, const std::string& inside, const std::string& access, ConfigInputs& in) {
+    struct stat info{};
+    if (::stat(host.c_str(), &info) < 0) throw SysError("error gathering device information while adding custom device ", quoted(host));
+    const char* type = S_ISCHR(info.st_mode) ? "c" : S_ISBLK(info.st_mode) ? "b" : nullptr;
+    if (!type) throw Error("error gathering device information while adding custom device ", quoted(host), ": not a device node");
+    const int64_t major = ::major(info.st_rdev), minor = ::minor(info.st_rdev);
+    in.host_devices.push_back({.path = inside, .type = type, .major = major, .minor = minor, .file_mode = info.st_mode & 0777u, .uid = info.st_uid, .gid = info.st_gid});
+    in.device_rules.push_back({.allow = true, .type = type, .major = major, .minor = minor, .access = access});
+}
+
+// Every node below a directory of /dev; what the container's own /dev holds already is left out.
+void add_all_nodes(const std::string& directory, ConfigInputs& in) {
+    DIR* dir = ::opendir(directory.c_str());
+    if (!dir) return;
+    while (const dirent* entry = ::readdir(dir)) {
+        const std::string name = entry->d_name, path = directory + "/" + name;
+        struct stat info{};
+        if (name[0] == '.' || ::lstat(path.c_str(), &info) < 0) continue;
+        static constexpr const char* own[] = {"/dev/pts", "/dev/shm", "/dev/fd", "/dev/mqueue", "/dev/console", "/dev/null", "/dev/zero",
+                                              "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx"};
+        if (std::ranges::any_of(own, [&](const char* known) { return path == known; })) continue;
+        if (S_ISDIR(info.st_mode)) add_all_nodes(path, in);
+        else if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) add_node(path, path, "rwm", in);
+    }
+    ::closedir(dir);
+}
+
+}  // namespace
+
+void add_devices(const Settings& settings, ConfigInputs& in) {
+    if (settings.privileged) return add_all_nodes("/dev", in);
+    for (const std::string& typed : settings.devices) {
+        const std::vector<std::string> parts = split(typed, ':');
+        std::string inside = parts[0], access = "rwm";
+        const auto is_access = [](const std::string& word) { return !word.empty() && word.find_first_not_of("rwm") == std::string::npos; };
+        if (parts.size() == 2) (is_access(parts[1]) ? access : inside) = parts[1];
+        if (parts.size() == 3) inside = parts[1], access = parts[2];
+        if (parts.size() > 3 || !is_access(access)) throw Error("invalid device specification: ", typed);
+        struct stat info{};
+        if (::stat(parts[0].c_str(), &info) == 0 && S_ISDIR(info.st_mode)) add_all_nodes(parts[0], in);
+        else add_node(parts[0], inside, access, in);
+    }
+}

@@ -1,0 +1,40 @@
+// Run options + image config -> config.json, with Docker's defaults.
+#pragma once
+
+#include "engine/settings.h"
+#include "image/bundle.h"
+#include "spec/runtime.h"
+
+// What is only known when the container starts.
+struct ConfigInputs {
+    ResolvedUser user;
+    std::vector<VolumeMount> mounts;          // sources are host paths by now
+    std::string hosts_path, hostname_path, resolv_path;   // "" = none of ours
+    std::string hostname;
+    bool cgroup_v2 = false;                   // the host's hierarchy
+    std::vector<std::string> all_capabilities;   // what the engine itself has, by name
+    std::vector<spec::Device> host_devices;   // of --device and --privileged
+    std::vector<spec::DeviceRule> device_rules;
+};
+
+// Pure. Throws Docker's words for options that contradict each other.
+spec::Config make_config(const Settings& settings, const ConfigInputs& inputs);
+// The process of `exec`: the container's, changed by the options.
+struct ExecSettings {
+    std::vector<std::string> args, env;
+    std::string user, working_dir;
+    bool tty = false, privileged = false;
+};
+spec::Process make_exec_process(const spec::Config& container, const ExecSettings& exec, const std::optional<ResolvedUser>& user,
+                                const std::vector<std::string>& all_capabilities);
+
+// `--cap-add`, `--cap-drop` over Docker's defaults. Throws `invalid CapAdd: unknown capability: "CAP_X"`.
+std::vector<std::string> plan_capabilities(const std::vector<std::string>& add, const std::vector<std::string>& drop,
+                                           const std::vector<std::string>& all);
+// PATH, HOSTNAME, TERM, then the container's own by key.
+std::vector<std::string> plan_env(const std::vector<std::string>& env, const std::string& hostname, bool tty);
+
+// --- what the machine says (not pure)
+std::vector<std::string> own_capabilities();
+bool host_has_cgroup_v2();
+void add_devices(const Settings& settings, ConfigInputs& inputs);

@@ -1,0 +1,93 @@
+// A container on disk: ROOT/containers/ID/ with
+//   settings.json   what it was asked to be; written once, last: a directory without it is half-made
+//   state.json      what became of it; replaced atomically
+//   lock            flock-ed by its maker, then by its monitor, for as long as they live
+//   log             its output, in Docker's json-file form
+//   config.json, rootfs, upper, work, hosts, hostname, resolv.conf    the bundle and what it mounts
+// and ROOT/containers/names/NAME, which holds the ID. Any process may be killed anywhere: whoever
+// finds a half-made directory whose lock is free removes it, and a name that leads nowhere is free.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "engine/settings.h"
+
+struct NetworkState {
+    std::string interface_name, mac, address, gateway, network_id, endpoint_id;
+    int prefix = 0;
+    std::vector<PortBinding> ports;          // with the host ports that were given
+};
+
+struct State {
+    std::string status = "created";          // created running paused exited
+    pid_t pid = 0;
+    uint64_t pid_started = 0;                // start time of that pid, so that another process is not taken for it
+    int exit_code = 0;
+    bool oom_killed = false;
+    std::string error, started_at, finished_at;
+    NetworkState network;
+};
+
+class Containers;
+
+class Container {
+public:
+    const std::string& id() const { return settings_.id; }
+    const Settings& settings() const { return settings_; }
+    const std::string& directory() const { return directory_; }
+    std::string file(const std::string& name) const { return directory_ + "/" + name; }
+
+    // As it is now: a container whose process died without a monitor to say so has exited (255).
+    State state() const;
+    void save(const State& state) const;
+    // Of the monitor; nothing: one is alive.
+    std::optional<FileLock> try_lock() const;
+    // Waits until its monitor is gone. Removed meanwhile: nothing.
+    std::optional<FileLock> lock() const;
+
+private:
+    friend class Containers;
+    std::string directory_;
+    Settings settings_;
+};
+
+class Containers {
+public:
+    explicit Containers(std::string store_root);
+
+    struct Made {
+        Container container;
+        FileLock lock;
+    };
+    // Makes it, takes its name (a random one if settings.name is empty); throws Docker's conflict text.
+    Made create(Settings settings) const;
+    std::vector<Container> list() const;                            // newest first
+    std::optional<Container> find(const std::string& name_or_id) const;
+    Container get(const std::string& name_or_id) const;             // throws "No such container: x"
+    void rename(const Container& container, const std::string& name) const;
+    // Frees the name and removes all files; the caller holds the lock and has undone its mounts.
+    void remove(const Container& container) const;
+    // The part of remove() after which no other command sees it; gives what is left to delete.
+    std::string hide(const Container& container) const;
+    // What dead processes left: half-made and half-removed containers.
+    void collect() const;
+    const std::string& store_root() const { return store_root_; }
+
+private:
+    std::optional<Container> load(const std::string& id) const;
+    std::optional<std::string> owner_of(const std::string& name) const;
+    void take_name(const std::string& name, const std::string& id) const;
+    std::string store_root_, root_;
+};
+
+// Is that process still the one it was?
+bool is_alive(pid_t pid, uint64_t started);
+uint64_t start_time(pid_t pid);   // 0: there is none
+// Where runtime state and networks of that store are kept until the next boot: /run/keg/HASH.
+std::string volatile_directory(const std::string& store_root);
+std::string store_hash(const std::string& store_root);   // 8 hex digits

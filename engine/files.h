@@ -1,0 +1,18 @@
+// The files every container gets: /etc/hosts, /etc/hostname, /etc/resolv.conf.
+#pragma once
+
+#include <string>
+#include <vector>
+
+// `own`: lines "IP<TAB>NAMES" for the container itself; extra: "name:ip".
+std::string hosts_file(const std::vector<std::string>& extra, const std::string& gateway, bool ipv6, const std::string& address,
+                       const std::string& hostname, const std::string& domainname);
+
+struct ResolvOptions {
+    std::vector<std::string> dns, search, options;
+    bool filter = true;       // drop what the container cannot reach: loopback servers, IPv6 without IPv6
+    bool ipv6 = false;
+};
+std::string resolv_conf(std::string_view host, const ResolvOptions& options);
+// The host's, or systemd-resolved's upstream list if the host's names only its stub.
+std::string host_resolv_conf();

@@ -1,0 +1,88 @@
+// A pid may be another's tomorrow: a process is opened as a pidfd, then its start time is compared,
+// and only then it gets a signal.
+#include "engine/lifecycle.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/sys.h"
+#include "engine/monitor.h"
+
+namespace {
+
+UniqueFd open_process(const State& state) {
+    if (state.pid <= 0) return {};
+    UniqueFd process(int(::syscall(SYS_pidfd_open, state.pid, 0)));
+    if (!process || !is_alive(state.pid, state.pid_started)) return {};
+    return process;
+}
+
+void send(const UniqueFd& process, int signal) {
+    if (::syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0) < 0 && errno != ESRCH) throw SysError("sending signal ", signal);
+}
+
+bool wait_for(const UniqueFd& process, int milliseconds) {
+    pollfd ended{process.get(), POLLIN, 0};
+    int n;
+    do n = ::poll(&ended, 1, milliseconds);
+    while (n < 0 && errno == EINTR);
+    return n > 0;
+}
+
+// The monitor cleans up; if it was killed, we do.
+void settle(const Containers& containers, const Container& container) {
+    const auto lock = container.lock();
+    if (!lock) return;
+    State state = container.state();
+    if (state.status != "running" && state.status != "exited") return;
+    if (sys::exists(container.file("config.json"))) clean_up_after_monitor(containers, container, "");
+    if (state.status == "exited" && state.exit_code != 255) return;
+    state.status = "exited", state.exit_code = 255, state.pid = 0;
+    container.save(state);
+}
+
+}  // namespace
+
+void kill_container(const Container& container, int signal) {
+    const UniqueFd process = open_process(container.state());
+    if (!process) throw Error("cannot kill container: ", container.settings().name, ": container ", container.id(), " is not running");
+    send(process, signal);
+}
+
+void stop_container(const Containers& containers, const Container& container, std::optional<int> signal, std::optional<int> timeout) {
+    const UniqueFd process = open_process(container.state());
+    if (!process) return;
+    const Settings& settings = container.settings();
+    const int first = signal ? *signal : settings.stop_signal.empty() ? SIGTERM : parse_signal(settings.stop_signal);
+    const int seconds = timeout ? *timeout : settings.stop_timeout.value_or(10);
+    if (seconds != 0) send(process, first);
+    if (seconds == 0 || !wait_for(process, seconds < 0 ? -1 : seconds * 1000)) {
+        send(process, SIGKILL);
+        wait_for(process, 10'000);
+    }
+    settle(containers, container);
+}
+
+int wait_container(const Container& container) {
+    if (const UniqueFd process = open_process(container.state())) wait_for(process, -1);
+    // The exit code is known when the monitor lets go; a removed container took its own with it.
+    const auto lock = container.lock();
+    return container.state().exit_code;
+}
+
+void remove_container(const Containers& containers, const Container& container, const RemoveOptions& options) {
+    const State state = container.state();
+    const bool runs = state.status == "running" || state.status == "paused";
+    if (runs && !options.force)
+        throw Error("cannot remove container ", quoted(container.settings().name), ": container is running: stop the container before removing or force remove");
+    if (runs)
+        if (const UniqueFd process = open_process(state)) send(process, SIGKILL), wait_for(process, 10'000);
+    settle(containers, container);
+    const auto lock = container.lock();
+    if (!lock) return;   // it removed itself
+    containers.remove(container);
+    if (options.volumes) remove_anonymous_volumes(containers, container);
+}

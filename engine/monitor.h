@@ -1,0 +1,37 @@
+// The process that stays beside a container: it makes it run, keeps its output, knows how it ended
+// and takes everything back. The command that started it may go (-d) or wait (the foreground).
+#pragma once
+
+#include <string>
+
+#include "base/unique_fd.h"
+#include "engine/container.h"
+
+struct MonitorOptions {
+    std::string runtime;           // program; "" leaves the choice to RuntimeClient
+    bool attach = false;           // the caller's 1 and 2 get the output
+    bool attach_input = false;     // and its 0 is the input
+};
+
+// The caller's end of the channel to a monitor.
+class Monitored {
+public:
+    // Waits for the end, passing on signals, the terminal's size and (with a terminal) raw input.
+    // Gives the exit code for a shell; 0 if the user detached.
+    int wait(bool terminal, bool pass_signals);
+
+private:
+    friend Monitored start_monitored(const Containers&, Container, FileLock, const MonitorOptions&);
+    explicit Monitored(UniqueFd channel) : channel_(std::move(channel)) {}
+    UniqueFd channel_;
+};
+
+// Returns when the container runs. Throws what kept it from that, with Docker's exit code: 127 no such
+// command, 126 it cannot be executed, 125 anything else. No threads may be alive in the caller.
+Monitored start_monitored(const Containers& containers, Container container, FileLock lock, const MonitorOptions& options);
+
+// What a container keeps mounted and running, taken back by somebody else because its monitor was
+// killed; the caller holds its lock.
+void clean_up_after_monitor(const Containers& containers, const Container& container, const std::string& runtime);
+// Volumes that nobody but this container knows.
+void remove_anonymous_volumes(const Containers& containers, const Container& container);

@@ -1,0 +1,162 @@
+// Devices are created where they shall live: moving one into another network namespace costs two
+// grace periods (20 ms), creating it there none.
+#include "engine/netlink.h"
+
+#include <arpa/inet.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "base/error.h"
+#include "base/sys.h"
+
+NetlinkRequest::NetlinkRequest(uint16_t type, uint16_t flags) {
+    nlmsghdr head{};
+    head.nlmsg_type = type;
+    head.nlmsg_flags = uint16_t(NLM_F_REQUEST | NLM_F_ACK | flags);
+    raw(&head, sizeof head);
+}
+
+NetlinkRequest& NetlinkRequest::raw(const void* data, size_t size) {
+    bytes_.append(static_cast<const char*>(data), size);
+    bytes_.resize((bytes_.size() + 3) & ~size_t(3));
+    return *this;
+}
+
+NetlinkRequest& NetlinkRequest::add(uint16_t attribute, std::string_view data) {
+    const uint16_t head[2] = {uint16_t(4 + data.size()), attribute};
+    raw(head, sizeof head);
+    return raw(data.data(), data.size());
+}
+
+NetlinkRequest& NetlinkRequest::add(uint16_t attribute, uint32_t value) {
+    return add(attribute, std::string_view(reinterpret_cast<const char*>(&value), 4));
+}
+
+NetlinkRequest& NetlinkRequest::add_text(uint16_t attribute, const std::string& text) {
+    return add(attribute, std::string_view(text.c_str(), text.size() + 1));
+}
+
+NetlinkRequest& NetlinkRequest::open(uint16_t attribute) {
+    open_.push_back(bytes_.size());
+    return add(attribute, std::string_view());
+}
+
+NetlinkRequest& NetlinkRequest::close() {
+    const uint16_t size = uint16_t(bytes_.size() - open_.back());
+    std::memcpy(bytes_.data() + open_.back(), &size, sizeof size);
+    open_.pop_back();
+    return *this;
+}
+
+Netlink::Netlink() : socket_(check(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), "opening a netlink socket")) {}
+
+Netlink Netlink::inside(int netns, const std::string& device, int& index) {
+    const UniqueFd own = sys::open("/proc/thread-self/ns/net", O_RDONLY);
+    check(::setns(netns, CLONE_NEWNET), "entering the container's network namespace");
+    UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+    const int error = errno;
+    index = int(::if_nametoindex(device.c_str()));
+    // There is no going on in the wrong namespace.
+    if (::setns(own.get(), CLONE_NEWNET) < 0) ::abort();
+    if (!socket) throw SysError(error, "opening a netlink socket");
+    Netlink netlink;
+    netlink.socket_ = std::move(socket);
+    return netlink;
+}
+
+int Netlink::try_send(NetlinkRequest request) {
+    nlmsghdr* head = reinterpret_cast<nlmsghdr*>(request.bytes_.data());
+    head->nlmsg_len = uint32_t(request.bytes_.size());
+    head->nlmsg_seq = ++sequence_;
+    if (::send(socket_.get(), request.bytes_.data(), request.bytes_.size(), 0) < 0) return errno;
+    alignas(nlmsghdr) char buffer[16384];
+    for (;;) {
+        const ssize_t n = ::recv(socket_.get(), buffer, sizeof buffer, 0);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return errno;
+        int left = int(n);
+        for (auto* message = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(message, unsigned(left)); message = NLMSG_NEXT(message, left))
+            if (message->nlmsg_seq == sequence_ && message->nlmsg_type == NLMSG_ERROR)
+                return -static_cast<nlmsgerr*>(NLMSG_DATA(message))->error;
+    }
+}
+
+void Netlink::send(NetlinkRequest request, const std::string& doing) {
+    if (const int error = try_send(std::move(request))) throw SysError(error, doing);
+}
+
+static std::string mac_bytes(const std::string& text) {
+    std::string out;
+    for (const std::string& part : split(text, ':')) out += char(parse_number<int>(part, 16).value_or(0));
+    return out;
+}
+
+static ifinfomsg link_header(int index, bool up) {
+    ifinfomsg info{};
+    info.ifi_index = index;
+    if (up) info.ifi_flags = IFF_UP, info.ifi_change = IFF_UP;
+    return info;
+}
+
+void Netlink::create_bridge(const std::string& name, const std::string& mac) {
+    NetlinkRequest request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+    request.header(link_header(0, true)).add_text(IFLA_IFNAME, name).add(IFLA_ADDRESS, mac_bytes(mac));
+    request.open(IFLA_LINKINFO).add_text(IFLA_INFO_KIND, "bridge").close();
+    send(std::move(request), "creating bridge " + name);
+}
+
+void Netlink::create_veth(const std::string& name, int netns, const std::string& peer, const std::string& mac, int bridge) {
+    NetlinkRequest request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+    request.header(link_header(0, true)).add_text(IFLA_IFNAME, name).add(IFLA_MASTER, uint32_t(bridge));
+    request.open(IFLA_LINKINFO).add_text(IFLA_INFO_KIND, "veth").open(IFLA_INFO_DATA).open(VETH_INFO_PEER);
+    request.header(link_header(0, false)).add_text(IFLA_IFNAME, peer).add(IFLA_ADDRESS, mac_bytes(mac)).add(IFLA_NET_NS_FD, uint32_t(netns));
+    request.close().close().close();
+    send(std::move(request), "creating veth " + name);
+}
+
+void Netlink::reflect(int index) {
+    NetlinkRequest request(RTM_SETLINK, 0);
+    ifinfomsg info = link_header(index, false);
+    info.ifi_family = AF_BRIDGE;
+    request.header(info).open(IFLA_PROTINFO | NLA_F_NESTED).add_byte(IFLA_BRPORT_MODE, 1).close();
+    send(std::move(request), "setting hairpin mode");
+}
+
+void Netlink::bring_up(int index) {
+    NetlinkRequest request(RTM_NEWLINK, 0);
+    request.header(link_header(index, true));
+    send(std::move(request), "bringing a device up");
+}
+
+static std::string_view address_bytes(const uint32_t& address) { return {reinterpret_cast<const char*>(&address), 4}; }
+
+void Netlink::add_address(int index, uint32_t address, int prefix) {
+    NetlinkRequest request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL);
+    ifaddrmsg info{};
+    info.ifa_family = AF_INET, info.ifa_prefixlen = uint8_t(prefix), info.ifa_index = uint32_t(index);
+    const uint32_t broadcast = address | htonl(prefix ? (uint64_t(1) << (32 - prefix)) - 1 : 0xffffffff);
+    request.header(info).add(IFA_LOCAL, address_bytes(address)).add(IFA_ADDRESS, address_bytes(address)).add(IFA_BROADCAST, address_bytes(broadcast));
+    send(std::move(request), "adding an address");
+}
+
+void Netlink::add_default_route(uint32_t gateway) {
+    NetlinkRequest request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
+    rtmsg info{};
+    info.rtm_family = AF_INET, info.rtm_table = RT_TABLE_MAIN, info.rtm_protocol = RTPROT_BOOT;
+    info.rtm_scope = RT_SCOPE_UNIVERSE, info.rtm_type = RTN_UNICAST;
+    request.header(info).add(RTA_GATEWAY, address_bytes(gateway));
+    send(std::move(request), "adding the default route");
+}
+
+void Netlink::remove(int index) {
+    NetlinkRequest request(RTM_DELLINK, 0);
+    request.header(link_header(index, false));
+    send(std::move(request), "removing a device");
+}

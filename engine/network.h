@@ -1,0 +1,55 @@
+// The bridge network of a store: every store has its own (bridge and table are named after the hash
+// of its path), made by the first container that runs and removed with the last. An address is held
+// by a locked file, a port by an open socket, the whole by a shared lock: all are free when their
+// monitor dies, however it dies.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "engine/container.h"
+#include "engine/firewall.h"
+
+// A container's place in the network.
+class Endpoint {
+public:
+    // Makes the network if need be, takes an address and the host ports; throws Docker's words
+    // ("… port is already allocated", "… address already in use").
+    Endpoint(const std::string& store_root, const std::string& container_id, const std::vector<PortBinding>& wanted);
+    // The device, its address, the rules; `pid` is in the container's network namespace.
+    void connect(pid_t pid);
+    // Takes the rules back and frees the ports.
+    void withdraw();
+    // Frees everything. With the last endpoint the network goes, a second later: a container that is
+    // started meanwhile finds it made, and nobody waits for devices to be deleted.
+    void release();
+
+    const NetworkState& state() const { return state_; }
+
+private:
+    void make_network();
+    void remove_network();
+    void take_address();
+    void take_ports(const std::vector<PortBinding>& wanted);
+
+    std::string directory_, hash_, bridge_, id_;
+    Firewall firewall_;
+    std::optional<FileLock> user_, address_;
+    std::vector<UniqueFd> sockets_;
+    NetworkState state_;
+    bool published_ = false;
+};
+
+struct Subnet {
+    uint32_t address = 0;   // in host order
+    int prefix = 0;
+    uint32_t last() const { return address | uint32_t((uint64_t(1) << (32 - prefix)) - 1); }
+    bool overlaps(const Subnet& other) const { return address <= other.last() && other.address <= last(); }
+};
+// The first of Docker's pools that overlaps none of these; throws when all are taken.
+Subnet choose_subnet(const std::vector<Subnet>& used);
+// /proc/net/route, without the default route.
+std::vector<Subnet> parse_routes(std::string_view text);
+std::string address_text(uint32_t host_order);

@@ -1,0 +1,259 @@
+// The small languages of the run options. Each is pure and says what is wrong in Docker's words.
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "base/error.h"
+#include "engine/settings.h"
+
+namespace {
+
+bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
+    return std::ranges::find(words, word) != words.end();
+}
+
+// The mode words of -v: at most one of each group.
+void read_mode(VolumeMount& mount, const std::string& mode) {
+    std::set<int> seen;
+    for (const std::string& word : split(mode, ',')) {
+        int group = 0;
+        if (is_one_of(word, {"ro", "rw"})) group = 1, mount.read_only = word == "ro";
+        else if (is_one_of(word, {"z", "Z"})) group = 2;   // relabelling for SELinux: nothing to do without it
+        else if (is_one_of(word, {"private", "rprivate", "shared", "rshared", "slave", "rslave"}))
+            group = 3, mount.propagation = word;
+        else if (word == "nocopy") group = 4, mount.no_copy = true;
+        else if (is_one_of(word, {"consistent", "cached", "delegated"})) group = 5;
+        if (!group || !seen.insert(group).second) throw Error("invalid mode: ", mode);
+    }
+    mount.mode = mode;
+}
+
+std::string clean_path(const std::string& path) {
+    std::vector<std::string> parts;
+    for (const std::string& part : split(path, '/'))
+        if (part == ".." && !parts.empty()) parts.pop_back();
+        else if (!part.empty() && part != "." && part != "..") parts.push_back(part);
+    return "/" + join(parts, "/");
+}
+
+void check_destination(const std::string& spec, VolumeMount& mount) {
+    if (!mount.destination.starts_with('/'))
+        throw Error("invalid volume specification: '", spec, "': invalid mount path: '", mount.destination, "' mount path must be absolute");
+    mount.destination = clean_path(mount.destination);
+    if (mount.destination == "/") throw Error("invalid volume specification: '", spec, "': destination can't be '/'");
+}
+
+void check_volume_name(const std::string& name) {
+    bool good = name.size() >= 2 && std::isalnum(static_cast<unsigned char>(name[0]));
+    for (const char c : name) good = good && (std::isalnum(static_cast<unsigned char>(c)) || is_one_of(std::string_view(&c, 1), {"_", ".", "-"}));
+    if (!good)
+        throw Error("create ", name, ": ", quoted(name), " includes invalid characters for a local volume name, only ",
+                    "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path");
+}
+
+}  // namespace
+
+VolumeMount parse_volume(const std::string& spec, const std::string& directory) {
+    const std::vector<std::string> parts = split(spec, ':');
+    VolumeMount mount;
+    if (parts.size() > 3 || std::ranges::find(parts, "") != parts.end()) throw Error("invalid volume specification: '", spec, "'");
+    if (parts.size() == 1) {
+        mount.type = "volume", mount.anonymous = true, mount.destination = parts[0];
+    } else {
+        mount.source = parts[0], mount.destination = parts[1];
+        if (parts.size() == 2 && !mount.destination.starts_with('/')) throw Error("invalid volume specification: '", spec, "'");
+        if (parts.size() == 3) read_mode(mount, parts[2]);
+        if (mount.source.starts_with('.')) mount.source = clean_path(directory + "/" + mount.source);
+        if (mount.source.starts_with('~')) throw Error("create ", mount.source, ": a home directory is expanded by the shell only at the start of a word");
+        if (mount.source.starts_with('/')) mount.source = clean_path(mount.source);
+        else mount.type = "volume", check_volume_name(mount.source);
+    }
+    check_destination(spec, mount);
+    return mount;
+}
+
+std::optional<VolumeMount> parse_mount(const std::string& spec, std::map<std::string, std::string>& tmpfs) {
+    VolumeMount mount{.type = "volume"};
+    std::string tmpfs_options;
+    for (const std::string& pair : split(spec, ',')) {
+        const size_t equals = pair.find('=');
+        const std::string key = lower(pair.substr(0, equals));
+        const std::string value = equals == std::string::npos ? "" : pair.substr(equals + 1);
+        if (equals == std::string::npos && !is_one_of(key, {"readonly", "ro", "volume-nocopy"}))
+            throw Error("invalid argument ", quoted(spec), " for \"--mount\" flag: invalid field '", pair, "' must be a key=value pair");
+        const bool on = equals == std::string::npos || is_one_of(value, {"true", "1"});
+        if (key == "type") mount.type = lower(value);
+        else if (key == "source" || key == "src") mount.source = value;
+        else if (key == "target" || key == "dst" || key == "destination") mount.destination = value;
+        else if (key == "readonly" || key == "ro") mount.read_only = on;
+        else if (key == "bind-propagation") mount.propagation = value;
+        else if (key == "volume-nocopy") mount.no_copy = on;
+        else if (key == "tmpfs-size") tmpfs_options += str(",size=", parse_bytes(value));
+        else if (key == "tmpfs-mode") tmpfs_options += ",mode=" + value;
+        else if (key != "consistency") throw Error("invalid argument ", quoted(spec), " for \"--mount\" flag: unexpected key '", key, "' in '", pair, "'");
+    }
+    if (mount.destination.empty()) throw Error("invalid argument ", quoted(spec), " for \"--mount\" flag: target is required");
+    check_destination(spec, mount);
+    if (mount.type == "tmpfs") {
+        tmpfs[mount.destination] = (mount.read_only ? "ro" : "rw") + tmpfs_options;
+        return {};
+    }
+    if (mount.type != "bind" && mount.type != "volume") throw Error("mount type ", quoted(mount.type), " is not supported; known are bind, volume, tmpfs");
+    mount.anonymous = mount.type == "volume" && mount.source.empty();
+    if (mount.type == "volume" && !mount.anonymous) check_volume_name(mount.source);
+    if (mount.type == "bind") {
+        if (!mount.source.starts_with('/')) throw Error("invalid mount config for type \"bind\": invalid mount path: '", mount.source, "' mount path must be absolute");
+        mount.no_copy = true;   // marks --mount: a missing source is an error, not made
+    }
+    return mount;
+}
+
+std::optional<double> parse_decimal(std::string_view text) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+    if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return {};
+    return value;
+}
+
+int64_t parse_bytes(const std::string& text) {
+    static constexpr struct { const char* name; int shift; } units[] = {
+        {"", 0}, {"b", 0}, {"k", 10}, {"kb", 10}, {"kib", 10}, {"m", 20}, {"mb", 20}, {"mib", 20},
+        {"g", 30}, {"gb", 30}, {"gib", 30}, {"t", 40}, {"tb", 40}, {"tib", 40}};
+    size_t digits = text.find_first_not_of("0123456789.");
+    if (digits == std::string::npos) digits = text.size();
+    const std::string number = text.substr(0, digits), unit = lower(std::string(trim(text.substr(digits))));
+    const auto value = parse_decimal(number);
+    for (const auto& [name, shift] : units)
+        if (value && unit == name && *value < 9e18 / double(int64_t(1) << shift)) return int64_t(*value * double(int64_t(1) << shift));
+    throw Error("invalid size: '", text, "'");
+}
+
+int64_t parse_cpus(const std::string& text) {
+    const size_t dot = text.find('.');
+    std::string fraction = dot == std::string::npos ? "" : text.substr(dot + 1);
+    while (fraction.ends_with('0')) fraction.pop_back();
+    if (fraction.size() > 9) throw Error("value is too precise");
+    fraction.resize(9, '0');
+    const auto whole = dot == 0 ? std::optional<int64_t>(0) : parse_number<int64_t>(text.substr(0, dot));
+    const auto part = parse_number<int64_t>(fraction);
+    if (!whole || !part || *whole < 0 || *whole > 1'000'000) throw Error("failed to parse ", text, " as a rational number");
+    return *whole * 1'000'000'000 + *part;
+}
+
+spec::Rlimit parse_ulimit(const std::string& text) {
+    static constexpr const char* known[] = {"core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack"};
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos) throw Error("invalid ulimit argument: ", text);
+    const std::string type = text.substr(0, equals);
+    if (std::ranges::find_if(known, [&](const char* name) { return type == name; }) == std::end(known)) throw Error("invalid ulimit type: ", type);
+    const std::vector<std::string> values = split(text.substr(equals + 1), ':');
+    const auto limit = [&](const std::string& value) {
+        const auto number = parse_number<int64_t>(value);
+        if (!number || *number < -1 || values.size() > 2) throw Error("invalid ulimit value: ", text);
+        return uint64_t(*number);   // -1 is RLIM_INFINITY
+    };
+    const uint64_t soft = limit(values[0]), hard = values.size() > 1 ? limit(values[1]) : soft;
+    if (soft > hard) throw Error("ulimit soft limit must be less than or equal to hard limit: ", values[0], " > ", values.back());
+    return {.type = "RLIMIT_" + upper(type), .hard = hard, .soft = soft};
+}
+
+std::vector<std::string> parse_env_file(const std::string& name, std::string_view text) {
+    if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+    std::vector<std::string> out;
+    for (std::string line : split(text, '\n')) {
+        if (line.ends_with('\r')) line.pop_back();
+        line.erase(0, std::min(line.find_first_not_of(" \t"), line.size()));
+        if (line.empty() || line[0] == '#') continue;
+        const size_t equals = line.find('=');
+        const std::string key = line.substr(0, equals);
+        if (key.empty()) throw Error("invalid env file (", name, "): no variable name on line '", line, "'");
+        if (key.find_first_of(" \t") != std::string::npos) throw Error("invalid env file (", name, "): variable '", key, "' contains whitespaces");
+        if (equals != std::string::npos) out.push_back(line);
+        else if (const char* value = ::getenv(key.c_str())) out.push_back(key + "=" + value);
+    }
+    return out;
+}
+
+std::string parse_extra_host(const std::string& text) {
+    size_t at = text.find('=');
+    if (at == std::string::npos) at = text.find(':');
+    if (at == std::string::npos || at == 0) throw Error("bad format for add-host: ", quoted(text));
+    std::string ip = text.substr(at + 1);
+    if (ip.starts_with('[') && ip.ends_with(']')) ip = ip.substr(1, ip.size() - 2);
+    if (ip != "host-gateway" && (ip.empty() || ip.find_first_not_of("0123456789abcdefABCDEF.:") != std::string::npos))
+        throw Error("invalid IP address in add-host: ", quoted(ip));
+    return text.substr(0, at) + ":" + ip;
+}
+
+std::vector<std::string> merge_env(const std::vector<std::string>& user, const std::vector<std::string>& below) {
+    const auto key = [](const std::string& entry) { return entry.substr(0, entry.find('=')); };
+    std::vector<std::string> out;
+    for (const auto* list : {&user, &below})
+        for (const std::string& entry : *list) {
+            const auto at = std::ranges::find(out, key(entry), key);
+            if (at == out.end()) out.push_back(entry);
+            else if (list == &user) *at = entry;
+        }
+    return out;
+}
+
+int parse_signal(const std::string& text) {
+    static constexpr struct { const char* name; int number; } names[] = {
+        {"HUP", SIGHUP}, {"INT", SIGINT}, {"QUIT", SIGQUIT}, {"ILL", SIGILL}, {"TRAP", SIGTRAP}, {"ABRT", SIGABRT},
+        {"IOT", SIGIOT}, {"BUS", SIGBUS}, {"FPE", SIGFPE}, {"KILL", SIGKILL}, {"USR1", SIGUSR1}, {"SEGV", SIGSEGV},
+        {"USR2", SIGUSR2}, {"PIPE", SIGPIPE}, {"ALRM", SIGALRM}, {"TERM", SIGTERM}, {"STKFLT", SIGSTKFLT}, {"CHLD", SIGCHLD},
+        {"CLD", SIGCHLD}, {"CONT", SIGCONT}, {"STOP", SIGSTOP}, {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},
+        {"URG", SIGURG}, {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ}, {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH},
+        {"IO", SIGIO}, {"POLL", SIGIO}, {"PWR", SIGPWR}, {"SYS", SIGSYS}};
+    if (const auto number = parse_number<int>(text); number && *number > 0 && *number <= 64) return *number;
+    std::string name = upper(text);
+    if (name.starts_with("SIG")) name.erase(0, 3);
+    for (const auto& [known, number] : names)
+        if (name == known) return number;
+    for (const auto& [base, first, sign] : {std::tuple("RTMIN", 34, 1), std::tuple("RTMAX", 64, -1)})
+        if (name.starts_with(base)) {
+            if (name.size() == 5) return first;
+            const auto offset = parse_number<int>(name.substr(6));
+            if (offset && *offset <= 30 && name[5] == (sign > 0 ? '+' : '-')) return first + sign * *offset;
+        }
+    throw Error("invalid signal: ", text);
+}
+
+void check_name(const std::string& name) {
+    bool good = name.size() >= 2 && std::isalnum(static_cast<unsigned char>(name[0]));
+    for (const char c : name) good = good && (std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-');
+    if (!good) throw Error("Invalid container name (", name, "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+}
+
+static uint32_t random_number() {
+    uint32_t number = 0;
+    check(::getrandom(&number, sizeof number, 0), "getrandom");
+    return number;
+}
+
+std::string random_name() {
+    static constexpr const char* adjectives[] = {
+        "amber", "bold", "brisk", "calm", "clever", "copper", "crisp", "deft", "eager", "early", "fair", "gentle", "golden",
+        "happy", "humble", "jolly", "keen", "kind", "light", "lively", "lucid", "mellow", "merry", "mild", "modest", "nimble",
+        "noble", "patient", "plain", "proud", "quick", "quiet", "rapid", "ready", "round", "serene", "sharp", "silver", "sober",
+        "steady", "still", "stout", "sunny", "swift", "tidy", "vivid", "warm", "wise", "witty", "young"};
+    static constexpr const char* surnames[] = {
+        "abel", "ampere", "babbage", "banach", "bell", "bernoulli", "boole", "bose", "cantor", "cauchy", "church", "curie",
+        "dirac", "erdos", "euler", "faraday", "fermat", "fourier", "galois", "gauss", "germain", "goedel", "hamming", "hertz",
+        "hilbert", "hopper", "huygens", "jacobi", "kepler", "knuth", "lagrange", "laplace", "leibniz", "lovelace", "markov",
+        "maxwell", "meitner", "newton", "noether", "ohm", "pascal", "planck", "poincare", "ramanujan", "riemann", "ritchie",
+        "shannon", "tesla", "turing", "volta"};
+    return str(adjectives[random_number() % std::size(adjectives)], "_", surnames[random_number() % std::size(surnames)]);
+}
+
+std::string random_id() {
+    std::array<unsigned char, 32> bytes;
+    check(::getrandom(bytes.data(), bytes.size(), 0), "getrandom");
+    std::string out;
+    for (const unsigned char byte : bytes) out += "0123456789abcdef"[byte >> 4], out += "0123456789abcdef"[byte & 15];
+    return out;
+}

@@ -1,0 +1,86 @@
+// What a container was asked to be: the run options merged with the image's config. Written once, at
+// create; what happens to it later is its State (container.h).
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/ports.h"
+#include "spec/runtime.h"
+
+struct VolumeMount {
+    std::string type = "bind";       // bind, volume
+    std::string source;              // host path, or a volume's name
+    std::string destination;
+    std::string mode;                // as typed: "ro,rslave"
+    std::string propagation = "rprivate";
+    bool read_only = false;
+    bool no_copy = false;
+    bool anonymous = false;
+};
+
+struct Settings {
+    std::string id, name, created;           // name without the slash
+    std::string image, image_id;             // as typed; "sha256:…"
+    std::vector<std::string> layers;         // diff IDs, lowest first
+
+    std::string hostname, domainname, user, working_dir;
+    std::vector<std::string> env;            // the user's, then the image's; "NAME" alone removes a default
+    std::vector<std::string> entrypoint, cmd;
+    std::map<std::string, std::string> labels;
+    std::set<std::string> exposed_ports, image_volumes;
+    bool tty = false, open_stdin = false, attach = true;
+    std::string stop_signal;
+    std::optional<int> stop_timeout;
+
+    std::vector<std::string> binds;          // -v as typed, for inspect
+    std::vector<VolumeMount> mounts;
+    std::map<std::string, std::string> tmpfs;
+    std::string network = "bridge";          // bridge host none
+    std::vector<PortBinding> ports;
+    bool publish_all = false, auto_remove = false, privileged = false, read_only = false, init = false;
+    std::vector<std::string> cap_add, cap_drop, security_opt, group_add;
+    std::vector<std::string> dns, dns_search, dns_options, extra_hosts;
+    std::vector<std::string> devices;        // HOST[:CONTAINER][:rwm]
+    std::map<std::string, std::string> sysctls;
+    std::vector<std::string> ulimits;        // "nofile=1024:2048", checked
+    std::string ipc, pid, uts, cgroup_parent, cid_file, runtime;
+    int64_t shm_size = 64 << 20;
+    int64_t memory = 0, memory_swap = 0, memory_reservation = 0, nano_cpus = 0, cpu_shares = 0, pids_limit = 0;
+    std::string cpuset_cpus, cpuset_mems;
+    int oom_score_adj = 0;
+};
+
+std::string write(const Settings& settings);
+Settings read_settings(std::string_view text);
+// The words of the process: entrypoint, then cmd.
+std::vector<std::string> arguments(const Settings& settings);
+
+// --- the small languages of the options; each throws Error in Docker's words
+
+// `-v [SRC:]DST[:MODE]`; a SRC that starts with "." is made absolute against `directory`.
+VolumeMount parse_volume(const std::string& spec, const std::string& directory);
+// `--mount type=bind,source=…,target=…`; a tmpfs goes to `tmpfs`.
+std::optional<VolumeMount> parse_mount(const std::string& spec, std::map<std::string, std::string>& tmpfs);
+// `64m`, `1g`, `1.5GiB`: binary multiples.
+int64_t parse_bytes(const std::string& text);
+// `1.5` CPUs as nanoseconds per second, exactly.
+int64_t parse_cpus(const std::string& text);
+// `nofile=1024:2048`.
+spec::Rlimit parse_ulimit(const std::string& text);
+// The lines of an --env-file or --label-file.
+std::vector<std::string> parse_env_file(const std::string& name, std::string_view text);
+// `name:ip` or `name=ip`, as "name:ip".
+std::string parse_extra_host(const std::string& text);
+// `user` over `below`, by key: later entries win, "NAME" alone is kept (it removes).
+std::vector<std::string> merge_env(const std::vector<std::string>& user, const std::vector<std::string>& below);
+// "9", "KILL", "SIGKILL", "RTMIN+3" as a number; throws "invalid signal: x".
+int parse_signal(const std::string& text);
+// "1.5"; nothing if it is not a plain decimal number.
+std::optional<double> parse_decimal(std::string_view text);
+void check_name(const std::string& name);
+std::string random_name();
+std::string random_id();
