@@ -1,7 +1,7 @@
 #include "image/reference.h"
 
 #include "base/error.h"
-#include "unit/catch.h"
+#include "tests/unit/catch.h"
 
 namespace {
 const std::string some_digest = "sha256:" + std::string(64, 'a');

@@ -1,0 +1,18 @@
+#include "cli/commands.h"
+#include "engine/container.h"
+
+std::vector<ImageUser> image_users(const std::string& root) {
+    std::vector<ImageUser> out;
+    for (const Container& container : Containers(root).list()) {
+        const std::string status = container.state().status;
+        out.push_back({container.id(), container.settings().image_id, status == "running" || status == "paused"});
+    }
+    return out;
+}
+
+std::vector<Digest> layers_in_use(const Store& store) {
+    std::vector<Digest> out;
+    for (const Container& container : Containers(store.root()).list())
+        for (const std::string& layer : container.settings().layers) out.emplace_back(layer);
+    return out;
+}

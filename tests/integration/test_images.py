@@ -1,0 +1,348 @@
+"""Images go in and out: archives, registries, tarballs; what is broken is refused and leaves nothing."""
+import gzip
+import hashlib
+import io
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import tarfile
+import time
+import unittest
+
+from keg import KEG, StoreCase, needs, needs_root, run
+
+
+def tar_of(entries):
+    """A tar of {name: bytes}; a text is the target of a symlink."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, data in entries.items():
+            info = tarfile.TarInfo(name)
+            if isinstance(data, str):
+                info.type, info.linkname = tarfile.SYMTYPE, data
+                tar.addfile(info)
+            else:
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def sha(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+LAYER = tar_of({"hello": b"world\n"})
+
+
+def config_of(*layers):
+    return json.dumps({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/hello"]},
+                       "rootfs": {"type": "layers", "diff_ids": ["sha256:" + sha(layer) for layer in layers]}}).encode()
+
+
+def docker_archive(stored=LAYER, names=("hello:stable",)):
+    manifest = [{"Config": "config.json", "RepoTags": list(names), "Layers": ["one/layer.tar"]}]
+    return tar_of({"one/layer.tar": stored, "config.json": config_of(LAYER), "manifest.json": json.dumps(manifest).encode()})
+
+
+def files_of(directory):
+    """Every file of a store but its locks, with its size."""
+    return sorted((str(path.relative_to(directory)), path.stat().st_size)
+                  for path in pathlib.Path(directory).rglob("*") if path.is_file() and path.name != "lock")
+
+
+@needs_root
+class ImageCase(StoreCase):
+    def image_id(self, name):
+        return self.keg("images", "-q", "--no-trunc", name).stdout.strip()
+
+    def write(self, name, data):
+        (self.dir / name).write_bytes(data)
+        return self.dir / name
+
+    def other(self, *words, **options):
+        """The same in a second store."""
+        return run(KEG, "--root", self.dir / "other", *words, **options)
+
+
+class Archives(ImageCase):
+    def test_saved_archive_is_loaded_again(self):
+        for form in ("docker-archive", "oci-archive"):
+            with self.subTest(form):
+                self.keg("save", "--format", form, "-o", self.dir / form, "base")
+                result = self.other("load", "-i", self.dir / form)
+                self.assertEqual(result.stdout, "Loaded image: base:latest\n")
+                self.assertEqual(self.other("images", "-q", "--no-trunc", "base").stdout.strip(), self.image_id("base"))
+                self.other("rmi", "base")
+
+    def test_saving_twice_gives_the_same_bytes(self):
+        for name in ("a", "b"):
+            self.keg("save", "-o", self.dir / name, "base")
+        self.assertEqual((self.dir / "a").read_bytes(), (self.dir / "b").read_bytes())
+
+    def test_save_streams_to_a_pipe_and_load_reads_one(self):
+        run("sh", "-c", f"{KEG} --root {self.store} save base | gzip | {KEG} --root {self.dir}/other load")
+        self.assertIn("base", self.other("images").stdout)
+
+    def test_several_images_and_names_travel_together(self):
+        self.keg("tag", "base", "base:two")
+        self.keg("import", "-c", "ENV A=1", self.dir / "busybox.tar", "localhost:5000/app:v1")
+        self.keg("save", "-o", self.dir / "all.tar", "base", "localhost:5000/app:v1")
+        result = self.other("load", "-i", self.dir / "all.tar")
+        self.assertEqual(sorted(result.stdout.splitlines()),
+                         ["Loaded image: base:latest", "Loaded image: base:two", "Loaded image: localhost:5000/app:v1"])
+
+    def test_image_saved_by_id_has_no_name(self):
+        self.keg("save", "-o", self.dir / "a.tar", self.image_id("base"))
+        self.assertEqual(self.other("load", "-i", self.dir / "a.tar").stdout, f"Loaded image ID: {self.image_id('base')}\n")
+
+    def test_save_to_a_terminal_is_refused(self):
+        master, slave = os.openpty()
+        result = subprocess.run([KEG, "--root", self.store, "save", "base"], stdout=slave, stderr=subprocess.PIPE, text=True)
+        os.close(master)
+        os.close(slave)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("cowardly refusing to save to a terminal. Use the -o flag or redirect", result.stderr)
+
+    def test_failed_save_leaves_the_old_file(self):
+        target = self.write("a.tar", b"old")
+        self.fails("save", "-o", target, "nothing", says="No such image: nothing")
+        self.assertEqual(target.read_bytes(), b"old")
+        self.assertEqual([p.name for p in self.dir.glob("a.tar*")], ["a.tar"])
+
+    @needs("skopeo")
+    def test_skopeo_reads_what_keg_saves(self):
+        self.keg("save", "-o", self.dir / "d.tar", "base")
+        self.keg("save", "--format", "oci-archive", "-o", self.dir / "o.tar", "base")
+        for source in (f"docker-archive:{self.dir}/d.tar", f"oci-archive:{self.dir}/d.tar", f"oci-archive:{self.dir}/o.tar"):
+            with self.subTest(source):
+                run("skopeo", "inspect", source)
+                run("skopeo", "copy", source, f"dir:{self.dir}/out")
+        self.assertEqual(json.loads(run("skopeo", "inspect", f"docker-archive:{self.dir}/d.tar").stdout)["Layers"],
+                         json.loads(self.keg("inspect", "base").stdout)[0]["RootFS"]["Layers"])
+
+    @needs("skopeo")
+    def test_keg_loads_what_skopeo_writes(self):
+        self.keg("save", "-o", self.dir / "d.tar", "base")
+        for target in ("docker-archive:{}:hello:stable", "oci-archive:{}:hello:stable"):
+            with self.subTest(target):
+                path = self.dir / "skopeo.tar"
+                path.unlink(missing_ok=True)
+                run("skopeo", "copy", f"docker-archive:{self.dir}/d.tar", target.format(path))
+                self.assertEqual(self.other("load", "-i", path).stdout, "Loaded image: hello:stable\n")
+                self.assertEqual(self.other("images", "-q", "--no-trunc", "hello").stdout.strip(), self.image_id("base"))
+                self.other("rmi", "hello:stable")
+
+    @needs("podman")
+    def test_podman_loads_what_keg_saves(self):
+        self.keg("tag", "base", "hello:stable")
+        for form in ("docker-archive", "oci-archive"):
+            with self.subTest(form):
+                self.keg("save", "--format", form, "-o", self.dir / form, "hello:stable")
+                podman = ["podman", "--root", self.dir / f"podman-{form}", "--runroot", self.dir / "podman-run", "--storage-driver", "vfs"]
+                self.assertIn("hello:stable", run(*podman, "load", "-i", self.dir / form).stdout)
+                shown = json.loads(run(*podman, "image", "inspect", "hello:stable").stdout)[0]
+                self.assertEqual("sha256:" + shown["Id"], self.image_id("base"))
+
+    def test_old_docker_archive_with_links_and_compression_is_loaded(self):
+        item = {"Config": "c.json", "RepoTags": None, "Layers": ["a/layer.tar", "b/layer.tar"]}
+        archive = tar_of({"a/VERSION": b"1.0", "a/json": b"{}", "a/layer.tar": gzip.compress(LAYER), "b/layer.tar": "../a/layer.tar",
+                          "c.json": config_of(LAYER, LAYER), "manifest.json": json.dumps([item]).encode()})
+        result = self.keg("load", "-i", self.write("old.tar.gz", gzip.compress(archive)))
+        self.assertIn("Loaded image ID: sha256:", result.stdout)
+
+
+class BadArchives(ImageCase):
+    def refused(self, data, says=()):
+        before = files_of(self.store)
+        result = self.fails("load", "-i", self.write("bad", data), code=1, says=says)
+        self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
+        self.assertEqual(files_of(self.store), before)
+
+    def test_junk_is_refused_and_leaves_nothing(self):
+        for data in (b"", b"junk", os.urandom(100_000), b"\0" * 10240, gzip.compress(b"junk"), b"{" * 1_000_000):
+            with self.subTest(data[:8]):
+                self.refused(data)
+
+    def test_truncated_archive_leaves_nothing(self):
+        whole = docker_archive(names=("cut:1",))
+        for size in (600, 1100, len(whole) // 2, 5000):
+            with self.subTest(size):
+                self.refused(whole[:size])
+        self.refused(gzip.compress(whole)[:-20])
+
+    def test_truncated_layer_is_refused(self):
+        self.refused(docker_archive(LAYER[:700]), says="diffID")
+        self.refused(docker_archive(gzip.compress(LAYER)[:-10]))
+
+    def test_layer_with_another_content_is_refused(self):
+        other = tar_of({"hello": b"other\n"})
+        self.refused(docker_archive(other), says="diffID")
+        self.refused(docker_archive(gzip.compress(other)))
+
+    def test_names_that_lead_out_are_refused(self):
+        for name in ("../x", "/x", "a/../../x"):
+            with self.subTest(name):
+                self.refused(tar_of({name: b"x"}), says="leads out")
+        self.assertFalse((self.dir / "x").exists())
+
+    def test_upper_case_tag_in_an_archive_is_refused(self):
+        self.refused(docker_archive(names=("Hello:stable",)), says="must be lowercase")
+
+    def test_layer_that_is_no_tar_is_refused(self):
+        junk = b"not a tar" * 1000
+        manifest = [{"Config": "c.json", "RepoTags": ["x:1"], "Layers": ["l"]}]
+        self.refused(tar_of({"l": junk, "c.json": config_of(junk), "manifest.json": json.dumps(manifest).encode()}))
+
+
+class Imports(ImageCase):
+    def test_tarball_becomes_an_image_with_changes(self):
+        result = self.keg("import", "-m", "made here", "-c", "ENV A=1 B='x y'", "-c", 'CMD ["/bin/sh"]', "-c", "EXPOSE 80",
+                          self.dir / "busybox.tar", "app:v1")
+        self.assertRegex(result.stdout, r"^sha256:[0-9a-f]{64}\n$")
+        shown = json.loads(self.keg("inspect", "app:v1").stdout)[0]
+        self.assertEqual(shown["Id"], result.stdout.strip())
+        self.assertEqual(shown["RepoTags"], ["app:v1"])
+        self.assertEqual(shown["Config"]["Env"], ["A=1", "B=x y"])
+        self.assertEqual(shown["Config"]["Cmd"], ["/bin/sh"])
+        self.assertIn("made here", self.keg("history", "app:v1").stdout)
+
+    def test_compression_does_not_change_the_layer(self):
+        plain = self.keg("import", self.dir / "busybox.tar", "a").stdout
+        data = (self.dir / "busybox.tar").read_bytes()
+        self.write("b.tar.gz", gzip.compress(data))
+        run("zstd", "-q", self.dir / "busybox.tar", "-o", self.dir / "b.tar.zst")
+        layers = set()
+        for name in ("busybox.tar", "b.tar.gz", "b.tar.zst"):
+            self.keg("import", self.dir / name, "x")
+            layers.add(str(json.loads(self.keg("inspect", "x").stdout)[0]["RootFS"]["Layers"]))
+        self.assertEqual(len(layers), 1, plain)
+
+    def test_junk_is_refused_and_leaves_nothing(self):
+        before = files_of(self.store)
+        data = (self.dir / "busybox.tar").read_bytes()
+        for junk in (b"", b"junk", data[:len(data) // 2], gzip.compress(data)[:-100]):
+            with self.subTest(junk[:8]):
+                self.fails("import", self.write("junk", junk), "junk", code=1)
+                self.assertEqual(files_of(self.store), before)
+
+    def test_bad_changes_and_names_are_refused_first(self):
+        before = files_of(self.store)
+        self.fails("import", "-c", "RUN x", self.dir / "busybox.tar", "a", says="RUN is not a valid change command")
+        self.fails("import", self.dir / "busybox.tar", "Base", says="must be lowercase")
+        self.fails("import", self.dir / "nothing.tar", "a", says="no such file or directory")
+        self.assertEqual(files_of(self.store), before)
+
+
+class Names(ImageCase):
+    def test_listing_has_dockers_columns(self):
+        lines = self.keg("images").stdout.splitlines()
+        self.assertEqual(lines[0].split("  ")[0], "REPOSITORY")
+        self.assertRegex(lines[1], r"^base +latest +[0-9a-f]{12} +\S.* ago +\S+B$")
+
+    def test_templates_and_json(self):
+        self.keg("tag", "base", "other/name:v1")
+        self.assertEqual(self.keg("images", "--format", "{{.Repository}}:{{.Tag}}", "base").stdout, "base:latest\n")
+        table = self.keg("images", "--format", r"table {{.Tag}}\t{{upper .Repository}}", "base").stdout.splitlines()
+        self.assertEqual([line.split() for line in table], [["TAG", "REPOSITORY"], ["latest", "BASE"]])
+        rows = [json.loads(line) for line in self.keg("images", "--format", "json").stdout.splitlines()]
+        self.assertEqual(sorted(row["Repository"] for row in rows), ["base", "other/name"])
+        self.fails("images", "--format", "{{.Nothing}}", says="template parsing error")
+        self.fails("images", "--format", "{{if", says="template parsing error")
+
+    def test_filters(self):
+        self.keg("import", "-c", "LABEL a=b", self.dir / "busybox.tar", "labelled:1")
+        self.keg("import", self.dir / "busybox.tar")
+        shown = lambda *words: self.keg("images", "--format", "{{.Repository}}", *words).stdout.split()
+        self.assertEqual(shown("--filter", "dangling=true"), ["<none>"])
+        self.assertEqual(shown("-f", "label=a=b"), ["labelled"])
+        self.assertEqual(shown("-f", "reference=b*"), ["base"])
+        self.fails("images", "-f", "colour=red", says="invalid filter 'colour'")
+
+    def test_bad_names_are_refused(self):
+        self.fails("tag", "base", "Base:v1", says="invalid reference format: repository name (library/Base) must be lowercase")
+        self.fails("tag", "base", "a:b:c", says="invalid reference format")
+        self.fails("tag", "nothing", "x", says="No such image: nothing")
+
+    def test_removing_names_then_the_image(self):
+        identity = self.image_id("base")
+        self.keg("tag", "base", "two")
+        self.fails("rmi", identity[7:19], says="image is referenced in multiple repositories")
+        self.assertEqual(self.keg("rmi", "two").stdout, "Untagged: two:latest\n")
+        self.assertEqual(self.keg("rmi", "base").stdout, f"Untagged: base:latest\nDeleted: {identity}\n")
+        self.assertEqual(list((self.store / "blobs/sha256").iterdir()), [])
+        self.fails("rmi", "base", says="No such image: base")
+
+    def test_prune_removes_dangling_images(self):
+        self.keg("import", "-c", "ENV A=1", self.dir / "busybox.tar")
+        self.assertIn("deleted: sha256:", self.keg("image", "prune", "-f").stdout)
+        self.assertEqual(len(self.keg("images", "-q").stdout.split()), 1)
+        self.assertIn("Total reclaimed space: 0B", self.keg("image", "prune", "-f").stdout)
+
+
+@needs("docker-registry")
+@needs("skopeo")
+class Pulls(ImageCase):
+    def setUp(self):
+        super().setUp()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.host = f"127.0.0.1:{probe.getsockname()[1]}"
+        self.write("registry.yml", f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {self.dir}/registry}}}}\n"
+                                   f"http: {{addr: \"{self.host}\"}}\n".encode())
+        self.registry = subprocess.Popen(["docker-registry", "serve", self.dir / "registry.yml"], stdout=subprocess.DEVNULL,
+                                         stderr=subprocess.DEVNULL)
+        self.addCleanup(self.stop_registry)
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(tuple([self.host.split(":")[0], int(self.host.split(":")[1])])) == 0:
+                    break
+            time.sleep(0.05)
+        self.keg("save", "-o", self.dir / "base.tar", "base")
+        run("skopeo", "copy", "--dest-tls-verify=false", f"docker-archive:{self.dir}/base.tar", f"docker://{self.host}/lib/base:v1")
+
+    def stop_registry(self):
+        self.registry.kill()
+        self.registry.wait()
+
+    def test_pulled_image_is_the_one_that_was_pushed(self):
+        result = self.other("pull", f"{self.host}/lib/base:v1")
+        self.assertIn(f"Status: Downloaded newer image for {self.host}/lib/base:v1", result.stdout)
+        self.assertEqual(self.other("images", "-q", "--no-trunc").stdout.strip(), self.image_id("base"))
+        again = self.other("pull", f"{self.host}/lib/base:v1").stdout
+        self.assertIn(f"Status: Image is up to date for {self.host}/lib/base:v1", again)
+        self.other("unpack", f"{self.host}/lib/base:v1", self.dir / "bundle")
+        self.assertTrue((self.dir / "bundle/rootfs/bin/busybox").is_file())
+
+    def test_pulled_by_digest(self):
+        digest = json.loads(run("skopeo", "inspect", "--tls-verify=false", f"docker://{self.host}/lib/base:v1").stdout)["Digest"]
+        self.other("pull", "-q", f"{self.host}/lib/base@{digest}")
+        self.assertEqual(self.other("images", "-q", "--no-trunc").stdout.strip(), self.image_id("base"))
+
+    def test_what_was_pulled_is_saved_with_plain_layers(self):
+        self.other("pull", "-q", f"{self.host}/lib/base:v1")
+        self.other("save", "-o", self.dir / "again.tar", f"{self.host}/lib/base:v1")
+        self.assertEqual(self.keg("load", "-i", self.dir / "again.tar").stdout, f"Loaded image: {self.host}/lib/base:v1\n")
+        self.assertEqual(self.image_id(f"{self.host}/lib/base"), self.image_id("base"))
+
+    def test_what_is_not_there_is_said_in_dockers_words(self):
+        self.fails("pull", f"{self.host}/lib/base:v2", code=1,
+                   says=f"manifest for {self.host}/lib/base:v2 not found: manifest unknown")
+        self.fails("pull", f"{self.host}/nothing/here", code=1, says=["not found: manifest unknown"])
+        self.fails("pull", f"{self.host}/lib/Base", says="must be lowercase")
+        self.stop_registry()
+        self.fails("pull", f"{self.host}/lib/base:v1", code=1, says=self.host)
+
+    def test_damaged_blob_is_refused(self):
+        blobs = sorted((self.dir / "registry").rglob("data"), key=lambda path: path.stat().st_size)
+        data = bytearray(blobs[-1].read_bytes())
+        data[len(data) // 2] ^= 1
+        blobs[-1].write_bytes(data)
+        result = self.other("pull", f"{self.host}/lib/base:v1", check=False)
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(self.other("images", "-q").stdout, "")
+
+
+if __name__ == "__main__":
+    unittest.main()
