@@ -28,6 +28,8 @@ struct ImageUser {
 std::vector<ImageUser> image_users(const std::string& root);
 // The layers that containers need, for Store::gc.
 std::vector<Digest> layers_in_use(const Store& store);
+// Frees what nothing needs any more, unless somebody is adding images just now: then the next one does.
+void collect_garbage(const Store& store) noexcept;
 
 // What keg exits with for an error that names no code of its own. `run`, `create` and `start` set
 // Docker's 125 before they do anything, so that a container's own codes can be told from keg's.

@@ -16,3 +16,9 @@ std::vector<Digest> layers_in_use(const Store& store) {
         for (const std::string& layer : container.settings().layers) out.emplace_back(layer);
     return out;
 }
+
+void collect_garbage(const Store& store) noexcept {
+    attempt("freeing what is not needed", [&] {
+        if (FileLock::try_lock(store.root() + "/lock")) store.gc(layers_in_use(store));
+    });
+}

@@ -120,9 +120,7 @@ std::vector<Chosen> choose(const Store& store, const std::vector<std::string>& w
     };
     for (const std::string& word : words) {
         const NamedImage found = store.get(word);
-        const Image image = store.load(found.descriptor);
-        const std::string id = word.starts_with("sha256:") ? word.substr(7) : word;
-        if (image.id().hex().starts_with(id) || Digest(found.descriptor.digest).hex().starts_with(id)) {
+        if (!found.name || !is_name(word, *found.name)) {
             add(found, false);
             continue;
         }

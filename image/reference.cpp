@@ -68,6 +68,10 @@ bool looks_like_host(std::string_view first) {
     return first.find_first_of(".:[") != std::string_view::npos || first == "localhost" || std::ranges::any_of(first, is_upper);
 }
 
+bool is_whole_id(std::string_view text) {
+    return text.size() == 64 && std::ranges::all_of(text, [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); });
+}
+
 }  // namespace
 
 std::string Reference::canonical() const {
@@ -86,7 +90,7 @@ std::string Reference::familiar() const {
 }
 
 Reference parse_reference(std::string_view text) {
-    if (text.size() == 64 && std::ranges::all_of(text, [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); }))
+    if (is_whole_id(text))
         throw Error("invalid repository name (", text, "), cannot specify 64-byte hexadecimal strings");
     Reference out;
     std::string_view rest = text;
@@ -120,4 +124,10 @@ Reference parse_reference(std::string_view text) {
         throw Error("invalid reference format: repository name must not be more than ", most_name, " characters");
     if (out.tag.empty() && out.digest.empty()) out.tag = "latest";
     return out;
+}
+
+bool is_name(std::string_view word, const Reference& name) {
+    if (is_whole_id(word)) return false;
+    const Reference typed = parse_reference(word);
+    return typed.repository() == name.repository() && (!typed.digest.empty() || typed.tag == name.tag);
 }

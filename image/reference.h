@@ -20,3 +20,5 @@ struct Reference {
 // Throws Error in Docker's words: `invalid reference format: repository name (library/App) must be
 // lowercase`. A name without a tag and digest gets the tag "latest".
 Reference parse_reference(std::string_view text);
+// Whether `word`, as typed, is that name (with its tag or by its digest), rather than an image's ID.
+bool is_name(std::string_view word, const Reference& name);

@@ -16,7 +16,7 @@ static int import_(const Arguments& globals, const Arguments& args) {
     if (name && !name->digest.empty()) throw Error("cannot import digest reference");
     const UniqueFd file = args[0] == "-" ? UniqueFd() : sys::open(args[0], O_RDONLY);
     const Store store = open_store(globals);
-    Defer collect([&] { attempt("freeing what was not imported", [&] { store.gc(layers_in_use(store)); }); });
+    Defer collect([&] { collect_garbage(store); });
     const Image image = import_rootfs(store, file ? file.get() : 0, name, args.all("change"), args.get("message"));
     collect.keep();
     std::printf("%s\n", image.id().text().c_str());

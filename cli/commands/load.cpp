@@ -20,7 +20,7 @@ static int load(const Arguments& globals, const Arguments& args) {
     const UniqueFd file = input.empty() ? UniqueFd() : sys::open(input, O_RDONLY);
     const Store store = open_store(globals);
     // What a bad archive left behind that nothing names goes at once.
-    Defer collect([&] { attempt("freeing what was not loaded", [&] { store.gc(layers_in_use(store)); }); });
+    Defer collect([&] { collect_garbage(store); });
     for (const Loaded& image : load_archive(store, file ? file.get() : 0)) {
         for (const std::string& name : image.names) std::printf("Loaded image: %s\n", name.c_str());
         if (image.names.empty()) std::printf("Loaded image ID: %s\n", image.id.text().c_str());

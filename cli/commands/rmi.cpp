@@ -19,16 +19,6 @@ std::vector<NamedImage> names_of(const Store& store, const spec::Descriptor& des
     return out;
 }
 
-// Whether the word is one of the image's names, rather than its ID.
-std::optional<Reference> name_typed(const NamedImage& found, const std::vector<NamedImage>& names, const std::string& word) {
-    if (!found.name) return {};
-    const std::string id = word.starts_with("sha256:") ? word.substr(7) : word;
-    if (Digest(found.descriptor.digest).hex().starts_with(id)) return {};
-    for (const NamedImage& other : names)
-        if (other.name->familiar() == word || *other.name == parse_reference(word)) return other.name;
-    return {};
-}
-
 // `docker rmi` names the container that is in the way.
 void refuse_if_used(const std::string& root, const Image& image, const std::string& word, bool by_name, bool force) {
     for (const ImageUser& user : image_users(root)) {
@@ -48,10 +38,10 @@ void remove(const Store& store, const std::string& word, bool force) {
     const NamedImage found = store.get(word);
     const Image image = store.load(found.descriptor);
     const auto names = names_of(store, found.descriptor);
-    if (const auto name = name_typed(found, names, word)) {
+    if (found.name && is_name(word, *found.name)) {
         if (names.size() == 1) refuse_if_used(store.root(), image, word, true, force);
-        store.untag(*name);
-        std::printf("Untagged: %s\n", name->familiar().c_str());
+        store.untag(*found.name);
+        std::printf("Untagged: %s\n", found.name->familiar().c_str());
         if (names.size() > 1) return;
     } else {
         if (names.size() > 1 && !force)
@@ -76,7 +66,7 @@ int rmi(const Arguments& globals, const Arguments& args) {
             code = 1;
         }
     }
-    if (!args.flag("no-prune")) store.gc(layers_in_use(store));
+    if (!args.flag("no-prune")) collect_garbage(store);
     return code;
 }
 
