@@ -284,11 +284,11 @@ template <class T>
 T from_text(std::string_view text) {
     const Value value = parse(text);
     if (!value.is_object() && !value.is_array()) type_error(value, "an object");
-    return read<T>(value);
+    return json::read<T>(value);
 }
 template <class T>
 std::string to_text(const T& value, int indent = -1) {
-    return dump(write(value), indent);
+    return dump(json::write(value), indent);  // qualified: a struct's own namespace may have a write() too
 }
 
 }  // namespace json
