@@ -23,6 +23,19 @@ Command also_named(const char* name, Command command) {
     command.hidden = true;
     return command;
 }
+const Command container_create_command = also_named("container create", create_command);
+const Command container_exec_command = also_named("container exec", exec_command);
+const Command container_inspect_command = also_named("container inspect", inspect_command);
+const Command container_kill_command = also_named("container kill", kill_command);
+const Command container_logs_command = also_named("container logs", logs_command);
+const Command container_ls_command = also_named("container ls", ps_command);
+const Command container_port_command = also_named("container port", port_command);
+const Command container_rename_command = also_named("container rename", rename_command);
+const Command container_rm_command = also_named("container rm", rm_command);
+const Command container_run_command = also_named("container run", run_command);
+const Command container_start_command = also_named("container start", start_command);
+const Command container_stop_command = also_named("container stop", stop_command);
+const Command container_wait_command = also_named("container wait", wait_command);
 const Command image_history_command = also_named("image history", history_command);
 const Command image_import_command = also_named("image import", import_command);
 const Command image_load_command = also_named("image load", load_command);
@@ -33,8 +46,23 @@ const Command image_save_command = also_named("image save", save_command);
 const Command image_tag_command = also_named("image tag", tag_command);
 
 const Command* const commands[] = {
+    // Containers
+    &create_command,
+    &exec_command,
+    &inspect_command,
+    &kill_command,
+    &logs_command,
+    &port_command,
+    &ps_command,
+    &rename_command,
+    &rm_command,
+    &run_command,
+    &start_command,
+    &stop_command,
+    &wait_command,
     // Images
     &history_command,
+    &image_inspect_command,
     &image_prune_command,
     &images_command,
     &import_command,
@@ -45,6 +73,19 @@ const Command* const commands[] = {
     &tag_command,
     &unpack_command,
     // Second names
+    &container_create_command,
+    &container_exec_command,
+    &container_inspect_command,
+    &container_kill_command,
+    &container_logs_command,
+    &container_ls_command,
+    &container_port_command,
+    &container_rename_command,
+    &container_rm_command,
+    &container_run_command,
+    &container_start_command,
+    &container_stop_command,
+    &container_wait_command,
     &image_history_command,
     &image_import_command,
     &image_load_command,

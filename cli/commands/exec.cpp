@@ -1,0 +1,79 @@
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/defer.h"
+#include "base/root.h"
+#include "base/sys.h"
+#include "cli/commands.h"
+#include "engine/config.h"
+#include "engine/container.h"
+#include "image/bundle.h"
+#include "runtime/client.h"
+
+namespace {
+
+constexpr Option options[] = {
+    {"detach,d", nullptr, "return at once"},
+    {"env,e", "NAME[=VALUE]", "set an environment variable"},
+    {"env-file", "FILE", "read environment variables from a file"},
+    {"interactive,i", nullptr, "keep stdin open"},
+    {"privileged", nullptr, "all capabilities"},
+    {"tty,t", nullptr, "a terminal"},
+    {"user,u", "USER[:GROUP]", "who runs the process"},
+    {"workdir,w", "DIR", "its working directory"},
+};
+
+ExecSettings read_settings(const Arguments& args) {
+    ExecSettings exec{.args = {args.words().begin() + 1, args.words().end()}, .env = {}, .user = args.get("user"),
+                      .working_dir = args.get("workdir"), .tty = args.flag("tty"), .privileged = args.flag("privileged")};
+    for (const std::string& file : args.all("env-file"))
+        for (std::string& entry : parse_env_file(file, read_file(file))) exec.env.push_back(std::move(entry));
+    for (const std::string& entry : args.all("env")) {
+        const char* value = entry.find('=') == std::string::npos ? ::getenv(entry.c_str()) : nullptr;
+        exec.env.push_back(value ? entry + "=" + value : entry);
+    }
+    exec.env = merge_env(exec.env, {});
+    return exec;
+}
+
+int exec(const Arguments& globals, const Arguments& args) {
+    const Containers containers(store_root(globals));
+    const Container container = containers.get(args[0]);
+    const State state = container.state();
+    if (state.status != "running") throw Error("container ", container.id(), " is not running");
+    const ExecSettings settings = read_settings(args);
+    const bool input = args.flag("interactive"), detach = args.flag("detach");
+    if (settings.tty && input && !detach && !::isatty(0)) throw Error("the input device is not a TTY");
+
+    std::optional<ResolvedUser> user;
+    if (!settings.user.empty()) user = resolve_user(Root(str("/proc/", state.pid, "/root")), settings.user);
+    const spec::Config config = spec::read_config(read_file(container.file("config.json")));
+    const std::string process_file = container.file("exec-" + random_id().substr(0, 12));
+    write_file(process_file, write(make_exec_process(config, settings, user, own_capabilities())), 0600);
+    const Defer no_file([&] { ::unlink(process_file.c_str()); });
+
+    const std::string chosen = runtime_program(globals);
+    const RuntimeClient runtime(volatile_directory(containers.store_root()) + "/runtime", chosen.empty() ? container.settings().runtime : chosen);
+    const RuntimeClient::Io io = detach ? RuntimeClient::Io{-1, -1, -1} : RuntimeClient::Io{input || settings.tty ? 0 : -1, 1, 2};
+    try {
+        return runtime.exec(container.id(), {.process_file = process_file, .pid_file = {}, .console_socket = {}, .detach = detach, .io = io}).shell();
+    } catch (Error& e) {
+        const std::string text = e.what();
+        const auto says = [&](const char* words) { return text.find(words) != std::string::npos; };
+        e.exit_with(says("not found") || says("no such file") ? 127 : says("permission denied") || says("is a directory") ? 126 : 1);
+        e.prefix("OCI runtime exec failed");
+        throw;
+    }
+}
+
+}  // namespace
+
+constinit const Command exec_command = {
+    .name = "exec",
+    .synopsis = "CONTAINER COMMAND [ARG...]",
+    .summary = "run a command in a running container",
+    .options = options,
+    .least = 2,
+    .run = exec,
+};

@@ -1,0 +1,56 @@
+#include <cstdio>
+
+#include "cli/commands.h"
+#include "cli/image_inspect.h"
+#include "cli/template.h"
+#include "engine/inspect.h"
+
+namespace {
+
+constexpr Option options[] = {
+    {"format,f", "TEMPLATE", "a template, or json"},
+    {"size,s", nullptr, "", "", true},
+    {"type", "KIND", "container or image"},
+};
+
+std::optional<json::Value> find_object(const Arguments& globals, const std::string& name, const std::string& type) {
+    if (type.empty() || type == "container")
+        if (const auto container = Containers(store_root(globals)).find(name)) return inspect_container(*container);
+    if (type.empty() || type == "image") {
+        const Store store = open_store(globals);
+        if (const auto image = store.find(name)) return json::parse(image_inspect_json(store, *image));
+    }
+    return {};
+}
+
+int inspect(const Arguments& globals, const Arguments& args) {
+    const std::string type = args.get("type"), format = args.get("format");
+    if (!type.empty() && type != "container" && type != "image") throw Error("--type ", quoted(type), " is not supported; known are container, image");
+    std::optional<Template> shown;
+    if (!format.empty() && format != "json") shown.emplace(format);
+    json::Value all = json::Value::array();
+    std::string missing;
+    for (const std::string& name : args.words()) {
+        const auto object = find_object(globals, name, type);
+        if (!object) missing += str(missing.empty() ? "" : "\n", "Error: No such ", type.empty() ? "object" : type, ": ", name);
+        else if (shown) std::printf("%s\n", shown->render(*object).c_str());
+        else all.push_back(*object);
+    }
+    if (!shown) std::printf("%s\n", json::dump(all, format == "json" ? -1 : 4).c_str());
+    if (missing.empty()) return 0;
+    std::fflush(stdout);
+    std::fprintf(stderr, "%s\n", missing.c_str());
+    return 1;
+}
+
+}  // namespace
+
+constinit const Command inspect_command = {
+    .name = "inspect",
+    .synopsis = "NAME|ID [NAME|ID...]",
+    .summary = "show everything about containers and images, as JSON",
+    .options = options,
+    .least = 1,
+    .interspersed = true,
+    .run = inspect,
+};

@@ -1,0 +1,44 @@
+#include "base/sys.h"
+#include "cli/commands.h"
+#include "engine/container.h"
+#include "engine/logs.h"
+
+namespace {
+
+constexpr Option options[] = {
+    {"details", nullptr, "", "", true},
+    {"follow,f", nullptr, "go on until the container ends"},
+    {"since", "TIME", "a time (RFC 3339, Unix) or a duration before now"},
+    {"tail,n", "LINES", "only the last lines", "all"},
+    {"timestamps,t", nullptr, "the time before each line"},
+    {"until", "TIME", "a time or a duration before now"},
+};
+
+int logs(const Arguments& globals, const Arguments& args) {
+    const Containers containers(store_root(globals));
+    const Container container = containers.get(args[0]);
+    LogQuery query{.follow = args.flag("follow"), .timestamps = args.flag("timestamps"), .since = parse_when(args.get("since")),
+                   .until = parse_when(args.get("until")), .terminal = container.settings().tty};
+    if (const std::string tail = args.get("tail"); tail != "all") {
+        const auto lines = parse_number<long long>(tail);
+        if (!lines) throw Error("invalid tail value: ", tail);
+        query.tail = *lines < 0 ? -1 : *lines;
+    }
+    print_log(container.file("log"), query, [&] {
+        return !sys::exists(container.file("settings.json")) || container.state().status != "running";
+    });
+    return 0;
+}
+
+}  // namespace
+
+constinit const Command logs_command = {
+    .name = "logs",
+    .synopsis = "CONTAINER",
+    .summary = "show a container's output",
+    .options = options,
+    .least = 1,
+    .most = 1,
+    .interspersed = true,
+    .run = logs,
+};

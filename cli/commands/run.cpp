@@ -1,0 +1,32 @@
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "cli/commands.h"
+#include "cli/run_options.h"
+#include "engine/monitor.h"
+
+static int run(const Arguments& globals, const Arguments& args) {
+    failure_exit_code = 125;
+    const bool detached = args.flag("detach");
+    if (!detached && args.flag("tty") && args.flag("interactive") && !::isatty(0)) throw Error("the input device is not a TTY");
+
+    const Containers containers(store_root(globals));
+    containers.collect();
+    Containers::Made made = make_container(globals, args, containers);
+    const Settings settings = made.container.settings();
+    Monitored monitor = start_monitored(containers, std::move(made.container), std::move(made.lock),
+                                        {.runtime = runtime_program(globals), .attach = !detached, .attach_input = !detached && settings.open_stdin});
+    if (!detached) return monitor.wait(settings.tty && settings.open_stdin, !args.has("sig-proxy") || args.flag("sig-proxy"));
+    std::printf("%s\n", settings.id.c_str());
+    return 0;
+}
+
+constinit const Command run_command = {
+    .name = "run",
+    .synopsis = "IMAGE [COMMAND] [ARG...]",
+    .summary = "create a container from an image and run it",
+    .options = run_options,
+    .least = 1,
+    .run = run,
+};

@@ -1,0 +1,33 @@
+#include "cli/commands.h"
+#include "cli/containers.h"
+#include "engine/lifecycle.h"
+
+namespace {
+
+constexpr Option options[] = {
+    {"signal,s", "SIGNAL", "instead of the container's stop signal"},
+    {"time,t", "SECONDS", "before it is killed; -1: never"},
+    {"timeout", "SECONDS", "", "", true},
+};
+
+int stop(const Arguments& globals, const Arguments& args) {
+    const auto typed = args.has("timeout") ? args.value("timeout") : args.value("time");
+    std::optional<int> seconds, signal;
+    if (typed) seconds = parse_number<int>(*typed);
+    if (typed && !seconds) throw Error("invalid argument ", quoted(*typed), " for \"-t, --time\" flag");
+    if (args.has("signal")) signal = parse_signal(args.get("signal"));
+    const Containers containers(store_root(globals));
+    return for_each_container(containers, args.words(), true, [&](const Container& c) { stop_container(containers, c, signal, seconds); });
+}
+
+}  // namespace
+
+constinit const Command stop_command = {
+    .name = "stop",
+    .synopsis = "CONTAINER [CONTAINER...]",
+    .summary = "stop running containers",
+    .options = options,
+    .least = 1,
+    .interspersed = true,
+    .run = stop,
+};
