@@ -1,5 +1,6 @@
 #include "image/archive_reader.h"
 
+#include <locale.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -9,6 +10,9 @@ constexpr size_t block = size_t(1) << 20;
 }  // namespace
 
 ArchiveReader::ArchiveReader(Kind kind) : handle_(archive_read_new()), buffer_(new char[block]) {
+    // libarchive gives names in the locale's character set: with this one they stay as they are.
+    static const char* const locale = ::setlocale(LC_CTYPE, "C.UTF-8");
+    (void)locale;
     if (!handle_) throw Error("out of memory");
     archive* const a = handle_.get();
     archive_read_support_filter_gzip(a);

@@ -1,0 +1,22 @@
+// A layer onto a root file system: the changes of image-spec's layer.md (whiteouts, opaque
+// directories, hard links, types that change) applied to a directory or an overlay mount.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "image/digest.h"
+
+struct Applied {
+    Digest diff_id;          // of the plain tar, its trailing bytes included
+    uint64_t bytes = 0;      // of the regular files' content
+};
+
+// Applies the layer that `blob_fd` holds (a tar, plain or gzip or zstd or …) to `directory`, a host
+// path whose content is untrusted. Owners, modes, times, xattrs and device nodes are set: needs root.
+// Throws Error that names the entry; what was applied by then stays (the caller throws it away).
+Applied apply_layer(int blob_fd, const std::string& directory);
+
+// "./a//b/../c/" -> "a/c"; ".." above the root stays at the root. For names in archives.
+std::string clean_path(std::string_view name);

@@ -1,0 +1,16 @@
+// An overlayfs upper directory -> a layer: image-spec's layer.md, entries sorted by their bytes, so that
+// the same tree gives the same tar.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+struct Diff {
+    uint64_t entries = 0;  // in the tar
+    uint64_t bytes = 0;    // of the regular files' content
+};
+
+// Writes the tar to `sink`, piece by piece. Whiteouts and opaque marks of overlayfs become those of
+// layers; sockets are left out. Throws SysError naming the file.
+Diff write_layer(const std::string& upper, const std::function<void(std::string_view)>& sink);
