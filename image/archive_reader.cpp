@@ -33,21 +33,25 @@ ArchiveReader::ArchiveReader(int fd, Kind kind) : ArchiveReader(kind) {
 }
 
 ArchiveReader::ArchiveReader(std::function<std::string_view()> read, Kind kind) : ArchiveReader(kind) {
-    read_ = std::make_unique<std::function<std::string_view()>>(std::move(read));
-    if (archive_read_open(handle_.get(), read_.get(), nullptr, pull, nullptr) != ARCHIVE_OK) fail();
+    source_ = std::make_unique<Source>(Source{std::move(read), {}});
+    if (archive_read_open(handle_.get(), source_.get(), nullptr, pull, nullptr) != ARCHIVE_OK) fail();
 }
 
-// libarchive is C: an exception must not pass through it.
-la_ssize_t ArchiveReader::pull(archive* handle, void* self, const void** out) try {
-    const std::string_view data = (*static_cast<std::function<std::string_view()>*>(self))();
-    *out = data.data();
-    return la_ssize_t(data.size());
-} catch (const std::exception& e) {
-    archive_set_error(handle, EIO, "%s", e.what());
-    return -1;
+la_ssize_t ArchiveReader::pull(archive* handle, void* self, const void** out) {
+    auto& source = *static_cast<Source*>(self);
+    try {
+        const std::string_view data = source.read();
+        *out = data.data();
+        return la_ssize_t(data.size());
+    } catch (...) {
+        source.error = std::current_exception();
+        archive_set_error(handle, EIO, "reading failed");
+        return -1;
+    }
 }
 
 void ArchiveReader::fail() {
+    if (source_ && source_->error) std::rethrow_exception(source_->error);
     const char* why = archive_error_string(handle_.get());
     const std::string text = why ? why : "damaged";
     if (text == "Unrecognized archive format") throw Error("not a tar archive");

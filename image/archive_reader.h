@@ -5,6 +5,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 
+#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
@@ -32,6 +33,10 @@ private:
         void operator()(archive* handle) const { archive_read_free(handle); }
     };
     std::unique_ptr<archive, Free> handle_;
-    std::unique_ptr<std::function<std::string_view()>> read_;
+    struct Source {
+        std::function<std::string_view()> read;
+        std::exception_ptr error;  // what it threw: an exception must not pass through C
+    };
+    std::unique_ptr<Source> source_;
     std::unique_ptr<char[]> buffer_;
 };
