@@ -1,42 +1,26 @@
-// The command's side while its container runs: signals go to the container, the terminal is raw. The
-// terminal is put back whatever happens, or the user's shell is unusable.
+// The command's side while its container runs: signals go to the container, the terminal is raw.
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "engine/monitor.h"
 
-namespace {
+RawTerminal::RawTerminal() {
+    if (::tcgetattr(0, &before_) < 0) return;
+    termios raw = before_;
+    ::cfmakeraw(&raw);
+    active_ = ::tcsetattr(0, TCSANOW, &raw) == 0;
+}
 
-class RawTerminal {
-public:
-    RawTerminal() {
-        if (::tcgetattr(0, &before_) < 0) return;
-        termios raw = before_;
-        ::cfmakeraw(&raw);
-        active_ = ::tcsetattr(0, TCSANOW, &raw) == 0;
-    }
-    RawTerminal(const RawTerminal&) = delete;
-    RawTerminal& operator=(const RawTerminal&) = delete;
-    ~RawTerminal() {
-        if (active_) ::tcsetattr(0, TCSANOW, &before_);
-    }
+RawTerminal::~RawTerminal() {
+    if (active_) ::tcsetattr(0, TCSANOW, &before_);
+}
 
-private:
-    termios before_{};
-    bool active_ = false;
-};
-
-}  // namespace
-
-int Monitored::wait(bool terminal, bool pass_signals) {
-    std::optional<RawTerminal> raw;
-    if (terminal) raw.emplace();
+int Monitored::wait(bool pass_signals) {
     sigset_t passed;
     ::sigemptyset(&passed);
     if (pass_signals)
@@ -53,7 +37,7 @@ int Monitored::wait(bool terminal, bool pass_signals) {
             std::string message = str("signal ", info.ssi_signo);
             winsize size{};
             if (info.ssi_signo == SIGWINCH) {
-                if (!terminal || ::ioctl(0, TIOCGWINSZ, &size) < 0) continue;
+                if (!terminal_ || ::ioctl(0, TIOCGWINSZ, &size) < 0) continue;
                 message = str("size ", size.ws_row, " ", size.ws_col);
             }
             (void)!::send(channel_.get(), message.data(), message.size(), MSG_NOSIGNAL);

@@ -49,10 +49,13 @@ std::string store_hash(const std::string& store_root) {
 
 std::string volatile_directory(const std::string& store_root) { return "/run/keg/" + store_hash(store_root); }
 
-State Container::state() const {
+State Container::last_state() const {
     const auto text = read_file_if_exists(file("state.json"));
-    if (!text) return {};
-    State state = json::read<State>(json::parse(*text));
+    return text ? json::read<State>(json::parse(*text)) : State{};
+}
+
+State Container::state() const {
+    State state = last_state();
     const bool active = state.status == "running" || state.status == "paused";
     if (!active || is_alive(state.pid, state.pid_started)) return state;
     // The process is gone: its monitor is about to say so, unless it is gone too.

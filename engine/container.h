@@ -44,6 +44,7 @@ public:
 
     // As it is now: a container whose process died without a monitor to say so has exited (255).
     State state() const;
+    State last_state() const;   // as it was written
     void save(const State& state) const;
     // Of the monitor; nothing: one is alive.
     std::optional<FileLock> try_lock() const;

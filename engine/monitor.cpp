@@ -490,8 +490,11 @@ Monitored start_monitored(const Containers& containers, Container container, Fil
         ::_exit(0);
     }
     channel.b.reset();
+    Monitored monitored;
+    if (options.raw_terminal) monitored.terminal_ = std::make_unique<RawTerminal>();   // before the first output
     const std::string message = receive(channel.a.get());
-    if (message == "started") return Monitored(std::move(channel.a));
+    monitored.channel_ = std::move(channel.a);
+    if (message == "started") return monitored;
     const std::vector<std::string> words = split(message, ' ');
     if (words.size() < 3 || words[0] != "failed") throw Error("the container's monitor died before the container ran").exit_with(125);
     throw Error(message.substr(words[0].size() + words[1].size() + 2)).exit_with(parse_number<int>(words[1]).value_or(125));
@@ -502,6 +505,7 @@ void clean_up_after_monitor(const Containers& containers, const Container& conta
     if (sys::exists(client.state_root() + "/" + container.id()))
         attempt("removing the container from the runtime", [&] { client.remove(container.id()); });
     ::umount2(container.file("rootfs").c_str(), MNT_DETACH);   // EINVAL: it is not mounted
+    if (container.settings().network == "bridge") forget_endpoint(containers.store_root(), container.last_state().network.ports);
 }
 
 void remove_anonymous_volumes(const Containers& containers, const Container& container) {

@@ -2,6 +2,9 @@
 // and takes everything back. The command that started it may go (-d) or wait (the foreground).
 #pragma once
 
+#include <termios.h>
+
+#include <memory>
 #include <string>
 
 #include "base/unique_fd.h"
@@ -11,19 +14,34 @@ struct MonitorOptions {
     std::string runtime;           // program; "" leaves the choice to RuntimeClient
     bool attach = false;           // the caller's 1 and 2 get the output
     bool attach_input = false;     // and its 0 is the input
+    bool raw_terminal = false;     // 0 is a terminal that the container shall have as it is
+};
+
+// Descriptor 0 as a terminal that passes everything on; put back by the destructor, whatever happens,
+// or the user's shell is unusable.
+class RawTerminal {
+public:
+    RawTerminal();
+    RawTerminal(const RawTerminal&) = delete;
+    RawTerminal& operator=(const RawTerminal&) = delete;
+    ~RawTerminal();
+
+private:
+    termios before_{};
+    bool active_ = false;
 };
 
 // The caller's end of the channel to a monitor.
 class Monitored {
 public:
-    // Waits for the end, passing on signals, the terminal's size and (with a terminal) raw input.
-    // Gives the exit code for a shell; 0 if the user detached.
-    int wait(bool terminal, bool pass_signals);
+    // Waits for the end, passing on signals and the terminal's size. Gives the exit code for a shell;
+    // 0 if the user detached.
+    int wait(bool pass_signals);
 
 private:
     friend Monitored start_monitored(const Containers&, Container, FileLock, const MonitorOptions&);
-    explicit Monitored(UniqueFd channel) : channel_(std::move(channel)) {}
     UniqueFd channel_;
+    std::unique_ptr<RawTerminal> terminal_;
 };
 
 // Returns when the container runs. Throws what kept it from that, with Docker's exit code: 127 no such

@@ -185,6 +185,31 @@ void Endpoint::connect(pid_t pid) {
     published_ = true;
 }
 
+static void remove_network(const std::string& directory, const std::string& hash) {
+    const std::string bridge = "keg-" + hash;
+    attempt("removing the network's rules", [&] { Firewall("keg_" + hash, bridge).remove(); });
+    attempt("removing the network's bridge", [&] {
+        if (const unsigned index = ::if_nametoindex(bridge.c_str())) Netlink().remove(int(index));
+    });
+    attempt("removing the network's files", [&] { sys::remove_tree(directory + "/subnet"); });
+}
+
+void forget_endpoint(const std::string& store_root, const std::vector<PortBinding>& ports) {
+    const std::string directory = volatile_directory(store_root) + "/net", hash = store_hash(store_root);
+    if (!sys::exists(directory + "/subnet")) return;
+    const FileLock lock(directory + "/lock");
+    if (FileLock::try_lock(directory + "/users")) return remove_network(directory, hash);
+    for (const PortBinding& port : ports) {
+        int error = 0;
+        const UniqueFd held = hold_port(port, port.host_port, error);
+        if (error) continue;   // somebody has the port by now, and its rules
+        try {
+            Firewall("keg_" + hash, "keg-" + hash).withdraw({port});
+        } catch (const Error&) {   // it was never published
+        }
+    }
+}
+
 void Endpoint::withdraw() {
     if (published_) {
         const FileLock lock(directory_ + "/lock");
@@ -207,14 +232,7 @@ void Endpoint::release() {
         ::usleep(1'000'000);
         const FileLock lock(directory_ + "/lock");
         if (in_use()) continue;
-        return remove_network();
+        return remove_network(directory_, hash_);
     }
 }
 
-void Endpoint::remove_network() {
-    attempt("removing the network's rules", [&] { firewall_.remove(); });
-    attempt("removing the network's bridge", [&] {
-        if (const unsigned index = ::if_nametoindex(bridge_.c_str())) Netlink().remove(int(index));
-    });
-    attempt("removing the network's files", [&] { sys::remove_tree(directory_ + "/subnet"); });
-}

@@ -30,7 +30,6 @@ public:
 
 private:
     void make_network();
-    void remove_network();
     void take_address();
     void take_ports(const std::vector<PortBinding>& wanted);
 
@@ -41,6 +40,9 @@ private:
     NetworkState state_;
     bool published_ = false;
 };
+
+// What the endpoint of a monitor that was killed left: its ports' rules, or the whole network.
+void forget_endpoint(const std::string& store_root, const std::vector<PortBinding>& ports);
 
 struct Subnet {
     uint32_t address = 0;   // in host order

@@ -16,8 +16,9 @@ static int run(const Arguments& globals, const Arguments& args) {
     Containers::Made made = make_container(globals, args, containers);
     const Settings settings = made.container.settings();
     Monitored monitor = start_monitored(containers, std::move(made.container), std::move(made.lock),
-                                        {.runtime = runtime_program(globals), .attach = !detached, .attach_input = !detached && settings.open_stdin});
-    if (!detached) return monitor.wait(settings.tty && settings.open_stdin, !args.has("sig-proxy") || args.flag("sig-proxy"));
+                                        {.runtime = runtime_program(globals), .attach = !detached, .attach_input = !detached && settings.open_stdin,
+                                         .raw_terminal = !detached && settings.tty && settings.open_stdin});
+    if (!detached) return monitor.wait(!args.has("sig-proxy") || args.flag("sig-proxy"));
     std::printf("%s\n", settings.id.c_str());
     return 0;
 }

@@ -1,0 +1,54 @@
+#include "engine/files.h"
+
+#include "engine/firewall.h"
+#include "engine/logs.h"
+#include "engine/network.h"
+#include "engine/status.h"
+#include "tests/unit/catch.h"
+
+TEST_CASE("resolv.conf: what the container cannot reach is left out") {
+    CHECK(resolv_conf("# c\nnameserver 127.0.0.53\nnameserver fe80::1\nnameserver 1.1.1.1\ndomain a\nsearch b c\noptions x\nsortlist 1\n", {}) ==
+          "nameserver 1.1.1.1\nsearch b c\noptions x\nsortlist 1\n");
+    CHECK(resolv_conf("nameserver 127.0.0.1\n", {}) == "nameserver 8.8.8.8\nnameserver 8.8.4.4\n");
+    CHECK(resolv_conf("nameserver 1.1.1.1\nsearch a\n", {.dns = {"127.0.0.1"}, .search = {"."}, .options = {"ndots:1"}}) ==
+          "nameserver 127.0.0.1\noptions ndots:1\n");
+}
+
+TEST_CASE("hosts: localhost, extra ones, then its own name") {
+    CHECK(hosts_file({"db:10.0.0.1", "gw:host-gateway"}, "172.17.0.1", false, "172.17.0.2", "web", "example.org") ==
+          "127.0.0.1\tlocalhost\n10.0.0.1\tdb\n172.17.0.1\tgw\n172.17.0.2\tweb.example.org web\n");
+}
+
+TEST_CASE("durations in Docker's words") {
+    struct { long long seconds; const char* want; } cases[] = {
+        {0, "Less than a second"}, {1, "1 second"}, {59, "59 seconds"}, {60, "About a minute"}, {180, "3 minutes"},
+        {3600, "About an hour"}, {47 * 3600, "47 hours"}, {49 * 3600, "2 days"}, {15 * 86400, "2 weeks"}, {70 * 86400, "2 months"}};
+    for (auto& [seconds, want] : cases) {
+        CAPTURE(seconds);
+        CHECK(duration_words(seconds) == want);
+    }
+    State state;
+    state.status = "exited", state.exit_code = 3, state.finished_at = "1970-01-01T00:00:10Z";
+    CHECK(status_words(state, 20'000'000'000) == "Exited (3) 10 seconds ago");
+}
+
+TEST_CASE("log records escape what JSON and HTML would trip over") {
+    CHECK(log_record("a\"\\<\x01\xff\xc3\xa9\n", "stdout", "T") ==
+          "{\"log\":\"a\\\"\\\\\\u003c\\u0001\\ufffd\xc3\xa9\\n\",\"stream\":\"stdout\",\"time\":\"T\"}\n");
+}
+
+TEST_CASE("subnets: the first pool that nothing overlaps") {
+    const auto routes = parse_routes("Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
+                                     "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\n"
+                                     "x\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\n");
+    REQUIRE(routes.size() == 1);
+    CHECK(address_text(routes[0].address) == "172.17.0.0");
+    CHECK(address_text(choose_subnet(routes).address) == "172.18.0.0");
+    CHECK_THROWS(choose_subnet({{0, 1}, {1u << 31, 1}}));
+}
+
+TEST_CASE("published ports are elements of two maps") {
+    CHECK(firewall_elements("add", "t", {{"tcp", "", 8080, 0, 80}, {"udp", "127.0.0.1", 53, 0, 5353}}, "172.17.0.2") ==
+          "add element inet t any { tcp . 8080 : 172.17.0.2 . 80 }\n"
+          "add element inet t bound { 127.0.0.1 . udp . 53 : 172.17.0.2 . 5353 }\n");
+}
