@@ -42,6 +42,8 @@ struct Parser {
         throw Error(why).exit_with(style == Style::docker ? 125 : 1);
     }
 
+    bool wants_help(const std::string& word) const { return word == "--help" || (word == "-h" && !find("h")); }
+
     static std::string long_name(const Option& option) { return split(option.names, ',')[0]; }
 
     void give(Arguments& out, const Option& option, std::string value) const {
@@ -68,6 +70,7 @@ struct Parser {
                 ++at;
                 break;
             }
+            if (wants_help(word)) return at;
             if (word.size() < 2 || word[0] != '-') {
                 if (!interspersed) break;
                 out.words_.push_back(word);
@@ -186,7 +189,7 @@ const Command* find_command(const Program& program, const std::vector<std::strin
 bool asks_for_help(const Parser& parser, const std::vector<std::string>& words, size_t at) {
     if (at >= words.size()) return false;
     // Only the first word: later ones may be the container's own.
-    return words[at] == "--help" || (words[at] == "-h" && !parser.find("h"));
+    return parser.wants_help(words[at]);
 }
 
 void check_count(const Program& program, const Command& command, const Arguments& args) {
@@ -249,6 +252,10 @@ int dispatch(const Program& program, int argc, char** argv) {
         print_help(program, *command);
         std::fflush(stdout);
         throw;
+    }
+    if (at < words.size() && words[at - 1] != "--" && parser.wants_help(words[at])) {  // behind options
+        print_help(program, *command);
+        return 0;
     }
     if (!command->interspersed)
         // The words behind the options are the command's, whatever they look like.
