@@ -238,7 +238,8 @@ std::optional<NamedImage> Store::find(const std::string& wanted) const {
         }
         for (const std::string& id : ids) {
             if (!id.starts_with(hex)) continue;
-            if (found && found->descriptor.digest != image.descriptor.digest)
+            // One image may be there under two manifests, with its layers compressed and plain.
+            if (found && found->descriptor.digest != image.descriptor.digest && found_id != id)
                 throw Error("multiple images match ", quoted(wanted), ": give more digits of the ID");
             if (!found) found = image, found_id = id;
         }
