@@ -120,8 +120,12 @@ Containers::Made Containers::create(Settings settings) const {
     settings.created = rfc3339_now();
     if (!settings.name.empty()) check_name(settings.name);
     const std::string directory = root_ + "/" + settings.id;
-    sys::mkdir(directory, 0710);
-    FileLock lock(directory + "/lock");
+    // Under the names' lock, so that collect() does not find it between the two.
+    FileLock lock = [&] {
+        const FileLock names(root_ + "/names/.lock");
+        sys::mkdir(directory, 0710);
+        return FileLock(directory + "/lock");
+    }();
     if (!settings.name.empty()) {
         try {
             take_name(settings.name, settings.id);
@@ -213,8 +217,10 @@ void Containers::collect() const {
         const std::string directory = root_ + "/" + name;
         if (!gone && (name.size() != 64 || sys::exists(directory + "/settings.json"))) continue;
         attempt("removing what is left of a container", [&] {
+            std::optional<FileLock> names(std::in_place, root_ + "/names/.lock");
             if (!sys::exists(directory)) return;
             const auto lock = FileLock::try_lock(directory + "/lock");
+            names.reset();
             if (!lock) return;
             if (!gone && sys::exists(directory + "/settings.json")) return;   // finished meanwhile
             sys::remove_tree(directory);

@@ -1,0 +1,282 @@
+"""keg's containers: run, ps, logs, exec, stop, rm, published ports, and that nothing stays behind."""
+import os
+import pathlib
+import pty
+import re
+import select
+import signal
+import socket
+import subprocess
+import time
+import unittest
+import urllib.request
+
+import keg
+
+
+def wait_until(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@keg.needs_root
+class Run(keg.StoreCase):
+    def setUp(self):
+        super().setUp()
+        self.cgroups_before = set(self.cgroups())
+
+    def run_detached(self, *words):
+        return self.keg("run", "-d", *words).stdout.strip()
+
+    # --- the foreground
+
+    def test_run_gives_output_and_exit_code_of_the_command(self):
+        result = self.keg("run", "--rm", "base", "sh", "-c", "echo out; echo err >&2; exit 7", check=False)
+        self.assertEqual((result.stdout, result.stderr, result.returncode), ("out\n", "err\n", 7))
+
+    def test_exit_codes_tell_whose_fault_it_is(self):
+        self.fails("run", "--rm", "base", "no-such-program", code=127, says="executable file not found")
+        self.fails("run", "--rm", "base", "/etc", code=126)
+        self.fails("run", "--no-such-flag", "base", "true", code=125, says="unknown flag: --no-such-flag")
+        self.fails("run", "--pull=never", "missing-image", code=125, says="No such image: missing-image")
+        self.fails("run", "--restart=always", "base", "true", code=125, says="not supported")
+
+    def test_stdin_reaches_the_command_with_i_only(self):
+        self.assertEqual(self.keg("run", "--rm", "-i", "base", "cat", input="to cat").stdout, "to cat")
+        self.assertEqual(self.keg("run", "--rm", "base", "cat", input="to nobody").stdout, "")
+
+    def test_large_output_and_input_arrive_whole(self):
+        text = "x" * 100 + "\n"
+        result = self.keg("run", "--rm", "-i", "base", "cat", input=text * 30000)
+        self.assertEqual(len(result.stdout), len(text) * 30000)
+
+    def test_sigterm_is_passed_on(self):
+        process = subprocess.Popen([keg.KEG, "--root", self.store, "run", "--rm", "base", "sh", "-c",
+                                    "trap 'echo got; exit 9' TERM; echo ready; while :; do sleep 0.05; done"],
+                                   stdout=subprocess.PIPE, text=True)
+        self.assertEqual(process.stdout.readline(), "ready\n")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.communicate(timeout=20)[0], "got\n")
+        self.assertEqual(process.returncode, 9)
+
+    def test_a_terminal(self):
+        pid, master = pty.fork()
+        if pid == 0:
+            os.execv(keg.KEG, [keg.KEG, "--root", str(self.store), "run", "--rm", "-it", "base", "sh", "-c", "tty; read x; echo got $x; exit 3"])
+        shown = b""
+        while b"/dev/pts" not in shown:
+            shown += os.read(master, 1000)
+        os.write(master, b"line\n")
+        while select.select([master], [], [], 10)[0]:
+            try:
+                shown += os.read(master, 1000)
+            except OSError:
+                break
+        self.assertIn(b"got line", shown)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 3)
+
+    # --- options
+
+    def test_environment_directory_user_and_host_name(self):
+        (self.dir / "env").write_text("# none\nFROM_FILE=a b\n")
+        out = self.keg("run", "--rm", "-e", "A=1", "-e", "B", "--env-file", self.dir / "env", "-w", "/made/here", "-u", "nobody",
+                       "-h", "box", "base", "sh", "-c", 'echo "$A $B $FROM_FILE $PWD $(id -u) $(hostname)"',
+                       env=dict(os.environ, B="two")).stdout
+        self.assertEqual(out, "1 two a b /made/here 65534 box\n")
+
+    def test_an_entrypoint_takes_the_words(self):
+        self.assertEqual(self.keg("run", "--rm", "--entrypoint", "echo", "base", "a", "b").stdout, "a b\n")
+
+    def test_a_read_only_root_with_a_tmpfs(self):
+        script = "touch /x 2>/dev/null && echo writable; touch /t/x && echo tmpfs"
+        self.assertEqual(self.keg("run", "--rm", "--read-only", "--tmpfs", "/t", "base", "sh", "-c", script).stdout, "tmpfs\n")
+
+    def test_host_directories_and_named_volumes(self):
+        (self.dir / "data").mkdir()
+        (self.dir / "data/file").write_text("host")
+        self.assertEqual(self.keg("run", "--rm", "-v", f"{self.dir}/data:/d:ro", "base", "sh", "-c", "cat /d/file; touch /d/x 2>/dev/null || echo -ro").stdout, "host-ro\n")
+        self.keg("run", "--rm", "-v", "vol:/etc", "base", "sh", "-c", "echo kept > /etc/new")
+        self.assertEqual(self.keg("run", "--rm", "-v", "vol:/v", "base", "sh", "-c", "cat /v/new; ls /v/passwd").stdout, "kept\n/v/passwd\n")
+
+    def test_limits_reach_the_cgroup(self):
+        script = "cat /sys/fs/cgroup/memory.max 2>/dev/null || cat /sys/fs/cgroup/memory/memory.limit_in_bytes"
+        self.assertEqual(self.keg("run", "--rm", "-m", "64m", "base", "sh", "-c", script).stdout, "67108864\n")
+        self.fails("run", "--rm", "-m", "1m", "base", "true", code=125, says="Minimum memory limit allowed is 6MB")
+
+    def test_capabilities_are_dockers_and_may_be_changed(self):
+        bounding = lambda *words: self.keg("run", "--rm", *words, "base", "sh", "-c", "grep CapBnd /proc/self/status").stdout.split()[1]
+        self.assertEqual(bounding(), "00000000a80425fb")
+        self.assertEqual(bounding("--cap-drop", "ALL"), "0" * 16)
+        self.assertEqual(bounding("--cap-drop", "ALL", "--cap-add", "chown"), "0" * 15 + "1")
+
+    def test_seccomp_refuses_what_docker_refuses(self):
+        seccomp = lambda *words: self.keg("run", "--rm", *words, "base", "grep", "Seccomp:", "/proc/self/status").stdout.split()[1]
+        self.assertEqual(seccomp(), "2")
+        self.assertEqual(seccomp("--security-opt", "seccomp=unconfined"), "0")
+        self.assertEqual(seccomp("--privileged"), "0")
+
+    # --- detached
+
+    def test_the_life_of_a_detached_container(self):
+        full = self.run_detached("--name", "web", "base", "sh", "-c", "echo hello; exec sleep 1000")
+        self.assertRegex(full, r"^[0-9a-f]{64}$")
+        shown = self.keg("ps", "--format", "{{.ID}} {{.Names}} {{.State}} {{.Status}}").stdout
+        self.assertRegex(shown, rf"^{full[:12]} web running Up ")
+        self.assertTrue(wait_until(lambda: self.keg("logs", "web").stdout == "hello\n"))
+        self.assertEqual(self.keg("exec", "web", "sh", "-c", "echo in; exit 4", check=False).returncode, 4)
+        self.fails("run", "--name", "web", "base", "true", code=125, says='The container name "/web" is already in use')
+        self.fails("rm", "web", code=1, says="container is running")
+        self.keg("stop", "-t", "0", "web")
+        self.assertEqual(self.keg("ps", "-q").stdout, "")
+        self.assertRegex(self.keg("ps", "-a", "--format", "{{.Status}}").stdout, r"^Exited \(137\)")
+        self.fails("exec", "web", "true", code=1, says="is not running")
+        self.keg("start", "web")
+        self.assertEqual(self.keg("inspect", "-f", "{{.State.Running}}", "web").stdout, "true\n")
+        self.keg("rm", "-f", "web")
+        self.assertEqual(self.keg("ps", "-aq").stdout, "")
+        self.fails("logs", "web", code=1, says="No such container: web")
+
+    def test_stop_sends_the_stop_signal(self):
+        self.run_detached("--name", "stopme", "--stop-signal", "USR1", "base", "sh", "-c", "trap 'echo usr1; exit 3' USR1; echo up; while :; do sleep 0.05; done")
+        self.assertTrue(wait_until(lambda: "up" in self.keg("logs", "stopme").stdout))
+        self.keg("stop", "stopme")
+        self.assertEqual(self.keg("logs", "stopme").stdout, "up\nusr1\n")
+        self.assertEqual(self.keg("inspect", "-f", "{{.State.ExitCode}}", "stopme").stdout, "3\n")
+
+    def test_wait_and_kill(self):
+        self.run_detached("--name", "killme", "base", "sleep", "1000")
+        self.keg("kill", "-s", "KILL", "killme")
+        self.assertEqual(self.keg("wait", "killme").stdout, "137\n")
+        self.fails("kill", "killme", code=1, says="is not running")
+
+    def test_logs_follow_to_the_end(self):
+        self.run_detached("--name", "follow", "base", "sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.2; done")
+        self.assertEqual(self.keg("logs", "-f", "follow").stdout, "1\n2\n3\n")
+        self.assertEqual(self.keg("logs", "--tail", "1", "follow").stdout, "3\n")
+        self.assertRegex(self.keg("logs", "-t", "follow").stdout, r"(?m)\A(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z \d\n){3}\Z")
+
+    def test_exec_has_options(self):
+        self.run_detached("--name", "execme", "-e", "A=old", "base", "sleep", "1000")
+        out = self.keg("exec", "-e", "A=new", "-w", "/tmp", "-u", "nobody", "execme", "sh", "-c", "echo $A $PWD $(id -u)").stdout
+        self.assertEqual(out, "new /tmp 65534\n")
+        self.assertEqual(self.keg("exec", "-i", "execme", "cat", input="piped").stdout, "piped")
+        self.fails("exec", "execme", "no-such-program", code=127)
+
+    def test_a_killed_monitor_hurts_nobody_for_long(self):
+        full = self.run_detached("--name", "orphan", "base", "sleep", "1000")
+        pid = int(self.keg("inspect", "-f", "{{.State.Pid}}", "orphan").stdout)
+        monitor = int(re.search(r"PPid:\s*(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
+        os.kill(monitor, signal.SIGKILL)
+        self.assertEqual(self.keg("ps", "-q").stdout.strip(), full[:12])
+        self.assertEqual(self.keg("exec", "orphan", "echo", "alive").stdout, "alive\n")
+        self.keg("rm", "-f", "orphan")
+        self.assertFalse(os.path.exists(f"/proc/{pid}/root/bin"))   # gone, or waiting to be reaped
+        self.assert_nothing_left()
+
+    def test_many_at_once_get_names_and_addresses_of_their_own(self):
+        processes = [subprocess.Popen([keg.KEG, "--root", self.store, "run", "--rm", "base", "hostname", "-i"], stdout=subprocess.PIPE, text=True)
+                     for _ in range(8)]
+        addresses = [p.communicate(timeout=60)[0] for p in processes]
+        self.assertEqual([p.returncode for p in processes], [0] * 8)
+        self.assertTrue(all(addresses))
+        self.assert_nothing_left()
+
+    # --- the network
+
+    def get(self, url):
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.read().decode()
+
+    def serve(self, *options):
+        return self.run_detached(*options, "base", "sh", "-c", "mkdir /www; echo container > /www/index.html; exec httpd -f -p 80 -h /www")
+
+    def test_a_published_port_is_reached_from_everywhere(self):
+        port = free_port()
+        self.serve("--name", "web", "-p", f"{port}:80")
+        address = self.keg("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web").stdout.strip()
+        self.assertTrue(wait_until(lambda: self.keg("exec", "web", "wget", "-qO-", "127.0.0.1", check=False).returncode == 0))
+        self.assertEqual(self.get(f"http://127.0.0.1:{port}/"), "container\n")
+        self.assertEqual(self.get(f"http://localhost:{port}/"), "container\n")
+        self.assertEqual(self.get(f"http://{address}/"), "container\n")
+        gateway = self.keg("inspect", "-f", "{{.NetworkSettings.Gateway}}", "web").stdout.strip()
+        for url in (f"http://{address}/", f"http://{gateway}:{port}/"):   # from a neighbour
+            self.assertEqual(self.keg("run", "--rm", "base", "timeout", "5", "wget", "-qO-", url).stdout, "container\n")
+        self.assertEqual(self.keg("exec", "web", "timeout", "5", "wget", "-qO-", f"http://{gateway}:{port}/").stdout, "container\n")
+        self.assertEqual(self.keg("port", "web").stdout, f"80/tcp -> 0.0.0.0:{port}\n")
+        self.assertIn(f"0.0.0.0:{port}->80/tcp", self.keg("ps").stdout)
+        self.fails("run", "--rm", "-p", f"{port}:80", "base", "true", code=125, says="port is already allocated")
+        self.keg("rm", "-f", "web")
+        self.keg("run", "--rm", "-p", f"{port}:80", "base", "true")   # free at once
+        self.assert_nothing_left()
+
+    def test_a_port_of_the_host_is_not_taken(self):
+        with socket.socket() as taken:
+            taken.bind(("0.0.0.0", 0))
+            taken.listen()
+            self.fails("run", "--rm", "-p", f"{taken.getsockname()[1]}:80", "base", "true", code=125, says="address already in use")
+
+    def test_loopback_services_of_the_host_stay_private(self):
+        port = free_port()
+        self.serve("--name", "lo", "-p", f"127.0.0.1:{port}:80")
+        self.assertTrue(wait_until(lambda: self.keg("exec", "lo", "wget", "-qO-", "127.0.0.1", check=False).returncode == 0))
+        self.assertEqual(self.get(f"http://127.0.0.1:{port}/"), "container\n")
+        gateway = self.keg("inspect", "-f", "{{.NetworkSettings.Gateway}}", "lo").stdout.strip()
+        self.assertNotEqual(self.keg("exec", "lo", "timeout", "2", "wget", "-qO-", f"http://{gateway}:{port}/", check=False).returncode, 0)
+
+    def test_network_modes(self):
+        links = lambda mode: self.keg("run", "--rm", "--network", mode, "base", "ls", "/sys/class/net").stdout.split()
+        self.assertEqual(links("none"), ["lo"])
+        self.assertEqual(links("bridge"), ["eth0", "lo"])
+        self.assertEqual(sorted(links("host")), sorted(os.listdir("/sys/class/net")))
+        self.fails("run", "--rm", "--network", "nope", "base", "true", code=125, says="network nope not found")
+
+    def test_hosts_and_resolv_conf(self):
+        out = self.keg("run", "--rm", "-h", "me", "--add-host", "db:10.1.2.3", "--dns", "9.9.9.9", "base", "cat", "/etc/hosts", "/etc/resolv.conf").stdout
+        self.assertIn("10.1.2.3\tdb\n", out)
+        self.assertRegex(out, r"172\.\d+\.\d+\.\d+\tme\n")
+        self.assertIn("nameserver 9.9.9.9\n", out)
+
+    # --- what stays
+
+    def cgroups(self):
+        return [str(path) for depth in ("*", "*/*") for path in pathlib.Path("/sys/fs/cgroup").glob(depth) if path.name.startswith("keg-")]
+
+    def leftovers(self):
+        """What this store's containers may have left: its bridge's and table's names hold the hash of its path."""
+        import hashlib
+        name = hashlib.sha256(os.path.realpath(self.store).encode()).hexdigest()[:8]
+        found = [line for line in pathlib.Path("/proc/self/mounts").read_text().splitlines() if str(self.store) in line]
+        found += [link for link in os.listdir("/sys/class/net") if name in link]
+        found += [line for line in keg.run("nft", "list", "tables").stdout.splitlines() if name in line]
+        found += [entry for entry in os.listdir(self.store / "containers") if entry != "names"]
+        found += [entry for entry in os.listdir(self.store / "containers/names") if entry != ".lock"]
+        found += sorted(set(self.cgroups()) - self.cgroups_before)
+        runtime = pathlib.Path(f"/run/keg/{name}/runtime")
+        found += os.listdir(runtime) if runtime.is_dir() else []
+        return found
+
+    def assert_nothing_left(self):
+        wait_until(lambda: not self.leftovers())
+        self.assertEqual(self.leftovers(), [])
+
+    @keg.needs("nft")
+    def test_nothing_stays_behind(self):
+        for words in (["--rm", "base", "true"], ["--rm", "--network", "none", "base", "false"], ["--rm", "base", "no-such-program"],
+                      ["--rm", "-p", f"{free_port()}:80", "base", "true"], ["--rm", "-v", "/anonymous", "base", "true"], ["--rm", "-t", "base", "true"]):
+            self.keg("run", *words, check=False)
+        self.assert_nothing_left()
+        self.assertEqual(os.listdir(self.store / "volumes"), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
