@@ -67,10 +67,12 @@ void stop_container(const Containers& containers, const Container& container, st
 }
 
 int wait_container(const Container& container) {
-    if (const UniqueFd process = open_process(container.state())) wait_for(process, -1);
-    // The exit code is known when the monitor lets go; a removed container took its own with it.
-    const auto lock = container.lock();
-    return container.state().exit_code;
+    const FileLock lock(container.file("lock"), true);   // the monitor has let go
+    // It was killed: nobody knows how the process will end.
+    if (const UniqueFd process = open_process(container.last_state())) return wait_for(process, -1), 255;
+    char text[16];
+    const ssize_t n = ::pread(lock.fd(), text, sizeof text, 0);
+    return parse_number<int>(std::string_view(text, n > 0 ? size_t(n) : 0)).value_or(container.state().exit_code);
 }
 
 void remove_container(const Containers& containers, const Container& container, const RemoveOptions& options) {

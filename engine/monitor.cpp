@@ -69,6 +69,7 @@ private:
     void fail(const Error& error);
     void undo_mounts();
     void tear_down_network();
+    void note_exit_code(const std::string& text);
     void tell(const std::string& message);
 
     Containers containers_;
@@ -119,7 +120,13 @@ void Monitor::run() noexcept {
     }
 }
 
+// In the lock's file: who waits for the lock has it open, and can read this even when all is removed.
+void Monitor::note_exit_code(const std::string& text) {
+    if (::ftruncate(lock_->fd(), 0) == 0) (void)!::pwrite(lock_->fd(), text.data(), text.size(), 0);
+}
+
 void Monitor::become_independent() {
+    note_exit_code("");
     ::setsid();
     check(::prctl(PR_SET_CHILD_SUBREAPER, 1), "becoming a subreaper");
     ::prctl(PR_SET_NAME, "keg-monitor");
@@ -432,6 +439,7 @@ void Monitor::finish() {
     std::string left;
     if (settings_.auto_remove) left = containers_.hide(container_);
     else container_.save(state_);
+    note_exit_code(str(state_.exit_code));
     tell(str("exit ", state_.exit_code));
     lose_caller();
     if (!left.empty()) {

@@ -159,6 +159,10 @@ class Run(keg.StoreCase):
         self.assertEqual(self.keg("wait", "killme").stdout, "137\n")
         self.fails("kill", "killme", code=1, says="is not running")
 
+    def test_wait_knows_the_end_of_what_removes_itself(self):
+        self.run_detached("--name", "gone", "--rm", "base", "sh", "-c", "sleep 0.5; exit 6")
+        self.assertEqual(self.keg("wait", "gone").stdout, "6\n")
+
     def test_logs_follow_to_the_end(self):
         self.run_detached("--name", "follow", "base", "sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.2; done")
         self.assertEqual(self.keg("logs", "-f", "follow").stdout, "1\n2\n3\n")
