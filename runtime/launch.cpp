@@ -1,1 +1,417 @@
-#include "spec/runtime.h"
+// How a container comes to be, in two functions: create() on the host and Init::run() in what becomes
+// the container.
+//
+//      create (on the host)                            init (becoming the container)
+//      plan; state dir; cgroup; limits; clone ──────▶  join the cgroup
+//      write id maps; move devices     ── placed ───▶  namespaces; mount all under the new root
+//      prestart, createRuntime hooks   ◀── mounted ──
+//                                      ── hooks_ran ▶  createContainer hooks; masks; pivot
+//      (terminal, seccomp agent)       ◀── console, notify
+//      raise rlimits; save state       ◀── ready ────
+//                                      ── saved ────▶  drop privileges; seccomp; find the program
+//      pid file                        ◀── (close) ──  wait on the fifo for `start` …
+//                                                      … startContainer hooks; exec
+//
+// An error from init is thrown again in create, in init's words, whenever it comes. If create dies,
+// init finds its channel closed and ends. Whatever create made undoes itself unless the end is reached.
+#include "runtime/launch.h"
+
+#include <linux/keyctl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "base/sys.h"
+#include "runtime/attributes.h"
+#include "runtime/channel.h"
+#include "runtime/credentials.h"
+#include "runtime/devices.h"
+#include "runtime/hooks.h"
+#include "runtime/mounts.h"
+#include "runtime/namespaces.h"
+#include "runtime/network.h"
+#include "runtime/program.h"
+#include "runtime/rootfs.h"
+#include "runtime/seccomp.h"
+#include "runtime/security_labels.h"
+#include "runtime/terminal.h"
+
+Bundle load_bundle(const std::string& path) {
+    Bundle bundle;
+    bundle.path = std::filesystem::absolute(path.empty() ? "." : path).lexically_normal().string();
+    while (bundle.path.size() > 1 && bundle.path.back() == '/') bundle.path.pop_back();
+    auto text = read_file_if_exists(bundle.path + "/config.json");
+    if (!text) throw Error("JSON specification file config.json not found");
+    bundle.text = std::move(*text);
+    bundle.config = context("config.json", [&] { return spec::read_config(bundle.text); });
+    spec::validate(bundle.config);
+    return bundle;
+}
+
+namespace {
+
+// What init was decided to be: everything that could be computed before there was one.
+struct Plan {
+    CreateOptions options;
+    spec::Config config;
+    std::string rootfs;
+    NamespacePlan namespaces;
+    std::vector<OpenNamespace> joined;
+    CapabilityPlan capabilities;
+    std::optional<Filter> filter;
+    unsigned long propagation = 0;
+    int listen_fds = 0;
+    spec::State state;      // for hooks: creating
+
+    bool user_namespace() const { return namespaces.has(CLONE_NEWUSER); }
+};
+
+// Descriptors that a service manager passes: they follow 2, and LISTEN_FDS says how many.
+int count_listen_fds() {
+    const char* text = std::getenv("LISTEN_FDS");
+    return text ? int(parse_number<unsigned>(text).value_or(0)) : 0;
+}
+
+void add_listen_environment(std::vector<std::string>& env, int count) {
+    if (count <= 0) return;
+    env.push_back(str("LISTEN_FDS=", count));
+    env.push_back("LISTEN_PID=1");
+    if (const char* names = std::getenv("LISTEN_FDNAMES")) env.push_back(str("LISTEN_FDNAMES=", names));
+}
+
+Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
+    Plan plan{.options = options, .config = bundle.config};
+    const std::string& path = plan.config.root->path;
+    plan.rootfs = context(str("rootfs ", quoted(path)), [&] {
+        const std::string whole = path.starts_with('/') ? path : bundle.path + "/" + path;
+        char resolved[PATH_MAX];
+        if (!::realpath(whole.c_str(), resolved)) throw SysError("stat ", whole);
+        return std::string(resolved);
+    });
+    if (!plan.config.process) throw Error("process: is missing");
+    plan.namespaces = plan_namespaces(plan.config.linux);
+    plan.joined = open_namespaces(plan.namespaces);
+    plan.capabilities = plan_capabilities(*plan.config.process);
+    if (plan.config.linux.seccomp) plan.filter = compile_seccomp(*plan.config.linux.seccomp);
+    plan.propagation = propagation_flag(plan.config.linux.rootfs_propagation);
+    plan.listen_fds = count_listen_fds();
+    add_listen_environment(plan.config.process->env, plan.listen_fds);
+    plan.config.process->env = unique_environment(plan.config.process->env);
+    for (const spec::Rlimit& limit : plan.config.process->rlimits) rlimit_number(limit.type);
+    for (int fd = 3; fd < 3 + plan.listen_fds + options.preserve_fds; ++fd)
+        if (::fcntl(fd, F_GETFD) < 0) throw SysError("unable to stat preserved-fd ", fd - 3 - plan.listen_fds);
+    if (!plan.namespaces.has(CLONE_NEWNS)) throw Error("a container without a mount namespace of its own is not supported");
+    return plan;
+}
+
+class Init {
+public:
+    Init(const Plan& plan, Channel& channel, int fifo, const CgroupEntrance& entrance)
+        : plan_(plan), config_(plan.config), process_(*plan.config.process), channel_(channel), fifo_(fifo), entrance_(entrance) {}
+    void run();
+
+private:
+    void enter_namespaces();
+    void join_keyring();
+    MountEnvironment mount_environment() const;
+    void open_terminal(const Root& root);
+    void set_names();
+    void write_sysctls(int procfs);
+    void set_attributes();
+    void drop_privileges();
+    void install_filter();
+    void wait_for_start();
+
+    const Plan& plan_;
+    const spec::Config& config_;
+    spec::Process process_;
+    Channel& channel_;
+    int fifo_;
+    const CgroupEntrance& entrance_;
+    Terminal terminal_;
+};
+
+void Init::run() {
+    channel_.become(Side::init);
+    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);                 // nobody in there may look into us
+    ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);                // and the runtime's end is not ours
+    entrance_.join();                                     // itself: a pid moved by another waits milliseconds
+    channel_.expect(Step::placed);
+    enter_namespaces();
+    reset_signals();
+    check(::setsid(), "setsid");
+    join_keyring();
+
+    const UniqueFd procfs = open_procfs();
+    Root root = open_root(plan_.rootfs, plan_.propagation);
+    mount_all(root, config_.mounts, mount_environment());
+    make_devices(root, config_, plan_.user_namespace());
+    open_terminal(root);
+    channel_.send(Step::mounted);
+    channel_.expect(Step::hooks_ran);
+    run_hooks("createContainer", config_.hooks.create_container, plan_.state);
+
+    set_names();
+    write_sysctls(procfs.get());
+    make_read_only(root, config_.linux.readonly_paths);
+    mask(root, config_.linux.masked_paths);
+    make_working_directory(root, process_.cwd);
+    set_home(process_.env, root, process_.user.uid);
+    if (plan_.options.no_pivot) move_into(root);
+    else pivot_into(root);       // From here on "/" is the container's: load nothing from it.
+    finish_root(config_.root->readonly, plan_.propagation);
+    set_attributes();
+    channel_.send(Step::ready);
+    channel_.expect(Step::saved);
+
+    set_exec_labels(procfs.get(), process_.apparmor_profile, process_.selinux_label);
+    drop_privileges();           // user, capabilities, no_new_privs, seccomp: order is inside
+    const std::string program = find_executable(process_);   // as the user; fails at create
+    channel_.close();
+
+    wait_for_start();
+    run_hooks("startContainer", config_.hooks.start_container, plan_.state);
+    close_from(3 + plan_.listen_fds + plan_.options.preserve_fds);
+    execute(program, process_);
+}
+
+void Init::enter_namespaces() {
+    for (const OpenNamespace& target : plan_.joined)
+        if ((target.flag & (CLONE_NEWUSER | CLONE_NEWPID)) == 0) join(target);  // those two are spawn_init's work
+    if (plan_.user_namespace()) {
+        // Root in there now: what was there before is nobody's.
+        check(::setresgid(0, 0, 0), "becoming root in the user namespace");
+        check(::setresuid(0, 0, 0), "becoming root in the user namespace");
+    }
+    make_own_namespaces(plan_.namespaces);
+    if (plan_.namespaces.makes(CLONE_NEWNET)) raise_loopback();
+}
+
+// A session keyring of its own, so that the caller's keys are not the container's.
+void Init::join_keyring() {
+    if (plan_.options.no_new_keyring) return;
+    const std::string name = "_ses." + plan_.options.id;
+    if (::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.c_str()) >= 0) return;
+    if (errno != ENOSYS && errno != EDQUOT && errno != EPERM) throw SysError("unable to join session keyring");
+}
+
+MountEnvironment Init::mount_environment() const {
+    return {.bundle = plan_.state.bundle, .mount_label = config_.linux.mount_label,
+            .user_namespace = plan_.user_namespace(), .cgroup_namespace = plan_.namespaces.has(CLONE_NEWCGROUP)};
+}
+
+void Init::set_names() {
+    const std::string &host = config_.hostname, &domain = config_.domainname;
+    if (!host.empty()) check(::sethostname(host.data(), host.size()), "sethostname");
+    if (!domain.empty()) check(::setdomainname(domain.data(), domain.size()), "setdomainname");
+}
+
+// Through the host's procfs: the container's may have been mounted over.
+void Init::write_sysctls(int procfs) {
+    for (const auto& [key, value] : config_.linux.sysctl) {
+        // The first separator decides which of the two is the separator: "net/ipv4/conf/eth0.1/…".
+        std::string path = key;
+        const size_t first = path.find_first_of("./");
+        if (first != std::string::npos && path[first] == '.')
+            for (char& c : path) c = c == '.' ? '/' : c == '/' ? '.' : c;
+        open_how how{};
+        how.flags = O_WRONLY | O_CLOEXEC;
+        how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+        const auto file = sys::try_openat2(procfs, "sys/" + path, how);
+        if (!file) throw SysError(file.error(), str("write sysctl key ", key, ": open /proc/sys/", path));
+        context(str("write sysctl key ", key), [&] { sys::write_all(file->get(), value); });
+    }
+}
+
+void Init::set_attributes() {
+    set_scheduler(process_.scheduler);
+    set_io_priority(process_.io_priority);
+    set_personality(config_.linux.personality);
+    set_memory_policy(config_.linux.memory_policy);
+}
+
+// The terminal is made in the container's own devpts, whose ptmx is reached by descriptor; the master
+// goes to create, which gives it to who asked for it.
+void Init::open_terminal(const Root& root) {
+    if (!process_.terminal) return;
+    const UniqueFd pts = root.open("/dev/pts", O_PATH | O_DIRECTORY);
+    terminal_ = ::open_terminal(pts.get(), process_.console_size);
+    const int master[] = {terminal_.master.get()};
+    channel_.send(Step::console, terminal_.name, master);
+    terminal_.master.reset();
+    // /dev/console is the slave itself, by descriptor (CVE-2025-52565).
+    const Root::Place place = root.make_place("/dev/console");
+    UniqueFd made(::openat(place.parent.get(), place.name.c_str(), O_CREAT | O_NOFOLLOW | O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0666));
+    if (!made) throw SysError("making /dev/console");
+    attach(clone_tree(terminal_.slave.get()).get(), made.get(), "/dev/console");
+    check(::fchown(terminal_.slave.get(), process_.user.uid, gid_t(-1)), "chown of the terminal");
+    attach_terminal(terminal_);
+}
+
+// Without no_new_privileges a filter needs CAP_SYS_ADMIN, so it comes before the capabilities go; with
+// it, last of all.
+void Init::drop_privileges() {
+    const bool filtered = plan_.filter.has_value();
+    if (filtered && !process_.no_new_privileges) install_filter();
+    const bool arrived = ::chdir(process_.cwd.c_str()) == 0;   // as root, if the user may not
+    become(process_.user, plan_.capabilities);
+    change_directory(arrived ? "." : process_.cwd);
+    if (process_.no_new_privileges) set_no_new_privileges();
+    if (filtered && process_.no_new_privileges) install_filter();
+}
+
+void Init::install_filter() {
+    const UniqueFd agent = install(*plan_.filter);
+    if (!agent) return;
+    const int fds[] = {agent.get()};
+    channel_.send(Step::notify, {}, fds);
+}
+
+void Init::wait_for_start() {
+    char byte;
+    ssize_t got;
+    do got = ::read(fifo_, &byte, 1);
+    while (got < 0 && errno == EINTR);
+    check(got, "waiting for start");
+}
+
+Record intended(const Plan& plan, const Bundle& bundle) {
+    Record record;
+    record.oci_version = bundle.config.oci_version;
+    record.id = plan.options.id;
+    record.bundle = bundle.path;
+    record.rootfs = plan.rootfs;
+    record.created = rfc3339_now();
+    record.owner = ::geteuid();
+    record.annotations = bundle.config.annotations;
+    record.cgroup = Cgroup::plan(bundle.config.linux.cgroups_path, plan.options.id);
+    record.private_pids = plan.namespaces.makes(CLONE_NEWPID);
+    return record;
+}
+
+spec::State creating(const Record& record, int pid) {
+    return {.oci_version = record.oci_version, .id = record.id, .status = "creating", .pid = pid,
+            .bundle = record.bundle, .annotations = record.annotations};
+}
+
+// Makes init. A pid namespace to join holds for children, so the parent enters it for the moment of
+// the clone. A user namespace to join must own the namespaces that are made, and entering it cannot
+// be taken back: a process in between does it, and makes init as its own sibling.
+Child spawn_init(Plan& plan, Channel& channel, int fifo, const CgroupEntrance& entrance) {
+    const auto body = [&] { Init(plan, channel, fifo, entrance).run(); };
+    const auto report = [&](const std::exception& e) {
+        if (channel.fd() >= 0) return channel.send(Step::error, e.what());
+        // After `create` went: the container's own stderr is all there is.
+        set_log({.fd = 2});
+        log_error(e.what());
+        ::_exit(255);
+    };
+    const OpenNamespace *users = nullptr, *pids = nullptr;
+    for (const OpenNamespace& target : plan.joined) {
+        if (target.flag == CLONE_NEWUSER) users = &target;
+        if (target.flag == CLONE_NEWPID) pids = &target;
+    }
+    if (!users && !pids)
+        return clone_process({.flags = plan.namespaces.with_clone, .cgroup = entrance.clone_fd()}, body, report);
+
+    Child between = clone_process({.cgroup = entrance.clone_fd()}, [&] {
+        if (users) join(*users);
+        if (pids) join(*pids);
+        Child init = clone_process({.flags = plan.namespaces.with_clone | CLONE_PARENT}, body, report);
+        channel.become(Side::init);
+        channel.send(Step::pid, std::to_string(init.release()));
+        ::_exit(0);
+    }, report);
+    channel.become(Side::create);
+    const Message born = channel.expect(Step::pid);
+    const auto pid = parse_number<int>(born.text);
+    between.wait();
+    return Child(pid.value_or(-1), UniqueFd(int(::syscall(SYS_pidfd_open, pid.value_or(-1), 0))));
+}
+
+void send_pidfd(const std::string& socket_path, int pidfd) {
+    if (!socket_path.empty()) send_descriptor(socket_path, "standard", pidfd);
+}
+
+void check_terminal(const CreateOptions& options, const spec::Process& process) {
+    if (process.terminal && options.detached && options.console_socket.empty())
+        throw Error("cannot allocate tty if runc will detach without setting console socket");
+    if (!options.console_socket.empty() && (!options.detached || !process.terminal))
+        throw Error("cannot use console socket if runc will not detach or allocate tty");
+}
+
+UniqueFd receive_console(Channel& channel, const CreateOptions& options) {
+    Message message = channel.expect(Step::console);
+    if (message.fds.size() != 1) throw Error("the container's terminal did not arrive");
+    if (options.console_socket.empty()) return std::move(message.fds[0]);
+    send_descriptor(options.console_socket, message.text, message.fds[0].get());
+    return {};
+}
+
+void give_to_agent(Channel& channel, const Plan& plan) {
+    const Message message = channel.expect(Step::notify);
+    if (message.fds.size() != 1) throw Error("the seccomp descriptor did not arrive");
+    const spec::ContainerProcessState state{plan.config.oci_version, {"seccompFd"}, plan.state.pid, plan.filter->listener_metadata, plan.state};
+    send_descriptor(plan.filter->listener_path, spec::write(state), message.fds[0].get());
+}
+
+}  // namespace
+
+Created create(const CreateOptions& options) {
+    const Bundle bundle = load_bundle(options.bundle);
+    Plan plan = make_plan(options, bundle);
+    check_terminal(options, *plan.config.process);
+
+    // Each of these undoes itself if a later step throws; keep() at the end makes it stay.
+    StateDir dir = StateDir::create(options.state_root, options.id);
+    Record record = intended(plan, bundle);
+    plan.state = creating(record, 0);
+    dir.save_config(bundle.text);
+    dir.save(record);            // what will be made, so that a kill leaves no orphan
+    Cgroup cgroup = Cgroup::create(record.cgroup);
+    if (plan.config.linux.resources) cgroup.limit(*plan.config.linux.resources);
+    const CgroupEntrance entrance = cgroup.entrance();
+
+    Channel channel;
+    const UniqueFd fifo = dir.make_exec_fifo();
+    Child init = spawn_init(plan, channel, fifo.get(), entrance);
+    channel.become(Side::create);
+    record.pid = init.pid();
+    record.start_time = start_time_of(init.pid()).value_or(0);
+    plan.state = creating(record, init.pid());
+
+    write_id_maps(init.pid(), plan.namespaces);
+    move_net_devices(init.pid(), plan.config.linux.net_devices);
+    set_oom_score(init.pid(), plan.config.process->oom_score_adj);
+    channel.send(Step::placed, std::to_string(init.pid()));
+
+    UniqueFd console;
+    if (plan.config.process->terminal) console = receive_console(channel, options);
+    channel.expect(Step::mounted);
+    run_hooks("prestart", plan.config.hooks.prestart, plan.state);
+    run_hooks("createRuntime", plan.config.hooks.create_runtime, plan.state);
+    channel.send(Step::hooks_ran);
+
+    channel.expect(Step::ready);
+    raise_limits(init.pid(), plan.config.process->rlimits);
+    dir.save(record);            // before init goes on: `delete` needs it
+    send_pidfd(options.pidfd_socket, init.pidfd());
+    channel.send(Step::saved);
+    if (plan.filter && plan.filter->notify) give_to_agent(channel, plan);
+    channel.expect_close();      // nothing more can fail before `start`
+
+    write_pid_file(options.pid_file, init.pid());
+    dir.keep(), cgroup.keep(), init.release();
+    return {Container::load(options.state_root, options.id), std::move(console)};
+}

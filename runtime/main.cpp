@@ -1,1 +1,87 @@
-int main() { return 0; }
+// keg-runtime: an OCI runtime with runc's command line. Global options, the command table, the one
+// catch. What a caller parses: the exit code, the last line on stderr and in --log, the pid file.
+#include <seccomp.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "runtime/commands/commands.h"
+#include "runtime/sealed_exe.h"
+
+static constexpr Option globals[] = {
+    {"root", "DIR", "root directory for storage of container state"},
+    {"log", "FILE", "set the log file to write logs to (default is stderr)"},
+    {"log-format", "FORMAT", "set the log format: text or json", "text"},
+    {"debug", nullptr, "enable debug logging"},
+    {"systemd-cgroup", nullptr, "have systemd make the cgroups (refused: not there yet)"},
+    {"rootless", "MODE", "ignore cgroup permission errors: true, false or auto", "auto"},
+};
+
+static constexpr const Command* commands[] = {
+    &create_command, &delete_command, &exec_command, &features_command, &kill_command, &list_command,  &pause_command,
+    &ps_command,     &resume_command, &run_command,  &spec_command,     &start_command, &state_command,
+};
+
+static void print_version() {
+    const scmp_version* seccomp = ::seccomp_version();
+    std::printf("keg-runtime version 0.1.0\nspec: 1.3.0\nlibseccomp: %u.%u.%u\n", seccomp->major, seccomp->minor, seccomp->micro);
+}
+
+static void prepare(const Arguments& given) {
+    LogSettings log;
+    if (given.flag("debug")) log.level = LogLevel::debug;
+    const std::string format = given.get("log-format");
+    if (format != "text" && format != "json") throw Error("invalid log-format: ", format);
+    if (format == "json") log.format = LogFormat::json;
+    if (const std::string file = given.get("log"); !file.empty())
+        log.fd = sys::open(file, O_WRONLY | O_CREAT | O_APPEND, 0644).release();
+    set_log(log);
+}
+
+std::string state_root(const Arguments& given) {
+    std::string root = given.get("root");
+    if (root.empty()) {
+        const char* own = std::getenv("XDG_RUNTIME_DIR");
+        root = ::geteuid() != 0 && own && *own ? std::string(own) + "/keg" : "/run/keg";
+    }
+    root = std::filesystem::absolute(root).lexically_normal().string();
+    while (root.size() > 1 && root.back() == '/') root.pop_back();
+    if (root == "/") throw Error("option --root argument should not be set to /");
+    return root;
+}
+
+// The first word that is not an option (or an option's value) names the command.
+static bool enters_container(int argc, char** argv) {
+    for (int i = 1; i < argc; ++i)
+        for (const char* name : {"create", "run", "exec"})
+            if (std::strcmp(argv[i], name) == 0) return true;
+    return false;
+}
+
+int main(int argc, char** argv) {
+    static constexpr Program program{
+        .name = "keg-runtime",
+        .summary = "Open Container Initiative runtime",
+        .style = Style::runc,
+        .globals = globals,
+        .commands = commands,
+        .print_version = print_version,
+        .prepare = prepare,
+    };
+    try {
+        if (enters_container(argc, argv)) run_sealed(argv);
+        return dispatch(program, argc, argv);
+    } catch (const std::exception& e) {
+        log_error(e.what());
+        // Who sends the log elsewhere still sees the reason.
+        if (log_settings().fd != 2) ::dprintf(2, "%s\n", e.what());
+        const auto* own = dynamic_cast<const Error*>(&e);
+        return own && own->exit_code() ? own->exit_code() : 1;
+    }
+}

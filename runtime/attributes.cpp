@@ -1,0 +1,136 @@
+#include "runtime/attributes.h"
+
+#include <linux/ioprio.h>
+#include <linux/mempolicy.h>
+#include <sched.h>
+#include <sys/personality.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace {
+
+struct Word {
+    std::string_view name;
+    int number;
+};
+
+template <size_t N>
+int look_up(const Word (&table)[N], const std::string& word, std::string_view what) {
+    const auto* found = std::ranges::find(table, word, &Word::name);
+    if (found != std::end(table)) return found->number;
+    throw Error("invalid ", what, ": ", quoted(word));
+}
+
+constexpr Word rlimits[] = {
+    {"RLIMIT_AS", RLIMIT_AS},           {"RLIMIT_CORE", RLIMIT_CORE},     {"RLIMIT_CPU", RLIMIT_CPU},
+    {"RLIMIT_DATA", RLIMIT_DATA},       {"RLIMIT_FSIZE", RLIMIT_FSIZE},   {"RLIMIT_LOCKS", RLIMIT_LOCKS},
+    {"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK}, {"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE}, {"RLIMIT_NICE", RLIMIT_NICE},
+    {"RLIMIT_NOFILE", RLIMIT_NOFILE},   {"RLIMIT_NPROC", RLIMIT_NPROC},   {"RLIMIT_RSS", RLIMIT_RSS},
+    {"RLIMIT_RTPRIO", RLIMIT_RTPRIO},   {"RLIMIT_RTTIME", RLIMIT_RTTIME}, {"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING},
+    {"RLIMIT_STACK", RLIMIT_STACK},
+};
+constexpr Word policies[] = {
+    {"SCHED_OTHER", 0}, {"SCHED_FIFO", 1}, {"SCHED_RR", 2}, {"SCHED_BATCH", 3},
+    {"SCHED_ISO", 4},   {"SCHED_IDLE", 5}, {"SCHED_DEADLINE", 6},
+};
+constexpr Word scheduler_flags[] = {
+    {"SCHED_FLAG_RESET_ON_FORK", 0x01}, {"SCHED_FLAG_RECLAIM", 0x02}, {"SCHED_FLAG_DL_OVERRUN", 0x04},
+    {"SCHED_FLAG_KEEP_POLICY", 0x08},   {"SCHED_FLAG_KEEP_PARAMS", 0x10}, {"SCHED_FLAG_UTIL_CLAMP_MIN", 0x20},
+    {"SCHED_FLAG_UTIL_CLAMP_MAX", 0x40},
+};
+constexpr Word io_classes[] = {
+    {"IOPRIO_CLASS_RT", IOPRIO_CLASS_RT}, {"IOPRIO_CLASS_BE", IOPRIO_CLASS_BE}, {"IOPRIO_CLASS_IDLE", IOPRIO_CLASS_IDLE},
+};
+constexpr Word domains[] = {{"LINUX", PER_LINUX}, {"LINUX32", PER_LINUX32}};
+constexpr Word memory_modes[] = {
+    {"MPOL_DEFAULT", 0}, {"MPOL_PREFERRED", 1}, {"MPOL_BIND", 2}, {"MPOL_INTERLEAVE", 3},
+    {"MPOL_LOCAL", 4}, {"MPOL_PREFERRED_MANY", 5}, {"MPOL_WEIGHTED_INTERLEAVE", 6},
+};
+constexpr Word memory_flags[] = {
+    {"MPOL_F_STATIC_NODES", 1 << 15}, {"MPOL_F_RELATIVE_NODES", 1 << 14}, {"MPOL_F_NUMA_BALANCING", 1 << 13},
+};
+
+struct KernelSchedAttr {  // glibc 2.36 has no struct sched_attr, and the kernel's header clashes with its own
+    uint32_t size = sizeof(KernelSchedAttr), policy = 0;
+    uint64_t flags = 0;
+    int32_t nice = 0;
+    uint32_t priority = 0;
+    uint64_t runtime = 0, deadline = 0, period = 0;
+};
+
+}  // namespace
+
+int rlimit_number(const std::string& type) { return look_up(rlimits, type, "rlimit type"); }
+
+void raise_limits(int pid, const std::vector<spec::Rlimit>& limits) {
+    for (const spec::Rlimit& limit : limits) {
+        const rlimit64 wanted{limit.soft, limit.hard};
+        check(::prlimit64(pid, __rlimit_resource(rlimit_number(limit.type)), &wanted, nullptr), "error setting rlimit type ", limit.type);
+    }
+}
+
+void set_oom_score(int pid, std::optional<int> score) {
+    if (score) write_file(str("/proc/", pid, "/oom_score_adj"), std::to_string(*score));
+}
+
+void set_scheduler(const std::optional<spec::Scheduler>& scheduler) {
+    if (!scheduler) return;
+    KernelSchedAttr wanted;
+    wanted.policy = uint32_t(look_up(policies, scheduler->policy, "scheduler policy"));
+    for (const std::string& flag : scheduler->flags) wanted.flags |= uint64_t(look_up(scheduler_flags, flag, "scheduler flag"));
+    wanted.nice = scheduler->nice, wanted.priority = uint32_t(scheduler->priority);
+    wanted.runtime = scheduler->runtime, wanted.deadline = scheduler->deadline, wanted.period = scheduler->period;
+    check(::syscall(SYS_sched_setattr, 0, &wanted, 0), "unable to set scheduler: sched_setattr");
+}
+
+void set_io_priority(const std::optional<spec::IoPriority>& priority) {
+    if (!priority) return;
+    const int io_class = look_up(io_classes, priority->io_class, "io priority class");
+    check(::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(io_class, priority->priority)),
+          "failed to set io priority");
+}
+
+void set_personality(const std::optional<spec::Personality>& wanted) {
+    if (!wanted) return;
+    if (!wanted->flags.empty()) throw Error("personality flags are not supported: ", quoted(wanted->flags[0]));
+    check(::personality(unsigned(look_up(domains, wanted->domain, "personality domain"))), "personality");
+}
+
+void set_memory_policy(const std::optional<spec::MemoryPolicy>& policy) {
+    if (!policy || policy->mode.empty()) return;
+    int mode = look_up(memory_modes, policy->mode, "memory policy mode");
+    for (const std::string& flag : policy->flags) mode |= look_up(memory_flags, flag, "memory policy flag");
+    unsigned long nodes[16] = {};
+    for (const unsigned node : parse_number_list(policy->nodes)) {
+        if (node >= sizeof nodes * 8) throw Error("invalid memory policy node: ", node);
+        nodes[node / (8 * sizeof *nodes)] |= 1ul << node % (8 * sizeof *nodes);
+    }
+    const bool none = policy->nodes.empty();
+    check(::syscall(SYS_set_mempolicy, mode, none ? nullptr : nodes, none ? 0 : sizeof nodes * 8), "set_mempolicy");
+}
+
+std::vector<unsigned> parse_number_list(const std::string& text) {
+    std::vector<unsigned> numbers;
+    if (trim(text).empty()) return numbers;
+    for (const std::string& piece : split(trim(text), ',')) {
+        const size_t dash = piece.find('-');
+        const auto first = parse_number<unsigned>(piece.substr(0, dash));
+        const auto last = dash == std::string::npos ? first : parse_number<unsigned>(piece.substr(dash + 1));
+        if (!first || !last || *first > *last || *last > 8191) throw Error("invalid list of numbers: ", quoted(text));
+        for (unsigned n = *first; n <= *last; ++n) numbers.push_back(n);
+    }
+    return numbers;
+}
+
+void set_affinity(int pid, const std::string& cpus) {
+    if (cpus.empty()) return;
+    std::vector<unsigned long> mask(8192 / (8 * sizeof(unsigned long)));
+    for (const unsigned cpu : parse_number_list(cpus)) mask[cpu / (8 * sizeof mask[0])] |= 1ul << cpu % (8 * sizeof mask[0]);
+    check(::syscall(SYS_sched_setaffinity, pid, mask.size() * sizeof mask[0], mask.data()), "sched_setaffinity");
+}

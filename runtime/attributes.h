@@ -1,0 +1,26 @@
+// What the kernel keeps about a process besides its credentials: limits, OOM score, scheduling,
+// I/O priority, personality, memory policy, affinity.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "spec/runtime.h"
+
+// By the parent, late: init may have lost the right, and a small limit would stop its own work.
+void raise_limits(int pid, const std::vector<spec::Rlimit>& limits);
+void set_oom_score(int pid, std::optional<int> score);
+
+// By the process itself. Each does nothing if the config says nothing.
+void set_scheduler(const std::optional<spec::Scheduler>& scheduler);
+void set_io_priority(const std::optional<spec::IoPriority>& priority);
+void set_personality(const std::optional<spec::Personality>& personality);
+void set_memory_policy(const std::optional<spec::MemoryPolicy>& policy);
+// "0-3,7"; "" does nothing.
+void set_affinity(int pid, const std::string& cpus);
+
+// Pure. Throws Error for an unknown type: `invalid rlimit type: "X"`.
+int rlimit_number(const std::string& type);
+// Pure: a list such as "0-3,7" as its numbers; throws Error for another text.
+std::vector<unsigned> parse_number_list(const std::string& text);

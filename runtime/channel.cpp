@@ -1,0 +1,70 @@
+#include "runtime/channel.h"
+
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "base/error.h"
+
+void Channel::become(Side side) {
+    side_ = side;
+    (side == Side::create ? ends_.b : ends_.a).reset();
+}
+
+void Channel::send(Step step, std::string_view text, std::span<const int> fds) {
+    // A report longer than this says nothing more, and must fit the socket's buffer.
+    std::string packet(1, char(step));
+    packet += text.substr(0, 64 * 1024);
+    sys::send_with_fds(fd(), packet, fds);
+}
+
+bool Channel::receive_packet(Message& message) {
+    std::string buffer(66 * 1024, '\0');
+    iovec part{buffer.data(), buffer.size()};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 16)] = {};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    ssize_t length;
+    do length = ::recvmsg(fd(), &header, MSG_CMSG_CLOEXEC);
+    while (length < 0 && errno == EINTR);
+    if (length < 0 && errno != ECONNRESET) throw SysError("receiving from the container's init");
+    if (length <= 0) return false;
+    for (cmsghdr* c = CMSG_FIRSTHDR(&header); c; c = CMSG_NXTHDR(&header, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+        const size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; ++i) {
+            int one;
+            std::memcpy(&one, CMSG_DATA(c) + i * sizeof one, sizeof one);
+            message.fds.emplace_back(one);
+        }
+    }
+    message.step = Step(buffer[0]);
+    message.text = buffer.substr(1, size_t(length) - 1);
+    return true;
+}
+
+Message Channel::receive() {
+    Message message;
+    if (!receive_packet(message))
+        throw Error(side_ == Side::create ? "container init died without saying why" : "the runtime is gone");
+    if (message.step == Step::error) throw Error(message.text);
+    return message;
+}
+
+Message Channel::expect(Step step) {
+    Message message = receive();
+    if (message.step != step)
+        throw Error("unexpected message ", quoted(std::string(1, char(message.step))), " instead of ",
+                    quoted(std::string(1, char(step))));
+    return message;
+}
+
+void Channel::expect_close() {
+    Message message;
+    if (!receive_packet(message)) return;
+    if (message.step == Step::error) throw Error(message.text);
+    throw Error("unexpected message ", quoted(std::string(1, char(message.step))));
+}

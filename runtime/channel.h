@@ -1,0 +1,54 @@
+// What create and init tell each other while a container comes to be. Each packet is one step and,
+// perhaps, a text and descriptors. An error of one side is thrown again by the other, in its words; a
+// peer that dies without a word is an error as well.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/sys.h"
+
+enum class Step : char {
+    placed = 'p',      // id maps are written, devices are moved
+    mounted = 'm',     // all mounts are below the new root
+    hooks_ran = 'h',
+    ready = 'r',       // nothing but dropping privileges is left
+    saved = 's',       // the state is on disk, limits are raised
+    console = 'c',     // with the master of the terminal
+    notify = 'n',      // with the descriptor for a seccomp agent
+    pid = 'i',         // of a process that somebody between the two made
+    error = 'e',
+};
+
+enum class Side { create, init };
+
+struct Message {
+    Step step{};
+    std::string text;
+    std::vector<UniqueFd> fds;
+};
+
+class Channel {
+public:
+    Channel() : ends_(sys::socketpair(SOCK_SEQPACKET)) {}
+    // Each side drops the other's end, or a death would go unnoticed.
+    void become(Side side);
+    void close() { ends_ = {}; }
+
+    void send(Step step, std::string_view text = {}, std::span<const int> fds = {});
+    // The next packet; throws what the other side reports, and Error if it is gone.
+    Message receive();
+    Message expect(Step step);
+    // Nothing more came before the other side let go.
+    void expect_close();
+    int fd() const { return ends_.a ? ends_.a.get() : ends_.b.get(); }
+
+private:
+    bool receive_packet(Message& message);
+    sys::SocketPair ends_;
+    Side side_ = Side::create;
+};

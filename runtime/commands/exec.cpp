@@ -1,0 +1,102 @@
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "runtime/commands/commands.h"
+#include "runtime/enter.h"
+#include "runtime/foreground.h"
+
+static constexpr Option options[] = {
+    {"console-socket", "PATH", "path to an AF_UNIX socket which will receive a file descriptor of the console's master end"},
+    {"pidfd-socket", "PATH", "path to an AF_UNIX socket which will receive a pidfd of the process"},
+    {"cwd", "DIR", "current working directory in the container"},
+    {"env,e", "NAME=VALUE", "set environment variables"},
+    {"tty,t", nullptr, "allocate a pseudo-TTY"},
+    {"user,u", "UID[:GID]", "user and group of the process"},
+    {"additional-gids,g", "GID", "additional groups"},
+    {"process,p", "FILE", "path to the process.json"},
+    {"detach,d", nullptr, "detach from the container's process"},
+    {"pid-file", "FILE", "specify the file to write the process id to"},
+    {"process-label", "LABEL", "set the asm process label for the process commonly used with selinux"},
+    {"apparmor", "PROFILE", "set the apparmor profile for the process"},
+    {"no-new-privs", nullptr, "set the no new privileges value for the process"},
+    {"cap,c", "CAP", "add a capability to the bounding set for the process"},
+    {"preserve-fds", "N", "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)", "0"},
+    {"ignore-paused", nullptr, "allow exec in a paused container"},
+    {"no-subreaper", nullptr, "(ignored)", "", true},
+};
+
+static uint32_t parse_id(const std::string& text, const char* what) {
+    const auto id = parse_number<uint32_t>(text);
+    if (!id) throw Error("invalid ", what, ": ", quoted(text));
+    return *id;
+}
+
+// The bundle's process with what the options change: another program is not the bundle's terminal,
+// and never gets inheritable capabilities (CVE-2022-29162).
+static spec::Process plan_process(const Arguments& args, const Container& container) {
+    if (const auto file = args.value("process")) return spec::read_process(read_file(*file));
+    const spec::Config config = container.config();
+    if (!config.process) throw Error("the container's config has no process");
+    spec::Process process = *config.process;
+    process.args.assign(args.words().begin() + 1, args.words().end());
+    process.terminal = args.flag("tty");
+    process.console_size.reset();
+    if (const auto cwd = args.value("cwd")) process.cwd = *cwd;
+    if (const auto label = args.value("process-label")) process.selinux_label = *label;
+    if (const auto profile = args.value("apparmor")) process.apparmor_profile = *profile;
+    if (args.has("no-new-privs")) process.no_new_privileges = args.flag("no-new-privs");
+    for (const std::string& entry : args.all("env")) process.env.push_back(entry);
+    if (const auto user = args.value("user")) {
+        const size_t colon = user->find(':');
+        process.user.uid = parse_id(user->substr(0, colon), "uid");
+        if (colon != std::string::npos) process.user.gid = parse_id(user->substr(colon + 1), "gid");
+    }
+    for (const std::string& gid : args.all("additional-gids"))
+        process.user.additional_gids.push_back(parse_id(gid, "additional gid"));
+    for (const std::string& cap : args.all("cap")) {
+        if (!process.capabilities) process.capabilities.emplace();
+        for (auto* set : {&process.capabilities->bounding, &process.capabilities->effective, &process.capabilities->permitted})
+            set->push_back(cap);
+        if (!process.capabilities->inheritable.empty()) process.capabilities->ambient.push_back(cap);
+    }
+    return process;
+}
+
+static int run_exec(const Arguments& globals, const Arguments& args) {
+    if (args.size() < 2 && !args.has("process")) throw Error("process args cannot be empty");
+    const Container container = Container::load(state_root(globals), args[0]);
+    ExecOptions wanted;
+    wanted.process = plan_process(args, container);
+    if (wanted.process.args.empty()) throw Error("args must not be empty");
+    if (!wanted.process.cwd.starts_with('/')) throw Error("cwd must be an absolute path");
+    wanted.console_socket = args.get("console-socket");
+    wanted.pidfd_socket = args.get("pidfd-socket");
+    wanted.pid_file = args.get("pid-file");
+    wanted.detached = args.flag("detach");
+    wanted.ignore_paused = args.flag("ignore-paused");
+    wanted.preserve_fds = int(parse_id(args.get("preserve-fds"), "preserve-fds"));
+    Foreground foreground(!wanted.detached);
+    Entered entered = enter(container, wanted);
+    if (!wanted.detached) return foreground.wait(entered.child, std::move(entered.console)).shell();
+    entered.child.release();
+    return 0;
+}
+
+// Whatever fails before the program runs is 255, which no caller takes for the program's own.
+static int exec(const Arguments& globals, const Arguments& args) try {
+    return run_exec(globals, args);
+} catch (Error& e) {
+    e.prefix("exec failed");
+    e.exit_with(255);
+    throw;
+}
+
+constinit const Command exec_command = {
+    .name = "exec",
+    .synopsis = "<container-id> <command> [command options]  || -p process.json <container-id>",
+    .summary = "execute new process inside the container",
+    .options = options,
+    .least = 1,
+    .run = exec,
+};

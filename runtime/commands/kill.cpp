@@ -1,0 +1,24 @@
+#include "runtime/commands/commands.h"
+#include "runtime/container.h"
+#include "runtime/signals.h"
+
+static constexpr Option options[] = {
+    {"all,a", nullptr, "(obsolete) send the signal to all processes of the container", "", true},
+};
+
+static int kill(const Arguments& globals, const Arguments& args) {
+    const int signal = parse_signal(args.size() > 1 ? args[1] : "SIGTERM");
+    Container::load(state_root(globals), args[0]).signal(signal, args.flag("all"));
+    return 0;
+}
+
+constinit const Command kill_command = {
+    .name = "kill",
+    .synopsis = "<container-id> [signal]",
+    .summary = "send a signal (default: SIGTERM) to the container's init process",
+    .options = options,
+    .least = 1,
+    .most = 2,
+    .interspersed = true,
+    .run = kill,
+};

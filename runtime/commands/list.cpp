@@ -1,0 +1,54 @@
+#include <algorithm>
+#include <cstdio>
+
+#include "base/error.h"
+#include "runtime/commands/commands.h"
+#include "runtime/container.h"
+
+static constexpr Option options[] = {
+    {"format,f", "FORMAT", "select one of: table or json", "table"},
+    {"quiet,q", nullptr, "display only container IDs"},
+};
+
+// Columns as wide as their widest word and three blanks, at least 12: as Go's tabwriter makes runc's.
+static void print_table(const std::vector<std::vector<std::string>>& rows) {
+    std::vector<size_t> widths(rows[0].size());
+    for (const auto& row : rows)
+        for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max({widths[i], row[i].size() + 3, size_t(12)});
+    for (const auto& row : rows) {
+        std::string line;
+        for (size_t i = 0; i < row.size(); ++i)
+            line += i + 1 < row.size() ? row[i] + std::string(widths[i] - row[i].size(), ' ') : row[i];
+        std::puts(line.c_str());
+    }
+}
+
+static int list(const Arguments& globals, const Arguments& args) {
+    std::vector<spec::State> states;
+    for (const Container& container : Container::all(state_root(globals))) states.push_back(container.state(true));
+    if (args.flag("quiet")) {
+        for (const spec::State& state : states) std::puts(state.id.c_str());
+    } else if (args.get("format") == "table") {
+        std::vector<std::vector<std::string>> rows{{"ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"}};
+        for (const spec::State& s : states)
+            rows.push_back({s.id, std::to_string(s.pid), s.status, s.bundle, s.created, s.owner});
+        print_table(rows);
+    } else if (args.get("format") == "json") {
+        std::vector<std::string> documents;
+        for (const spec::State& state : states) documents.push_back(spec::write(state, -1));
+        std::printf("%s\n", documents.empty() ? "null" : ("[" + join(documents, ",") + "]").c_str());
+    } else {
+        throw Error("invalid format option");
+    }
+    return 0;
+}
+
+constinit const Command list_command = {
+    .name = "list",
+    .synopsis = "",
+    .summary = "lists containers started by keg-runtime with the given root",
+    .options = options,
+    .least = 0,
+    .most = 0,
+    .run = list,
+};

@@ -1,0 +1,36 @@
+#include "base/error.h"
+#include "runtime/commands/commands.h"
+#include "runtime/container.h"
+
+static int pause(const Arguments& globals, const Arguments& args) {
+    const Container container = Container::load(state_root(globals), args[0]);
+    const Status status = container.status();
+    if (status != Status::running && status != Status::created) throw Error("container not running");
+    container.cgroup().freeze();
+    return 0;
+}
+
+static int resume(const Arguments& globals, const Arguments& args) {
+    const Container container = Container::load(state_root(globals), args[0]);
+    if (container.status() != Status::paused) throw Error("container not paused");
+    container.cgroup().thaw();
+    return 0;
+}
+
+constinit const Command pause_command = {
+    .name = "pause",
+    .synopsis = "<container-id>",
+    .summary = "pause suspends all processes inside the container",
+    .least = 1,
+    .most = 1,
+    .run = pause,
+};
+
+constinit const Command resume_command = {
+    .name = "resume",
+    .synopsis = "<container-id>",
+    .summary = "resumes all processes that have been previously paused",
+    .least = 1,
+    .most = 1,
+    .run = resume,
+};

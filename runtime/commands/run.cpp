@@ -1,0 +1,81 @@
+#include <sys/prctl.h>
+
+#include "base/defer.h"
+#include "base/error.h"
+#include "runtime/commands/commands.h"
+#include "runtime/foreground.h"
+#include "runtime/launch.h"
+
+static constexpr Option options[] = {
+    {"bundle,b", "DIR", "path to the root of the bundle directory, defaults to the current directory"},
+    {"console-socket", "PATH", "path to an AF_UNIX socket which will receive a file descriptor of the console's master end"},
+    {"pidfd-socket", "PATH", "path to an AF_UNIX socket which will receive a pidfd of the init process"},
+    {"detach,d", nullptr, "detach from the container's process"},
+    {"keep", nullptr, "do not delete the container after it exits"},
+    {"pid-file", "FILE", "specify the file to write the process id to"},
+    {"no-subreaper", nullptr, "disable the use of the subreaper used to reap reparented processes"},
+    {"no-pivot", nullptr, "do not use pivot root to jail process inside rootfs"},
+    {"no-new-keyring", nullptr, "do not create a new session keyring for the container"},
+    {"preserve-fds", "N", "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)", "0"},
+};
+// What only run has comes out of create's list.
+static constexpr Option create_options[] = {
+    options[0], options[1], options[2], options[5], options[7], options[8], options[9],
+};
+
+static CreateOptions read_options(const Arguments& globals, const Arguments& args) {
+    if (globals.flag("systemd-cgroup"))
+        throw Error("--systemd-cgroup is not supported yet: cgroups are made in the file system");
+    const auto preserve = parse_number<unsigned>(args.get("preserve-fds"));
+    if (!preserve || *preserve > 1024) throw Error("invalid preserve-fds: ", quoted(args.get("preserve-fds")));
+    return {.state_root = state_root(globals), .id = args[0], .bundle = args.get("bundle"),
+            .console_socket = args.get("console-socket"), .pidfd_socket = args.get("pidfd-socket"),
+            .pid_file = args.get("pid-file"), .no_pivot = args.flag("no-pivot"),
+            .no_new_keyring = args.flag("no-new-keyring"), .detached = true, .preserve_fds = int(*preserve)};
+}
+
+static int create_only(const Arguments& globals, const Arguments& args) {
+    context("keg-runtime create failed", [&] { create(read_options(globals, args)); });
+    return 0;
+}
+
+static int run(const Arguments& globals, const Arguments& args) {
+    CreateOptions wanted = read_options(globals, args);
+    wanted.detached = args.flag("detach");
+    // What the container leaves behind comes to us, and not to the caller.
+    if (!wanted.detached && !args.flag("no-subreaper")) ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    Foreground foreground(!wanted.detached);
+    Created created = context("keg-runtime run failed", [&] { return create(wanted); });
+    Defer undo([&] { attempt("deleting the container", [&] { created.container.destroy(); }); });
+    context("keg-runtime run failed", [&] { created.container.start(); });
+    if (wanted.detached) {
+        undo.keep();
+        return 0;
+    }
+    Child init(created.container.record().pid);
+    const ExitStatus status = foreground.wait(init, std::move(created.console));
+    if (args.flag("keep")) undo.keep();
+    return status.shell();
+}
+
+constinit const Command create_command = {
+    .name = "create",
+    .synopsis = "<container-id>",
+    .summary = "create a container",
+    .options = create_options,
+    .least = 1,
+    .most = 1,
+    .interspersed = true,
+    .run = create_only,
+};
+
+constinit const Command run_command = {
+    .name = "run",
+    .synopsis = "<container-id>",
+    .summary = "create and run a container",
+    .options = options,
+    .least = 1,
+    .most = 1,
+    .interspersed = true,
+    .run = run,
+};

@@ -1,0 +1,22 @@
+#include "base/error.h"
+#include "runtime/commands/commands.h"
+#include "runtime/container.h"
+
+static int start(const Arguments& globals, const Arguments& args) {
+    const Container container = Container::load(state_root(globals), args[0]);
+    switch (container.status()) {
+        case Status::created: container.start(); return 0;
+        case Status::stopped: throw Error("cannot start a container that has stopped");
+        case Status::running: throw Error("cannot start an already running container");
+        default: throw Error("cannot start a container in the ", status_name(container.status()), " state");
+    }
+}
+
+constinit const Command start_command = {
+    .name = "start",
+    .synopsis = "<container-id>",
+    .summary = "executes the user defined process in a created container",
+    .least = 1,
+    .most = 1,
+    .run = start,
+};

@@ -1,0 +1,223 @@
+#include "runtime/container.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/defer.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "runtime/hooks.h"
+
+using json::optional;
+using json::required;
+
+template <> inline constexpr auto json::fields<CgroupRecord> = std::tuple(
+    required("path", &CgroupRecord::path), required("directories", &CgroupRecord::directories),
+    required("unified", &CgroupRecord::unified));
+template <> inline constexpr auto json::fields<Record> = std::tuple(
+    required("ociVersion", &Record::oci_version), required("id", &Record::id), required("bundle", &Record::bundle),
+    required("rootfs", &Record::rootfs), required("created", &Record::created), required("pid", &Record::pid),
+    required("startTime", &Record::start_time), required("owner", &Record::owner),
+    optional("annotations", &Record::annotations), required("privatePids", &Record::private_pids),
+    required("cgroup", &Record::cgroup));
+
+void check_id(const std::string& id) {
+    const bool known = std::ranges::all_of(id, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view("_+.-").contains(c);
+    });
+    if (id.empty() || !known || id == "." || id == "..") throw Error("invalid container ID format: ", id);
+}
+
+std::optional<uint64_t> start_time_of(int pid) {
+    if (pid <= 0) return {};
+    const auto text = read_file_if_exists(str("/proc/", pid, "/stat"));
+    if (!text) return {};
+    // The name in brackets may hold anything; what follows the last one is numbers.
+    const size_t end = text->rfind(')');
+    if (end == std::string::npos) return {};
+    const std::vector<std::string> fields = split(std::string_view(*text).substr(end + 2), ' ');
+    if (fields.size() < 20 || fields[0] == "Z" || fields[0] == "X") return {};
+    return parse_number<uint64_t>(fields[19]);
+}
+
+void write_pid_file(const std::string& path, int pid) {
+    if (path.empty()) return;
+    replace_file(path, std::to_string(pid), 0644, Durability::rename_only);
+}
+
+StateDir StateDir::create(const std::string& root, const std::string& id) {
+    check_id(id);
+    sys::make_directories(root, 0711);
+    const std::string path = root + "/" + id;
+    if (::mkdir(path.c_str(), 0711) < 0) {
+        if (errno == EEXIST) throw Error("container with given ID already exists");
+        throw SysError("mkdir ", path);
+    }
+    return StateDir(path);
+}
+
+StateDir::~StateDir() {
+    if (armed_) attempt("removing the state directory", [&] { sys::remove_tree(path_); });
+}
+
+void StateDir::save(const Record& record) const {
+    replace_file(path_ + "/state.json", json::dump(json::write(record)), 0600, Durability::rename_only);
+}
+
+void StateDir::save_config(std::string_view text) const { write_file(path_ + "/config.json", text, 0600); }
+
+UniqueFd StateDir::make_exec_fifo() const {
+    const std::string path = path_ + "/exec.fifo";
+    check(::mkfifo(path.c_str(), 0600), "mkfifo ", path);
+    return sys::open(path, O_RDWR);
+}
+
+const char* status_name(Status status) {
+    static constexpr const char* names[] = {"creating", "created", "running", "paused", "stopped"};
+    return names[size_t(status)];
+}
+
+std::optional<Container> Container::load_if_exists(const std::string& root, const std::string& id) {
+    check_id(id);
+    const std::string path = root + "/" + id;
+    if (!sys::exists(path)) return {};
+    const auto text = read_file_if_exists(path + "/state.json");
+    // Killed between the two: there is a directory, and nothing else was made.
+    if (!text || text->empty()) return Container(path, {.id = id});
+    Record record = context(path + "/state.json", [&] { return json::read<Record>(json::parse(*text)); });
+    return Container(path, std::move(record));
+}
+
+Container Container::load(const std::string& root, const std::string& id) {
+    auto container = load_if_exists(root, id);
+    if (!container) throw Error("container does not exist");
+    return std::move(*container);
+}
+
+std::vector<Container> Container::all(const std::string& root) {
+    std::vector<Container> found;
+    DIR* dir = ::opendir(root.c_str());
+    if (!dir) return found;
+    const Defer closing([&] { ::closedir(dir); });
+    std::vector<std::string> names;
+    while (const dirent* entry = ::readdir(dir))
+        if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+    std::ranges::sort(names);
+    for (const std::string& name : names)
+        attempt(str("load container ", name), [&] {
+            if (auto container = load_if_exists(root, name); container && container->record().pid) found.push_back(std::move(*container));
+        });
+    return found;
+}
+
+bool Container::init_is_alive() const {
+    const auto started = start_time_of(record_.pid);
+    return started && *started == record_.start_time;
+}
+
+Status Container::status() const {
+    if (!init_is_alive()) return Status::stopped;
+    if (cgroup().is_frozen()) return Status::paused;
+    // Somebody reads the fifo as long as init waits for `start`.
+    const auto waiting = sys::try_open(fifo(), O_WRONLY | O_NONBLOCK);
+    return waiting ? Status::created : Status::running;
+}
+
+spec::Config Container::config() const { return spec::read_config(read_file(path_ + "/config.json")); }
+
+spec::State Container::state(Status status) const {
+    spec::State state;
+    state.oci_version = record_.oci_version;
+    state.id = record_.id;
+    state.status = status_name(status);
+    state.pid = status == Status::stopped ? 0 : record_.pid;
+    state.bundle = record_.bundle;
+    state.rootfs = record_.rootfs;
+    state.created = record_.created;
+    state.annotations = record_.annotations;
+    return state;
+}
+
+namespace {
+
+// The host's name of a user; read here because a static program must not ask NSS.
+std::string user_name(uint32_t uid) {
+    const auto passwd = read_file_if_exists("/etc/passwd");
+    for (const std::string& line : split(passwd.value_or(""), '\n')) {
+        const std::vector<std::string> fields = split(line, ':');
+        if (fields.size() > 2 && parse_number<uint32_t>(fields[2]) == uid) return fields[0];
+    }
+    return "#" + std::to_string(uid);
+}
+
+}  // namespace
+
+spec::State Container::state(bool with_owner) const {
+    spec::State state = this->state(status());
+    if (with_owner) state.owner = user_name(record_.owner);
+    return state;
+}
+
+Cgroup Container::cgroup() const { return Cgroup::load(record_.cgroup); }
+
+void Container::start() const {
+    const UniqueFd gate = [&] {
+        auto opened = sys::try_open(fifo(), O_WRONLY | O_NONBLOCK);
+        if (!opened) throw Error("cannot start a container that has stopped");
+        return std::move(*opened);
+    }();
+    sys::write_all(gate.get(), "0");
+    // No reader is left when init has executed the program: the descriptor closes itself.
+    pollfd waiting{gate.get(), 0, 0};
+    while (::poll(&waiting, 1, -1) < 0 && errno == EINTR) {
+    }
+    ::unlink(fifo().c_str());
+    const std::vector<spec::Hook> hooks = config().hooks.poststart;
+    if (hooks.empty()) return;
+    run_hooks("poststart", hooks, state(Status::running));
+}
+
+void Container::signal(int number, bool all) const {
+    const bool alive = init_is_alive();
+    if (all || (number == SIGKILL && !record_.private_pids)) {
+        if (!alive && cgroup().pids().empty()) {
+            if (all) return;
+            throw Error("container not running");
+        }
+        if (number == SIGKILL) return cgroup().kill();
+        for (const int pid : cgroup().pids()) ::kill(pid, number);
+        return;
+    }
+    if (!alive) throw Error("container not running");
+    if (::kill(record_.pid, number) < 0) {
+        if (errno == ESRCH) throw Error("container not running");
+        throw SysError("kill");
+    }
+    // A frozen process of v1 would not die.
+    if (number == SIGKILL) cgroup().thaw_if_frozen();
+}
+
+void Container::destroy() const {
+    if (record_.created.empty()) return sys::remove_tree(path_);
+    std::vector<spec::Hook> hooks;
+    attempt("reading the container's config", [&] {
+        if (sys::exists(path_ + "/config.json")) hooks = config().hooks.poststop;
+    });
+    if (init_is_alive()) ::kill(record_.pid, SIGKILL);
+    Cgroup group = cgroup();
+    context("unable to remove the container's cgroup", [&] {
+        group.kill();
+        group.remove();
+    });
+    sys::remove_tree(path_);
+    for (const spec::Hook& hook : hooks)  // one that fails does not keep the others from running
+        attempt("running poststop hook", [&] { run_hooks("poststop", {hook}, state(Status::stopped)); });
+}

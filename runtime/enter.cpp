@@ -1,0 +1,177 @@
+// How a process joins a running container. The namespaces are joined by one setns on init's pidfd, but
+// a pid namespace holds only for children: so a process in between joins them, makes the one that
+// becomes the program as its own sibling, and ends.
+//
+//      enter (on the host)              between                      the process
+//      clone ──────────────────────▶    join cgroup, namespaces
+//                    ◀── pid ───────    clone ──────────────────▶    user namespace's root; session
+//                    ◀── console ─────────────────────────────────   its terminal
+//                    ◀── ready ───────────────────────────────────
+//      raise rlimits ── saved ───────────────────────────────────▶   labels; privileges; find the program
+//                    ◀── (close by the exec) ─────────────────────   exec
+#include "runtime/enter.h"
+
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <optional>
+
+#include "base/error.h"
+#include "base/sys.h"
+#include "runtime/attributes.h"
+#include "runtime/channel.h"
+#include "runtime/credentials.h"
+#include "runtime/namespaces.h"
+#include "runtime/program.h"
+#include "runtime/seccomp.h"
+#include "runtime/security_labels.h"
+#include "runtime/terminal.h"
+
+namespace {
+
+// Those in which init is not where we are: joining the own user namespace is an error.
+uint64_t differing_namespaces(int pid) {
+    uint64_t flags = 0;
+    for (const NamespaceKind& kind : namespace_kinds()) {
+        struct stat own{}, other{};
+        if (::stat(str("/proc/self/ns/", kind.file).c_str(), &own) < 0) continue;
+        check(::stat(str("/proc/", pid, "/ns/", kind.file).c_str(), &other), "stat of a namespace");
+        if (own.st_ino != other.st_ino) flags |= kind.flag;
+    }
+    return flags;
+}
+
+struct EnterPlan {
+    spec::Process process;
+    spec::Config config;
+    CapabilityPlan capabilities;
+    std::optional<Filter> filter;
+    uint64_t namespaces = 0;
+    int last_preserved = 2;
+    bool detached = false;
+};
+
+void install_filter(const EnterPlan& plan, Channel& channel) {
+    const UniqueFd agent = install(*plan.filter);
+    if (!agent) return;
+    const int fds[] = {agent.get()};
+    channel.send(Step::notify, {}, fds);
+}
+
+void be_the_process(const EnterPlan& plan, Channel& channel, int procfs) {
+    spec::Process process = plan.process;
+    if ((plan.namespaces & CLONE_NEWUSER) != 0) {
+        check(::setresgid(0, 0, 0), "becoming root in the user namespace");
+        check(::setresuid(0, 0, 0), "becoming root in the user namespace");
+    }
+    reset_signals();
+    check(::setsid(), "setsid");
+    const Root root("/");
+    if (process.terminal) {
+        Terminal terminal = open_terminal(root.open("/dev/pts", O_PATH | O_DIRECTORY).get(), process.console_size);
+        const int master[] = {terminal.master.get()};
+        channel.send(Step::console, terminal.name, master);
+        check(::fchown(terminal.slave.get(), process.user.uid, gid_t(-1)), "chown of the terminal");
+        attach_terminal(terminal);
+    }
+    set_home(process.env, root, process.user.uid);
+    set_scheduler(process.scheduler);
+    set_io_priority(process.io_priority);
+    set_personality(plan.config.linux.personality);
+    channel.send(Step::ready);
+    channel.expect(Step::saved);
+
+    set_exec_labels(procfs, process.apparmor_profile, process.selinux_label);
+    if (plan.filter && !process.no_new_privileges) install_filter(plan, channel);
+    const bool arrived = ::chdir(process.cwd.c_str()) == 0;
+    become(process.user, plan.capabilities);
+    change_directory(arrived ? "." : process.cwd);
+    if (process.no_new_privileges) set_no_new_privileges();
+    const std::string program = find_executable(process);
+    if (plan.filter && process.no_new_privileges) install_filter(plan, channel);
+    close_from(plan.last_preserved + 1);
+    execute(program, process);
+}
+
+Child clone_into(const EnterPlan& plan, const Container& container, int pidfd, Channel& channel) {
+    const UniqueFd procfs = open_procfs();
+    const CgroupEntrance entrance = container.cgroup().entrance();
+    const auto report = [&](const std::exception& e) { channel.send(Step::error, e.what()); };
+    Child between = clone_process({.cgroup = entrance.clone_fd()}, [&] {
+        channel.become(Side::init);
+        ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+        entrance.join();
+        set_affinity(0, plan.process.exec_cpu_affinity ? plan.process.exec_cpu_affinity->initial : "");
+        if (plan.namespaces) check(::setns(pidfd, int(plan.namespaces)), "joining the container's namespaces");
+        Child process = clone_process({.flags = CLONE_PARENT}, [&] {
+            ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+            set_affinity(0, plan.process.exec_cpu_affinity ? plan.process.exec_cpu_affinity->final_ : "");
+            be_the_process(plan, channel, procfs.get());
+        }, report);
+        channel.send(Step::pid, std::to_string(process.release()));
+        ::_exit(0);
+    }, report);
+    channel.become(Side::create);
+    return between;
+}
+
+}  // namespace
+
+Entered enter(const Container& container, const ExecOptions& options) {
+    const int init = container.record().pid;
+    const Status status = container.status();
+    if (status == Status::stopped || status == Status::creating) throw Error("cannot exec in a stopped container");
+    if (status == Status::paused && !options.ignore_paused)
+        throw Error("cannot exec in a paused container (use --ignore-paused to override)");
+    if (options.process.terminal && options.detached && options.console_socket.empty())
+        throw Error("cannot allocate tty if runc will detach without setting console socket");
+    if (!options.console_socket.empty() && (!options.detached || !options.process.terminal))
+        throw Error("cannot use console socket if runc will not detach or allocate tty");
+    for (int fd = 3; fd < 3 + options.preserve_fds; ++fd)
+        if (::fcntl(fd, F_GETFD) < 0) throw SysError("unable to stat preserved-fd ", fd - 3);
+
+    EnterPlan plan{.process = options.process, .config = container.config()};
+    plan.process.env = unique_environment(plan.process.env);
+    plan.capabilities = plan_capabilities(plan.process);
+    if (plan.config.linux.seccomp) plan.filter = compile_seccomp(*plan.config.linux.seccomp);
+    plan.namespaces = differing_namespaces(init);
+    plan.last_preserved = 2 + options.preserve_fds;
+    const UniqueFd pidfd(int(check(::syscall(SYS_pidfd_open, init, 0), "pidfd_open")));
+    if (!container.init_is_alive()) throw Error("cannot exec in a stopped container");
+
+    Channel channel;
+    Child between = clone_into(plan, container, pidfd.get(), channel);
+    Entered entered;
+    // The two write to one channel: the pid may come after what the process says.
+    for (bool ready = false; !ready || entered.child.pid() < 0;) {
+        Message message = channel.receive();
+        if (message.step == Step::pid) {
+            const int pid = parse_number<int>(message.text).value_or(-1);
+            entered.child = Child(pid, UniqueFd(int(::syscall(SYS_pidfd_open, pid, 0))));
+        } else if (message.step == Step::console && message.fds.size() == 1) {
+            if (options.console_socket.empty()) entered.console = std::move(message.fds[0]);
+            else send_descriptor(options.console_socket, message.text, message.fds[0].get());
+        } else if (message.step == Step::ready) {
+            ready = true;
+        } else {
+            throw Error("unexpected message from the process");
+        }
+    }
+    between.wait();
+    const int pid = entered.child.pid();
+    set_oom_score(pid, plan.process.oom_score_adj);
+    raise_limits(pid, plan.process.rlimits);
+    if (!options.pidfd_socket.empty()) send_descriptor(options.pidfd_socket, "setns", entered.child.pidfd());
+    channel.send(Step::saved);
+    if (plan.filter && plan.filter->notify) {
+        const Message message = channel.expect(Step::notify);
+        spec::State state = container.state(status);
+        const spec::ContainerProcessState told{plan.config.oci_version, {"seccompFd"}, pid, plan.filter->listener_metadata, state};
+        send_descriptor(plan.filter->listener_path, spec::write(told), message.fds.at(0).get());
+    }
+    channel.expect_close();
+    write_pid_file(options.pid_file, pid);
+    return entered;
+}

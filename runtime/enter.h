@@ -1,0 +1,22 @@
+// A process joins a running container: the second sequence, `exec`. See enter.cpp.
+#pragma once
+
+#include <string>
+
+#include "base/process.h"
+#include "runtime/container.h"
+
+struct ExecOptions {
+    spec::Process process;
+    std::string console_socket, pidfd_socket, pid_file;
+    bool detached = false, ignore_paused = false;
+    int preserve_fds = 0;
+};
+
+struct Entered {
+    Child child;
+    UniqueFd console;   // the terminal's master, if it is ours to relay
+};
+// The process runs its program when this returns. Throws runc's words:
+// "cannot exec in a stopped container".
+Entered enter(const Container& container, const ExecOptions& options);

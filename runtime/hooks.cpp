@@ -1,0 +1,48 @@
+#include "runtime/hooks.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#include "base/error.h"
+#include "base/process.h"
+#include "base/sys.h"
+
+namespace {
+
+UniqueFd memory_file(const char* name, std::string_view text = {}) {
+    UniqueFd fd(check(::memfd_create(name, MFD_CLOEXEC), "memfd_create"));
+    if (!text.empty()) sys::write_all(fd.get(), text);
+    check(::lseek(fd.get(), 0, SEEK_SET), "lseek");
+    return fd;
+}
+
+std::string content(const UniqueFd& fd) {
+    check(::lseek(fd.get(), 0, SEEK_SET), "lseek");
+    return std::string(trim(sys::read_all(fd.get(), 64 << 20)));
+}
+
+}  // namespace
+
+void run_hooks(std::string_view kind, const std::vector<spec::Hook>& hooks, const spec::State& state) {
+    for (size_t i = 0; i < hooks.size(); ++i) {
+        const spec::Hook& hook = hooks[i];
+        const std::string doing = str("error running ", kind, " hook #", i);
+        context(doing, [&] {
+            // Files instead of pipes: nobody has to read while the hook writes, and it may leave children.
+            const UniqueFd in = memory_file("state", spec::write_for_hook(state)), out = memory_file("out"), err = memory_file("err");
+            SpawnOptions options{.argv = hook.args, .env = hook.env, .own_env = true, .in = in.get(), .out = out.get(), .err = err.get()};
+            if (options.argv.empty()) options.argv = {hook.path};
+            options.argv[0] = hook.path;
+            Child child = spawn(options);
+            const UniqueFd pidfd(int(::syscall(SYS_pidfd_open, child.pid(), 0)));
+            pollfd end{pidfd.get(), POLLIN, 0};
+            if (hook.timeout && ::poll(&end, 1, *hook.timeout * 1000) == 0)
+                throw Error("timeout after ", *hook.timeout, ".0s");
+            const ExitStatus status = child.wait();
+            if (status.shell() == 0) return;
+            throw Error(status.signal ? str("signal ", status.signal) : str("exit status ", status.code),
+                        ", stdout: ", content(out), ", stderr: ", content(err));
+        });
+    }
+}

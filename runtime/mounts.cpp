@@ -1,0 +1,453 @@
+#include "runtime/mounts.h"
+
+#include <linux/mount.h>
+#include <sys/mount.h>
+#include <sys/sendfile.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <linux/magic.h>
+#include <dirent.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/defer.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/process.h"
+#include "base/sys.h"
+#include "runtime/namespaces.h"
+
+#ifndef MS_NOSYMFOLLOW
+#define MS_NOSYMFOLLOW 256
+#endif
+
+namespace {
+
+constexpr unsigned long access_times = MS_NOATIME | MS_RELATIME | MS_STRICTATIME;
+
+// What an option asks of the kernel. Recursive ones ("rro") are mount_setattr's, with its flags.
+struct MountOption {
+    std::string_view name;
+    unsigned long set = 0, clear = 0, propagation = 0;
+    uint64_t recursive_set = 0, recursive_clear = 0;
+    bool MountRequest::*extension = nullptr;
+};
+constexpr MountOption mount_options[] = {
+    {.name = "async", .clear = MS_SYNCHRONOUS},
+    {.name = "atime", .clear = MS_NOATIME},
+    {.name = "bind", .set = MS_BIND},
+    {.name = "defaults"},
+    {.name = "dev", .clear = MS_NODEV},
+    {.name = "diratime", .clear = MS_NODIRATIME},
+    {.name = "dirsync", .set = MS_DIRSYNC},
+    {.name = "exec", .clear = MS_NOEXEC},
+    {.name = "idmap", .extension = &MountRequest::idmap},
+    {.name = "iversion", .set = MS_I_VERSION},
+    {.name = "lazytime", .set = MS_LAZYTIME},
+    {.name = "loud", .clear = MS_SILENT},
+    {.name = "mand", .set = MS_MANDLOCK},
+    {.name = "noatime", .set = MS_NOATIME},
+    {.name = "nodev", .set = MS_NODEV},
+    {.name = "nodiratime", .set = MS_NODIRATIME},
+    {.name = "noexec", .set = MS_NOEXEC},
+    {.name = "noiversion", .clear = MS_I_VERSION},
+    {.name = "nolazytime", .clear = MS_LAZYTIME},
+    {.name = "nomand", .clear = MS_MANDLOCK},
+    {.name = "norelatime", .clear = MS_RELATIME},
+    {.name = "nostrictatime", .clear = MS_STRICTATIME},
+    {.name = "nosuid", .set = MS_NOSUID},
+    {.name = "nosymfollow", .set = MS_NOSYMFOLLOW},
+    {.name = "private", .propagation = MS_PRIVATE},
+    {.name = "ratime", .recursive_clear = MOUNT_ATTR_NOATIME},
+    {.name = "rbind", .set = MS_BIND | MS_REC},
+    {.name = "rdev", .recursive_clear = MOUNT_ATTR_NODEV},
+    {.name = "rdiratime", .recursive_clear = MOUNT_ATTR_NODIRATIME},
+    {.name = "relatime", .set = MS_RELATIME},
+    {.name = "remount", .set = MS_REMOUNT},
+    {.name = "rexec", .recursive_clear = MOUNT_ATTR_NOEXEC},
+    {.name = "ridmap", .extension = &MountRequest::recursive_idmap},
+    {.name = "rnoatime", .recursive_set = MOUNT_ATTR_NOATIME},
+    {.name = "rnodev", .recursive_set = MOUNT_ATTR_NODEV},
+    {.name = "rnodiratime", .recursive_set = MOUNT_ATTR_NODIRATIME},
+    {.name = "rnoexec", .recursive_set = MOUNT_ATTR_NOEXEC},
+    {.name = "rnorelatime", .recursive_clear = MOUNT_ATTR_RELATIME},
+    {.name = "rnostrictatime", .recursive_clear = MOUNT_ATTR_STRICTATIME},
+    {.name = "rnosuid", .recursive_set = MOUNT_ATTR_NOSUID},
+    {.name = "rnosymfollow", .recursive_set = MOUNT_ATTR_NOSYMFOLLOW},
+    {.name = "ro", .set = MS_RDONLY},
+    {.name = "rprivate", .propagation = MS_PRIVATE | MS_REC},
+    {.name = "rrelatime", .recursive_set = MOUNT_ATTR_RELATIME},
+    {.name = "rro", .recursive_set = MOUNT_ATTR_RDONLY},
+    {.name = "rrw", .recursive_clear = MOUNT_ATTR_RDONLY},
+    {.name = "rshared", .propagation = MS_SHARED | MS_REC},
+    {.name = "rslave", .propagation = MS_SLAVE | MS_REC},
+    {.name = "rstrictatime", .recursive_set = MOUNT_ATTR_STRICTATIME},
+    {.name = "rsuid", .recursive_clear = MOUNT_ATTR_NOSUID},
+    {.name = "rsymfollow", .recursive_clear = MOUNT_ATTR_NOSYMFOLLOW},
+    {.name = "runbindable", .propagation = MS_UNBINDABLE | MS_REC},
+    {.name = "rw", .clear = MS_RDONLY},
+    {.name = "shared", .propagation = MS_SHARED},
+    {.name = "silent", .set = MS_SILENT},
+    {.name = "slave", .propagation = MS_SLAVE},
+    {.name = "strictatime", .set = MS_STRICTATIME},
+    {.name = "suid", .clear = MS_NOSUID},
+    {.name = "symfollow", .clear = MS_NOSYMFOLLOW},
+    {.name = "sync", .set = MS_SYNCHRONOUS},
+    {.name = "tmpcopyup", .extension = &MountRequest::copy_up},
+    {.name = "unbindable", .propagation = MS_UNBINDABLE},
+};
+static_assert(std::ranges::is_sorted(mount_options, {}, &MountOption::name));
+
+// The same wish in mount(2)'s and in mount_setattr(2)'s words.
+struct Attribute {
+    unsigned long flag;
+    uint64_t attribute;
+};
+constexpr Attribute attributes[] = {
+    {MS_RDONLY, MOUNT_ATTR_RDONLY},         {MS_NOSUID, MOUNT_ATTR_NOSUID},   {MS_NODEV, MOUNT_ATTR_NODEV},
+    {MS_NOEXEC, MOUNT_ATTR_NOEXEC},         {MS_NODIRATIME, MOUNT_ATTR_NODIRATIME},
+    {MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW}, {MS_NOATIME, MOUNT_ATTR_NOATIME}, {MS_STRICTATIME, MOUNT_ATTR_STRICTATIME},
+};
+
+uint64_t attributes_of(unsigned long flags) {
+    uint64_t wanted = 0;
+    for (const Attribute& a : attributes)
+        if ((flags & a.flag) != 0) wanted |= a.attribute;
+    return wanted;
+}
+
+}  // namespace
+
+MountRequest plan_mount(const std::vector<std::string>& options) {
+    MountRequest request;
+    for (const std::string& word : options) {
+        const auto* option = std::ranges::find(mount_options, word, &MountOption::name);
+        if (option == std::end(mount_options)) {
+            request.data += (request.data.empty() ? "" : ",") + word;
+            continue;
+        }
+        // One of the three ways to keep access times replaces another.
+        if ((option->set & access_times) != 0) request.flags &= ~access_times;
+        request.flags = (request.flags | option->set) & ~option->clear;
+        request.cleared = (request.cleared | option->clear) & ~option->set;
+        if (option->propagation) request.propagation.push_back(option->propagation);
+        if ((option->recursive_set & MOUNT_ATTR__ATIME) != 0 || option->name == "rrelatime") {
+            request.recursive_set &= ~uint64_t(MOUNT_ATTR__ATIME);
+            request.recursive_clear |= MOUNT_ATTR__ATIME;
+        }
+        // The field of access times is replaced as a whole; the kernel wants all its bits cleared.
+        const uint64_t clear = (option->recursive_clear & MOUNT_ATTR__ATIME) != 0 ? option->recursive_clear | MOUNT_ATTR__ATIME
+                                                                                   : option->recursive_clear;
+        request.recursive_set = (request.recursive_set & ~clear) | option->recursive_set;
+        request.recursive_clear = (request.recursive_clear & ~(option->recursive_set & ~uint64_t(MOUNT_ATTR__ATIME))) | clear;
+        if (option->extension) request.*option->extension = true;
+    }
+    return request;
+}
+
+std::vector<std::string> known_mount_options() {
+    std::vector<std::string> names;
+    for (const MountOption& option : mount_options) names.emplace_back(option.name);
+    return names;
+}
+
+unsigned long propagation_flag(std::string_view word) {
+    if (word.empty()) return 0;
+    const auto* option = std::ranges::find(mount_options, word, &MountOption::name);
+    if (option == std::end(mount_options) || !option->propagation)
+        throw Error("rootfsPropagation=", word, " is not supported");
+    return option->propagation;
+}
+
+UniqueFd clone_tree(int fd, bool recursive) {
+    const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+    return UniqueFd(int(check(::syscall(SYS_open_tree, fd, "", flags), "open_tree")));
+}
+
+void set_mount_attributes(int fd, bool recursive, uint64_t set, uint64_t clear, uint64_t propagation) {
+    if (!set && !clear && !propagation) return;
+    mount_attr wanted{};
+    wanted.attr_set = set, wanted.attr_clr = clear, wanted.propagation = propagation;
+    check(::syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &wanted, sizeof wanted),
+          "mount_setattr");
+}
+
+void attach(int tree, int target, std::string_view shown) {
+    if (::syscall(SYS_move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+        throw SysError("move_mount to ", shown);
+}
+
+UniqueFd make_detached(const char* type, const std::string& options, uint64_t attrs) {
+    const UniqueFd fs(int(check(::syscall(SYS_fsopen, type, FSOPEN_CLOEXEC), "fsopen of ", type)));
+    for (const std::string& option : split(options, ',')) {
+        if (option.empty()) continue;
+        const size_t equal = option.find('=');
+        const std::string key = option.substr(0, equal);
+        const long done = equal == std::string::npos
+            ? ::syscall(SYS_fsconfig, fs.get(), FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0)
+            : ::syscall(SYS_fsconfig, fs.get(), FSCONFIG_SET_STRING, key.c_str(), option.c_str() + equal + 1, 0);
+        if (done < 0) throw SysError("option ", quoted(option), " of ", type);
+    }
+    check(::syscall(SYS_fsconfig, fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0), "creating a ", type);
+    return UniqueFd(int(check(::syscall(SYS_fsmount, fs.get(), FSMOUNT_CLOEXEC, attrs), "fsmount of ", type)));
+}
+
+namespace {
+
+// Where a descriptor leads, seen from the root: "/proc/sys" for what "/a/../proc/sys" named.
+std::string path_inside(const Root& root, int fd) {
+    char own[4096], base[4096];
+    const ssize_t n = ::readlink(sys::proc_fd(fd).c_str(), own, sizeof own);
+    const ssize_t m = ::readlink(sys::proc_fd(root.fd()).c_str(), base, sizeof base);
+    if (n <= 0 || m <= 0 || n >= ssize_t(sizeof own) || m >= ssize_t(sizeof base)) throw SysError("readlink of a mount's destination");
+    std::string_view path(own, size_t(n)), prefix(base, size_t(m));
+    if (prefix == "/") return std::string(path);
+    if (!path.starts_with(prefix)) throw Error("a mount's destination ", quoted(path), " is outside of the root file system");
+    path.remove_prefix(prefix.size());
+    return path.empty() ? "/" : std::string(path);
+}
+
+// The security modules' labels are written through /proc: nothing of the container's may be there
+// but a real procfs (CVE-2019-16884), except the files lxcfs is known to shadow.
+void check_not_over_proc(std::string_view inside, const spec::Mount& mount, int source) {
+    static constexpr std::string_view allowed[] = {
+        "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps", "/proc/uptime",
+        "/proc/loadavg", "/proc/slabinfo", "/proc/net/dev", "/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled",
+    };
+    if (inside == "/proc") {
+        struct statfs fs{};
+        if (source >= 0 && ::fstatfs(source, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC) return;
+        if (source < 0 && mount.type == "proc") return;
+        throw Error(quoted(mount.destination), " cannot be mounted because it is not of type proc");
+    }
+    if (inside.starts_with("/proc/") && std::ranges::find(allowed, inside) == std::end(allowed))
+        throw Error(quoted(mount.destination), " cannot be mounted because it is inside /proc");
+}
+
+UniqueFd make_target(const Root& root, const std::string& inside, bool directory) {
+    if (directory) return root.make_directories(inside);
+    if (auto there = root.open_if_exists(inside, O_PATH)) return std::move(*there);
+    const Root::Place place = root.make_place(inside);
+    const UniqueFd made(::openat(place.parent.get(), place.name.c_str(), O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0755));
+    return root.open(inside, O_PATH);
+}
+
+void copy_tree(int from, int to) {
+    const UniqueFd reading = sys::openat(from, ".", O_RDONLY | O_DIRECTORY);
+    DIR* dir = ::fdopendir(::dup(reading.get()));
+    if (!dir) throw SysError("reading a directory");
+    const Defer closing([&] { ::closedir(dir); });
+    while (const dirent* entry = ::readdir(dir)) {
+        const std::string name = entry->d_name;
+        if (name == "." || name == "..") continue;
+        struct stat info{};
+        check(::fstatat(from, name.c_str(), &info, AT_SYMLINK_NOFOLLOW), "stat ", name);
+        if (S_ISDIR(info.st_mode)) {
+            check(::mkdirat(to, name.c_str(), 0700), "mkdir ", name);
+            copy_tree(sys::openat(from, name, O_PATH | O_DIRECTORY | O_NOFOLLOW).get(),
+                      sys::openat(to, name, O_PATH | O_DIRECTORY | O_NOFOLLOW).get());
+        } else if (S_ISREG(info.st_mode)) {
+            const UniqueFd in = sys::openat(from, name, O_RDONLY | O_NOFOLLOW);
+            const UniqueFd out = sys::openat(to, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+            ssize_t done;
+            do done = ::sendfile(out.get(), in.get(), nullptr, size_t(1) << 30);
+            while (done > 0);
+            check(done, "copy ", name);
+        } else if (S_ISLNK(info.st_mode)) {
+            std::string target(size_t(info.st_size) + 1, '\0');
+            const ssize_t length = check(::readlinkat(from, name.c_str(), target.data(), target.size()), "readlink ", name);
+            target.resize(size_t(length));
+            check(::symlinkat(target.c_str(), to, name.c_str()), "symlink ", name);
+        } else {
+            check(::mknodat(to, name.c_str(), info.st_mode, info.st_rdev), "mknod ", name);
+        }
+        check(::fchownat(to, name.c_str(), info.st_uid, info.st_gid, AT_SYMLINK_NOFOLLOW), "chown ", name);
+        if (!S_ISLNK(info.st_mode)) check(::fchmodat(to, name.c_str(), info.st_mode & 07777, 0), "chmod ", name);
+    }
+}
+
+// A process that does nothing but hold a user namespace with these mappings.
+UniqueFd user_namespace_with(const spec::Mount& mount) {
+    const sys::Pipe alive = sys::pipe();
+    const int read_end = alive.read.get(), write_end = alive.write.get();
+    Child holder = clone_process({.flags = CLONE_NEWUSER}, [&] {
+        ::close(write_end);
+        char byte;
+        if (::read(read_end, &byte, 1) < 0) return;
+        ::_exit(0);
+    }, [](const std::exception&) {});
+    write_file(str("/proc/", holder.pid(), "/uid_map"), id_map_text(mount.uid_mappings));
+    write_file(str("/proc/", holder.pid(), "/gid_map"), id_map_text(mount.gid_mappings));
+    return sys::open(str("/proc/", holder.pid(), "/ns/user"), O_RDONLY);
+}
+
+void map_ids(int tree, const spec::Mount& mount, const MountRequest& request, const MountEnvironment& environment) {
+    if (!request.idmap && !request.recursive_idmap && mount.uid_mappings.empty()) return;
+    UniqueFd made;
+    int users = environment.user_namespace_fd;
+    if (!mount.uid_mappings.empty()) {
+        made = user_namespace_with(mount);
+        users = made.get();
+    }
+    if (users < 0) throw Error("id-mapped mount without mappings and without a user namespace");
+    mount_attr wanted{};
+    wanted.attr_set = MOUNT_ATTR_IDMAP;
+    wanted.userns_fd = uint64_t(users);
+    const unsigned flags = AT_EMPTY_PATH | (request.recursive_idmap ? AT_RECURSIVE : 0);
+    check(::syscall(SYS_mount_setattr, tree, "", flags, &wanted, sizeof wanted), "id-mapping the mount");
+}
+
+// Everything that changes a mount which nobody sees yet (or, of a new file system, just came).
+void finish(int tree, const MountRequest& request) {
+    for (const unsigned long kind : request.propagation)
+        set_mount_attributes(tree, (kind & MS_REC) != 0, 0, 0, kind & ~uint64_t(MS_REC));
+    set_mount_attributes(tree, true, request.recursive_set, request.recursive_clear);
+}
+
+void bind_into(const Root& root, const spec::Mount& mount, const MountRequest& request, const MountEnvironment& environment) {
+    const std::string source = mount.source.starts_with('/') ? mount.source : environment.bundle + "/" + mount.source;
+    const UniqueFd from = sys::open(source, O_PATH);
+    const bool directory = S_ISDIR(sys::fstat(from.get()).st_mode);
+    const UniqueFd target = make_target(root, mount.destination, directory);
+    check_not_over_proc(path_inside(root, target.get()), mount, from.get());
+
+    const UniqueFd tree = clone_tree(from.get(), (request.flags & MS_REC) != 0);
+    map_ids(tree.get(), mount, request, environment);
+    const uint64_t set = attributes_of(request.flags);
+    uint64_t clear = attributes_of(request.cleared);
+    if ((request.flags & access_times) != 0) clear |= MOUNT_ATTR__ATIME;
+    set_mount_attributes(tree.get(), false, set, clear & ~(set & ~uint64_t(MOUNT_ATTR__ATIME)));
+    finish(tree.get(), request);
+    attach(tree.get(), target.get(), quoted(mount.destination));
+}
+
+// v1 shows the container its own part of each hierarchy, v2 is a file system of its own.
+void mount_cgroups(const Root& root, const spec::Mount& mount, const MountRequest& request,
+                   const MountEnvironment& environment) {
+    struct statfs fs{};
+    check(::statfs("/sys/fs/cgroup", &fs), "statfs /sys/fs/cgroup");
+    const uint64_t set = attributes_of(request.flags);
+    const UniqueFd target = make_target(root, mount.destination, true);
+    check_not_over_proc(path_inside(root, target.get()), mount, -1);
+
+    if (fs.f_type == CGROUP2_SUPER_MAGIC) {
+        UniqueFd tree;
+        if (environment.cgroup_namespace) {
+            tree = make_detached("cgroup2", "", set);
+        } else {
+            const std::string own = read_file("/proc/self/cgroup");
+            const size_t at = own.find("0::");
+            const std::string path(trim(std::string_view(own).substr(at == std::string::npos ? own.size() : at + 3)));
+            const UniqueFd from = sys::open("/sys/fs/cgroup" + path, O_PATH | O_DIRECTORY);
+            tree = clone_tree(from.get());
+            set_mount_attributes(tree.get(), false, set, 0);
+        }
+        finish(tree.get(), request);
+        return attach(tree.get(), target.get(), quoted(mount.destination));
+    }
+
+    UniqueFd top = make_detached("tmpfs", "mode=755", set & ~uint64_t(MOUNT_ATTR_RDONLY));
+    attach(top.get(), target.get(), quoted(mount.destination));
+    // "4:memory:/container" — the hierarchy's controllers, and where we are in it.
+    for (const std::string& line : split(read_file("/proc/self/cgroup"), '\n')) {
+        const size_t first = line.find(':'), second = line.find(':', first + 1);
+        if (first == std::string::npos || second == std::string::npos) continue;
+        std::string controllers = line.substr(first + 1, second - first - 1), path = line.substr(second + 1);
+        std::string name = controllers.starts_with("name=") ? controllers.substr(5) : controllers;
+        if (controllers.empty()) name = "unified";
+        if (!sys::exists("/sys/fs/cgroup/" + name)) continue;
+        check(::mkdirat(top.get(), name.c_str(), 0755), "mkdir ", name);
+        const UniqueFd place = sys::openat(top.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+        // In a cgroup namespace of its own the path reads "/", but the host's mount shows all: a new
+        // mount of the hierarchy shows only the namespace's part.
+        UniqueFd tree;
+        if (environment.cgroup_namespace) {
+            if (controllers.empty()) tree = make_detached("cgroup2", "", set);
+            else tree = make_detached("cgroup", controllers.starts_with("name=") ? "none," + controllers : controllers, set);
+        } else {
+            auto from = sys::try_open("/sys/fs/cgroup/" + name + path, O_PATH | O_DIRECTORY);
+            if (!from) continue;
+            tree = clone_tree(from->get());
+            set_mount_attributes(tree.get(), false, set, 0);
+        }
+        attach(tree.get(), place.get(), name);
+        // "cpu,cpuacct" is also found as "cpu" and as "cpuacct".
+        if (name.contains(','))
+            for (const std::string& one : split(name, ','))
+                if (::symlinkat(name.c_str(), top.get(), one.c_str()) < 0 && errno != EEXIST) throw SysError("symlink ", one);
+    }
+    set_mount_attributes(top.get(), false, set & MOUNT_ATTR_RDONLY, 0);
+    finish(top.get(), request);
+}
+
+void mount_file_system(const Root& root, const spec::Mount& mount, const MountRequest& request,
+                       const MountEnvironment& environment) {
+    if ((mount.type == "proc" || mount.type == "sysfs")) {
+        open_how how{};
+        how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+        how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS;
+        const auto there = sys::try_openat2(root.fd(), mount.destination, how);
+        if (!there && there.error() != ENOENT)
+            throw Error("filesystem ", quoted(mount.type), " must be mounted on ordinary directory");
+        if (there && !S_ISDIR(sys::fstat(there->get()).st_mode))
+            throw Error("filesystem ", quoted(mount.type), " must be mounted on ordinary directory");
+    }
+    const UniqueFd target = make_target(root, mount.destination, true);
+    const std::string inside = path_inside(root, target.get());
+    check_not_over_proc(inside, mount, -1);
+
+    std::string data = request.data;
+    if (!environment.mount_label.empty() && mount.type != "proc" && mount.type != "sysfs")
+        data += str(data.empty() ? "" : ",", "context=\"", environment.mount_label, "\"");
+    // A tmpfs over a directory keeps that directory's mode, unless told otherwise.
+    if (mount.type == "tmpfs" && !data.contains("mode=")) {
+        const mode_t mode = sys::fstat(target.get()).st_mode & 07777;
+        char octal[16];
+        std::snprintf(octal, sizeof octal, "mode=%o", mode);
+        data += str(data.empty() ? "" : ",", octal);
+    }
+    const unsigned long flags = request.flags;
+    const std::string place = sys::proc_fd(target.get());
+    const UniqueFd below = request.copy_up ? sys::open(place, O_RDONLY | O_DIRECTORY) : UniqueFd{};
+    const unsigned long first = request.copy_up ? flags & ~static_cast<unsigned long>(MS_RDONLY) : flags;
+    if (::mount(mount.source.c_str(), place.c_str(), mount.type.c_str(), first, data.empty() ? nullptr : data.c_str()) < 0)
+        throw SysError("mount ", mount.type);
+    if (!request.copy_up && request.propagation.empty() && !request.recursive_set && !request.recursive_clear) return;
+
+    const UniqueFd top = root.open(inside, O_PATH | O_DIRECTORY);
+    if (request.copy_up) {
+        copy_tree(below.get(), top.get());
+        if ((flags & MS_RDONLY) != 0) set_mount_attributes(top.get(), false, MOUNT_ATTR_RDONLY, 0);
+    }
+    finish(top.get(), request);
+}
+
+}  // namespace
+
+void mount_into(const Root& root, const spec::Mount& mount, const MountEnvironment& environment) {
+    const MountRequest request = plan_mount(mount.options);
+    if (request.copy_up && mount.type != "tmpfs") throw Error("tmpcopyup needs a tmpfs");
+    if ((request.flags & MS_REMOUNT) != 0) {
+        const UniqueFd target = root.open(mount.destination, O_PATH);
+        check_not_over_proc(path_inside(root, target.get()), mount, target.get());
+        check(::mount(nullptr, sys::proc_fd(target.get()).c_str(), nullptr, request.flags,
+                      request.data.empty() ? nullptr : request.data.c_str()), "remount");
+        return;
+    }
+    if ((request.flags & MS_BIND) != 0) return bind_into(root, mount, request, environment);
+    if (request.idmap || request.recursive_idmap || !mount.uid_mappings.empty())
+        throw Error("id-mapped mounts must be bind mounts");
+    if (mount.type == "cgroup" || mount.type == "cgroup2") return mount_cgroups(root, mount, request, environment);
+    mount_file_system(root, mount, request, environment);
+}
+
+void mount_all(const Root& root, const std::vector<spec::Mount>& mounts, const MountEnvironment& environment) {
+    for (const spec::Mount& mount : mounts)
+        context(str("error mounting ", quoted(mount.source), " to rootfs at ", quoted(mount.destination)),
+                [&] { mount_into(root, mount, environment); });
+}

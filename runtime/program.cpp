@@ -1,0 +1,123 @@
+#include "runtime/program.h"
+
+#include <linux/close_range.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/sys.h"
+
+std::vector<std::string> unique_environment(const std::vector<std::string>& env) {
+    std::vector<std::string> kept;
+    for (const std::string& entry : env) {
+        const std::string name = entry.substr(0, entry.find('=') + 1);
+        const auto same = std::ranges::find_if(kept, [&](const std::string& k) { return !name.empty() && k.starts_with(name); });
+        if (same != kept.end()) *same = entry;
+        else kept.push_back(entry);
+    }
+    return kept;
+}
+
+std::string home_of(const Root& root, uint32_t uid) {
+    // A fifo or a device of the image's must not stop us.
+    const auto passwd = root.open_if_exists("/etc/passwd", O_RDONLY | O_NONBLOCK);
+    if (!passwd || !S_ISREG(sys::fstat(passwd->get()).st_mode)) return "/";
+    for (const std::string& line : split(sys::read_all(passwd->get(), 8 << 20), '\n')) {
+        const std::vector<std::string> fields = split(line, ':');
+        if (fields.size() >= 6 && parse_number<uint32_t>(fields[2]) == uid) return fields[5].empty() ? "/" : fields[5];
+    }
+    return "/";
+}
+
+void set_home(std::vector<std::string>& env, const Root& root, uint32_t uid) {
+    const auto given = std::ranges::find_if(env, [](const std::string& e) { return e.starts_with("HOME="); });
+    if (given != env.end() && *given != "HOME=") return;
+    std::string home = "/";
+    attempt("looking for the user's home", [&] { home = home_of(root, uid); });
+    if (given != env.end()) *given = "HOME=" + home;
+    else env.push_back("HOME=" + home);
+}
+
+void make_working_directory(const Root& root, const std::string& cwd) {
+    if (root.open_if_exists(cwd, O_PATH)) return;
+    // On a read-only root this fails, and the chdir below says what is missing.
+    try {
+        root.make_directories(cwd);
+    } catch (const SysError&) {
+    }
+}
+
+void change_directory(const std::string& cwd) {
+    if (::chdir(cwd.c_str()) < 0) throw SysError("chdir to cwd (", quoted(cwd), ") set in config.json failed");
+    // glibc's getcwd hides what the kernel says: "(unreachable)/…" for a directory outside of the root.
+    char where[4096];
+    const long length = ::syscall(SYS_getcwd, where, sizeof where);
+    if (length <= 0 || where[0] != '/') throw Error("current working directory is outside of container mount namespace root -- possible container breakout detected");
+}
+
+namespace {
+
+// 0, or why the program cannot be executed by this user.
+int problem_with(const std::string& path, bool& directory) {
+    struct stat info{};
+    if (::stat(path.c_str(), &info) < 0) return errno;
+    directory = S_ISDIR(info.st_mode);
+    if (directory) return EACCES;
+    return ::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) < 0 ? errno : 0;
+}
+
+}  // namespace
+
+std::string find_executable(const spec::Process& process) {
+    const std::string& name = process.args.at(0);
+    bool directory = false;
+    if (name.contains('/')) {
+        const int why = problem_with(name, directory);
+        if (!why) return name;
+        if (directory) throw Error("exec: ", quoted(name), ": is a directory");
+        if (why == ENOENT || why == ENOTDIR) throw Error("exec: ", quoted(name), ": stat ", name, ": ", errno_text(why));
+        throw Error("exec: ", quoted(name), ": ", errno_text(why));
+    }
+    std::string search;
+    for (const std::string& entry : process.env)
+        if (entry.starts_with("PATH=")) search = entry.substr(5);
+    bool denied = false;
+    for (const std::string& dir : split(search, ':')) {
+        if (search.empty() || name.empty()) break;
+        const std::string path = (dir.empty() ? "." : dir) + "/" + name;
+        const int why = problem_with(path, directory);
+        if (!why) return path;
+        if (why == EACCES && !directory) denied = true;
+    }
+    if (denied) throw Error("exec: ", quoted(name), ": permission denied");
+    throw Error("exec: ", quoted(name), ": executable file not found in $PATH");
+}
+
+void close_from(int first) {
+    check(::syscall(SYS_close_range, unsigned(first), ~0U, CLOSE_RANGE_CLOEXEC), "close_range");
+    // Those in between are given on purpose, whatever flag they came with.
+    for (int fd = 3; fd < first; ++fd) ::fcntl(fd, F_SETFD, 0);
+}
+
+void reset_signals() {
+    struct sigaction standard{};
+    standard.sa_handler = SIG_DFL;
+    for (int number = 1; number < 65; ++number) ::sigaction(number, &standard, nullptr);
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+void execute(const std::string& program, const spec::Process& process) {
+    std::vector<char*> argv, env;
+    for (const std::string& arg : process.args) argv.push_back(const_cast<char*>(arg.c_str()));
+    for (const std::string& entry : process.env) env.push_back(const_cast<char*>(entry.c_str()));
+    argv.push_back(nullptr);
+    env.push_back(nullptr);
+    ::execve(program.c_str(), argv.data(), env.data());
+    throw SysError("exec ", program);
+}

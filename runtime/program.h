@@ -1,0 +1,29 @@
+// The last steps before a program of the container runs, the same for its first and for any later
+// process: environment, working directory, search of the program, descriptors.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/root.h"
+#include "spec/runtime.h"
+
+// Pure: a name twice keeps its last value.
+std::vector<std::string> unique_environment(const std::vector<std::string>& env);
+// The value of HOME for a user, read from the container's own passwd; "/" if it has none.
+std::string home_of(const Root& root, uint32_t uid);
+void set_home(std::vector<std::string>& env, const Root& root, uint32_t uid);
+
+// Makes the directory if it is missing, goes there, and makes sure that it lies inside the root
+// (CVE-2024-21626: a path through /proc/self/fd may lead to a directory of the host).
+void make_working_directory(const Root& root, const std::string& cwd);
+void change_directory(const std::string& cwd);
+
+// As the user, with the container's PATH; throws runc's words:
+// `exec: "x": executable file not found in $PATH`.
+std::string find_executable(const spec::Process& process);
+// Closes (at the exec) all but 0, 1, 2 and the preserved.
+void close_from(int first);
+[[noreturn]] void execute(const std::string& program, const spec::Process& process);
+// Signals, their mask and the affinity are as if nobody had touched them.
+void reset_signals();

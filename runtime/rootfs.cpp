@@ -1,0 +1,89 @@
+#include "runtime/rootfs.h"
+
+#include <linux/mount.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/sys.h"
+#include "runtime/mounts.h"
+
+namespace {
+
+// The mount that holds the path, by mountinfo: pivot_root refuses a new root whose parent is shared.
+std::string mount_point_of(const std::string& path) {
+    std::string best = "/";
+    for (const std::string& line : split(read_file("/proc/self/mountinfo"), '\n')) {
+        const std::vector<std::string> fields = split(line, ' ');
+        if (fields.size() < 5) continue;
+        const std::string& point = fields[4];
+        const bool above = path == point || path.starts_with(point == "/" ? point : point + "/");
+        if (above && point.size() > best.size()) best = point;
+    }
+    return best;
+}
+
+}  // namespace
+
+Root open_root(const std::string& host_path, unsigned long propagation) {
+    sys::mount("none", "/", nullptr, propagation ? propagation : MS_SLAVE | MS_REC);
+    if ((propagation & MS_SHARED) != 0) sys::mount("none", mount_point_of(host_path), nullptr, MS_PRIVATE);
+    sys::mount(host_path, host_path, "bind", MS_BIND | MS_REC);
+    return Root(host_path);
+}
+
+void mask(const Root& root, const std::vector<std::string>& paths) {
+    if (paths.empty()) return;
+    const UniqueFd null = sys::open("/dev/null", O_PATH | O_NOFOLLOW);
+    const struct stat info = sys::fstat(null.get());
+    if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3)) throw Error("/dev/null is not the null device");
+
+    UniqueFd empty;  // one empty file system; once it is attached, the others are clones of it
+    for (const std::string& path : paths) {
+        const auto target = root.open_if_exists(path, O_PATH);
+        if (!target) continue;
+        UniqueFd cover;
+        if (!S_ISDIR(sys::fstat(target->get()).st_mode)) cover = clone_tree(null.get());
+        else if (empty) cover = clone_tree(empty.get());
+        else cover = make_detached("tmpfs", "mode=755,nr_blocks=1,nr_inodes=1", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+        attach(cover.get(), target->get(), quoted(path));
+        if (!empty && S_ISDIR(sys::fstat(cover.get()).st_mode)) empty = std::move(cover);
+    }
+}
+
+void make_read_only(const Root& root, const std::vector<std::string>& paths) {
+    for (const std::string& path : paths) {
+        const auto target = root.open_if_exists(path, O_PATH);
+        if (!target) continue;
+        const UniqueFd tree = clone_tree(target->get(), true);
+        set_mount_attributes(tree.get(), true, MOUNT_ATTR_RDONLY, 0);
+        attach(tree.get(), target->get(), quoted(path));
+    }
+}
+
+void pivot_into(const Root& root) {
+    check(::fchdir(root.fd()), "fchdir to the root file system");
+    // With "." for both, the old root lies below the new one, and no directory is needed for it.
+    check(::syscall(SYS_pivot_root, ".", "."), "pivot_root");
+    // The detach must not travel to the host through a shared mount.
+    check(::mount("", ".", "", MS_SLAVE | MS_REC, nullptr), "making the old root a slave");
+    check(::umount2(".", MNT_DETACH), "unmounting the old root");
+    check(::chdir("/"), "chdir to /");
+}
+
+void move_into(const Root& root) {
+    check(::fchdir(root.fd()), "fchdir to the root file system");
+    check(::mount(".", "/", nullptr, MS_MOVE, nullptr), "moving the root file system to /");
+    check(::chroot("."), "chroot");
+    check(::chdir("/"), "chdir to /");
+}
+
+void finish_root(bool readonly, unsigned long propagation) {
+    if (propagation) sys::mount("", "/", nullptr, propagation);
+    if (!readonly) return;
+    const UniqueFd root = sys::open("/", O_PATH | O_DIRECTORY);
+    set_mount_attributes(root.get(), false, MOUNT_ATTR_RDONLY, 0);
+}

@@ -1,0 +1,26 @@
+// The root file system itself: its mount, what is hidden or read-only in it, and the pivot. Masks and
+// read-only paths are made before the pivot, while the host's /dev/null can be had: the container's
+// may be a link to anything (CVE-2025-31133).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/root.h"
+#include "spec/runtime.h"
+
+// Cuts the mount namespace off (rslave, or what rootfsPropagation wants) and makes the root file
+// system a mount of its own. host_path is absolute and resolved.
+Root open_root(const std::string& host_path, unsigned long propagation);
+
+// A file is hidden by the null device, a directory by an empty read-only tmpfs; what is not there
+// needs no mask.
+void mask(const Root& root, const std::vector<std::string>& paths);
+void make_read_only(const Root& root, const std::vector<std::string>& paths);
+
+// "/" becomes the root; the old one is gone.
+void pivot_into(const Root& root);
+// For a root on a ramfs, which cannot be pivoted: moves the mount over "/" and changes root.
+void move_into(const Root& root);
+// After the pivot: the propagation asked for, and read-only if asked for.
+void finish_root(bool readonly, unsigned long propagation);

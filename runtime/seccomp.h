@@ -1,0 +1,22 @@
+// System call filters: the config's profile compiled to a BPF program by the parent, installed by the
+// container's process last of all.
+#pragma once
+
+#include <linux/filter.h>
+
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "spec/runtime.h"
+
+struct Filter {
+    std::vector<sock_filter> program;
+    unsigned flags = 0;             // SECCOMP_FILTER_FLAG_…
+    bool notify = false;            // a descriptor for an agent comes of it
+    std::string listener_path, listener_metadata;
+};
+// Throws Error for an unknown action, operator, architecture or flag.
+Filter compile_seccomp(const spec::Seccomp& profile);
+// In the process itself; gives the agent's descriptor if the filter has one.
+UniqueFd install(const Filter& filter);

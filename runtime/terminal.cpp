@@ -1,0 +1,74 @@
+#include "runtime/terminal.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/vfs.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/sys.h"
+
+Terminal open_terminal(int pts_directory, const std::optional<spec::Box>& size) {
+    struct statfs fs{};
+    check(::fstatfs(pts_directory, &fs), "statfs /dev/pts");
+    if (fs.f_type != DEVPTS_SUPER_MAGIC) throw Error("a terminal needs a devpts on /dev/pts");
+    Terminal made;
+    made.master = sys::openat(pts_directory, "ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW);
+    const int unlock = 0;
+    unsigned number = 0;
+    check(::ioctl(made.master.get(), TIOCSPTLCK, &unlock), "unlocking the terminal");
+    check(::ioctl(made.master.get(), TIOCGPTN, &number), "the terminal's number");
+    // By the master, never by a path that a container could have changed (CVE-2025-52565).
+    made.slave = UniqueFd(check(::ioctl(made.master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC), "opening the terminal"));
+    made.name = str("/dev/pts/", number);
+    if (size && size->height && size->width) {
+        const winsize wanted{(unsigned short)(size->height), (unsigned short)(size->width), 0, 0};
+        check(::ioctl(made.slave.get(), TIOCSWINSZ, &wanted), "setting the terminal's size");
+    }
+    return made;
+}
+
+void attach_terminal(Terminal& terminal) {
+    check(::ioctl(terminal.slave.get(), TIOCSCTTY, 0), "making the terminal the controlling one");
+    for (int fd = 0; fd < 3; ++fd) check(::dup2(terminal.slave.get(), fd), "dup2 of the terminal");
+    terminal.slave.reset();
+}
+
+void send_descriptor(const std::string& socket_path, std::string_view word, int fd) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (socket_path.size() >= sizeof address.sun_path) throw Error("socket path too long: ", quoted(socket_path));
+    socket_path.copy(address.sun_path, socket_path.size());
+    const UniqueFd socket(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+        throw SysError("dial unix ", socket_path, ": connect");
+    const int fds[] = {fd};
+    sys::send_with_fds(socket.get(), word, fds);
+}
+
+struct RawMode::Saved {
+    termios mode{};
+};
+
+RawMode::RawMode(int fd) : fd_(fd) {
+    termios before{};
+    if (::tcgetattr(fd, &before) < 0) return;
+    saved_ = new Saved{before};
+    termios raw = before;
+    ::cfmakeraw(&raw);
+    ::tcsetattr(fd, TCSANOW, &raw);
+}
+
+RawMode::~RawMode() {
+    if (saved_) ::tcsetattr(fd_, TCSANOW, &saved_->mode);
+    delete saved_;
+}
+
+void copy_window_size(int from, int to) {
+    winsize size{};
+    if (::ioctl(from, TIOCGWINSZ, &size) == 0 && ::ioctl(to, TIOCSWINSZ, &size) < 0) return;
+}
