@@ -47,18 +47,21 @@ const Command image_tag_command = also_named("image tag", tag_command);
 
 const Command* const commands[] = {
     // Containers
-    &create_command,
+    &build_command, &create_command,
     &exec_command,
     &inspect_command,
     &kill_command,
     &logs_command,
+    &pause_command,
     &port_command,
     &ps_command,
     &rename_command,
+    &restart_command,
     &rm_command,
     &run_command,
     &start_command,
     &stop_command,
+    &unpause_command,
     &wait_command,
     // Images
     &history_command,

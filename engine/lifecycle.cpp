@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/sys.h"
 #include "engine/monitor.h"
+#include "runtime/client.h"
 
 namespace {
 
@@ -36,11 +38,11 @@ bool wait_for(const UniqueFd& process, int milliseconds) {
 void settle(const Containers& containers, const Container& container) {
     const auto lock = container.lock();
     if (!lock) return;
-    State state = container.state();
-    if (state.status != "running" && state.status != "exited") return;
-    if (sys::exists(container.file("config.json"))) clean_up_after_monitor(containers, container, "");
-    if (state.status == "exited" && state.exit_code != 255) return;
-    state.status = "exited", state.exit_code = 255, state.pid = 0;
+    clean_up_after_monitor(containers, container, "");
+    State state = container.last_state();
+    if (state.status != "running" && state.status != "paused") return;
+    state.status = "exited", state.exit_code = 255, state.pid = 0, state.network = {};
+    state.finished_at = rfc3339_now();
     container.save(state);
 }
 
@@ -54,16 +56,38 @@ void kill_container(const Container& container, int signal) {
 
 void stop_container(const Containers& containers, const Container& container, std::optional<int> signal, std::optional<int> timeout) {
     const UniqueFd process = open_process(container.state());
-    if (!process) return;
+    if (!process) return settle(containers, container);
     const Settings& settings = container.settings();
     const int first = signal ? *signal : settings.stop_signal.empty() ? SIGTERM : parse_signal(settings.stop_signal);
     const int seconds = timeout ? *timeout : settings.stop_timeout.value_or(10);
     if (seconds != 0) send(process, first);
+    if (container.last_state().status == "paused") resume_container(containers, container);
     if (seconds == 0 || !wait_for(process, seconds < 0 ? -1 : seconds * 1000)) {
         send(process, SIGKILL);
         wait_for(process, 10'000);
     }
     settle(containers, container);
+}
+
+static RuntimeClient runtime_of(const Containers& containers, const Container& container) {
+    return RuntimeClient(volatile_directory(containers.store_root()) + "/runtime", container.settings().runtime);
+}
+
+void pause_container(const Containers& containers, const Container& container) {
+    State state = container.state();
+    if (state.status == "paused") throw Error("Container ", container.id(), " is already paused");
+    if (state.status != "running") throw Error("Container ", container.id(), " is not running");
+    runtime_of(containers, container).pause(container.id());
+    state.status = "paused";
+    container.save(state);
+}
+
+void resume_container(const Containers& containers, const Container& container) {
+    State state = container.state();
+    if (state.status != "paused") throw Error("Container ", container.id(), " is not paused");
+    runtime_of(containers, container).resume(container.id());
+    state.status = "running";
+    container.save(state);
 }
 
 int wait_container(const Container& container) {

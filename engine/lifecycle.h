@@ -8,6 +8,8 @@ void kill_container(const Container& container, int signal);
 // Its stop signal, then KILL after `timeout` seconds (-1: never); returns when all is cleaned up.
 // Nothing if it does not run. `signal` and `timeout` override the container's own.
 void stop_container(const Containers& containers, const Container& container, std::optional<int> signal, std::optional<int> timeout);
+void pause_container(const Containers& containers, const Container& container);
+void resume_container(const Containers& containers, const Container& container);
 // Blocks until it has ended; gives its exit code.
 int wait_container(const Container& container);
 struct RemoveOptions {

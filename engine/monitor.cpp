@@ -510,9 +510,10 @@ Monitored start_monitored(const Containers& containers, Container container, Fil
 
 void clean_up_after_monitor(const Containers& containers, const Container& container, const std::string& runtime) {
     const RuntimeClient client(volatile_directory(containers.store_root()) + "/runtime", runtime.empty() ? container.settings().runtime : runtime);
-    if (sys::exists(client.state_root() + "/" + container.id()))
-        attempt("removing the container from the runtime", [&] { client.remove(container.id()); });
-    ::umount2(container.file("rootfs").c_str(), MNT_DETACH);   // EINVAL: it is not mounted
+    const bool known = sys::exists(client.state_root() + "/" + container.id());
+    if (known) attempt("removing the container from the runtime", [&] { client.remove(container.id()); });
+    const bool mounted = ::umount2(container.file("rootfs").c_str(), MNT_DETACH) == 0;   // EINVAL: it is not
+    if (!known && !mounted) return;
     if (container.settings().network == "bridge") forget_endpoint(containers.store_root(), container.last_state().network.ports);
 }
 

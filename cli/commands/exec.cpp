@@ -41,6 +41,7 @@ int exec(const Arguments& globals, const Arguments& args) {
     const Containers containers(store_root(globals));
     const Container container = containers.get(args[0]);
     const State state = container.state();
+    if (state.status == "paused") throw Error("Container ", container.settings().name, " is paused, unpause the container before exec");
     if (state.status != "running") throw Error("container ", container.id(), " is not running");
     const ExecSettings settings = read_settings(args);
     const bool input = args.flag("interactive"), detach = args.flag("detach");

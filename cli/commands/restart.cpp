@@ -1,0 +1,35 @@
+#include "cli/commands.h"
+#include "cli/containers.h"
+#include "cli/start_container.h"
+#include "engine/lifecycle.h"
+
+namespace {
+
+constexpr Option options[] = {
+    {"signal,s", "SIGNAL", "instead of the container's stop signal"},
+    {"time,t", "SECONDS", "before it is killed; -1: never"},
+};
+
+int restart(const Arguments& globals, const Arguments& args) {
+    std::optional<int> seconds, signal;
+    if (args.has("time")) seconds = parse_number<int>(args.get("time"));
+    if (args.has("time") && !seconds) throw Error("invalid argument ", quoted(args.get("time")), " for \"-t, --time\" flag");
+    if (args.has("signal")) signal = parse_signal(args.get("signal"));
+    const Containers containers(store_root(globals));
+    return for_each_container(containers, args.words(), true, [&](const Container& container) {
+        stop_container(containers, container, signal, seconds);
+        start_container(containers, container, {.runtime = runtime_program(globals)});
+    });
+}
+
+}  // namespace
+
+constinit const Command restart_command = {
+    .name = "restart",
+    .synopsis = "CONTAINER [CONTAINER...]",
+    .summary = "stop containers and start them again",
+    .options = options,
+    .least = 1,
+    .interspersed = true,
+    .run = restart,
+};

@@ -1,0 +1,12 @@
+#include "cli/start_container.h"
+
+#include "base/error.h"
+
+std::optional<Monitored> start_container(const Containers& containers, const Container& container, const MonitorOptions& how) {
+    if (container.state().status == "running") return {};
+    auto lock = container.lock();   // that of a container which ended a moment ago is about to be free
+    if (!lock) throw Error("No such container: ", container.id());
+    if (container.state().status == "running") return {};
+    clean_up_after_monitor(containers, container, how.runtime);
+    return start_monitored(containers, container, std::move(*lock), how);
+}
