@@ -33,6 +33,11 @@ inline std::string quoted(std::string_view text) {
     return out + '"';
 }
 
+// Without these, argument-dependent lookup would prefer std::quoted for a std::string.
+inline std::string quoted(const std::string& text) { return quoted(std::string_view(text)); }
+inline std::string quoted(std::string& text) { return quoted(std::string_view(text)); }
+inline std::string quoted(const char* text) { return quoted(std::string_view(text)); }
+
 // Every piece between separators; "" gives one empty piece, as in Go and Python.
 inline std::vector<std::string> split(std::string_view text, char separator) {
     std::vector<std::string> pieces;

@@ -1,0 +1,27 @@
+// Dockerfile -> image in the store.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "image/store.h"
+
+struct BuildOptions {
+    std::string context;                         // a directory
+    std::string dockerfile;                      // "" = CONTEXT/Dockerfile; "-" = standard input
+    std::vector<std::string> tags;               // as typed; all checked before anything is built
+    std::map<std::string, std::optional<std::string>> build_args;  // no value: from the environment
+    std::map<std::string, std::string> labels;
+    std::string target;                          // "" = the last stage
+    std::string platform;                        // "" = this machine's
+    std::string network = "host";                // of RUN: "default" (= host for now), "host", "none"
+    bool no_cache = false, pull = false, quiet = false;
+    enum class Display { automatic, plain, tty } display = Display::automatic;
+};
+
+// Builds and tags; gives the image. Nothing is tagged if a step fails. Errors name file and line:
+// "Dockerfile:3: unknown instruction: RUM (did you mean RUN?)".
+Image build(const Store& store, const BuildOptions& options);

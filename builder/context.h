@@ -1,0 +1,27 @@
+// The build context: a directory whose files may be copied, less what .dockerignore names.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/root.h"
+
+// .dockerignore's patterns; the last that matches decides, "!" brings back.
+class IgnoreRules {
+public:
+    IgnoreRules() = default;
+    explicit IgnoreRules(std::string_view text);
+    bool ignores(const std::string& path) const;
+    bool has_exceptions() const { return exceptions_; }
+
+private:
+    struct Rule {
+        std::string pattern;
+        bool keep;
+    };
+    std::vector<Rule> rules_;
+    bool exceptions_ = false;
+};
+
+// Go's filepath.Match with "**" for any number of directories.
+bool match_path(std::string_view pattern, std::string_view path);

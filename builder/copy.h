@@ -1,0 +1,35 @@
+// What COPY and ADD do: which files a pattern names, what they contain (for the cache), and how they
+// come into the new layer. Both sides are untrusted trees.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/root.h"
+#include "builder/context.h"
+#include "image/digest.h"
+
+struct CopyOwner {
+    uint32_t uid = 0, gid = 0;
+};
+
+// The paths in `root` that a COPY source names, cleaned and sorted: itself, or what its pattern matches.
+// Throws Error in BuildKit's words if there is none: `"/nope": not found`.
+std::vector<std::string> match_sources(const Root& root, const std::string& source, const IgnoreRules& ignore);
+
+// Adds names, kinds, modes and contents of everything below the path to the hash: what makes a copy
+// another copy. Times and owners are no part of it.
+void hash_tree(Hasher& hasher, const Root& root, const std::string& path, const IgnoreRules& ignore);
+
+struct CopyJob {
+    const Root& from;
+    const Root& to;
+    const IgnoreRules& ignore;
+    CopyOwner owner;
+    std::optional<unsigned> mode;      // --chmod
+    bool extract = false;              // ADD unpacks local tars
+};
+// Copies the sources to `destination` (absolute; a directory if it ends in "/" or is one).
+void copy_sources(const CopyJob& job, const std::vector<std::string>& sources, const std::string& destination);

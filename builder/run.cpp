@@ -1,0 +1,111 @@
+// The container of a RUN has Docker's defaults. What is hard: the runtime makes the mount points it needs
+// (/proc, /dev, /etc/resolv.conf, …) in the upper directory; those that were not there before must not
+// become part of the layer.
+
+#include "builder/run.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "base/defer.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/root.h"
+#include "base/sys.h"
+#include "image/bundle.h"
+#include "runtime/client.h"
+
+namespace {
+
+constexpr const char* capabilities[] = {
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID", "CAP_SETUID", "CAP_SETFCAP",
+    "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE"};
+// Mount points that may have to be made, deepest first.
+constexpr const char* mount_points[] = {"etc/resolv.conf", "etc/hosts", "etc", "proc", "sys", "dev"};
+
+spec::Config run_config(const Stage& stage, const RunStep& step, const std::string& work, const std::string& id) {
+    spec::Config config = spec::default_config();
+    spec::Process& process = *config.process;
+    process.terminal = false;
+    process.args = step.args;
+    process.env = step.env;
+    process.cwd = stage.config.config.working_dir.empty() ? "/" : stage.config.config.working_dir;
+    process.no_new_privileges = false;
+    process.rlimits.clear();
+    const std::vector<std::string> allowed(std::begin(capabilities), std::end(capabilities));
+    process.capabilities = spec::Capabilities{.bounding = allowed, .effective = allowed, .inheritable = {}, .permitted = allowed, .ambient = {}};
+    const ResolvedUser user = resolve_user(Root(work + "/rootfs"), stage.config.config.user);
+    process.user = {.uid = user.uid, .gid = user.gid, .umask = {}, .additional_gids = user.additional_gids, .username = {}};
+    config.root = spec::RootFs{.path = work + "/rootfs", .readonly = false};
+    config.hostname = "buildkitsandbox";
+    std::erase_if(config.mounts, [](const spec::Mount& mount) { return mount.destination == "/sys/fs/cgroup"; });
+    config.mounts.push_back({.destination = "/etc/resolv.conf", .type = "bind", .source = work + "/resolv.conf", .options = {"rbind", "ro"}});
+    config.mounts.push_back({.destination = "/etc/hosts", .type = "bind", .source = work + "/hosts", .options = {"rbind", "ro"}});
+    if (step.network == "host")
+        std::erase_if(config.linux.namespaces, [](const spec::Namespace& ns) { return ns.type == "network"; });
+    config.linux.cgroups_path = "/keg/" + id;
+    return config;
+}
+
+// Lines as they come, and the last one even without its end.
+void relay_lines(int fd, const std::function<void(std::string_view)>& output) {
+    std::string pending;
+    char buffer[65536];
+    for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) != 0;) {
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) break;
+        pending.append(buffer, size_t(n));
+        size_t start = 0;
+        for (size_t end; (end = pending.find('\n', start)) != std::string::npos; start = end + 1) output(std::string_view(pending).substr(start, end - start));
+        pending.erase(0, start);
+    }
+    if (!pending.empty()) output(pending);
+}
+
+}  // namespace
+
+void run_step(const Store& store, const Stage& stage, const RunStep& step, const std::string& work,
+              const std::function<void(std::string_view)>& output) {
+    const std::string rootfs = work + "/rootfs";
+    Snapshots(store).mount({.layers = stage.diff_ids, .upper = work + "/upper", .work = work + "/work", .target = rootfs}, true);
+    bool mounted = true;
+    const Defer unmounted([&] { if (mounted) attempt("unmounting " + rootfs, [&] { Snapshots::unmount(rootfs); }); });
+
+    std::vector<const char*> made;  // by the runtime, in a moment
+    {
+        const Root root(rootfs);
+        for (const char* path : mount_points)
+            if (!root.open_if_exists(path, O_PATH | O_NOFOLLOW)) made.push_back(path);
+    }
+    write_file(work + "/resolv.conf", read_file_if_exists("/etc/resolv.conf").value_or(""));
+    write_file(work + "/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    const std::string id = "build-" + work.substr(work.find_last_of('-') + 1);
+    write_file(work + "/config.json", spec::write(run_config(stage, step, work, id)));
+
+    const RuntimeClient runtime(work + "/state");
+    sys::Pipe pipe = sys::pipe();
+    const Defer removed([&] { attempt("removing the build container", [&] { runtime.remove(id); }); });
+    std::thread relay([&] { relay_lines(pipe.read.get(), output); });
+    ExitStatus status;
+    {
+        const Defer ended([&] {  // the relay ends with the last writer
+            pipe.write.reset();
+            relay.join();
+        });
+        status = runtime.run(id, {.bundle = work, .pid_file = {}, .console_socket = {}, .io = {.in = -1, .out = pipe.write.get(), .err = pipe.write.get()}});
+    }
+    if (status.shell() != 0) throw Error("process ", quoted(step.label), " did not complete successfully: exit code: ", status.shell());
+
+    Snapshots::unmount(rootfs);
+    mounted = false;
+    const std::string upper = work + "/upper/";
+    for (const char* path : made) {
+        struct stat info{};
+        if (::lstat((upper + path).c_str(), &info) < 0) continue;
+        // Only if nothing was put there: an empty file or directory.
+        if (S_ISDIR(info.st_mode)) ::rmdir((upper + path).c_str());
+        else if (S_ISREG(info.st_mode) && info.st_size == 0) ::unlink((upper + path).c_str());
+    }
+}

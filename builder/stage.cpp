@@ -1,0 +1,70 @@
+#include "builder/stage.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
+
+template <>
+inline constexpr auto json::fields<CachedLayer> = std::tuple(json::required("created", &CachedLayer::created), json::required("empty", &CachedLayer::empty));
+
+namespace {
+
+std::string cache_path(const Store& store, const std::string& key) { return store.root() + "/cache/" + Digest(key).hex() + ".json"; }
+
+}  // namespace
+
+std::string Stage::env(const std::string& wanted, bool& found) const {
+    for (const std::string& word : config.config.env)
+        if (word.starts_with(wanted + "=")) {
+            found = true;
+            return word.substr(wanted.size() + 1);
+        }
+    found = false;
+    return "";
+}
+
+void Stage::set_env(const std::string& variable, const std::string& value) {
+    const std::string word = variable + "=" + value;
+    for (std::string& old : config.config.env)
+        if (old.starts_with(variable + "=")) {
+            old = word;
+            return;
+        }
+    config.config.env.push_back(word);
+}
+
+void Stage::add_history(const std::string& created_by, bool empty_layer, const std::string& created) {
+    config.history.push_back({.created = created, .author = {}, .created_by = created_by, .comment = "buildkit.dockerfile.v0", .empty_layer = empty_layer});
+}
+
+std::string Stage::next_key(const std::string& step) const {
+    Hasher hasher;
+    hasher.update(str("keg build 1\n", key, "\n", step));
+    return hasher.finish().text();
+}
+
+std::optional<CachedLayer> find_cached(const Store& store, const std::string& key) {
+    const auto text = read_file_if_exists(cache_path(store, key), 1 << 20);
+    if (!text) return {};
+    try {
+        const json::Value record = json::parse(*text);
+        CachedLayer layer = json::read<CachedLayer>(record);
+        layer.blob = {.media_type = record.at("mediaType").get<std::string>(), .digest = record.at("digest").get<std::string>(), .size = record.at("size").get<int64_t>()};
+        layer.diff_id = Digest(record.at("diffID").get<std::string>());
+        if (!store.has_blob(Digest(layer.blob.digest), layer.blob.size) || !Snapshots(store).has_layer(layer.diff_id)) return {};
+        return layer;
+    } catch (const std::exception&) {  // a torn record is no record
+        return {};
+    }
+}
+
+void remember(const Store& store, const std::string& key, const CachedLayer& layer) {
+    json::Value record = json::write(layer);
+    record["mediaType"] = layer.blob.media_type;
+    record["digest"] = layer.blob.digest;
+    record["size"] = layer.blob.size;
+    record["diffID"] = layer.diff_id.text();
+    replace_file(cache_path(store, key), json::dump(record), 0644, Durability::rename_only);
+}

@@ -1,0 +1,70 @@
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/file.h"
+#include "base/progress.h"
+#include "base/sys.h"
+#include "builder/build.h"
+#include "cli/commands.h"
+
+static constexpr Option options[] = {
+    {"tag,t", "NAME[:TAG]", "name of the image; may be given several times"},
+    {"file,f", "FILE", "the Dockerfile; - reads it from standard input (default: CONTEXT/Dockerfile)"},
+    {"build-arg", "NAME[=VALUE]", "value of an ARG; without VALUE from the environment"},
+    {"label", "NAME=VALUE", "metadata of the image"},
+    {"target", "STAGE", "the stage to build (default: the last one)"},
+    {"network", "MODE", "of RUN: host, none, default", "default"},
+    {"no-cache", nullptr, "build every step anew"},
+    {"pull", nullptr, "fetch base images even if they are there"},
+    {"platform", "OS/ARCH", "must be this machine's for now"},
+    {"progress", "auto|plain", "how progress is shown", "auto"},
+    {"iidfile", "FILE", "write the image ID to that file"},
+    {"quiet,q", nullptr, "print only the image ID"},
+};
+
+static int build_(const Arguments& globals, const Arguments& args) {
+    BuildOptions build_options;
+    build_options.context = args[0];
+    struct stat info{};
+    if (::stat(args[0].c_str(), &info) < 0 || !S_ISDIR(info.st_mode))
+        throw Error("unable to prepare context: path ", quoted(args[0]), " not found: expected a directory");
+    build_options.dockerfile = args.get("file");
+    build_options.tags = args.all("tag");
+    build_options.target = args.get("target");
+    build_options.network = args.get("network");
+    build_options.no_cache = args.flag("no-cache");
+    build_options.pull = args.flag("pull");
+    build_options.quiet = args.flag("quiet");
+    if (build_options.network != "host" && build_options.network != "none" && build_options.network != "default")
+        throw Error("network mode ", quoted(build_options.network), " is not supported by build: expected host, none or default");
+    if (const std::string platform = args.get("platform"); !platform.empty() && platform != host_platform())
+        throw Error("--platform ", platform, " is not supported yet: this machine is ", host_platform());
+    if (const std::string progress = args.get("progress"); progress != "auto" && progress != "plain" && progress != "tty")
+        throw Error("invalid progress mode ", quoted(progress), ": expected auto or plain");
+    for (const std::string& text : args.all("build-arg")) {
+        const size_t equals = text.find('=');
+        if (equals == std::string::npos) build_options.build_args[text] = std::nullopt;
+        else build_options.build_args[text.substr(0, equals)] = text.substr(equals + 1);
+    }
+    for (const std::string& text : args.all("label")) {
+        const size_t equals = text.find('=');
+        build_options.labels[text.substr(0, equals)] = equals == std::string::npos ? "" : text.substr(equals + 1);
+    }
+    if (build_options.quiet) Progress::set_quiet(true);
+    const Store store = open_store(globals);
+    const Image image = build(store, build_options);
+    if (const std::string file = args.get("iidfile"); !file.empty()) write_file(file, image.id().text());
+    if (build_options.quiet) std::printf("%s\n", image.id().text().c_str());
+    return 0;
+}
+
+constinit const Command build_command = {
+    .name = "build",
+    .synopsis = "CONTEXT",
+    .summary = "make an image from a Dockerfile",
+    .options = options,
+    .least = 1,
+    .most = 1,
+    .interspersed = true,
+    .run = build_,
+};
