@@ -1,151 +1,26 @@
 // Reading image archives. Three families come: docker's (manifest.json names a config and layers by
 // path; an old one has symlinks from one image's layer.tar to another's), OCI layouts in a tar, and
 // both at once. Any order of entries is possible and the input may be a pipe, so everything is taken
-// in first: documents in memory, the rest as blobs of the store that nobody sees yet. Only when all
-// that was named has been found and verified is anything published.
+// in first (archive_contents.h). Only when all that was named has been found and verified is anything
+// published.
 //
 // Whose word counts: where a layout and manifest.json describe the same config they must list the same
 // layers; if not (docker 25.0.0 wrote its OCI layers in random order) manifest.json is right.
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <map>
 
 #include "base/json.h"
 #include "image/archive.h"
-#include "image/archive_reader.h"
+#include "image/archive_contents.h"
 #include "image/platform.h"
 #include "image/snapshots.h"
 
 namespace {
 
-constexpr int64_t most_document = 4 << 20;     // a JSON document of an archive
-constexpr int64_t most_small = 4 << 10;        // what else is kept in memory
-constexpr int64_t most_memory = 128 << 20;     // all of that
-constexpr size_t most_entries = 100'000, most_depth = 8;
+using File = ArchiveContents::File;
 
-// A regular file of the archive.
-struct File {
-    std::string data;                  // if it is small
-    std::optional<BlobWriter> blob;    // if it is not
-    Digest digest;
-    int64_t size = 0;
-    std::string_view compression;      // of a layer: "", "gzip", "zstd"; others as they are called
-};
-
-// --- what is in the tar
-
-struct Magic {
-    std::string_view bytes, name;
-};
-constexpr Magic magics[] = {
-    {std::string_view("\x1f\x8b\x08", 3), "gzip"},
-    {std::string_view("\x28\xb5\x2f\xfd", 4), "zstd"},
-    {std::string_view("BZh", 3), "bzip2"},
-    {std::string_view("\xfd" "7zXZ\0", 6), "xz"},
-};
-
-std::string_view compression_of(std::string_view start) {
-    for (const Magic& magic : magics)
-        if (start.starts_with(magic.bytes)) return magic.name;
-    // zstd's skippable frames, which zstd:chunked may begin with: 184D2A50 to 184D2A5F.
-    if (start.size() >= 4 && (static_cast<unsigned char>(start[0]) & 0xf0) == 0x50 && start.substr(1, 3) == "\x2a\x4d\x18") return "zstd";
-    return "";
-}
-
-// "./a//b" as "a/b". A name that leads out of the archive is an attack, not a mistake.
-std::string inside(const std::string& name, const std::string& from_directory = {}) {
-    std::vector<std::string> parts;
-    const std::string whole = from_directory.empty() ? name : from_directory + "/" + name;
-    if (whole.starts_with('/')) throw Error("the archive's entry ", ::quoted(name), " leads out of it");
-    for (std::string& part : split(whole, '/')) {
-        if (part.empty() || part == ".") continue;
-        if (part != "..") {
-            parts.push_back(std::move(part));
-            continue;
-        }
-        if (from_directory.empty() || parts.empty()) throw Error("the archive's entry ", ::quoted(name), " leads out of it");
-        parts.pop_back();
-    }
-    return join(parts, "/");
-}
-
-class Contents {
-public:
-    Contents(const Store& store, int fd) : store_(store) {
-        ArchiveReader reader(fd, ArchiveReader::Kind::tar);
-        while (archive_entry* entry = reader.next()) take(reader, entry);
-    }
-
-    // What that path names, links followed; nullptr if it is not there.
-    File* find(std::string path) {
-        for (size_t i = 0; i < most_depth; ++i) {
-            if (const auto file = files_.find(path); file != files_.end()) return &file->second;
-            const auto link = links_.find(path);
-            if (link == links_.end()) return nullptr;
-            path = link->second;
-        }
-        return nullptr;
-    }
-    File* find_blob(const std::string& digest) {
-        const Digest checked(digest);  // before it becomes a path
-        return find("blobs/" + checked.algorithm() + "/" + checked.hex());
-    }
-    std::optional<std::string> document(const std::string& path) {
-        File* const file = find(path);
-        if (!file) return {};
-        if (file->blob) throw Error("the archive's ", ::quoted(path), " is too large (", file->size, " bytes) or not JSON");
-        return file->data;
-    }
-
-private:
-    void take(ArchiveReader& reader, archive_entry* entry) {
-        if (++entries_ > most_entries) throw Error("the archive has too many entries");
-        const char* const name = archive_entry_pathname(entry);
-        if (!name) throw Error("the archive has an entry without a usable name");
-        const std::string path = inside(name);
-        if (const char* target = archive_entry_hardlink(entry)) {
-            links_[path] = inside(target);
-        } else if (archive_entry_filetype(entry) == AE_IFLNK) {
-            const size_t slash = path.rfind('/');
-            const char* to = archive_entry_symlink(entry);
-            links_[path] = inside(to ? to : "", slash == std::string::npos ? "." : path.substr(0, slash));
-        } else if (archive_entry_filetype(entry) == AE_IFREG) {
-            if (files_.contains(path)) throw Error("the archive has ", ::quoted(path), " twice");
-            files_.emplace(path, take_file(reader));
-        }  // directories say nothing; devices have no place here
-    }
-
-    File take_file(ArchiveReader& reader) {
-        File out;
-        std::string_view piece = reader.read();
-        const bool document = piece.starts_with('{') || piece.starts_with('[');
-        out.compression = compression_of(piece);
-        for (; !piece.empty(); piece = reader.read()) {
-            out.size += int64_t(piece.size());
-            if (!out.blob && out.size <= (document ? most_document : most_small)) {
-                out.data += piece;
-                continue;
-            }
-            if (!out.blob) {
-                out.blob.emplace(store_.new_blob());
-                out.blob->write(out.data);
-                out.data = {};
-            }
-            out.blob->write(piece);
-        }
-        out.digest = out.blob ? out.blob->digest() : digest_of(out.data);
-        memory_ += int64_t(out.data.size());
-        if (memory_ > most_memory) throw Error("the archive has too many small files");
-        return out;
-    }
-
-    const Store& store_;
-    std::map<std::string, File> files_;
-    std::map<std::string, std::string> links_;
-    int64_t memory_ = 0;
-    size_t entries_ = 0;
-};
+constexpr size_t most_depth = 8;   // of indexes in indexes
 
 // --- what the archive says
 
@@ -169,7 +44,7 @@ struct Planned {
 
 class Planner {
 public:
-    Planner(const Store& store, Contents& contents) : store_(store), contents_(contents) {}
+    Planner(const Store& store, ArchiveContents& contents) : store_(store), contents_(contents) {}
 
     std::vector<Planned> plan() {
         const auto items = context("manifest.json", [&] { return read_items(); });
@@ -271,7 +146,7 @@ private:
     }
 
     void plan_item(const Item& item) {
-        File* const config_file = contents_.find(inside(item.config));
+        File* const config_file = contents_.find(item.config);
         if (!config_file) throw Error("the archive lacks the config ", ::quoted(item.config));
         if (config_file->blob) throw Error("the config ", ::quoted(item.config), " is too large or not JSON");
         const auto config = context("image config", [&] { return spec::read_image_config(config_file->data); });
@@ -293,7 +168,7 @@ private:
     spec::Descriptor plan_layer(const std::string& path, const std::string& diff_id, Planned& image) {
         static constexpr std::pair<std::string_view, std::string_view> types[] = {
             {"", spec::media::layer}, {"gzip", spec::media::layer_gzip}, {"zstd", spec::media::layer_zstd}};
-        File* const file = contents_.find(inside(path));
+        File* const file = contents_.find(path);
         if (!file) throw Error("the archive lacks the layer ", ::quoted(path));
         const auto* type = std::ranges::find(types, file->compression, [](const auto& row) { return row.first; });
         if (type == std::end(types)) throw Error("the layer ", ::quoted(path), " is compressed with ", file->compression, ", which images cannot be");
@@ -333,7 +208,7 @@ private:
     }
 
     const Store& store_;
-    Contents& contents_;
+    ArchiveContents& contents_;
     std::vector<Planned> images_;
 };
 
@@ -362,7 +237,7 @@ std::vector<Loaded> load_archive(const Store& store, int fd) {
     raise_open_files();
     const FileLock lock = store.use();
     return context("loading the archive", [&] {
-        Contents contents(store, fd);
+        ArchiveContents contents(store, fd);
         std::vector<Planned> images = Planner(store, contents).plan();
 
         std::vector<spec::Descriptor> manifests;
