@@ -20,12 +20,22 @@ RawTerminal::~RawTerminal() {
     if (active_) ::tcsetattr(0, TCSANOW, &before_);
 }
 
+static constexpr int passed_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGWINCH};
+
+sigset_t signals_to_pass() {
+    sigset_t set;
+    ::sigemptyset(&set);
+    for (const int signal : passed_signals) ::sigaddset(&set, signal);
+    return set;
+}
+
 int Monitored::wait(bool pass_signals) {
-    sigset_t passed;
-    ::sigemptyset(&passed);
-    if (pass_signals)
-        for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT}) ::sigaddset(&passed, signal);
-    ::sigaddset(&passed, SIGWINCH);
+    sigset_t passed = signals_to_pass();
+    if (!pass_signals) {
+        ::sigprocmask(SIG_UNBLOCK, &passed, nullptr);
+        ::sigemptyset(&passed);
+        ::sigaddset(&passed, SIGWINCH);
+    }
     ::sigprocmask(SIG_BLOCK, &passed, nullptr);
     const UniqueFd signals(check(::signalfd(-1, &passed, SFD_CLOEXEC), "signalfd"));
     for (;;) {

@@ -491,8 +491,12 @@ std::string receive(int channel) {
 Monitored start_monitored(const Containers& containers, Container container, FileLock lock, const MonitorOptions& options) {
     sys::SocketPair channel = sys::socketpair(SOCK_SEQPACKET);
     assert_single_threaded();
+    const sigset_t passed = signals_to_pass();
+    sigset_t before;
+    ::sigprocmask(options.attach ? SIG_BLOCK : SIG_UNBLOCK, &passed, &before);
     const pid_t pid = check(::fork(), "fork");
     if (pid == 0) {
+        ::sigprocmask(SIG_SETMASK, &before, nullptr);
         channel.a.reset();
         Monitor(containers, std::move(container), std::move(lock), options, std::move(channel.b)).run();
         ::_exit(0);

@@ -2,6 +2,7 @@
 // and takes everything back. The command that started it may go (-d) or wait (the foreground).
 #pragma once
 
+#include <signal.h>
 #include <termios.h>
 
 #include <memory>
@@ -43,6 +44,10 @@ private:
     UniqueFd channel_;
     std::unique_ptr<RawTerminal> terminal_;
 };
+
+// Those that Monitored::wait passes on. With MonitorOptions::attach they are blocked from the start: the
+// container's first word may be answered with one.
+sigset_t signals_to_pass();
 
 // Returns when the container runs. Throws what kept it from that, with Docker's exit code: 127 no such
 // command, 126 it cannot be executed, 125 anything else. No threads may be alive in the caller.
