@@ -1,0 +1,106 @@
+// The runtime's plans: pure, so tested without a container.
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+
+#include "base/error.h"
+#include "runtime/attributes.h"
+#include "runtime/credentials.h"
+#include "runtime/mounts.h"
+#include "runtime/namespaces.h"
+#include "runtime/program.h"
+#include "runtime/signals.h"
+#include "tests/unit/catch.h"
+
+TEST_CASE("mount options: the last word wins, the unknown is data") {
+    struct {
+        std::vector<std::string> options;
+        unsigned long flags;
+        std::string data;
+    } cases[] = {
+        {{}, 0, ""},
+        {{"ro"}, MS_RDONLY, ""},
+        {{"ro", "rw"}, 0, ""},
+        {{"rw", "size=64k", "mode=755"}, 0, "size=64k,mode=755"},
+        {{"rbind", "nosuid", "nodev", "dev"}, MS_BIND | MS_REC | MS_NOSUID, ""},
+        {{"noatime", "strictatime"}, MS_STRICTATIME, ""},
+        {{"defaults"}, 0, ""},
+    };
+    for (auto& [options, flags, data] : cases) {
+        CAPTURE(options);
+        const MountRequest request = plan_mount(options);
+        CHECK(request.flags == flags);
+        CHECK(request.data == data);
+    }
+    CHECK(plan_mount({"rslave", "shared"}).propagation == std::vector<unsigned long>{MS_SLAVE | MS_REC, MS_SHARED});
+    CHECK(plan_mount({"tmpcopyup"}).copy_up);
+}
+
+TEST_CASE("recursive mount options are set for the whole tree, and taken back") {
+    CHECK(plan_mount({"rro"}).recursive_set == 1);
+    CHECK(plan_mount({"rro", "rrw"}).recursive_set == 0);
+    CHECK(plan_mount({"rro", "rrw"}).recursive_clear == 1);
+    CHECK(plan_mount({"rrw", "rro"}).recursive_clear == 0);
+}
+
+TEST_CASE("propagation words are those of the spec") {
+    CHECK(propagation_flag("") == 0);
+    CHECK(propagation_flag("rshared") == (MS_SHARED | MS_REC));
+    CHECK_THROWS_AS(propagation_flag("ro"), Error);
+}
+
+TEST_CASE("namespaces without a path are made, those with one are joined, the user's first") {
+    spec::Linux linux;
+    linux.namespaces = {{"mount", ""}, {"network", "/run/netns/a"}, {"user", "/proc/7/ns/user"}, {"cgroup", ""}, {"time", ""}};
+    const NamespacePlan plan = plan_namespaces(linux);
+    CHECK(plan.with_clone == CLONE_NEWNS);
+    CHECK(plan.by_init == (CLONE_NEWCGROUP | 0x80));
+    REQUIRE(plan.join.size() == 2);
+    CHECK(plan.join[0].type == "user");
+    CHECK(plan.join[1].path == "/run/netns/a");
+}
+
+TEST_CASE("namespaces that contradict are refused") {
+    spec::Linux twice, unknown, unmapped, offset;
+    twice.namespaces = {{"pid", ""}, {"pid", "/proc/1/ns/pid"}};
+    unknown.namespaces = {{"moon", ""}};
+    unmapped.namespaces = {{"user", ""}};
+    offset.time_offsets["boottime"] = {1, 0};
+    for (const spec::Linux& linux : {twice, unknown, unmapped, offset}) CHECK_THROWS_AS(plan_namespaces(linux), Error);
+}
+
+TEST_CASE("id maps are the kernel's lines") {
+    CHECK(id_map_text({{0, 100000, 65536}, {65536, 7, 1}}) == "0 100000 65536\n65536 7 1\n");
+}
+
+TEST_CASE("signals go by number and by name") {
+    CHECK(parse_signal("9") == SIGKILL);
+    CHECK(parse_signal("sigterm") == SIGTERM);
+    CHECK(parse_signal("Usr1") == SIGUSR1);
+    CHECK(parse_signal("RTMIN+3") == 37);
+    CHECK(parse_signal("SIGRTMAX-1") == 63);
+    for (const char* bad : {"", "0", "65", "-9", "SIG", "KILLL", "9x", "RTMIN+31"}) {
+        CAPTURE(bad);
+        CHECK_THROWS_WITH(parse_signal(bad), "unknown signal " + quoted(bad));
+    }
+}
+
+TEST_CASE("capabilities are bits; what nobody knows is told") {
+    spec::Process process;
+    process.capabilities.emplace();
+    process.capabilities->bounding = {"CAP_CHOWN", "kill", "CAP_MOON"};
+    const CapabilityPlan plan = plan_capabilities(process);
+    CHECK(plan.bounding == (1u | 1u << 5));
+    CHECK(plan.inheritable == 0);
+    CHECK(plan.unknown == std::vector<std::string>{"CAP_MOON"});
+}
+
+TEST_CASE("a variable named twice keeps its last value in its first place") {
+    CHECK(unique_environment({"A=1", "B=2", "A=3"}) == std::vector<std::string>{"A=3", "B=2"});
+}
+
+TEST_CASE("lists of CPUs") {
+    CHECK(parse_number_list("0-2,7\n") == std::vector<unsigned>{0, 1, 2, 7});
+    CHECK(parse_number_list("").empty());
+    for (const char* bad : {"3-1", "a", "1,", "1-", "99999"}) CHECK_THROWS_AS(parse_number_list(bad), Error);
+}
