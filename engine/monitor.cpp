@@ -434,7 +434,7 @@ void Monitor::finish() {
     state_.exit_code = !known ? 255 : info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
     if (state_.exit_code == 137) state_.oom_killed = was_oom_killed(settings_.cgroup_parent + "/keg-" + settings_.id);
     undo_mounts();
-    if (endpoint_) endpoint_->withdraw();   // before anybody hears of the end: the ports are free again
+    if (endpoint_) endpoint_->begin_withdraw();   // who hears of the end and wants the ports waits for them
     state_.network = {};
     std::string left;
     if (settings_.auto_remove) left = containers_.hide(container_);
@@ -442,6 +442,7 @@ void Monitor::finish() {
     note_exit_code(str(state_.exit_code));
     tell(str("exit ", state_.exit_code));
     lose_caller();
+    if (endpoint_) endpoint_->withdraw();
     if (!left.empty()) {
         remove_anonymous_volumes(containers_, container_);
         attempt("removing the container", [&] { sys::remove_tree(left); });

@@ -210,13 +210,18 @@ void forget_endpoint(const std::string& store_root, const std::vector<PortBindin
     }
 }
 
+void Endpoint::begin_withdraw() {
+    if (published_) withdrawing_.emplace(directory_ + "/lock");
+}
+
 void Endpoint::withdraw() {
     if (published_) {
-        const FileLock lock(directory_ + "/lock");
+        if (!withdrawing_) begin_withdraw();
         attempt("removing the rules of published ports", [&] { firewall_.withdraw(state_.ports); });
         published_ = false;
     }
     sockets_.clear();
+    withdrawing_.reset();
 }
 
 void Endpoint::release() {
@@ -229,7 +234,7 @@ void Endpoint::release() {
     while (!in_use()) {
         const auto waiting = FileLock::try_lock(directory_ + "/waiting");
         if (!waiting) return;
-        ::usleep(1'000'000);
+        ::sleep(3);
         const FileLock lock(directory_ + "/lock");
         if (in_use()) continue;
         return remove_network(directory_, hash_);

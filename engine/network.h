@@ -20,9 +20,11 @@ public:
     Endpoint(const std::string& store_root, const std::string& container_id, const std::vector<PortBinding>& wanted);
     // The device, its address, the rules; `pid` is in the container's network namespace.
     void connect(pid_t pid);
+    // Keeps others from the network until withdraw(): between the two, whoever wants the ports waits.
+    void begin_withdraw();
     // Takes the rules back and frees the ports.
     void withdraw();
-    // Frees everything. With the last endpoint the network goes, a second later: a container that is
+    // Frees everything. With the last endpoint the network goes, a few seconds later: a container that is
     // started meanwhile finds it made, and nobody waits for devices to be deleted.
     void release();
 
@@ -35,7 +37,7 @@ private:
 
     std::string directory_, hash_, bridge_, id_;
     Firewall firewall_;
-    std::optional<FileLock> user_, address_;
+    std::optional<FileLock> user_, address_, withdrawing_;
     std::vector<UniqueFd> sockets_;
     NetworkState state_;
     bool published_ = false;
