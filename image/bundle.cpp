@@ -25,6 +25,10 @@ std::vector<std::vector<std::string>> read_table(const Root& root, const std::st
     return rows;
 }
 
+constexpr const char* docker_capabilities[] = {
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID", "CAP_SETUID", "CAP_SETFCAP",
+    "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE"};
+
 constexpr uint32_t largest_id = 0x7fffffff;  // as Docker: CVE-2024-40635 was an overflow here
 
 uint32_t parse_id(const std::string& text) {
@@ -83,6 +87,11 @@ spec::Config bundle_config(const Image& image, const Root& root) {
     config.root->readonly = false;
     spec::Process& process = *config.process;
     process.terminal = false;
+    // What people's images are written for: the rights that Docker gives, not those of `spec`'s shell.
+    const std::vector<std::string> rights(std::begin(docker_capabilities), std::end(docker_capabilities));
+    process.capabilities = spec::Capabilities{.bounding = rights, .effective = rights, .inheritable = {}, .permitted = rights, .ambient = {}};
+    process.no_new_privileges = false;
+    process.rlimits.clear();
     process.args = from.entrypoint.value_or(std::vector<std::string>{});
     if (from.cmd) process.args.insert(process.args.end(), from.cmd->begin(), from.cmd->end());
     if (process.args.empty()) process.args = {"sh"};
