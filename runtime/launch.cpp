@@ -111,6 +111,9 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
     for (const spec::Rlimit& limit : plan.config.process->rlimits) rlimit_number(limit.type);
     for (int fd = 3; fd < 3 + plan.listen_fds + options.preserve_fds; ++fd)
         if (::fcntl(fd, F_GETFD) < 0) throw SysError("unable to stat preserved-fd ", fd - 3 - plan.listen_fds);
+    if (plan.config.linux.intel_rdt) throw Error("linux.intelRdt is not supported yet");
+    for (const std::string& name : plan.capabilities.unknown)
+        log_warning(str("ignoring unknown or unavailable capability: ", name));
     if (!plan.namespaces.has(CLONE_NEWNS)) throw Error("a container without a mount namespace of its own is not supported");
     return plan;
 }

@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/sys.h"
+#include "runtime/cgroup/devices.h"
 
 namespace {
 
@@ -177,16 +178,36 @@ std::string rule_text(const spec::DeviceRule& rule) {
 }
 
 // Those that every container may use, whatever the rules say.
-constexpr const char* default_devices[] = {
-    "c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",
-    "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm", "c 5:1 rwm", "c 10:200 rwm",
-};
+std::vector<spec::DeviceRule> with_defaults(std::vector<spec::DeviceRule> rules) {
+    static constexpr std::pair<int, int> nodes[] = {{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 1}, {5, 2}, {136, -1}, {10, 200}};
+    for (const char* type : {"c", "b"}) rules.push_back({.allow = true, .type = type, .access = "m"});
+    for (const auto& [major, minor] : nodes)
+        rules.push_back({.allow = true, .type = "c", .major = major, .minor = minor < 0 ? std::nullopt : std::optional<int64_t>(minor), .access = "rwm"});
+    return rules;
+}
 
-void limit_devices(const std::string& directory, const std::vector<spec::DeviceRule>& rules) {
-    if (rules.empty()) return;
+void limit_devices(const CgroupRecord& record, const std::vector<spec::DeviceRule>& wanted) {
+    if (wanted.empty()) return;
+    const std::vector<spec::DeviceRule> rules = with_defaults(wanted);
+    if (record.unified) {
+        const UniqueFd directory = sys::open(record.directories.at(0), O_RDONLY | O_DIRECTORY);
+        return attach_device_program(directory.get(), device_program(rules));
+    }
+    const std::string directory = std::string(mount) + "/devices" + record.path;
     for (const spec::DeviceRule& rule : rules)
         write_file(directory + (rule.allow ? "/devices.allow" : "/devices.deny"), rule_text(rule));
-    for (const char* rule : default_devices) write_file(directory + "/devices.allow", rule);
+}
+
+// What is asked for and cannot be given is an error, never left out in silence.
+void refuse_unsupported(const spec::Resources& r) {
+    const spec::BlockIo& io = r.block_io;
+    if (io.weight.value_or(0) || io.leaf_weight.value_or(0) || !io.weight_device.empty() || !io.throttle_read_bps.empty() ||
+        !io.throttle_write_bps.empty() || !io.throttle_read_iops.empty() || !io.throttle_write_iops.empty())
+        throw Error("linux.resources.blockIO is not supported yet");
+    for (const spec::HugepageLimit& limit : r.hugepage_limits)
+        if (limit.limit) throw Error("linux.resources.hugepageLimits is not supported yet");
+    if (!r.rdma.empty()) throw Error("linux.resources.rdma is not supported yet");
+    if (!r.network.priorities.empty()) throw Error("linux.resources.network.priorities is not supported yet");
 }
 
 }  // namespace
@@ -227,6 +248,7 @@ Cgroup::~Cgroup() {
 }
 
 void Cgroup::limit(const spec::Resources& resources) const {
+    refuse_unsupported(resources);
     for (const Knob& knob : knobs()) {
         const char* file = record_.unified ? knob.v2 : knob.v1;
         if (!file) continue;
@@ -242,7 +264,7 @@ void Cgroup::limit(const spec::Resources& resources) const {
         if (file.contains('/')) throw Error("unified resource ", quoted(file), " must be a file name");
         for (const std::string& line : split(value, '\n')) write_file(record_.directories.at(0) + "/" + file, line);
     }
-    if (!record_.unified) limit_devices(std::string(mount) + "/devices" + record_.path, resources.devices);
+    limit_devices(record_, resources.devices);
 }
 
 CgroupEntrance Cgroup::entrance() const {

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "runtime/attributes.h"
+#include "runtime/cgroup/devices.h"
 #include "runtime/credentials.h"
 #include "runtime/mounts.h"
 #include "runtime/namespaces.h"
@@ -103,4 +104,42 @@ TEST_CASE("lists of CPUs") {
     CHECK(parse_number_list("0-2,7\n") == std::vector<unsigned>{0, 1, 2, 7});
     CHECK(parse_number_list("").empty());
     for (const char* bad : {"3-1", "a", "1,", "1-", "99999"}) CHECK_THROWS_AS(parse_number_list(bad), Error);
+}
+
+// What the program answers for one access, by the handful of instructions it is made of.
+static int decide(const std::vector<bpf_insn>& program, unsigned type, unsigned access, unsigned major, unsigned minor) {
+    uint64_t r[11] = {};
+    const uint32_t context[] = {access << 16 | type, major, minor};
+    for (size_t at = 0; at < program.size(); ++at) {
+        const bpf_insn& i = program[at];
+        const auto value = uint64_t(int64_t(i.imm));
+        if (i.code == (BPF_LDX | BPF_MEM | BPF_W)) r[i.dst_reg] = context[i.off / 4];
+        else if (i.code == (BPF_ALU64 | BPF_MOV | BPF_K)) r[i.dst_reg] = value;
+        else if (i.code == (BPF_ALU64 | BPF_MOV | BPF_X)) r[i.dst_reg] = r[i.src_reg];
+        else if (i.code == (BPF_ALU64 | BPF_AND | BPF_K)) r[i.dst_reg] &= value;
+        else if (i.code == (BPF_ALU64 | BPF_RSH | BPF_K)) r[i.dst_reg] >>= i.imm;
+        else if (i.code == (BPF_JMP | BPF_JNE | BPF_K)) at += r[i.dst_reg] != value ? size_t(i.off) : 0;
+        else if (i.code == (BPF_JMP | BPF_JEQ | BPF_K)) at += r[i.dst_reg] == value ? size_t(i.off) : 0;
+        else if (i.code == (BPF_JMP | BPF_EXIT)) return int(r[0]);
+        else return -1;
+    }
+    return -2;
+}
+
+TEST_CASE("device rules: the last that fits decides, nothing else is allowed") {
+    const auto program = device_program({
+        {.allow = false, .access = "rwm"},
+        {.allow = true, .type = "c", .major = 1, .minor = 3, .access = "rwm"},
+        {.allow = true, .type = "b", .access = "m"},
+        {.allow = true, .type = "b", .major = 8, .minor = 0, .access = "r"},
+        {.allow = false, .type = "c", .major = 1, .minor = 3, .access = "w"},
+    });
+    constexpr unsigned block = 1, character = 2, make = 1, read = 2, write = 4;
+    CHECK(decide(program, character, read, 1, 3) == 1);
+    CHECK(decide(program, character, read | write, 1, 3) == 0);
+    CHECK(decide(program, character, read, 1, 5) == 0);
+    CHECK(decide(program, block, make, 9, 9) == 1);
+    CHECK(decide(program, block, read, 8, 0) == 1);
+    CHECK(decide(program, block, read | write, 8, 0) == 0);
+    CHECK(decide(device_program({}), character, read, 1, 3) == 0);
 }
