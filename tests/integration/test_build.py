@@ -1,0 +1,154 @@
+"""keg build: from a Dockerfile to an image, as its user meets it."""
+import json
+import os
+import unittest
+
+from keg import StoreCase, needs_root, run
+
+
+@needs_root
+class Build(StoreCase):
+    def context(self, dockerfile, **files):
+        directory = self.dir / "context"
+        directory.mkdir(exist_ok=True)
+        (directory / "Dockerfile").write_text(dockerfile)
+        for name, text in files.items():
+            path = directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return directory
+
+    def build(self, dockerfile, *options, tag="app", **files):
+        return self.keg("build", "-t", tag, *options, self.context(dockerfile, **files))
+
+    def output(self, *command, image="app"):
+        return self.keg("run", "--rm", "--network", "none", image, *command).stdout
+
+    def test_a_command_changes_the_image(self):
+        self.build("FROM base\nRUN echo made > /made\nCMD [\"cat\", \"/made\"]\n")
+        self.assertEqual(self.output(), "made\n")
+
+    def test_an_unchanged_build_is_cached(self):
+        text = "FROM base\nCOPY f /f\nRUN cat /proc/sys/kernel/random/uuid > /when\n"
+        self.build(text, f="1")
+        before = self.output("cat", "/when")
+        again = self.build(text, f="1")
+        self.assertEqual(again.stderr.count("CACHED"), 2)
+        self.assertEqual(self.output("cat", "/when"), before)
+
+    def test_a_changed_file_builds_what_comes_after_it(self):
+        text = "FROM base\nRUN cat /proc/sys/kernel/random/uuid > /early\nCOPY f /f\nRUN cat /proc/sys/kernel/random/uuid > /late\n"
+        self.build(text, f="1")
+        early, late = self.output("cat", "/early"), self.output("cat", "/late")
+        self.build(text, f="2")
+        self.assertEqual(self.output("cat", "/early"), early)
+        self.assertNotEqual(self.output("cat", "/late"), late)
+        self.assertEqual(self.output("cat", "/f"), "2")
+
+    def test_a_later_stage_takes_files_from_an_earlier_one(self):
+        self.build("FROM base AS one\nRUN echo tool > /tool\nFROM base\nCOPY --from=one --chmod=755 /tool /bin/tool\n")
+        self.assertEqual(self.output("cat", "/bin/tool"), "tool\n")
+
+    def test_stages_that_the_target_does_not_need_are_not_built(self):
+        self.build("FROM base AS broken\nRUN false\nFROM base AS good\nRUN true\n")
+        self.keg("build", "--target", "good", self.dir / "context")
+
+    def test_arguments_and_variables_are_expanded(self):
+        self.build("ARG TAG=latest\nFROM base:${TAG}\nARG WHO=nobody\nENV GREETING=\"hello $WHO\" X=${UNSET:-else}\n"
+                   "RUN echo \"$GREETING $X\" > /g\n", "--build-arg", "WHO=world")
+        self.assertEqual(self.output("cat", "/g"), "hello world else\n")
+        self.assertEqual(self.output("sh", "-c", "echo $GREETING"), "hello world\n")
+
+    def test_dockerignore_keeps_files_out(self):
+        self.build("FROM base\nCOPY . /all/\n", **{".dockerignore": "secret*\n!secret.ok\n**/*.o\n", "secret.txt": "s", "secret.ok": "k",
+                                                  "sub/a.o": "o", "sub/a.c": "c"})
+        found = self.output("find", "/all", "-type", "f").split()
+        self.assertIn("/all/secret.ok", found)
+        self.assertIn("/all/sub/a.c", found)
+        self.assertNotIn("/all/secret.txt", found)
+        self.assertNotIn("/all/sub/a.o", found)
+
+    def test_heredocs_are_scripts_and_files(self):
+        self.build("FROM base\nRUN <<EOF\necho one > /h\necho two >> /h\nEOF\nCOPY <<EOT /conf\nkey=value\nEOT\n")
+        self.assertEqual(self.output("cat", "/h", "/conf"), "one\ntwo\nkey=value\n")
+
+    def test_a_removed_file_is_gone_in_the_image_and_in_its_archive(self):
+        self.build("FROM base\nRUN rm /etc/group && mkdir /d && touch /d/x\nRUN rm -r /d && mkdir /d && touch /d/y\n")
+        self.assertEqual(self.output("sh", "-c", "ls /d; test -e /etc/group || echo gone"), "y\ngone\n")
+        self.keg("unpack", "app", self.dir / "bundle")
+        self.assertFalse((self.dir / "bundle/rootfs/etc/group").exists())
+        self.assertEqual(os.listdir(self.dir / "bundle/rootfs/d"), ["y"])
+
+    def test_what_the_runtime_needs_is_not_in_the_layer(self):
+        self.build("FROM base\nRUN true\n")
+        self.keg("save", "-o", self.dir / "app.tar", "app")
+        self.keg("unpack", "app", self.dir / "bundle")
+        etc = self.dir / "bundle/rootfs/etc"
+        self.assertFalse((etc / "resolv.conf").exists())
+        self.assertFalse((etc / "hosts").exists())
+
+    def test_user_and_workdir_hold_for_run_and_copy(self):
+        self.build("FROM base\nWORKDIR /srv/app\nCOPY --chown=nobody:staff f .\nUSER nobody\nRUN id -u > /tmp/id; pwd >> /tmp/id\n", f="x")
+        self.assertEqual(self.output("cat", "/tmp/id"), "65534\n/srv/app\n")
+        self.assertEqual(self.output("stat", "-c", "%u:%g", "/srv/app/f"), "65534:50\n")
+
+    def test_the_config_says_what_the_dockerfile_says(self):
+        self.build("FROM base\nLABEL a=b \"c d\"=e\nEXPOSE 80 53/udp\nVOLUME /data\nSTOPSIGNAL SIGINT\n"
+                   "HEALTHCHECK --interval=5s CMD true\nENTRYPOINT [\"sh\", \"-c\"]\nCMD echo hi\n")
+        config = json.loads(self.keg("inspect", "app").stdout)[0]["Config"]
+        self.assertEqual(config["Labels"], {"a": "b", "c d": "e"})
+        self.assertEqual(set(config["ExposedPorts"]), {"80/tcp", "53/udp"})
+        self.assertEqual(config["Entrypoint"], ["sh", "-c"])
+        self.assertEqual(config["Cmd"], ["/bin/sh", "-c", "echo hi"])
+        self.assertEqual(config["StopSignal"], "SIGINT")
+
+    def test_add_unpacks_local_tars(self):
+        context = self.context("FROM base\nADD a.tar /out/\n")
+        (self.dir / "t").mkdir()
+        (self.dir / "t/inside").write_text("x")
+        run("tar", "-C", self.dir / "t", "-cf", context / "a.tar", "inside")
+        self.keg("build", "-t", "app", context)
+        self.assertEqual(self.output("cat", "/out/inside"), "x")
+
+    def test_copy_never_reads_outside_the_context(self):
+        (self.dir / "outside").write_text("secret")
+        context = self.context("FROM base\nCOPY link /got\n")
+        os.symlink("../outside", context / "link")
+        self.fails("build", "-t", "app", context)
+        self.fails("build", "-t", "app", self.context("FROM base\nCOPY ../outside /got\n"), says="not found")
+
+    def test_mistakes_name_file_and_line_and_leave_no_image(self):
+        cases = [
+            ("FROM base\nRUM true\n", ["Dockerfile:2", "unknown instruction: RUM (did you mean RUN?)"]),
+            ("FROM base\nCOPY --chwon=1 a b\n", ["Dockerfile:2", "--chwon", "did you mean chown?"]),
+            ("", ["Dockerfile", "cannot be empty"]),
+            ("# only a comment\n", ["Dockerfile", "cannot be empty"]),
+            ("FROM base\nCOPY nope /x\n", ["Dockerfile:2", '"/nope": not found']),
+            ("FROM base\nRUN exit 3\n", ["Dockerfile:2", "did not complete successfully: exit code: 3"]),
+            ("RUN true\n", ["Dockerfile:1", "no build stage in current context"]),
+            ("FROM base\nENV A\n", ["Dockerfile:2", "ENV must have two arguments"]),
+            ("FROM base\nRUN --mount=type=cache,target=/x true\n", ["Dockerfile:2", "RUN --mount is not supported yet"]),
+            ("FROM base\nRUN <<EOF\ntrue\n", ["Dockerfile:2", "unterminated heredoc"]),
+            ("FROM base\nENV A=${x^y}\n", ["Dockerfile:2", "unsupported modifier"]),
+        ]
+        for text, says in cases:
+            with self.subTest(text):
+                self.fails("build", "-t", "bad", self.context(text), says=says)
+                self.assertNotIn("bad", self.keg("images").stdout)
+
+    def test_a_base_image_that_is_not_there_is_named(self):
+        self.fails("build", "-t", "app", self.context("FROM localhost:1/nothing:here\n"), says="Dockerfile:1")
+
+    def test_a_bad_tag_is_refused_before_anything_is_built(self):
+        result = self.fails("build", "-t", "App", self.context("FROM base\nRUN true\n"), says="must be lowercase")
+        self.assertNotIn("RUN", result.stderr)
+
+    def test_a_failed_build_leaves_no_mount_and_no_work(self):
+        self.fails("build", "-t", "app", self.context("FROM base\nRUN echo x > /y; false\n"))
+        with open("/proc/self/mounts") as mounts:
+            self.assertNotIn(str(self.store), mounts.read())
+        self.assertEqual(os.listdir(self.store / "tmp"), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
