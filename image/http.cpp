@@ -80,11 +80,9 @@ HttpResponse http_get(const HttpRequest& request) {
     set(CURLOPT_WRITEDATA, static_cast<void*>(&transfer));
     const CURLcode code = curl_easy_perform(handle.get());
     if (transfer.error) std::rethrow_exception(transfer.error);
-    if (code != CURLE_OK) {
-        TransportError error("Get ", ::quoted(request.url), ": ", *why ? why : curl_easy_strerror(code));
-        error.not_tls = code == CURLE_SSL_CONNECT_ERROR;
-        throw error;
-    }
+    if (code != CURLE_OK)
+        throw TransportError("Get ", ::quoted(request.url), ": ", *why ? why : curl_easy_strerror(code))
+            .because(code == CURLE_SSL_CONNECT_ERROR);
     curl_easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &transfer.response.status);
     return std::move(transfer.response);
 }

@@ -33,6 +33,10 @@ struct HttpResponse {
 struct TransportError : Error {
     using Error::Error;
     bool not_tls = false;      // it does not speak TLS
+    TransportError because(bool speaks_no_tls) && {
+        not_tls = speaks_no_tls;
+        return std::move(*this);
+    }
 };
 
 // Redirects are followed, without credentials for other hosts.
