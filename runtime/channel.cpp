@@ -46,11 +46,14 @@ bool Channel::receive_packet(Message& message) {
     return true;
 }
 
+// runc's words for whatever went wrong on the other side: callers look for them.
+static Error starting(const std::string& why) { return Error("unable to start container process: ", why); }
+
 Message Channel::receive() {
     Message message;
     if (!receive_packet(message))
-        throw Error(side_ == Side::create ? "container init died without saying why" : "the runtime is gone");
-    if (message.step == Step::error) throw Error(message.text);
+        throw side_ == Side::create ? starting("container init died without saying why") : Error("the runtime is gone");
+    if (message.step == Step::error) throw starting(message.text);
     return message;
 }
 
@@ -65,6 +68,6 @@ Message Channel::expect(Step step) {
 void Channel::expect_close() {
     Message message;
     if (!receive_packet(message)) return;
-    if (message.step == Step::error) throw Error(message.text);
+    if (message.step == Step::error) throw starting(message.text);
     throw Error("unexpected message ", quoted(std::string(1, char(message.step))));
 }
