@@ -2,6 +2,7 @@
 // directories, hard links, types that change) applied to a directory or an overlay mount.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>

@@ -2,6 +2,7 @@
 // the same tree gives the same tar.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
