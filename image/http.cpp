@@ -1,12 +1,43 @@
+// libcurl brings thirty libraries, whose loading is a sixth of a whole `keg run`: it is loaded when the
+// first request is made, and its functions are called through this table.
+
 #include "image/http.h"
 
 #include <curl/curl.h>
+#include <dlfcn.h>
 
 #include <exception>
 #include <memory>
-#include <mutex>
 
 namespace {
+
+struct Curl {
+    void* library = ::dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
+    decltype(&::curl_global_init) global_init = find<decltype(global_init)>("curl_global_init");
+    decltype(&::curl_easy_init) easy_init = find<decltype(easy_init)>("curl_easy_init");
+    decltype(&::curl_easy_cleanup) easy_cleanup = find<decltype(easy_cleanup)>("curl_easy_cleanup");
+    decltype(&::curl_easy_perform) easy_perform = find<decltype(easy_perform)>("curl_easy_perform");
+    decltype(&::curl_easy_strerror) easy_strerror = find<decltype(easy_strerror)>("curl_easy_strerror");
+    CURLcode (*easy_setopt)(CURL*, CURLoption, ...) = find<decltype(easy_setopt)>("curl_easy_setopt");
+    CURLcode (*easy_getinfo)(CURL*, CURLINFO, ...) = find<decltype(easy_getinfo)>("curl_easy_getinfo");
+    decltype(&::curl_slist_append) slist_append = find<decltype(slist_append)>("curl_slist_append");
+    decltype(&::curl_slist_free_all) slist_free_all = find<decltype(slist_free_all)>("curl_slist_free_all");
+
+    Curl() { global_init(CURL_GLOBAL_DEFAULT); }
+
+private:
+    template <class Function>
+    Function find(const char* name) const {
+        void* const symbol = library ? ::dlsym(library, name) : nullptr;
+        if (!symbol) throw Error("registries need libcurl: ", ::dlerror());
+        return reinterpret_cast<Function>(symbol);
+    }
+};
+
+const Curl& curl() {
+    static const Curl loaded;  // once, whatever the number of threads
+    return loaded;
+}
 
 struct Transfer {
     const HttpRequest& request;
@@ -31,7 +62,7 @@ size_t take_body(char* data, size_t, size_t count, void* user) {
     auto& transfer = *static_cast<Transfer*>(user);
     try {
         long status = 0;
-        curl_easy_getinfo(transfer.handle, CURLINFO_RESPONSE_CODE, &status);
+        curl().easy_getinfo(transfer.handle, CURLINFO_RESPONSE_CODE, &status);
         if (transfer.request.sink && status / 100 == 2) {
             transfer.request.sink({data, count});
         } else {
@@ -46,20 +77,17 @@ size_t take_body(char* data, size_t, size_t count, void* user) {
     }
 }
 
-std::once_flag initialised;
-
 }  // namespace
 
 HttpResponse http_get(const HttpRequest& request) {
-    std::call_once(initialised, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
-    const std::unique_ptr<CURL, void (*)(CURL*)> handle(curl_easy_init(), curl_easy_cleanup);
+    const std::unique_ptr<CURL, void (*)(CURL*)> handle(curl().easy_init(), curl().easy_cleanup);
     if (!handle) throw Error("out of memory");
     curl_slist* list = nullptr;
-    for (const std::string& header : request.headers) list = curl_slist_append(list, header.c_str());
-    const std::unique_ptr<curl_slist, void (*)(curl_slist*)> headers(list, curl_slist_free_all);
+    for (const std::string& header : request.headers) list = curl().slist_append(list, header.c_str());
+    const std::unique_ptr<curl_slist, void (*)(curl_slist*)> headers(list, curl().slist_free_all);
     Transfer transfer{request, handle.get(), {}, {}};
     char why[CURL_ERROR_SIZE] = "";
-    const auto set = [&](CURLoption option, auto value) { curl_easy_setopt(handle.get(), option, value); };
+    const auto set = [&](CURLoption option, auto value) { curl().easy_setopt(handle.get(), option, value); };
     const char* const protocols = request.plain_http ? "http,https" : "https";
     set(CURLOPT_URL, request.url.c_str());
     set(CURLOPT_HTTPHEADER, headers.get());
@@ -78,11 +106,11 @@ HttpResponse http_get(const HttpRequest& request) {
     set(CURLOPT_HEADERDATA, static_cast<void*>(&transfer));
     set(CURLOPT_WRITEFUNCTION, take_body);
     set(CURLOPT_WRITEDATA, static_cast<void*>(&transfer));
-    const CURLcode code = curl_easy_perform(handle.get());
+    const CURLcode code = curl().easy_perform(handle.get());
     if (transfer.error) std::rethrow_exception(transfer.error);
     if (code != CURLE_OK)
-        throw TransportError("Get ", ::quoted(request.url), ": ", *why ? why : curl_easy_strerror(code))
+        throw TransportError("Get ", ::quoted(request.url), ": ", *why ? why : curl().easy_strerror(code))
             .because(code == CURLE_SSL_CONNECT_ERROR);
-    curl_easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &transfer.response.status);
+    curl().easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &transfer.response.status);
     return std::move(transfer.response);
 }
