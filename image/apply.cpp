@@ -63,6 +63,7 @@ private:
     std::vector<DirectoryTime> times_;
     std::string parent_path_;      // the last parent, open: entries come directory by directory
     UniqueFd parent_fd_;
+    bool parent_stale_ = false;    // a directory was removed: perhaps that one
 };
 
 void Layer::touch(std::string path) {
@@ -71,8 +72,8 @@ void Layer::touch(std::string path) {
 }
 
 int Layer::parent(const std::string& path) {
-    if (parent_fd_ && parent_path_ == path) return parent_fd_.get();
-    parent_fd_.reset();
+    if (parent_fd_ && !parent_stale_ && parent_path_ == path) return parent_fd_.get();
+    parent_stale_ = false;
     try {
         parent_fd_ = root_.make_directories(path, 0755);
     } catch (const SysError& e) {
@@ -117,7 +118,7 @@ void Layer::remove(int dir, const std::string& name, const std::string& path, bo
     for (const std::string& child : children)
         remove(self.get(), child, path.empty() ? child : path + "/" + child, only_untouched);
     if (!keep && ::unlinkat(dir, name.c_str(), AT_REMOVEDIR) < 0) throw SysError("remove ", quoted(path));
-    if (!keep) parent_fd_.reset();
+    if (!keep) parent_stale_ = true;  // the caller may still stand on it
 }
 
 void Layer::whiteout(const std::string& directory, const std::string& name) {
