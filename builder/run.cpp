@@ -45,7 +45,7 @@ spec::Config run_config(const Stage& stage, const RunStep& step, const std::stri
     config.mounts.push_back({.destination = "/etc/hosts", .type = "bind", .source = work + "/hosts", .options = {"rbind", "ro"}});
     if (step.network == "host")
         std::erase_if(config.linux.namespaces, [](const spec::Namespace& ns) { return ns.type == "network"; });
-    config.linux.cgroups_path = "/keg/" + id;
+    config.linux.cgroups_path = "/keg-" + id;  // no parent of our own would stay
     return config;
 }
 
