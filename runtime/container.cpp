@@ -20,8 +20,9 @@ using json::optional;
 using json::required;
 
 template <> inline constexpr auto json::fields<CgroupRecord> = std::tuple(
-    required("path", &CgroupRecord::path), required("directories", &CgroupRecord::directories),
-    required("unified", &CgroupRecord::unified));
+    required("manager", &CgroupRecord::manager), required("path", &CgroupRecord::path),
+    required("directories", &CgroupRecord::directories), optional("unit", &CgroupRecord::unit),
+    required("v2", &CgroupRecord::v2));
 template <> inline constexpr auto json::fields<Record> = std::tuple(
     required("ociVersion", &Record::oci_version), required("id", &Record::id), required("bundle", &Record::bundle),
     required("rootfs", &Record::rootfs), required("created", &Record::created), required("pid", &Record::pid),

@@ -16,6 +16,7 @@
 // init finds its channel closed and ends. Whatever create made undoes itself unless the end is reached.
 #include "runtime/launch.h"
 
+#include <limits.h>
 #include <linux/keyctl.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -72,6 +73,7 @@ struct Plan {
     std::optional<Filter> filter;
     unsigned long propagation = 0;
     int listen_fds = 0;
+    CgroupRequest cgroup;
     spec::State state;      // for hooks: creating
 
     bool user_namespace() const { return namespaces.has(CLONE_NEWUSER); }
@@ -88,6 +90,13 @@ void add_listen_environment(std::vector<std::string>& env, int count) {
     env.push_back(str("LISTEN_FDS=", count));
     env.push_back("LISTEN_PID=1");
     if (const char* names = std::getenv("LISTEN_FDNAMES")) env.push_back(str("LISTEN_FDNAMES=", names));
+}
+
+CgroupRequest plan_cgroup(const Plan& plan) {
+    const spec::Linux& linux = plan.config.linux;
+    return {.manager = plan.options.cgroup_manager, .cgroups_path = linux.cgroups_path, .id = plan.options.id,
+            .rootless = plan.options.rootless, .resources = linux.resources.value_or(spec::Resources{}),
+            .annotations = plan.config.annotations};
 }
 
 Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
@@ -112,6 +121,7 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
     for (int fd = 3; fd < 3 + plan.listen_fds + options.preserve_fds; ++fd)
         if (::fcntl(fd, F_GETFD) < 0) throw SysError("unable to stat preserved-fd ", fd - 3 - plan.listen_fds);
     if (plan.config.linux.intel_rdt) throw Error("linux.intelRdt is not supported yet");
+    plan.cgroup = plan_cgroup(plan);
     for (const std::string& name : plan.capabilities.unknown)
         log_warning(str("ignoring unknown or unavailable capability: ", name));
     if (!plan.namespaces.has(CLONE_NEWNS)) throw Error("a container without a mount namespace of its own is not supported");
@@ -298,7 +308,7 @@ Record intended(const Plan& plan, const Bundle& bundle) {
     record.created = rfc3339_now();
     record.owner = ::geteuid();
     record.annotations = bundle.config.annotations;
-    record.cgroup = Cgroup::plan(bundle.config.linux.cgroups_path, plan.options.id);
+    record.cgroup = Cgroup::plan(plan.cgroup);
     record.private_pids = plan.namespaces.makes(CLONE_NEWPID);
     return record;
 }
@@ -382,8 +392,7 @@ Created create(const CreateOptions& options) {
     plan.state = creating(record, 0);
     dir.save_config(bundle.text);
     dir.save(record);            // what will be made, so that a kill leaves no orphan
-    Cgroup cgroup = Cgroup::create(record.cgroup);
-    if (plan.config.linux.resources) cgroup.limit(*plan.config.linux.resources);
+    Cgroup cgroup = Cgroup::create(record.cgroup, plan.cgroup);
     const CgroupEntrance entrance = cgroup.entrance();
 
     Channel channel;
@@ -394,6 +403,8 @@ Created create(const CreateOptions& options) {
     record.start_time = start_time_of(init.pid()).value_or(0);
     plan.state = creating(record, init.pid());
 
+    cgroup.adopt(plan.cgroup, init.pid());
+    record.cgroup = cgroup.record();
     write_id_maps(init.pid(), plan.namespaces);
     move_net_devices(init.pid(), plan.config.linux.net_devices);
     set_oom_score(init.pid(), plan.config.process->oom_score_adj);

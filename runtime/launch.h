@@ -9,8 +9,9 @@
 struct CreateOptions {
     std::string state_root, id, bundle;   // bundle: absolute
     std::string console_socket, pidfd_socket, pid_file;
-    bool no_pivot = false, no_new_keyring = false, detached = true, systemd = false;
+    bool no_pivot = false, no_new_keyring = false, detached = true;
     int preserve_fds = 0;
+    std::string cgroup_manager, rootless = "auto";
 };
 
 // The bundle's config, read and checked; "JSON specification file config.json not found" if it is not there.

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "runtime/cgroup/cgroup.h"
 #include "runtime/commands/commands.h"
 #include "runtime/sealed_exe.h"
 
@@ -19,7 +20,8 @@ static constexpr Option globals[] = {
     {"log", "FILE", "set the log file to write logs to (default is stderr)"},
     {"log-format", "FORMAT", "set the log format: text or json", "text"},
     {"debug", nullptr, "enable debug logging"},
-    {"systemd-cgroup", nullptr, "have systemd make the cgroups (refused: not there yet)"},
+    {"cgroup-manager", "MANAGER", "who makes the cgroups: cgroupfs, systemd or disabled", "cgroupfs"},
+    {"systemd-cgroup", nullptr, "the same as --cgroup-manager systemd"},
     {"rootless", "MODE", "ignore cgroup permission errors: true, false or auto", "auto"},
 };
 
@@ -54,6 +56,11 @@ std::string state_root(const Arguments& given) {
     while (root.size() > 1 && root.back() == '/') root.pop_back();
     if (root == "/") throw Error("option --root argument should not be set to /");
     return root;
+}
+
+std::string cgroup_manager(const Arguments& given) {
+    const std::string name = given.flag("systemd-cgroup") ? "systemd" : given.get("cgroup-manager");
+    return std::string(cgroup_manager(name).name);
 }
 
 // The first word that is not an option (or an option's value) names the command.

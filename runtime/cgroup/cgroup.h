@@ -1,20 +1,43 @@
-// The control groups of a container, one directory in each v1 hierarchy or one in v2, made by hand in
-// the file system. A pid written into cgroup.procs waits for the kernel's grace period (8 ms); so init
-// joins by itself: through v1's `tasks` (it has one thread), and into v2 by being cloned there.
+// The control groups of a container: one directory in each v1 hierarchy, or one in v2. Who makes them is
+// a manager: `cgroupfs` makes the directories itself, `systemd` asks systemd for a scope, `disabled`
+// makes none. Everything after the making is the same for all: limits, freezer, kill, statistics and
+// removal work on the directories that the record names.
+//
+// A pid written into cgroup.procs waits for the kernel's grace period (8 ms); so init joins by itself:
+// through v1's `tasks` (it has one thread), and into v2 by being cloned there.
 #pragma once
 
-#include <memory>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/unique_fd.h"
 #include "spec/runtime.h"
 
-// What is stored in the state: enough to find the cgroup again. `path` is "/name" below each mount.
+// What is stored in the state: enough to find the cgroup again, whatever flags the next command has.
 struct CgroupRecord {
-    std::string path;
+    std::string manager;                    // a name of the table of managers; "" is cgroupfs
+    std::string path;                       // "/name", below the mount of each hierarchy
     std::vector<std::string> directories;   // absolute, on the host
-    bool unified = false;                   // one v2 hierarchy
+    std::string unit;                       // systemd's name of it
+    bool v2 = false;                        // one hierarchy; otherwise v1, perhaps with an empty v2 beside it
+};
+
+// What a container asks for.
+struct CgroupRequest {
+    std::string manager;                    // "" is cgroupfs
+    std::string cgroups_path;               // as in config.json
+    std::string id;
+    std::string rootless = "auto";          // --rootless: whether it is fine that we may not make cgroups
+    spec::Resources resources;
+    spec::Annotations annotations;
+    std::optional<uint32_t> owner;          // host uid that a v2 cgroup is delegated to
+
+    // Whether what we may not do is left out, as long as no limit depends on it. "auto": for who is not
+    // root, or root of a user namespace only.
+    bool is_rootless() const;
 };
 
 // Where a process enters: descriptors opened by the parent, good in any namespace.
@@ -28,27 +51,56 @@ public:
 
 class Cgroup {
 public:
-    // Pure but for reading which hierarchies there are; id is used if cgroupsPath is empty.
-    static CgroupRecord plan(const std::string& cgroups_path, const std::string& id);
-    // Makes the directories; removed by the destructor unless keep() is called.
-    static Cgroup create(const CgroupRecord& record);
-    static Cgroup load(const CgroupRecord& record);
-    Cgroup(Cgroup&&) = default;
+    // Decides where it will be; makes nothing. It is stored before create(), so that a kill leaves no orphan.
+    static CgroupRecord plan(const CgroupRequest& request);
+    // Makes it, with its limits; removed by the destructor unless keep() is called. One that is there
+    // already must be empty and not frozen.
+    static Cgroup create(const CgroupRecord& record, const CgroupRequest& request);
+    static Cgroup load(const CgroupRecord& record) { return Cgroup(record, false); }
+    Cgroup(Cgroup&& other) noexcept : record_(std::move(other.record_)), armed_(std::exchange(other.armed_, false)) {}
     ~Cgroup();
     void keep() { armed_ = false; }
 
-    void limit(const spec::Resources& resources) const;
+    // Init was born, is in its cgroup already if entrance() led there, and waits.
+    void adopt(const CgroupRequest& request, int pid);
+    // What is to be stored now: a manager may know more than when it was planned.
+    const CgroupRecord& record() const { return record_; }
+
     CgroupEntrance entrance() const;
+    // Sets what is given and leaves the rest, devices too; all of it or nothing.
+    void update(const spec::Resources& resources) const;
     std::vector<int> pids() const;          // of all processes in it and below, in our pid namespace
     bool is_frozen() const;
     void freeze() const;
     void thaw() const;
     void thaw_if_frozen() const { if (is_frozen()) thaw(); }
     void kill() const;                      // SIGKILL to all, and waits until they are gone
-    void remove() const;
+    void remove() const;                    // with all below it
 
 private:
     explicit Cgroup(CgroupRecord record, bool armed) : record_(std::move(record)), armed_(armed) {}
     CgroupRecord record_;
     bool armed_ = false;
 };
+
+// How a manager joins in: it is one of these, a name in the table in cgroup.cpp, and a file of its own.
+// A member that is null has nothing to do.
+struct CgroupManager {
+    std::string_view name;
+    // Fills in the path, the directories as far as they can be known, the unit; makes nothing.
+    CgroupRecord (*plan)(const CgroupRequest&) = nullptr;
+    // Before init is born. One that needs init's pid (systemd) does everything in adopt instead.
+    void (*make)(CgroupRecord&, const CgroupRequest&) = nullptr;
+    // Init (a pid of our namespace) is born and waits; the limits must hold when this returns, so one that
+    // did not write them in make() calls write_limits() (limits.h) once the directories are known and made.
+    void (*adopt)(CgroupRecord&, const CgroupRequest&, int pid) = nullptr;
+    // Told of new limits before their files are written.
+    void (*update)(const CgroupRecord&, const spec::Resources&) = nullptr;
+    // Told that it ends; the directories that are still there are removed afterwards.
+    void (*forget)(const CgroupRecord&) = nullptr;
+};
+// The names, for --cgroup-manager. Throws Error on any other.
+const CgroupManager& cgroup_manager(std::string_view name);
+std::vector<std::string_view> cgroup_manager_names();
+
+extern const CgroupManager cgroupfs_manager, disabled_manager;

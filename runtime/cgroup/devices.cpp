@@ -4,7 +4,10 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/sys.h"
 #include "base/unique_fd.h"
+#include "runtime/cgroup/limits.h"
 
 namespace {
 
@@ -76,6 +79,22 @@ std::vector<bpf_insn> device_program(const std::vector<spec::DeviceRule>& rules)
     return program;
 }
 
+std::string device_line(const spec::DeviceRule& rule) {
+    if (rule.type.empty() || rule.type == "a") return "a";
+    const auto number = [](std::optional<int64_t> n) { return n && *n >= 0 ? std::to_string(*n) : std::string("*"); };
+    return str(rule.type, " ", number(rule.major), ":", number(rule.minor), " ", rule.access.empty() ? "rwm" : rule.access);
+}
+
+std::vector<spec::DeviceRule> with_default_devices(std::vector<spec::DeviceRule> rules) {
+    static constexpr std::pair<int, int> nodes[] = {{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 1}, {5, 2}, {136, -1}, {10, 200}};
+    for (const char* type : {"c", "b"}) rules.push_back({.allow = true, .type = type, .access = "m"});
+    for (const auto& [major, minor] : nodes)
+        rules.push_back({.allow = true, .type = "c", .major = major, .minor = minor < 0 ? std::nullopt : std::optional<int64_t>(minor), .access = "rwm"});
+    return rules;
+}
+
+namespace {
+
 void attach_device_program(int cgroup, const std::vector<bpf_insn>& program) {
     bpf_attr load_it{};
     load_it.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
@@ -89,4 +108,21 @@ void attach_device_program(int cgroup, const std::vector<bpf_insn>& program) {
     attach_it.attach_type = BPF_CGROUP_DEVICE;
     attach_it.attach_flags = BPF_F_ALLOW_MULTI;
     check(::syscall(SYS_bpf, BPF_PROG_ATTACH, &attach_it, sizeof attach_it), "attaching the device rules");
+}
+
+}  // namespace
+
+void limit_devices(const CgroupRecord& record, const CgroupRequest& request) {
+    if (request.resources.devices.empty()) return;
+    const std::vector<spec::DeviceRule> rules = with_default_devices(request.resources.devices);
+    const auto directory = directory_of(record, "devices");
+    // Who may not set rules cannot make devices either: nothing is lost.
+    if (!directory && request.is_rootless()) return;
+    if (!directory) throw Error("linux.resources.devices: controller devices not available");
+    if (record.v2) {
+        const UniqueFd group = sys::open(*directory, O_RDONLY | O_DIRECTORY);
+        return attach_device_program(group.get(), device_program(rules));
+    }
+    for (const spec::DeviceRule& rule : rules)
+        write_file(*directory + (rule.allow ? "/devices.allow" : "/devices.deny"), device_line(rule));
 }

@@ -8,3 +8,5 @@ extern const Command create_command, start_command, run_command, exec_command, k
 
 // The directory of states: --root, absolute, or /run/keg, or for users below XDG_RUNTIME_DIR.
 std::string state_root(const Arguments& globals);
+// --cgroup-manager, or what --systemd-cgroup says; throws Error if there is no such manager.
+std::string cgroup_manager(const Arguments& globals);

@@ -24,14 +24,13 @@ static constexpr Option create_options[] = {
 };
 
 static CreateOptions read_options(const Arguments& globals, const Arguments& args) {
-    if (globals.flag("systemd-cgroup"))
-        throw Error("--systemd-cgroup is not supported yet: cgroups are made in the file system");
     const auto preserve = parse_number<unsigned>(args.get("preserve-fds"));
     if (!preserve || *preserve > 1024) throw Error("invalid preserve-fds: ", quoted(args.get("preserve-fds")));
     return {.state_root = state_root(globals), .id = args[0], .bundle = args.get("bundle"),
             .console_socket = args.get("console-socket"), .pidfd_socket = args.get("pidfd-socket"),
             .pid_file = args.get("pid-file"), .no_pivot = args.flag("no-pivot"),
-            .no_new_keyring = args.flag("no-new-keyring"), .detached = true, .preserve_fds = int(*preserve)};
+            .no_new_keyring = args.flag("no-new-keyring"), .detached = true, .preserve_fds = int(*preserve),
+            .cgroup_manager = cgroup_manager(globals), .rootless = globals.get("rootless")};
 }
 
 static int create_only(const Arguments& globals, const Arguments& args) {

@@ -1,0 +1,96 @@
+// The manager that needs nobody: it makes the directories itself.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/sys.h"
+#include "runtime/cgroup/cgroup.h"
+#include "runtime/cgroup/limits.h"
+#include "runtime/cgroup/v1.h"
+#include "runtime/cgroup/v2.h"
+
+namespace {
+
+constexpr const char* mount = "/sys/fs/cgroup";
+
+// "/name": from the hierarchy's root if it was absolute; else what `own` says comes before it.
+std::string clean_path(const CgroupRequest& request) {
+    const std::string& wanted = request.cgroups_path.empty() ? request.id : request.cgroups_path;
+    const std::vector<std::string> parts = split(wanted, '/');
+    if (std::ranges::find(parts, "..") != parts.end()) throw Error("cgroupsPath must not contain \"..\": ", quoted(wanted));
+    std::string path = std::filesystem::path("/" + wanted).lexically_normal().string();
+    while (path.starts_with("//")) path.erase(0, 1);
+    while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+    if (path == "/") throw Error("cgroupsPath must not be the root: ", quoted(wanted));
+    return path;
+}
+
+// A relative path stays below what its caller is limited to. In v2 that is the group above the caller's
+// own, which has processes and so can have no groups with controllers.
+std::string place_below(const v1::Hierarchy& hierarchy, const std::string& root, bool is_v2) {
+    std::string own = hierarchy.own;
+    if (is_v2) own = own.substr(0, own.rfind('/'));
+    while (own.ends_with('/')) own.pop_back();
+    // Not there: the mount shows only a part of the hierarchy, and we are in it.
+    return !own.empty() && own.starts_with('/') && !own.starts_with("/..") && sys::exists(root + own) ? own : "";
+}
+
+CgroupRecord plan(const CgroupRequest& request) {
+    CgroupRecord record;
+    record.path = clean_path(request);
+    record.v2 = v2::is_everything();
+    const bool absolute = request.cgroups_path.starts_with('/');
+    if (record.v2 && absolute) {
+        record.directories = {mount + record.path};
+        return record;
+    }
+    for (const v1::Hierarchy& hierarchy : v1::parse_hierarchies(read_file("/proc/self/cgroup"))) {
+        const bool is_v2 = hierarchy.name == "unified";
+        if (record.v2 && !is_v2) continue;
+        const std::string root = record.v2 ? mount : str(mount, "/", hierarchy.name);
+        if (!record.v2 && !sys::exists(root)) continue;   // known to the kernel, mounted nowhere
+        record.directories.push_back(root + (absolute ? "" : place_below(hierarchy, root, is_v2)) + record.path);
+    }
+    return record;
+}
+
+// The part of a directory that is the hierarchy's mount.
+std::string mount_of(const CgroupRecord& record, const std::string& directory) {
+    return record.v2 ? mount : directory.substr(0, directory.find('/', std::string_view(mount).size() + 1));
+}
+
+void make_directory(const CgroupRecord& record, const std::string& directory, const std::set<std::string>& needed) {
+    const std::string root = mount_of(record, directory), path = directory.substr(root.size());
+    if (v2::holds(record, directory)) v2::make_group(root, path, needed);
+    else v1::make_group(root, path);
+}
+
+bool can_be_made(const std::string& directory) {
+    if (sys::exists(directory)) return ::access(directory.c_str(), W_OK) == 0;
+    const size_t slash = directory.rfind('/');
+    return slash != 0 && can_be_made(directory.substr(0, slash));
+}
+
+void make(CgroupRecord& record, const CgroupRequest& request) {
+    const std::vector<Write> writes = context("unable to apply cgroup configuration", [&] { return plan_limits(record, request.resources); });
+    std::set<std::string> needed;   // of a v2 hierarchy
+    for (const Write& write : writes)
+        if (write.controller != "cgroup" && (record.v2 || !directory_of(record, write.controller))) needed.insert(write.controller);
+    if (writes.empty() && request.is_rootless())
+        std::erase_if(record.directories, [](const std::string& directory) { return !can_be_made(directory); });
+    context("unable to apply cgroup configuration", [&] {
+        for (const std::string& directory : record.directories) make_directory(record, directory, needed);
+    });
+    if (record.directories.empty()) return;
+    if (record.v2 && request.owner) v2::give_to(record.directories[0], *request.owner);
+    context("error setting cgroup config for procHooks process", [&] { write_limits(record, request); });
+}
+
+}  // namespace
+
+constinit const CgroupManager cgroupfs_manager = {.name = "cgroupfs", .plan = plan, .make = make};

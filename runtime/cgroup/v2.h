@@ -1,0 +1,33 @@
+// cgroup v2: one hierarchy, in which a controller works below a group only if the group says so.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "runtime/cgroup/cgroup.h"
+#include "runtime/cgroup/knobs.h"
+
+namespace v2 {
+
+inline constexpr const char* beside_v1 = "/sys/fs/cgroup/unified";
+
+// Whether /sys/fs/cgroup is cgroup v2 and nothing else.
+bool is_everything();
+// Whether that directory of a container is in a v2 hierarchy, be it alone or beside v1.
+bool holds(const CgroupRecord& record, const std::string& directory);
+
+// Every level that is missing. The needed controllers are enabled in each level above, or it throws;
+// the others too, if that can be had: statistics come from them.
+void make_group(const std::string& mount, const std::string& path, const std::set<std::string>& needed);
+
+// The container's root may then make groups in it (runtime-spec: "cgroup ownership").
+void give_to(const std::string& directory, uint32_t owner);
+
+std::vector<Write> plan(const spec::Resources& resources, const Chosen& chosen);
+// Those lines of `unified`: last, as they are, whatever they mean.
+std::vector<Write> plan_unified(const spec::Resources& resources);
+
+uint64_t weight_of_shares(uint64_t shares);
+
+}  // namespace v2
