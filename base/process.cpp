@@ -63,7 +63,8 @@ Child spawn(const SpawnOptions& options) {
     argv.push_back(nullptr);
     env.push_back(nullptr);
     char** environment = options.own_env ? env.data() : environ;
-    const std::vector<std::string> paths = candidates(options.argv[0]);
+    const std::string& program = options.program.empty() ? options.argv[0] : options.program;
+    const std::vector<std::string> paths = candidates(program);
     sys::Pipe failure = sys::pipe();
 
     // Between fork and exec only async-signal-safe calls: builder and engine have threads.
@@ -115,7 +116,7 @@ Child spawn(const SpawnOptions& options) {
     while (n < 0 && errno == EINTR);
     if (n == sizeof code) {
         child.wait();
-        throw SysError(code, "exec " + quoted(options.argv[0]));
+        throw SysError(code, "exec " + quoted(program));
     }
     return child;
 }

@@ -79,6 +79,7 @@ Child clone_process(const CloneOptions& options, Body&& body, Report&& report) {
 
 // Running another program. Found in PATH if it has no slash.
 struct SpawnOptions {
+    std::string program = {};            // "" = argv[0]
     std::vector<std::string> argv;
     std::vector<std::string> env;        // used if own_env
     bool own_env = false;                // false: the caller's environment

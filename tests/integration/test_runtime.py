@@ -106,6 +106,15 @@ class Life(RuntimeCase):
         self.assertEqual(log.read_text().split(), ["prestart", "createRuntime", "createContainer", "poststart", "poststop"])
         self.assertEqual(json.loads(result.stdout)["id"], "c")
 
+    def test_hook_is_named_by_its_arguments(self):
+        # dockerd's hook is its own executable under the name "libnetwork-setkey", which chooses what it does.
+        log = self.dir / "name"
+
+        def edit(config):
+            config["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["other-name", "-c", f"echo $0 > {log}"]}]}
+        self.runtime("run", "-b", self.bundle("true", edit=edit), "c")
+        self.assertEqual(log.read_text(), "other-name\n")
+
     def test_failing_hook_leaves_nothing(self):
         def edit(config):
             config["hooks"] = {"createRuntime": [{"path": "/bin/false"}]}
