@@ -1,0 +1,99 @@
+"""What a caller's script is written with: a check is a command line as a user types it, what it must say,
+and its exit status. One line is printed for each."""
+import os
+import pathlib
+import re
+import shlex
+import signal
+import subprocess
+import time
+
+import machine
+
+DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
+daemons = []
+
+
+def sh(command, timeout=60, tty=False):
+    """(exit status, what it said) of a line of shell; tty=True gives it a terminal."""
+    words = ["script", "-qec", command, "/dev/null"] if tty else ["bash", "-c", command]
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        said, _ = process.communicate(timeout=timeout)
+        return process.returncode, said.decode(errors="replace").replace("\r", "")
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return 124, f"did not end in {timeout} s: " + process.communicate()[0].decode(errors="replace")
+
+
+def check(name, command, *says, exit=0, never=(), tty=False):
+    """Each of `says` is a regular expression that is found in what the command printed."""
+    status, said = sh(command, tty=tty)
+    wrong = [f"does not say {pattern!r}" for pattern in says if not re.search(pattern, said, re.S)]
+    wrong += [f"says {pattern!r}" for pattern in never if re.search(pattern, said, re.S)]
+    if status != exit:
+        wrong.append(f"exit status {status} instead of {exit}")
+    tell(name, wrong, f"{command}\n{said[-2000:]}")
+
+
+def tell(name, wrong, detail=""):
+    if not wrong:
+        print(f"ok   {name}", flush=True)
+        return
+    print(f"BAD  {name}: {'; '.join(wrong)}", flush=True)
+    print(re.sub("(?m)^", "     | ", detail.rstrip()), flush=True)
+
+
+def skip(name, reason):
+    print(f"skip {name}: {reason}", flush=True)
+
+
+def wait_for(command, seconds=30):
+    """Until the command succeeds."""
+    end = time.monotonic() + seconds
+    while sh(command, timeout=10)[0] != 0:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def daemon(command, log, ready):
+    """Starts a daemon, which stop_daemons() ends; it is ready when the second command succeeds."""
+    with open(log, "wb") as output:
+        daemons.append(subprocess.Popen(shlex.split(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True))
+    if not wait_for(ready):
+        tell(f"start {command}", ["is not ready"], pathlib.Path(log).read_text(errors="replace")[-3000:])
+        raise SystemExit(1)
+
+
+def stop_daemons():
+    for process in reversed(daemons):
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            tell(f"stop {process.args[0]}", ["did not end on SIGTERM"])
+            process.kill()
+
+
+def limits(cgroup=""):
+    """The files with the limits of memory, cpu and processes of a cgroup, inside or outside of a container."""
+    if machine.is_unified():
+        return " ".join(f"/sys/fs/cgroup/{cgroup}/{file}" for file in ("memory.max", "cpu.max", "pids.max"))
+    files = ("memory", "memory.limit_in_bytes"), ("cpu", "cpu.cfs_quota_us"), ("pids", "pids.max")
+    return " ".join(f"/sys/fs/cgroup/{controller}/{cgroup}/{file}" for controller, file in files)
+
+
+def write(path, text, mode=0o644):
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+
+
+def documented(page, path, heading=""):
+    """The text of the file `path` as the page shows it, in a block whose first line is `# path`."""
+    text = (DOCS / page).read_text()
+    text = text[text.index(heading):]
+    return re.search(rf"(?m)^```\w*\n(# {re.escape(path)}\n.*?)^```", text, re.S).group(1)
