@@ -13,6 +13,11 @@ import xml.etree.ElementTree as xml
 TESTS = pathlib.Path(__file__).resolve().parent
 passed = failed = skipped = 0
 
+# What is tested once more in a machine of its own (tests/vm/run), with systemd and cgroup v2: as root and as
+# the ordinary user in there. An emulated machine is slow, so every run has the first list, --vm the second.
+IN_VM = {"root": ["runtime.Life"], "user": []}
+IN_VM_ALL = {"root": ["runtime"], "user": []}
+
 
 def run_catch(label, binary):
     """Catch2's own report is XML, so that a crash cannot be taken for a pass."""
@@ -52,10 +57,12 @@ def run_layering():
 def run_integration(names):
     global passed, failed, skipped
     sys.path.insert(0, str(TESTS / "integration"))
-    suite = unittest.TestSuite()
-    for path in sorted((TESTS / "integration").glob("test_*.py")):
-        if not names or path.stem in names or path.stem.removeprefix("test_") in names:
-            suite.addTests(unittest.defaultTestLoader.loadTestsFromName(path.stem))
+    files = [path.stem for path in sorted((TESTS / "integration").glob("test_*.py"))]
+    wanted = ["test_" + name.removeprefix("test_") for name in names] or files
+    for name in wanted:
+        if name.split(".")[0] not in files:
+            sys.exit(f"tests/run.py: there is no tests/integration/{name.split('.')[0]}.py")
+    suite = unittest.defaultTestLoader.loadTestsFromNames(wanted)
     result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
     bad = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
     failed += bad
@@ -78,21 +85,52 @@ def run_callers():
     skipped += known + left_out
 
 
+def run_in_vm(selection):
+    """The tests of these names, inside; adds up what the runs in there count."""
+    global passed, failed, skipped
+    if os.geteuid() != 0 or os.uname().machine != "x86_64":
+        print("skipped: the tests in a machine of their own: they need root, and a processor for Debian's amd64")
+        skipped += 1
+        return
+    build = os.path.relpath(os.environ["KEG_BUILD"], TESTS.parent)
+    steps = [f"{become}python3 tests/run.py --build {build} {' '.join(selection[who])}"
+             for who, become in {"root": "", "user": "as-user "}.items() if selection[who]]
+    process = subprocess.Popen([TESTS / "vm/run", "--", "sh", "-c", "; ".join(steps)], stdout=subprocess.PIPE, text=True)
+    counted = 0
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        if counts := re.fullmatch(r"(\d+) passed, (\d+) failed, (\d+) skipped\n", line):
+            ok, bad, left_out = map(int, counts.groups())
+            passed, failed, skipped, counted = passed + ok, failed + bad, skipped + left_out, counted + 1
+    if counted != len(steps):
+        failed += 1
+        print(f"the machine ended with {process.wait()} after {counted} of {len(steps)} runs")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default=str(TESTS.parent / "build"))
     parser.add_argument("--sanitized", help="a build with sanitizers whose unit tests run too")
-    parser.add_argument("names", nargs="*")
+    parser.add_argument("--vm", action="store_true", help="only in a machine of its own; without names what matters there")
+    parser.add_argument("names", nargs="*", 
+                        help="FILE, FILE.Class or FILE.Class.test of tests/integration/test_FILE.py; user:… is its ordinary user's (--vm)")
     options = parser.parse_args()
     os.environ["KEG_BUILD"] = os.path.abspath(options.build)
-    if not options.names:
+    if options.vm:
+        users = [name for name in options.names if name.startswith("user:")]
+        run_in_vm({"root": [name for name in options.names if name not in users],
+                   "user": [name.removeprefix("user:") for name in users]} if options.names else IN_VM_ALL)
+    elif options.names:
+        run_integration(options.names)
+    else:
         run_layering()
         run_catch("unit tests", os.path.join(options.build, "tests/unit-tests"))
         if options.sanitized:
             run_catch("unit tests with sanitizers", os.path.join(options.sanitized, "tests/unit-tests"))
-    run_integration(options.names)
-    if not options.names and os.geteuid() == 0:
-        run_callers()
+        run_integration([])
+        if os.geteuid() == 0:
+            run_callers()
+        run_in_vm(IN_VM)
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     sys.exit(1 if failed else 0)
 
