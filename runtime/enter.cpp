@@ -84,14 +84,14 @@ void be_the_process(const EnterPlan& plan, Channel& channel, int procfs) {
     channel.expect(Step::saved);
 
     set_exec_labels(procfs, process.apparmor_profile, process.selinux_label);
+    const bool arrived = try_change_directory(process.cwd);
+    close_from(plan.last_preserved + 1);
     if (plan.filter && !process.no_new_privileges) install_filter(plan, channel);
-    const bool arrived = ::chdir(process.cwd.c_str()) == 0;
     become(process.user, plan.capabilities);
-    change_directory(arrived ? "." : process.cwd);
+    if (!arrived) change_directory(process.cwd);
     if (process.no_new_privileges) set_no_new_privileges();
     const std::string program = find_executable(process);
     if (plan.filter && process.no_new_privileges) install_filter(plan, channel);
-    close_from(plan.last_preserved + 1);
     execute(program, process);
 }
 

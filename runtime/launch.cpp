@@ -74,7 +74,7 @@ struct Plan {
     unsigned long propagation = 0;
     int listen_fds = 0;
     CgroupRequest cgroup;
-    spec::State state;      // for hooks: creating
+    spec::State state;      // for hooks
 
     bool user_namespace() const { return namespaces.has(CLONE_NEWUSER); }
 };
@@ -189,13 +189,12 @@ void Init::run() {
     channel_.expect(Step::saved);
 
     set_exec_labels(procfs.get(), process_.apparmor_profile, process_.selinux_label);
-    drop_privileges();           // user, capabilities, no_new_privs, seccomp: order is inside
+    drop_privileges();           // descriptors, user, capabilities, no_new_privs, seccomp: order is inside
     const std::string program = find_executable(process_);   // as the user; fails at create
     channel_.close();
 
     wait_for_start();
     run_hooks("startContainer", config_.hooks.start_container, plan_.state);
-    close_from(3 + plan_.listen_fds + plan_.options.preserve_fds);
     execute(program, process_);
 }
 
@@ -276,10 +275,11 @@ void Init::open_terminal(const Root& root) {
 // it, last of all.
 void Init::drop_privileges() {
     const bool filtered = plan_.filter.has_value();
+    const bool arrived = try_change_directory(process_.cwd);   // as root, if the user may not
+    close_from(3 + plan_.listen_fds + plan_.options.preserve_fds);
     if (filtered && !process_.no_new_privileges) install_filter();
-    const bool arrived = ::chdir(process_.cwd.c_str()) == 0;   // as root, if the user may not
     become(process_.user, plan_.capabilities);
-    change_directory(arrived ? "." : process_.cwd);
+    if (!arrived) change_directory(process_.cwd);
     if (process_.no_new_privileges) set_no_new_privileges();
     if (filtered && process_.no_new_privileges) install_filter();
 }
@@ -313,8 +313,10 @@ Record intended(const Plan& plan, const Bundle& bundle) {
     return record;
 }
 
-spec::State creating(const Record& record, int pid) {
-    return {.oci_version = record.oci_version, .id = record.id, .status = "creating", .pid = pid,
+// What the hooks of create and start are told. They come after step 2 of the lifecycle, where "creating"
+// ends by the words of the spec.
+spec::State state_for_hooks(const Record& record, int pid) {
+    return {.oci_version = record.oci_version, .id = record.id, .status = "created", .pid = pid,
             .bundle = record.bundle, .annotations = record.annotations};
 }
 
@@ -389,7 +391,7 @@ Created create(const CreateOptions& options) {
     // Each of these undoes itself if a later step throws; keep() at the end makes it stay.
     StateDir dir = StateDir::create(options.state_root, options.id);
     Record record = intended(plan, bundle);
-    plan.state = creating(record, 0);
+    plan.state = state_for_hooks(record, 0);
     dir.save_config(bundle.text);
     dir.save(record);            // what will be made, so that a kill leaves no orphan
     Cgroup cgroup = Cgroup::create(record.cgroup, plan.cgroup);
@@ -401,7 +403,7 @@ Created create(const CreateOptions& options) {
     channel.become(Side::create);
     record.pid = init.pid();
     record.start_time = start_time_of(init.pid()).value_or(0);
-    plan.state = creating(record, init.pid());
+    plan.state = state_for_hooks(record, init.pid());
 
     cgroup.adopt(plan.cgroup, init.pid());
     record.cgroup = cgroup.record();

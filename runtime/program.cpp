@@ -51,12 +51,17 @@ void make_working_directory(const Root& root, const std::string& cwd) {
     }
 }
 
-void change_directory(const std::string& cwd) {
-    if (::chdir(cwd.c_str()) < 0) throw SysError("chdir to cwd (", quoted(cwd), ") set in config.json failed");
+bool try_change_directory(const std::string& cwd) {
+    if (::chdir(cwd.c_str()) < 0) return false;
     // glibc's getcwd hides what the kernel says: "(unreachable)/…" for a directory outside of the root.
     char where[4096];
     const long length = ::syscall(SYS_getcwd, where, sizeof where);
     if (length <= 0 || where[0] != '/') throw Error("current working directory is outside of container mount namespace root -- possible container breakout detected");
+    return true;
+}
+
+void change_directory(const std::string& cwd) {
+    if (!try_change_directory(cwd)) throw SysError("chdir to cwd (", quoted(cwd), ") set in config.json failed");
 }
 
 namespace {
@@ -67,7 +72,10 @@ int problem_with(const std::string& path, bool& directory) {
     if (::stat(path.c_str(), &info) < 0) return errno;
     directory = S_ISDIR(info.st_mode);
     if (directory) return EACCES;
-    return ::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) < 0 ? errno : 0;
+    if (::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) == 0) return 0;
+    // EPERM is the word of a seccomp filter that is older than faccessat2, not the file's.
+    if (errno == EPERM) return (info.st_mode & 0111) != 0 ? 0 : EACCES;
+    return errno;
 }
 
 }  // namespace

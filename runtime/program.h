@@ -15,14 +15,17 @@ std::string home_of(const Root& root, uint32_t uid);
 void set_home(std::vector<std::string>& env, const Root& root, uint32_t uid);
 
 // Makes the directory if it is missing, goes there, and makes sure that it lies inside the root
-// (CVE-2024-21626: a path through /proc/self/fd may lead to a directory of the host).
+// (CVE-2024-21626: a path through /proc/self/fd may lead to a directory of the host). try_ answers
+// false if the chdir fails.
 void make_working_directory(const Root& root, const std::string& cwd);
+bool try_change_directory(const std::string& cwd);
 void change_directory(const std::string& cwd);
 
 // As the user, with the container's PATH; throws runc's words:
 // `exec: "x": executable file not found in $PATH`.
 std::string find_executable(const spec::Process& process);
-// Closes (at the exec) all but 0, 1, 2 and the preserved.
+// Closes (at the exec) all but 0, 1, 2 and the preserved. Before the seccomp filter, which may forbid it;
+// what is opened later is close-on-exec anyway.
 void close_from(int first);
 [[noreturn]] void execute(const std::string& program, const spec::Process& process);
 // Signals, their mask and the affinity are as if nobody had touched them.

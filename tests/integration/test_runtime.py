@@ -197,6 +197,22 @@ class Walls(RuntimeCase):
         out = self.run_sh("grep -E 'Cap(Prm|Bnd|Inh)' /proc/self/status", edit).stdout.split()
         self.assertEqual(out[1::2], ["0" * 16, f"{1 << 5:016x}", f"{1 << 5:016x}"])
 
+    def test_capability_that_nobody_can_give_stops_nothing(self):
+        def edit(config):  # whoever runs the tests may lack it: CAP_SYS_RESOURCE in some machines
+            for name in config["process"]["capabilities"]:
+                config["process"]["capabilities"][name] = ["CAP_SYS_RESOURCE", "CAP_SYS_ADMIN", "CAP_KILL"]
+        self.assertEqual(self.run_sh("echo started", edit).stdout, "started\n")
+
+    def test_filter_older_than_our_system_calls_stops_nothing(self):
+        def edit(config):  # all of these are the runtime's own on the way to the program
+            config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+                {"names": ["faccessat2", "close_range", "getcwd"], "action": "SCMP_ACT_ERRNO"}]}
+        for no_new_privileges in (False, True):
+            def both(config):
+                edit(config)
+                config["process"]["noNewPrivileges"] = no_new_privileges
+            self.assertEqual(self.run_sh("echo started", both, name=f"b{no_new_privileges}").stdout, "started\n")
+
     def test_joined_namespace_is_the_given_one(self):
         def edit(config):
             namespaces = config["linux"]["namespaces"]
