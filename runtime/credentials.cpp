@@ -43,7 +43,7 @@ void set_capabilities(const CapabilityPlan& plan) {
     check(::syscall(SYS_capget, &header, have), "capget");
     const uint64_t can = have[0].permitted | uint64_t(have[1].permitted) << 32;
     const uint64_t permitted = plan.permitted & can, effective = plan.effective & permitted;
-    const uint64_t inheritable = plan.inheritable & (can | plan.bounding);
+    const uint64_t inheritable = plan.inheritable & can & plan.bounding;
     const __user_cap_data_struct wanted[2] = {
         {uint32_t(effective), uint32_t(permitted), uint32_t(inheritable)},
         {uint32_t(effective >> 32), uint32_t(permitted >> 32), uint32_t(inheritable >> 32)},
