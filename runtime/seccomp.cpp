@@ -1,125 +1,253 @@
 #include "runtime/seccomp.h"
 
+#include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <deque>
 
-#include "base/defer.h"
 #include "base/error.h"
-#include "base/sys.h"
+#include "runtime/seccomp_program.h"
 
 namespace {
 
-uint32_t action_of(const std::string& name, std::optional<uint32_t> number) {
-    if (name == "SCMP_ACT_ALLOW") return SCMP_ACT_ALLOW;
-    if (name == "SCMP_ACT_ERRNO") return SCMP_ACT_ERRNO(number.value_or(EPERM));
-    if (name == "SCMP_ACT_TRACE") return SCMP_ACT_TRACE(number.value_or(EPERM));
-    if (number) throw Error("errnoRet is not for seccomp action ", quoted(name));
-    if (name == "SCMP_ACT_KILL" || name == "SCMP_ACT_KILL_THREAD") return SCMP_ACT_KILL_THREAD;
-    if (name == "SCMP_ACT_KILL_PROCESS") return SCMP_ACT_KILL_PROCESS;
-    if (name == "SCMP_ACT_TRAP") return SCMP_ACT_TRAP;
-    if (name == "SCMP_ACT_LOG") return SCMP_ACT_LOG;
-    if (name == "SCMP_ACT_NOTIFY") return SCMP_ACT_NOTIFY;
-    throw Error("invalid seccomp action: ", quoted(name));
-}
+struct Action {
+    std::string_view name;
+    uint32_t code;          // SECCOMP_RET_…
+    bool number = false;    // takes errnoRet
+    bool refuses = false;   // the program cannot go on as if the kernel had done it
+};
+constexpr Action actions[] = {
+    {"SCMP_ACT_ALLOW", SECCOMP_RET_ALLOW},
+    {"SCMP_ACT_ERRNO", SECCOMP_RET_ERRNO, true, true},
+    {"SCMP_ACT_KILL", SECCOMP_RET_KILL_THREAD, false, true},
+    {"SCMP_ACT_KILL_PROCESS", SECCOMP_RET_KILL_PROCESS, false, true},
+    {"SCMP_ACT_KILL_THREAD", SECCOMP_RET_KILL_THREAD, false, true},
+    {"SCMP_ACT_LOG", SECCOMP_RET_LOG},
+    {"SCMP_ACT_NOTIFY", SECCOMP_RET_USER_NOTIF},
+    {"SCMP_ACT_TRACE", SECCOMP_RET_TRACE, true},
+    {"SCMP_ACT_TRAP", SECCOMP_RET_TRAP, false, true},
+};
 
 struct Operator {
     std::string_view name;
-    scmp_compare compare;
+    Compare compare;
 };
 constexpr Operator operators[] = {
-    {"SCMP_CMP_NE", SCMP_CMP_NE}, {"SCMP_CMP_LT", SCMP_CMP_LT}, {"SCMP_CMP_LE", SCMP_CMP_LE}, {"SCMP_CMP_EQ", SCMP_CMP_EQ},
-    {"SCMP_CMP_GE", SCMP_CMP_GE}, {"SCMP_CMP_GT", SCMP_CMP_GT}, {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ},
+    {"SCMP_CMP_EQ", Compare::equal},         {"SCMP_CMP_GE", Compare::greater_equal}, {"SCMP_CMP_GT", Compare::greater},
+    {"SCMP_CMP_LE", Compare::less_equal},    {"SCMP_CMP_LT", Compare::less},          {"SCMP_CMP_MASKED_EQ", Compare::masked_equal},
+    {"SCMP_CMP_NE", Compare::not_equal},
+};
+
+struct Architecture {
+    std::string_view name;
+    uint32_t token;
+};
+// The last four are younger than the libseccomp of Debian 12.
+constexpr Architecture architectures[] = {
+    {"SCMP_ARCH_AARCH64", SCMP_ARCH_AARCH64}, {"SCMP_ARCH_ARM", SCMP_ARCH_ARM}, {"SCMP_ARCH_MIPS", SCMP_ARCH_MIPS},
+    {"SCMP_ARCH_MIPS64", SCMP_ARCH_MIPS64}, {"SCMP_ARCH_MIPS64N32", SCMP_ARCH_MIPS64N32}, {"SCMP_ARCH_MIPSEL", SCMP_ARCH_MIPSEL},
+    {"SCMP_ARCH_MIPSEL64", SCMP_ARCH_MIPSEL64}, {"SCMP_ARCH_MIPSEL64N32", SCMP_ARCH_MIPSEL64N32},
+    {"SCMP_ARCH_PARISC", SCMP_ARCH_PARISC}, {"SCMP_ARCH_PARISC64", SCMP_ARCH_PARISC64}, {"SCMP_ARCH_PPC", SCMP_ARCH_PPC},
+    {"SCMP_ARCH_PPC64", SCMP_ARCH_PPC64}, {"SCMP_ARCH_PPC64LE", SCMP_ARCH_PPC64LE}, {"SCMP_ARCH_RISCV64", SCMP_ARCH_RISCV64},
+    {"SCMP_ARCH_S390", SCMP_ARCH_S390}, {"SCMP_ARCH_S390X", SCMP_ARCH_S390X}, {"SCMP_ARCH_X32", SCMP_ARCH_X32},
+    {"SCMP_ARCH_X86", SCMP_ARCH_X86}, {"SCMP_ARCH_X86_64", SCMP_ARCH_X86_64},
+    {"SCMP_ARCH_LOONGARCH64", 0xC0000102}, {"SCMP_ARCH_M68K", 4}, {"SCMP_ARCH_SH", 0x4000002A}, {"SCMP_ARCH_SHEB", 42},
 };
 
 struct Flag {
     std::string_view name;
     unsigned bit;
+    bool for_agents = false;   // the kernel takes it only with a listener
 };
 constexpr Flag flags[] = {
-    {"SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC},
     {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
     {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
-    {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 1u << 5},
+    {"SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC},
+    {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 1u << 5, true},
 };
 
-void must(int result, std::string_view doing) {
-    if (result < 0) throw SysError(-result, str("seccomp: ", doing));
+// Calls that Debian 12's libseccomp has never heard of; their numbers are the same everywhere.
+struct Call {
+    std::string_view name;
+    int number;
+};
+constexpr Call young_calls[] = {
+    {"cachestat", 451}, {"fchmodat2", 452}, {"map_shadow_stack", 453}, {"futex_wake", 454}, {"futex_wait", 455},
+    {"futex_requeue", 456}, {"statmount", 457}, {"listmount", 458}, {"lsm_get_self_attr", 459}, {"lsm_set_self_attr", 460},
+    {"lsm_list_modules", 461}, {"mseal", 462}, {"setxattrat", 463}, {"getxattrat", 464}, {"listxattrat", 465},
+    {"removexattrat", 466}, {"open_tree_attr", 467},
+};
+// i386 has two doors to these: a call of their own, and the older socketcall and ipc.
+constexpr Call i386_direct[] = {
+    {"recvmmsg", 337}, {"sendmmsg", 345}, {"socket", 359}, {"socketpair", 360}, {"bind", 361}, {"connect", 362}, {"listen", 363},
+    {"accept4", 364}, {"getsockopt", 365}, {"setsockopt", 366}, {"getsockname", 367}, {"getpeername", 368}, {"sendto", 369},
+    {"sendmsg", 370}, {"recvfrom", 371}, {"recvmsg", 372}, {"shutdown", 373}, {"semget", 393}, {"semctl", 394}, {"shmget", 395},
+    {"shmctl", 396}, {"shmat", 397}, {"shmdt", 398}, {"msgget", 399}, {"msgsnd", 400}, {"msgrcv", 401}, {"msgctl", 402},
+};
+constexpr uint32_t x32_bit = 0x40000000;
+
+template <class Row, size_t N>
+const Row& look_up(const Row (&table)[N], const std::string& name, std::string_view what) {
+    const Row* found = std::ranges::find(table, name, &Row::name);
+    if (found == std::end(table)) throw Error("string ", name, " is not a valid ", what, " for seccomp");
+    return *found;
 }
 
-void add_rules(scmp_filter_ctx context, const spec::SeccompSyscall& rule, uint32_t fallback) {
+template <class Row, size_t N>
+std::vector<std::string> names_of(const Row (&table)[N]) {
+    std::vector<std::string> names;
+    for (const Row& row : table) names.emplace_back(row.name);
+    std::ranges::sort(names);
+    return names;
+}
+
+uint32_t action_of(const std::string& name, std::optional<uint32_t> number) {
+    const Action& action = look_up(actions, name, "action");
+    if (!action.number && number) throw Error("errnoRet is not for seccomp action ", quoted(name));
+    if (number.value_or(0) > 0xfff) throw Error("seccomp errnoRet ", *number, " is too large");
+    return action.code | (action.number ? number.value_or(EPERM) : 0);
+}
+
+// A rule of the profile with its words looked up.
+struct Rule {
+    const std::vector<std::string>& names;
+    std::vector<Decision> decisions;
+};
+
+Rule read_rule(const spec::SeccompSyscall& rule) {
     const uint32_t action = action_of(rule.action, rule.errno_ret);
-    if (action == fallback) return;   // libseccomp refuses what changes nothing
-    std::vector<scmp_arg_cmp> all;
+    std::vector<Condition> all;
     bool repeats = false;
     for (const spec::SeccompArg& arg : rule.args) {
-        const auto* op = std::ranges::find(operators, arg.op, &Operator::name);
-        if (op == std::end(operators)) throw Error("invalid seccomp operator: ", quoted(arg.op));
         if (arg.index > 5) throw Error("seccomp argument index ", arg.index, " is too large");
-        repeats |= std::ranges::any_of(all, [&](auto& a) { return a.arg == arg.index; });
-        all.push_back({arg.index, op->compare, arg.value, arg.value_two});
+        repeats |= std::ranges::any_of(all, [&](auto& c) { return c.argument == arg.index; });
+        all.push_back({arg.index, look_up(operators, arg.op, "operator").compare, arg.value, arg.value_two});
     }
-    for (const std::string& name : rule.names) {
-        const int number = ::seccomp_syscall_resolve_name(name.c_str());
-        if (number == __NR_SCMP_ERROR) continue;   // unknown here: never called
-        // Two conditions on one argument mean "one of them": a rule each, as runc does.
-        if (repeats)
-            for (const scmp_arg_cmp& one : all) must(::seccomp_rule_add_array(context, action, number, 1, &one), name);
-        else
-            must(::seccomp_rule_add_array(context, action, number, unsigned(all.size()), all.data()), name);
-    }
+    if (!repeats) return {rule.names, {{all, action}}};
+    // Two conditions on one argument mean "one of them", as for runc.
+    Rule read{rule.names, {}};
+    for (const Condition& one : all) read.decisions.push_back({{one}, action});
+    return read;
 }
 
-std::vector<sock_filter> exported(scmp_filter_ctx context) {
-    const UniqueFd file(check(::memfd_create("seccomp", MFD_CLOEXEC), "memfd_create"));
-    must(::seccomp_export_bpf(context, file.get()), "compiling");
-    check(::lseek(file.get(), 0, SEEK_SET), "lseek");
-    const std::string bytes = sys::read_all(file.get());
-    std::vector<sock_filter> program(bytes.size() / sizeof(sock_filter));
-    bytes.copy(reinterpret_cast<char*>(program.data()), program.size() * sizeof(sock_filter));
-    return program;
+// The number of a call, or a negative one: none here, or one that goes through socketcall or ipc.
+int number_of(const std::string& name, uint32_t token) {
+    const int known = ::seccomp_syscall_resolve_name_arch(token, name.c_str());
+    if (known != __NR_SCMP_ERROR) return known;
+    const Call* young = std::ranges::find(young_calls, name, &Call::name);
+    if (young == std::end(young_calls)) return known;
+    return token == SCMP_ARCH_X32 ? int(x32_bit) | young->number : young->number;
+}
+
+void decide(CallTable& table, int number, bool wide, const std::vector<Decision>& decisions) {
+    for (const Decision& decision : decisions) table.calls.push_back({uint32_t(number), wide, &decision});
+}
+
+// libseccomp's numbers for them are -100 - n and -200 - n; the arguments lie behind a pointer there,
+// where no filter can see them.
+void decide_multiplexed(CallTable& table, const std::string& name, int number, const std::vector<Decision>& decisions,
+                        std::deque<Decision>& made) {
+    const bool socket = number > -200;
+    const int door = ::seccomp_syscall_resolve_name_arch(table.token, socket ? "socketcall" : "ipc");
+    const auto which = uint64_t(socket ? -number - 100 : -number - 200);
+    for (const Decision& decision : decisions) {
+        made.push_back({{{0, Compare::equal, which, 0}}, decision.action});
+        table.calls.push_back({uint32_t(door), false, &made.back()});
+    }
+    if (const Call* direct = std::ranges::find(i386_direct, name, &Call::name); direct != std::end(i386_direct))
+        decide(table, direct->number, false, decisions);
+}
+
+// One interface's calls go into the table of its token: x32 comes under the token of x86_64, with a
+// bit set in the numbers. Gives the largest number. Decisions that were made on the way go to `made`.
+uint32_t add_calls(CallTable& table, uint32_t token, const std::vector<Rule>& rules, uint32_t fallback, std::deque<Decision>& made) {
+    const bool wide = (token & __AUDIT_ARCH_64BIT) != 0 && (token & __AUDIT_ARCH_CONVENTION_MIPS64_N32) == 0;
+    uint32_t largest = 0;
+    for (const Rule& rule : rules)
+        for (const std::string& name : rule.names) {
+            const int number = number_of(name, token);
+            if (number >= 0) largest = std::max(largest, uint32_t(number));
+            if (rule.decisions[0].action == fallback) continue;   // says nothing new
+            if (number >= 0) decide(table, number, wide, rule.decisions);
+            else if (token == SCMP_ARCH_X86 && number < -100 && number > -300) decide_multiplexed(table, name, number, rule.decisions, made);
+        }
+    return largest;
+}
+
+// A profile that refuses what it does not name cannot mean calls that were invented after it: they get
+// ENOSYS, so that a C library falls back to what the profile allows (glibc does not for EPERM).
+constexpr uint32_t not_there = SECCOMP_RET_ERRNO | ENOSYS;
+
+std::vector<CallTable> tables_for(const std::vector<uint32_t>& tokens, const std::vector<Rule>& rules, uint32_t fallback, bool refuses,
+                                  std::deque<Decision>& made) {
+    std::vector<CallTable> tables;
+    const bool has_x32 = std::ranges::find(tokens, SCMP_ARCH_X32) != tokens.end();
+    for (const uint32_t token : tokens) {
+        if (token == SCMP_ARCH_X32) continue;
+        CallTable& table = tables.emplace_back();
+        table.token = token, table.otherwise = fallback;
+        const bool x86_64 = token == SCMP_ARCH_X86_64;
+        const uint32_t largest = add_calls(table, token, rules, fallback, made);
+        // The last number of all is what a tracer sets to cancel a call.
+        if (refuses && largest) table.ranges.push_back({largest + 1, x86_64 ? x32_bit - 1 : UINT32_MAX - 1, not_there});
+        if (!x86_64) continue;
+        const uint32_t largest_x32 = has_x32 ? add_calls(table, SCMP_ARCH_X32, rules, fallback, made) : 0;
+        if (!has_x32) table.ranges.push_back({x32_bit, UINT32_MAX - 1, SECCOMP_RET_KILL_THREAD});
+        else if (refuses && largest_x32) table.ranges.push_back({largest_x32 + 1, UINT32_MAX - 1, not_there});
+    }
+    return tables;
+}
+
+// The machine's own first, and always; x32 needs x86_64's table to live in.
+std::vector<uint32_t> tokens_of(const std::vector<std::string>& names) {
+    std::vector<uint32_t> tokens{::seccomp_arch_native()};
+    const auto add = [&](uint32_t token) {
+        if (std::ranges::find(tokens, token) == tokens.end()) tokens.push_back(token);
+    };
+    for (const std::string& name : names) {
+        const uint32_t token = look_up(architectures, name, "arch").token;
+        if (token == SCMP_ARCH_X32) add(SCMP_ARCH_X86_64);
+        add(token);
+    }
+    return tokens;
 }
 
 }  // namespace
 
+std::vector<std::string> seccomp_actions() { return names_of(actions); }
+std::vector<std::string> seccomp_operators() { return names_of(operators); }
+std::vector<std::string> seccomp_architectures() { return names_of(architectures); }
+std::vector<std::string> seccomp_flags() { return names_of(flags); }
+
 Filter compile_seccomp(const spec::Seccomp& profile) {
     Filter filter;
     filter.listener_path = profile.listener_path, filter.listener_metadata = profile.listener_metadata;
-    for (const std::string& name : profile.flags) {
-        const auto* flag = std::ranges::find(flags, name, &Flag::name);
-        if (flag == std::end(flags)) throw Error("invalid seccomp flag: ", quoted(name));
-        filter.flags |= flag->bit;
-    }
+    std::vector<Rule> rules;
     const uint32_t fallback = action_of(profile.default_action, profile.default_errno_ret);
-    if (fallback == SCMP_ACT_NOTIFY) throw Error("SCMP_ACT_NOTIFY cannot be used as default action");
+    if (fallback == SECCOMP_RET_USER_NOTIF) throw Error("SCMP_ACT_NOTIFY cannot be used as default action");
     for (const spec::SeccompSyscall& rule : profile.syscalls) {
+        rules.push_back(read_rule(rule));
         if (rule.action != "SCMP_ACT_NOTIFY") continue;
         filter.notify = true;
+        // The runtime itself could not tell the agent of the filter any more.
         if (std::ranges::find(rule.names, "write") != rule.names.end())
             throw Error("SCMP_ACT_NOTIFY cannot be used for the write syscall");
     }
-    if (filter.notify && filter.listener_path.empty()) throw Error("SCMP_ACT_NOTIFY needs a listenerPath");
+    if (filter.notify && filter.listener_path.empty()) throw Error("seccomp listenerPath is not set, but SCMP_ACT_NOTIFY is used");
 
-    const scmp_filter_ctx context = ::seccomp_init(fallback);
-    if (!context) throw Error("seccomp: no filter can be made");
-    const Defer release([&] { ::seccomp_release(context); });
-    for (const std::string& name : profile.architectures) {
-        std::string word = lower(name);
-        if (word.starts_with("scmp_arch_")) word.erase(0, 10);
-        const uint32_t arch = ::seccomp_arch_resolve_name(word.c_str());
-        if (!arch) throw Error("invalid seccomp architecture: ", quoted(name));
-        if (const int added = ::seccomp_arch_add(context, arch); added != -EEXIST) must(added, name);
+    // Without a word about flags: no slower speculation for the sake of a filter (as runc).
+    if (!profile.flags) filter.flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+    else for (const std::string& name : *profile.flags) {
+        const Flag& flag = look_up(flags, name, "flag");
+        if (filter.notify || !flag.for_agents) filter.flags |= flag.bit;
     }
-    must(::seccomp_attr_set(context, SCMP_FLTATR_CTL_NNP, 0), "no_new_privs");
-    // A tree instead of a list: nine comparisons instead of hundreds.
-    must(::seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2), "binary tree");
-    for (const spec::SeccompSyscall& rule : profile.syscalls) add_rules(context, rule, fallback);
-    filter.program = exported(context);
+    const bool refuses = look_up(actions, profile.default_action, "action").refuses && fallback != not_there;
+    std::deque<Decision> made;
+    filter.program = assemble(tables_for(tokens_of(profile.architectures), rules, fallback, refuses, made), SECCOMP_RET_KILL_THREAD);
     return filter;
 }
 

@@ -18,5 +18,10 @@ struct Filter {
 };
 // Throws Error for an unknown action, operator, architecture or flag.
 Filter compile_seccomp(const spec::Seccomp& profile);
+// The words of a profile, sorted: what `features` lists.
+std::vector<std::string> seccomp_actions();
+std::vector<std::string> seccomp_operators();
+std::vector<std::string> seccomp_architectures();
+std::vector<std::string> seccomp_flags();
 // In the process itself; gives the agent's descriptor if the filter has one.
 UniqueFd install(const Filter& filter);

@@ -133,7 +133,8 @@ struct SeccompSyscall {
 struct Seccomp {
     std::string default_action;
     std::optional<uint32_t> default_errno_ret;
-    std::vector<std::string> architectures, flags;
+    std::vector<std::string> architectures;
+    std::optional<std::vector<std::string>> flags;   // absent is the runtime's choice, [] is none
     std::string listener_path, listener_metadata;
     std::vector<SeccompSyscall> syscalls;
 };
