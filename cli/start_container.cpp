@@ -3,7 +3,9 @@
 #include "base/error.h"
 
 std::optional<Monitored> start_container(const Containers& containers, const Container& container, const MonitorOptions& how) {
-    if (container.state().status == "running") return {};
+    const std::string status = container.state().status;
+    if (status == "paused") throw Error("cannot start a paused container, try unpause instead");
+    if (status == "running") return {};
     auto lock = container.lock();   // that of a container which ended a moment ago is about to be free
     if (!lock) throw Error("No such container: ", container.id());
     if (container.state().status == "running") return {};

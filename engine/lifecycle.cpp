@@ -48,10 +48,41 @@ void settle(const Containers& containers, const Container& container) {
 
 }  // namespace
 
-void kill_container(const Container& container, int signal) {
+static RuntimeClient runtime_of(const Containers& containers, const Container& container) {
+    return RuntimeClient(volatile_directory(containers.store_root()) + "/runtime", container.settings().runtime);
+}
+
+void resume_container(const Containers& containers, const Container& container) {
+    State state = container.state();
+    if (state.status != "paused") throw Error("Container ", container.id(), " is not paused");
+    // Said first: once it goes on it may end, and its monitor has the last word.
+    state.status = "running";
+    container.save(state);
+    try {
+        runtime_of(containers, container).resume(container.id());
+    } catch (...) {
+        if (!is_alive(state.pid, state.pid_started)) throw;
+        state.status = "paused";
+        container.save(state);
+        throw;
+    }
+}
+
+// A signal waits for as long as its process is frozen; only cgroup v2 lets KILL through.
+static void thaw(const Containers& containers, const Container& container, const UniqueFd& process) {
+    if (container.last_state().status != "paused") return;
+    try {
+        resume_container(containers, container);
+    } catch (const Error&) {
+        if (!wait_for(process, 100)) throw;
+    }
+}
+
+void kill_container(const Containers& containers, const Container& container, int signal) {
     const UniqueFd process = open_process(container.state());
     if (!process) throw Error("cannot kill container: ", container.settings().name, ": container ", container.id(), " is not running");
     send(process, signal);
+    thaw(containers, container, process);
 }
 
 void stop_container(const Containers& containers, const Container& container, std::optional<int> signal, std::optional<int> timeout) {
@@ -61,16 +92,12 @@ void stop_container(const Containers& containers, const Container& container, st
     const int first = signal ? *signal : settings.stop_signal.empty() ? SIGTERM : parse_signal(settings.stop_signal);
     const int seconds = timeout ? *timeout : settings.stop_timeout.value_or(10);
     if (seconds != 0) send(process, first);
-    if (container.last_state().status == "paused") resume_container(containers, container);
+    thaw(containers, container, process);
     if (seconds == 0 || !wait_for(process, seconds < 0 ? -1 : seconds * 1000)) {
         send(process, SIGKILL);
         wait_for(process, 10'000);
     }
     settle(containers, container);
-}
-
-static RuntimeClient runtime_of(const Containers& containers, const Container& container) {
-    return RuntimeClient(volatile_directory(containers.store_root()) + "/runtime", container.settings().runtime);
 }
 
 void pause_container(const Containers& containers, const Container& container) {
@@ -79,14 +106,6 @@ void pause_container(const Containers& containers, const Container& container) {
     if (state.status != "running") throw Error("Container ", container.id(), " is not running");
     runtime_of(containers, container).pause(container.id());
     state.status = "paused";
-    container.save(state);
-}
-
-void resume_container(const Containers& containers, const Container& container) {
-    State state = container.state();
-    if (state.status != "paused") throw Error("Container ", container.id(), " is not paused");
-    runtime_of(containers, container).resume(container.id());
-    state.status = "running";
     container.save(state);
 }
 
@@ -105,7 +124,11 @@ void remove_container(const Containers& containers, const Container& container, 
     if (runs && !options.force)
         throw Error("cannot remove container ", quoted(container.settings().name), ": container is running: stop the container before removing or force remove");
     if (runs)
-        if (const UniqueFd process = open_process(state)) send(process, SIGKILL), wait_for(process, 10'000);
+        if (const UniqueFd process = open_process(state)) {
+            send(process, SIGKILL);
+            thaw(containers, container, process);
+            wait_for(process, 10'000);
+        }
     settle(containers, container);
     const auto lock = container.lock();
     if (!lock) return;   // it removed itself

@@ -4,7 +4,7 @@
 #include "engine/container.h"
 
 // Throws `container x is not running` if it is not.
-void kill_container(const Container& container, int signal);
+void kill_container(const Containers& containers, const Container& container, int signal);
 // Its stop signal, then KILL after `timeout` seconds (-1: never); returns when all is cleaned up.
 // Nothing if it does not run. `signal` and `timeout` override the container's own.
 void stop_container(const Containers& containers, const Container& container, std::optional<int> signal, std::optional<int> timeout);

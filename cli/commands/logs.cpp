@@ -25,7 +25,9 @@ int logs(const Arguments& globals, const Arguments& args) {
         query.tail = *lines < 0 ? -1 : *lines;
     }
     print_log(container.file("log"), query, [&] {
-        return !sys::exists(container.file("settings.json")) || container.state().status != "running";
+        if (!sys::exists(container.file("settings.json"))) return true;
+        const std::string status = container.state().status;
+        return status != "running" && status != "paused";
     });
     return 0;
 }
