@@ -2,6 +2,7 @@
 // this file lists it, reads the options that stand before a command, and prints what went wrong.
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -117,9 +118,13 @@ const Program program = {
 
 }  // namespace
 
-std::string store_root(const Arguments& given) { return given.value("root").value_or(default_store_root()); }
+// Absolute, because monitors go elsewhere.
+std::string store_root(const Arguments& given) { return std::filesystem::absolute(given.value("root").value_or(default_store_root())); }
 Store open_store(const Arguments& given) { return Store(store_root(given)); }
-std::string runtime_program(const Arguments& given) { return given.get("runtime"); }
+std::string runtime_program(const Arguments& given) {
+    const std::string typed = given.get("runtime");
+    return typed.find('/') == std::string::npos ? typed : std::filesystem::absolute(typed).string();
+}
 
 int main(int argc, char** argv) try {
     const int code = dispatch(program, argc, argv);

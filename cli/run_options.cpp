@@ -154,8 +154,6 @@ void read_isolation(const Arguments& args, Settings& s) {
     only("pid", s.pid, {"host"});
     only("uts", s.uts, {"host"});
     if (s.uts == "host" && !s.hostname.empty()) throw Error("conflicting options: hostname and the UTS mode");
-    for (const std::string& group : s.group_add)
-        if (!parse_number<uint32_t>(group)) throw Error("--group-add ", quoted(group), ": only numbers are supported");
 }
 
 void refuse_what_is_not_there(const Arguments& args) {

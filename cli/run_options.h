@@ -32,7 +32,7 @@ inline constexpr Option run_options[] = {
     {"env,e", "NAME[=VALUE]", "set an environment variable"},
     {"env-file", "FILE", "read environment variables from a file"},
     {"expose", "PORT", "declare a port without publishing it"},
-    {"group-add", "GROUP", "join another group (a number)"},
+    {"group-add", "GROUP", "join another group (a name or a number)"},
     {"hostname,h", "NAME", "the container's host name"},
     {"init", nullptr, "run an init inside the container"},
     {"interactive,i", nullptr, "keep stdin open"},

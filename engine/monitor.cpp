@@ -182,7 +182,7 @@ std::vector<VolumeMount> Monitor::prepare_volumes(const Root& root) const {
 void Monitor::write_files() {
     const Root root(container_.file("rootfs"));
     ConfigInputs in;
-    in.user = resolve_user(root, settings_.user);
+    in.user = resolve_user(root, settings_.user, settings_.group_add);
     if (settings_.working_dir.size() > 1)
         try {
             root.make_directories(settings_.working_dir);
@@ -195,6 +195,8 @@ void Monitor::write_files() {
     in.all_capabilities = own_capabilities();
     add_devices(settings_, in);
     root.open(".dockerenv", O_WRONLY | O_CREAT | O_NOFOLLOW, 0755);
+    const Root::Place mtab = root.make_place("etc/mtab");   // Docker's own, where the image has none
+    if (::symlinkat("/proc/mounts", mtab.parent.get(), mtab.name.c_str()) < 0 && errno != EEXIST) throw SysError("making /etc/mtab");
 
     hostname_ = settings_.hostname;
     const bool host = settings_.network == "host";

@@ -78,8 +78,10 @@ std::vector<PortBinding> parse_publish(const std::string& typed) {
     }
     const auto to = parse_range(inside);
     if (!to || !to->first) throw Error("invalid containerPort: ", inside);
-    const auto from = host.empty() ? Range{} : parse_range(host).value_or(Range{0, 0});
-    if (!host.empty() && !from.last) throw Error("invalid hostPort: ", host);
+    const auto typed_from = parse_range(host.empty() ? "0" : host);   // 0: a free one
+    if (!typed_from) throw Error("invalid hostPort: ", host);
+    const Range from = *typed_from;
+    if (from.last == 0) host.clear();
 
     std::vector<PortBinding> bindings;
     if (!host.empty() && to->size() == 1 && from.size() > 1)

@@ -42,7 +42,7 @@ bool is_number(const std::string& text) {
 
 }  // namespace
 
-ResolvedUser resolve_user(const Root& root, const std::string& user) {
+ResolvedUser resolve_user(const Root& root, const std::string& user, const std::vector<std::string>& more_groups) {
     ResolvedUser result;
     result.home = "/";
     const size_t colon = user.find(':');
@@ -66,11 +66,14 @@ ResolvedUser resolve_user(const Root& root, const std::string& user) {
     } else {
         throw Error("unable to find user ", name, ": no matching entries in passwd file");
     }
+    const auto group_id = [&](const std::string& typed) {
+        const auto found = std::ranges::find_if(groups, [&](const auto& row) { return row[0] == typed; });
+        if (found != groups.end()) return parse_id((*found)[2]);
+        if (is_number(typed)) return parse_id(typed);
+        throw Error("unable to find group ", typed, ": no matching entries in group file");
+    };
     if (!group.empty()) {
-        const auto found = std::ranges::find_if(groups, [&](const auto& row) { return row[0] == group; });
-        if (found != groups.end()) result.gid = parse_id((*found)[2]);
-        else if (is_number(group)) result.gid = parse_id(group);
-        else throw Error("unable to find group ", group, ": no matching entries in group file");
+        result.gid = group_id(group);
     } else if (!user_name.empty()) {
         for (const auto& row : groups) {
             if (row.size() < 4) continue;
@@ -78,6 +81,7 @@ ResolvedUser resolve_user(const Root& root, const std::string& user) {
             if (std::ranges::find(members, user_name) != members.end() && is_number(row[2])) result.additional_gids.push_back(parse_id(row[2]));
         }
     }
+    for (const std::string& typed : more_groups) result.additional_gids.push_back(group_id(typed));
     return result;
 }
 

@@ -16,7 +16,8 @@ struct ResolvedUser {
     std::vector<uint32_t> additional_gids;
     std::string home;    // "/" if unknown
 };
-ResolvedUser resolve_user(const Root& root, const std::string& user);
+// `more_groups` are joined beside them: names or numbers.
+ResolvedUser resolve_user(const Root& root, const std::string& user, const std::vector<std::string>& more_groups = {});
 
 // The runtime config for that image: args, env, cwd, user, annotations (org.opencontainers.image.*).
 // Isolation, mounts and capabilities are the default of `keg-runtime spec` (a read-write root).

@@ -8,6 +8,7 @@
 
 #include <climits>
 #include <cstdlib>
+#include <filesystem>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -19,8 +20,10 @@ namespace {
 constexpr int log_fd = 3;
 
 std::string find_program(std::string wanted) {
-    if (!wanted.empty()) return wanted;
-    if (const char* named = ::getenv("KEG_RUNTIME"); named && *named) return named;
+    if (wanted.empty())
+        if (const char* named = ::getenv("KEG_RUNTIME")) wanted = named;
+    // Absolute, because monitors go elsewhere.
+    if (!wanted.empty()) return wanted.find('/') == std::string::npos ? wanted : std::filesystem::absolute(wanted).string();
     char self[PATH_MAX];
     const ssize_t n = ::readlink("/proc/self/exe", self, sizeof self);
     const std::string here(self, n > 0 ? size_t(n) : 0);

@@ -48,7 +48,7 @@ int exec(const Arguments& globals, const Arguments& args) {
     if (settings.tty && input && !detach && !::isatty(0)) throw Error("the input device is not a TTY");
 
     std::optional<ResolvedUser> user;
-    if (!settings.user.empty()) user = resolve_user(Root(str("/proc/", state.pid, "/root")), settings.user);
+    if (!settings.user.empty()) user = resolve_user(Root(str("/proc/", state.pid, "/root")), settings.user, container.settings().group_add);
     const spec::Config config = spec::read_config(read_file(container.file("config.json")));
     const std::string process_file = container.file("exec-" + random_id().substr(0, 12));
     write_file(process_file, write(make_exec_process(config, settings, user, own_capabilities())), 0600);

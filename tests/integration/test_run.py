@@ -97,6 +97,21 @@ class Run(keg.StoreCase):
     def test_an_entrypoint_takes_the_words(self):
         self.assertEqual(self.keg("run", "--rm", "--entrypoint", "echo", "base", "a", "b").stdout, "a b\n")
 
+    def test_more_groups_by_number_and_by_the_images_name(self):
+        groups = lambda *words: self.keg("run", "--rm", *words, "base", "id", "-G").stdout.split()
+        self.assertEqual(groups("--group-add", "staff", "--group-add", "4711"), ["0", "50", "4711"])
+        self.assertEqual(groups("-u", "nobody", "--group-add", "4711"), ["65534", "50", "4711"])
+        self.fails("run", "--rm", "--group-add", "nosuch", "base", "true", code=125, says="unable to find group nosuch")
+
+    def test_etc_mtab_shows_the_mounts(self):
+        self.assertEqual(self.keg("run", "--rm", "base", "readlink", "/etc/mtab").stdout, "/proc/mounts\n")
+
+    def test_a_store_may_be_named_from_here(self):
+        here = dict(cwd=self.dir, env=dict(os.environ, KEG_ROOT="store"))
+        keg.run(keg.KEG, "run", "-d", "--name", "near", "base", "sleep", "1000", **here)
+        self.assertEqual(self.keg("ps", "--format", "{{.Names}}").stdout, "near\n")
+        self.assertEqual(keg.run(keg.KEG, "--root", "./store", "exec", "near", "echo", "in", cwd=self.dir).stdout, "in\n")
+
     def test_a_read_only_root_with_a_tmpfs(self):
         script = "touch /x 2>/dev/null && echo writable; touch /t/x && echo tmpfs"
         self.assertEqual(self.keg("run", "--rm", "--read-only", "--tmpfs", "/t", "base", "sh", "-c", script).stdout, "tmpfs\n")
@@ -169,6 +184,29 @@ class Run(keg.StoreCase):
         self.assertEqual(self.keg("logs", "--tail", "1", "follow").stdout, "3\n")
         self.assertRegex(self.keg("logs", "-t", "follow").stdout, r"(?m)\A(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z \d\n){3}\Z")
 
+    def test_a_paused_container_hears_of_no_end(self):
+        self.run_detached("--name", "paused", "base", "sh", "-c", "while :; do echo tick; sleep 0.05; done")
+        self.keg("pause", "paused")
+        self.assertIn("(Paused)", self.keg("ps").stdout)
+        self.fails("pause", "paused", code=1, says="already paused")
+        self.fails("exec", "paused", "true", code=1, says="is paused")
+        self.fails("start", "paused", code=1, says="cannot start a paused container, try unpause instead")
+        follower = subprocess.Popen([keg.KEG, "--root", self.store, "logs", "-f", "paused"], stdout=subprocess.DEVNULL)
+        time.sleep(0.5)
+        self.assertIsNone(follower.poll())
+        self.keg("unpause", "paused")
+        self.keg("pause", "paused")
+        self.keg("kill", "paused")   # thaws it, or the signal would wait
+        self.assertEqual(self.keg("wait", "paused").stdout, "137\n")
+        self.assertEqual(follower.wait(timeout=10), 0)
+
+    def test_a_paused_container_is_stopped_and_removed(self):
+        for words in (["stop", "-t", "1"], ["rm", "-f"]):
+            self.run_detached("--name", "paused", "--rm", "base", "sleep", "1000")
+            self.keg("pause", "paused")
+            self.keg(*words, "paused", timeout=20)
+            self.assertEqual(self.keg("ps", "-aq").stdout, "")
+
     def test_exec_has_options(self):
         self.run_detached("--name", "execme", "-e", "A=old", "base", "sleep", "1000")
         out = self.keg("exec", "-e", "A=new", "-w", "/tmp", "-u", "nobody", "execme", "sh", "-c", "echo $A $PWD $(id -u)").stdout
@@ -236,6 +274,10 @@ class Run(keg.StoreCase):
         self.assertEqual(self.get(f"http://127.0.0.1:{port}/"), "container\n")
         gateway = self.keg("inspect", "-f", "{{.NetworkSettings.Gateway}}", "lo").stdout.strip()
         self.assertNotEqual(self.keg("exec", "lo", "timeout", "2", "wget", "-qO-", f"http://{gateway}:{port}/", check=False).returncode, 0)
+
+    def test_host_port_zero_is_any_free_one(self):
+        self.serve("--name", "any", "-p", "0:80")
+        self.assertRegex(self.keg("port", "any").stdout, r"^80/tcp -> 0\.0\.0\.0:[1-9]\d+\n$")
 
     def test_network_modes(self):
         links = lambda mode: self.keg("run", "--rm", "--network", mode, "base", "ls", "/sys/class/net").stdout.split()
