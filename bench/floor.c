@@ -3,8 +3,10 @@
 // by hand. What a runtime takes beyond this is its own.
 //
 // usage: floor ROOTFS PROGRAM [ARGUMENT…]     (root; ROOTFS has /dev /proc /sys and is not changed)
+// FLOOR_CGROUP=NAME in the environment: makes, joins and removes a cgroup NAME in each hierarchy too.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -44,7 +46,55 @@ static const char *const hidden_files[] = {"/proc/kcore", "/proc/keys", "/proc/l
 static const char *const hidden_dirs[] = {"/proc/acpi", "/proc/scsi", "/sys/firmware"};
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
+static char groups[16][128];
+static int group_count;
+
+// A new cpuset of v1 is empty, and nobody can enter it, until it is told its parent's.
+static void inherit(const char *group, const char *file) {
+    char path[256], value[256];
+    snprintf(path, sizeof path, "%s/../%s", group, file);
+    const int parent = open(path, O_RDONLY);
+    const ssize_t length = read(parent, value, sizeof value);
+    close(parent);
+    snprintf(path, sizeof path, "%s/%s", group, file);
+    const int own = open(path, O_WRONLY);
+    need(write(own, value, length > 0 ? (size_t)length : 0), path);
+    close(own);
+}
+
+static void make_groups(const char *name) {
+    static const char *const hierarchies[] = {
+        "", "/blkio", "/cpu", "/cpuacct", "/cpuset", "/devices", "/freezer", "/hugetlb", "/memory", "/pids", "/systemd", "/unified",
+    };
+    for (size_t i = 0; i < COUNT(hierarchies); i++) {
+        char procs[128];
+        snprintf(procs, sizeof procs, "/sys/fs/cgroup%s/cgroup.procs", hierarchies[i]);
+        if (access(procs, W_OK)) continue;
+        char *group = groups[group_count];
+        snprintf(group, sizeof *groups, "/sys/fs/cgroup%s/%s", hierarchies[i], name);
+        if (mkdir(group, 0755)) continue;  // "cpu" and "cpuacct" may be one
+        if (!strcmp(hierarchies[i], "/cpuset")) inherit(group, "cpuset.cpus"), inherit(group, "cpuset.mems");
+        group_count++;
+    }
+}
+
+// A thread that moves itself through v1's `tasks` waits for nobody; v2 has only cgroup.procs.
+static void join_groups(void) {
+    for (int i = 0; i < group_count; i++) {
+        char path[256];
+        snprintf(path, sizeof path, "%s/tasks", groups[i]);
+        int file = open(path, O_WRONLY);
+        if (file < 0) {
+            snprintf(path, sizeof path, "%s/cgroup.procs", groups[i]);
+            file = open(path, O_WRONLY);
+        }
+        need(write(file, "0", 1), path);
+        close(file);
+    }
+}
+
 static void become_container(char **argv) {
+    join_groups();
     need(mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL), "slave");
     need(mount(argv[1], argv[1], NULL, MS_BIND | MS_REC, NULL), argv[1]);
     need(chdir(argv[1]), argv[1]);
@@ -76,11 +126,14 @@ static void become_container(char **argv) {
 
 int main(int argc, char **argv) {
     if (argc < 3) return 2;
+    const char *group = getenv("FLOOR_CGROUP");
+    if (group) make_groups(group);
     const unsigned long flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP;
     const long pid = syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0);
     need(pid, "clone");
     if (pid == 0) become_container(argv);
     int status;
     need(waitpid((pid_t)pid, &status, 0), "wait");
+    for (int i = 0; i < group_count; i++) rmdir(groups[i]);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
