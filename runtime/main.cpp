@@ -5,7 +5,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 
 #include "base/error.h"
@@ -13,7 +12,6 @@
 #include "base/sys.h"
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/commands/commands.h"
-#include "runtime/sealed_exe.h"
 
 static constexpr Option globals[] = {
     {"root", "DIR", "root directory for storage of container state"},
@@ -63,14 +61,6 @@ std::string cgroup_manager(const Arguments& given) {
     return std::string(cgroup_manager(name).name);
 }
 
-// The first word that is not an option (or an option's value) names the command.
-static bool enters_container(int argc, char** argv) {
-    for (int i = 1; i < argc; ++i)
-        for (const char* name : {"create", "run", "exec"})
-            if (std::strcmp(argv[i], name) == 0) return true;
-    return false;
-}
-
 int main(int argc, char** argv) {
     static constexpr Program program{
         .name = "keg-runtime",
@@ -82,7 +72,6 @@ int main(int argc, char** argv) {
         .prepare = prepare,
     };
     try {
-        if (enters_container(argc, argv)) run_sealed(argv);
         return dispatch(program, argc, argv);
     } catch (const std::exception& e) {
         log_error(e.what());

@@ -1,54 +1,127 @@
-#include "runtime/sealed_exe.h"
-
+// Never let a container reach the host's binary: a program of the container that is, or is interpreted
+// by, /proc/self/exe would run the runtime's file and could then write to it (CVE-2019-5736). So what
+// enters a container runs from a copy that cannot be written: the same file through a detached
+// read-only mount, or, without the right to mount, a sealed memfd. The program executes itself again
+// from there.
+//
+// That first execution is pure cost, so it ends before libc begins: the linker takes `keg_entry` for
+// the entry point, which seals and executes, or goes on to libc's own `_start`. (libc's initialisation
+// asks the processor about itself some thirty times, which under a hypervisor is half a millisecond.)
+// Hence nothing of libc may be used here: no errno, no stack protector, no memcpy; system calls are
+// made by hand. CMakeLists.txt compiles this file accordingly.
+#include <elf.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/memfd.h>
 #include <linux/mount.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/sendfile.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
-#include "base/error.h"
-#include "base/sys.h"
-#include "runtime/mounts.h"
+#include <cstddef>
 
 namespace {
 
-constexpr int all_seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+#if defined(__x86_64__)
+long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0) {
+    register long r10 asm("r10") = d;
+    register long r8 asm("r8") = e;
+    long result;
+    asm volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8) : "rcx", "r11", "memory");
+    return result;
+}
+// The stack is as the kernel left it: argc, argv, 0, environ, 0. rdx is for _start.
+asm(R"(
+    .globl keg_entry
+keg_entry:
+    mov %rsp, %rdi
+    push %rdx
+    sub $8, %rsp
+    call keg_seal
+    add $8, %rsp
+    pop %rdx
+    jmp _start
+)");
+#elif defined(__aarch64__)
+long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0) {
+    register long x8 asm("x8") = number;
+    register long x0 asm("x0") = a;
+    register long x1 asm("x1") = b;
+    register long x2 asm("x2") = c;
+    register long x3 asm("x3") = d;
+    register long x4 asm("x4") = e;
+    asm volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
+    return x0;
+}
+asm(R"(
+    .globl keg_entry
+keg_entry:
+    stp x0, x30, [sp, #-16]!
+    add x0, sp, #16
+    bl keg_seal
+    ldp x0, x30, [sp], #16
+    b _start
+)");
+#else
+#error "the entry point is written for x86-64 and aarch64"
+#endif
 
-bool is_sealed(int exe) {
-    struct statvfs fs{};
-    if (::fstatvfs(exe, &fs) == 0 && (fs.f_flag & ST_RDONLY) != 0) return true;
-    return ::fcntl(exe, F_GET_SEALS) == all_seals;
+long pointer(const void* p) { return reinterpret_cast<long>(p); }
+
+bool equal(const char* a, const char* b) {
+    while (*a && *a == *b) ++a, ++b;
+    return *a == *b;
 }
 
-UniqueFd read_only_view(int exe) {
-    const int tree = int(::syscall(SYS_open_tree, exe, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
-    if (tree < 0) return {};
-    UniqueFd view(tree);
-    mount_attr wanted{};
-    wanted.attr_set = MOUNT_ATTR_RDONLY;
-    if (::syscall(SYS_mount_setattr, view.get(), "", AT_EMPTY_PATH, &wanted, sizeof wanted) < 0) return {};
-    return view;
+// Any word: an option's value that happens to be "run" costs an execution, and no more.
+bool enters_container(char** argv) {
+    static constexpr const char* names[] = {"create", "run", "exec", "restore"};
+    for (char** word = argv; *word; ++word)
+        for (const char* name : names)
+            if (equal(*word, name)) return true;
+    return false;
 }
 
-UniqueFd sealed_copy(int exe) {
-    UniqueFd copy(check(::memfd_create("keg-runtime", MFD_CLOEXEC | MFD_ALLOW_SEALING), "memfd_create"));
-    ssize_t done;
-    do done = ::sendfile(copy.get(), exe, nullptr, size_t(1) << 30);
-    while (done > 0);
-    check(done, "copying the runtime");
-    check(::fcntl(copy.get(), F_ADD_SEALS, all_seals), "sealing the runtime");
-    return copy;
+constexpr long all_seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+
+bool is_sealed(long exe) {
+    struct statfs fs;
+    if (call(SYS_fstatfs, exe, pointer(&fs)) == 0 && (fs.f_flags & ST_RDONLY) != 0) return true;
+    return call(SYS_fcntl, exe, F_GET_SEALS) == all_seals;
+}
+
+long read_only_view(long exe) {
+    const long view = call(SYS_open_tree, exe, pointer(""), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    if (view < 0) return view;
+    const mount_attr wanted{MOUNT_ATTR_RDONLY, 0, 0, 0};
+    const long failed = call(SYS_mount_setattr, view, pointer(""), AT_EMPTY_PATH, pointer(&wanted), sizeof wanted);
+    return failed < 0 ? failed : view;
+}
+
+long sealed_copy(long exe) {
+    const long copy = call(SYS_memfd_create, pointer("keg-runtime"), MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    long done = copy;
+    while (done > 0) done = call(SYS_sendfile, copy, exe, 0, 1 << 30);
+    if (done >= 0) done = call(SYS_fcntl, copy, F_ADD_SEALS, all_seals);
+    return done < 0 ? done : copy;
 }
 
 }  // namespace
 
-void run_sealed(char** argv) {
-    const UniqueFd exe = sys::open("/proc/self/exe", O_RDONLY);
-    if (is_sealed(exe.get())) return;
-    UniqueFd copy = read_only_view(exe.get());
-    if (!copy) copy = sealed_copy(exe.get());
-    ::syscall(SYS_execveat, copy.get(), "", argv, ::environ, AT_EMPTY_PATH);
-    throw SysError("executing the sealed runtime");
+// stack: argc, the words of the command line, 0, the environment, 0.
+extern "C" void keg_seal(long* stack) {
+    auto** argv = reinterpret_cast<char**>(stack + 1);
+    if (!enters_container(argv)) return;
+    const long exe = call(SYS_openat, AT_FDCWD, pointer("/proc/self/exe"), O_RDONLY | O_CLOEXEC);
+    if (exe >= 0 && is_sealed(exe)) {
+        call(SYS_close, exe);
+        return;
+    }
+    long copy = read_only_view(exe);
+    if (copy < 0) copy = sealed_copy(exe);
+    char** environment = argv + *stack + 1;
+    call(SYS_execveat, copy, pointer(""), pointer(argv), pointer(environment), AT_EMPTY_PATH);
+    constexpr char failed[] = "keg-runtime cannot execute a sealed copy of itself: is /proc mounted?\n";
+    call(SYS_write, 2, pointer(failed), sizeof failed - 1);
+    call(SYS_exit_group, 1);
 }

@@ -53,7 +53,7 @@ CgroupRecord plan(const CgroupRequest& request) {
         const bool is_v2 = hierarchy.name == "unified";
         if (record.v2 && !is_v2) continue;
         const std::string root = record.v2 ? mount : str(mount, "/", hierarchy.name);
-        if (!record.v2 && !sys::exists(root)) continue;   // known to the kernel, mounted nowhere
+        if (!record.v2 && !sys::exists(root + "/cgroup.procs")) continue;   // known to the kernel, mounted nowhere
         record.directories.push_back(root + (absolute ? "" : place_below(hierarchy, root, is_v2)) + record.path);
     }
     return record;
