@@ -19,7 +19,13 @@ void Channel::send(Step step, std::string_view text, std::span<const int> fds) {
 }
 
 bool Channel::receive_packet(Message& message) {
-    std::string buffer(66 * 1024, '\0');
+    // Its length first: room for the longest packet would cost more than all that are really sent.
+    ssize_t length;
+    do length = ::recv(fd(), nullptr, 0, MSG_PEEK | MSG_TRUNC);
+    while (length < 0 && errno == EINTR);
+    if (length < 0 && errno != ECONNRESET) throw SysError("receiving from the container's init");
+    if (length <= 0) return false;
+    std::string buffer(size_t(length), '\0');
     iovec part{buffer.data(), buffer.size()};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 16)] = {};
     msghdr header{};
@@ -27,11 +33,7 @@ bool Channel::receive_packet(Message& message) {
     header.msg_iovlen = 1;
     header.msg_control = control;
     header.msg_controllen = sizeof control;
-    ssize_t length;
-    do length = ::recvmsg(fd(), &header, MSG_CMSG_CLOEXEC);
-    while (length < 0 && errno == EINTR);
-    if (length < 0 && errno != ECONNRESET) throw SysError("receiving from the container's init");
-    if (length <= 0) return false;
+    check(::recvmsg(fd(), &header, MSG_CMSG_CLOEXEC), "receiving from the container's init");
     for (cmsghdr* c = CMSG_FIRSTHDR(&header); c; c = CMSG_NXTHDR(&header, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
         const size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -42,7 +44,7 @@ bool Channel::receive_packet(Message& message) {
         }
     }
     message.step = Step(buffer[0]);
-    message.text = buffer.substr(1, size_t(length) - 1);
+    message.text = buffer.substr(1);
     return true;
 }
 
