@@ -13,7 +13,7 @@ class Result:
     result: str        # pass, fail, skip
     reason: str = ""
     seconds: float = 0.0
-    verdict: str = ""  # for keg-runtime: as expected, known failure, UNEXPECTED
+    verdict: str = ""  # for keg-runtime: as expected, skipped, known failure, unexpected pass or failure
 
 
 @dataclasses.dataclass
@@ -74,7 +74,7 @@ def judge(results, known):
         if r.result == "pass":
             r.verdict = "unexpected pass" if expected and expected.needs != "luck" else "as expected"
         elif r.result == "skip":
-            r.verdict = "as expected"
+            r.verdict = "skipped"
         else:
             r.verdict = "known failure" if expected else "unexpected failure"
             if expected:
@@ -94,6 +94,13 @@ def line(r):
     mark = {"unexpected failure": "FAIL", "unexpected pass": "PASSES NOW", "known failure": "known"}.get(r.verdict, r.result)
     reason = "it is in known_failures.txt" if r.verdict == "unexpected pass" else r.reason
     return f"  {r.name:<44} {mark:<10} {r.seconds:5.1f} s  {reason}".rstrip()
+
+
+def verdicts(results):
+    """What tests/run.py adds up."""
+    n = lambda *words: sum(r.verdict in words for r in results)
+    return (f"{n('as expected')} as expected, {n('unexpected pass', 'unexpected failure')} unexpected, "
+            f"{n('known failure')} known failures, {n('skipped')} skipped")
 
 
 def totals(suite, results):

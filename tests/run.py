@@ -85,6 +85,19 @@ def run_callers():
     skipped += known + left_out
 
 
+def run_conformance():
+    """The OCI's validation programs and our own cases; what keg-runtime is known to fail counts as skipped."""
+    global passed, failed, skipped
+    command = [sys.executable, TESTS.parent / "conformance/run.py", "--build", os.environ["KEG_BUILD"]]
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    print(result.stdout)
+    counts = re.search(r"(\d+) as expected, (\d+) unexpected, (\d+) known failures, (\d+) skipped$", result.stdout.rstrip())
+    ok, bad, known, left_out = map(int, counts.groups()) if counts else (0, 1, 0, 0)
+    passed += ok
+    failed += bad
+    skipped += known + left_out
+
+
 def run_in_vm(selection):
     """The tests of these names, inside; adds up what the runs in there count."""
     global passed, failed, skipped
@@ -129,6 +142,7 @@ def main():
             run_catch("unit tests with sanitizers", os.path.join(options.sanitized, "tests/unit-tests"))
         run_integration([])
         if os.geteuid() == 0:
+            run_conformance()
             run_callers()
         run_in_vm(IN_VM)
     print(f"{passed} passed, {failed} failed, {skipped} skipped")

@@ -1,0 +1,74 @@
+"""The conformance suites' own promise: what does not work is not reported as a pass."""
+import sys
+import textwrap
+import unittest
+
+from keg import PROJECT
+
+sys.path.insert(0, str(PROJECT / "conformance"))
+import report  # noqa: E402
+import tap  # noqa: E402
+
+
+def read(text):
+    return tap.read(textwrap.dedent(text))
+
+
+class Tap(unittest.TestCase):
+    def test_good_report_has_no_problem(self):
+        got = read("""\
+            TAP version 13
+            ok 1 - one
+            Refer to: https://example.org
+              ---
+              {"not": "read"}
+              ...
+            ok 2 # SKIP two
+            # remark
+            1..2
+            """)
+        self.assertEqual((got.checks, got.failed, got.skipped, got.problems), (2, [], ["two"], []))
+        self.assertEqual(got.diagnostics, ['  {"not": "read"}', "remark"])
+
+    def test_failed_check_is_told(self):
+        self.assertEqual(read("TAP version 13\nnot ok 1 - one\n1..1\n").failed, ["one"])
+
+    def test_whatever_is_missing_is_a_problem(self):
+        for what, text in {
+            "output": "",
+            "header": "ok 1 - one\n1..1\n",
+            "plan": "TAP version 13\nok 1 - one\n",
+            "check": "TAP version 13\nok 1 - one\n1..2\n",
+            "number": "TAP version 13\nok 2 - one\n1..1\n",
+            "end of a block": "TAP version 13\nok 1 - one\n  ---\n1..1\n",
+            "plan of the second part": "TAP version 13\nok 1 - one\n1..1\nTAP version 13\nok 1 - one\n",
+        }.items():
+            with self.subTest(what):
+                self.assertTrue(read(text).problems)
+
+    def test_words_that_are_no_report_are_a_problem(self):
+        self.assertTrue(read("TAP version 13\npanic: oh\n1..0\n").problems)
+
+
+class Verdict(unittest.TestCase):
+    def test_only_what_was_expected_is_quiet(self):
+        known = {"old": report.Known("old", "-", "fail", "fail", "why"),
+                 "race": report.Known("race", "luck", "fail", "fail", "why")}
+        for name, result, verdict in (("new", "pass", "as expected"), ("new", "fail", "unexpected failure"),
+                                      ("old", "pass", "unexpected pass"), ("old", "fail", "known failure"),
+                                      ("race", "pass", "as expected"), ("race", "fail", "known failure"),
+                                      ("new", "skip", "skipped")):
+            with self.subTest(f"{name} {result}"):
+                judged = report.Result("suite", name, result)
+                report.judge([judged], known)
+                self.assertEqual(judged.verdict, verdict)
+
+    def test_every_known_failure_has_its_reason_and_is_a_program(self):
+        programs = (PROJECT / "conformance/runtime-tools/programs.txt").read_text().split()
+        for name, row in report.known_failures("runtime-tools").items():
+            self.assertIn(name, programs)
+            self.assertTrue(row.reason and row.runc and row.crun, name)
+
+
+if __name__ == "__main__":
+    unittest.main()
