@@ -2,6 +2,7 @@
 and its exit status. One line is printed for each."""
 import os
 import pathlib
+import pwd
 import re
 import shlex
 import signal
@@ -12,11 +13,12 @@ import machine
 
 DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
 daemons = []
+user = []  # words before every command line: who runs it
 
 
 def sh(command, timeout=60, tty=False):
     """(exit status, what it said) of a line of shell; tty=True gives it a terminal."""
-    words = ["script", "-qec", command, "/dev/null"] if tty else ["bash", "-c", command]
+    words = user + (["script", "-qec", command, "/dev/null"] if tty else ["bash", "-c", command])
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
     try:
         said, _ = process.communicate(timeout=timeout)
@@ -24,6 +26,17 @@ def sh(command, timeout=60, tty=False):
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         return 124, f"did not end in {timeout} s: " + process.communicate()[0].decode(errors="replace")
+
+
+def become(name):
+    """From now on the commands are those of an ordinary user, whom this makes."""
+    subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", name], check=True)
+    account = pwd.getpwnam(name)
+    directory = f"/run/user/{account.pw_uid}"
+    os.makedirs(directory, 0o700)
+    os.chown(directory, account.pw_uid, account.pw_gid)
+    os.chdir(account.pw_dir)
+    user[:] = ["runuser", "-u", name, "--", "env", f"HOME={account.pw_dir}", f"XDG_RUNTIME_DIR={directory}"]
 
 
 def check(name, command, *says, exit=0, never=(), tty=False):
@@ -93,7 +106,6 @@ def write(path, text, mode=0o644):
 
 
 def documented(page, path, heading=""):
-    """The text of the file `path` as the page shows it, in a block whose first line is `# path`."""
+    """The text of the file `path` in the page: the block of code whose first line is `# path`, without that line."""
     text = (DOCS / page).read_text()
-    text = text[text.index(heading):]
-    return re.search(rf"(?m)^```\w*\n(# {re.escape(path)}\n.*?)^```", text, re.S).group(1)
+    return re.search(rf"(?ms)^```\w*\n# {re.escape(path)}\n(.*?)^```", text[text.index(heading):])[1]

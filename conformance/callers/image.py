@@ -48,7 +48,8 @@ def archive(path, name=BUSYBOX, command=("sh",), **config):
     digest = hashlib.sha256(layer).hexdigest()
     image = {"architecture": "amd64", "os": "linux",
              "config": {"Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": list(command), "WorkingDir": "/", **config},
-             "rootfs": {"type": "layers", "diff_ids": ["sha256:" + digest]}}
+             "rootfs": {"type": "layers", "diff_ids": ["sha256:" + digest]},
+             "history": [{"created_by": "busybox-static"}]}
     files = {}
 
     def blob(data, kind):

@@ -16,6 +16,7 @@ processes move into a leaf first.
 """
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -67,10 +68,9 @@ class Cgroups:
 
     def left(self, kept):
         """Cgroups below ours, but for those which the caller keeps."""
-        for directory in self.directories:
-            for below in filter(pathlib.Path.is_dir, directory.rglob("*")):
-                if str(below.relative_to(directory)) not in kept:
-                    yield str(below)
+        found = {str(below.relative_to(directory)) for directory in self.directories
+                 for below in directory.rglob("*") if below.is_dir()}
+        return sorted(path for path in found if not re.fullmatch(kept, path))
 
     def __exit__(self, *_):
         for directory in self.directories:
@@ -98,6 +98,7 @@ def mount(*words):
 def set_up(runtime, trace):
     """Inside: private directories, cgroups, loopback, and the runtime in its place."""
     runtime = pathlib.Path(runtime).read_bytes()
+    os.chdir("/")
     mount("--make-rshared", "/")  # as systemd has it
     store = pathlib.Path("/mnt")
     mount("-t", "tmpfs", "tmpfs", str(store))
@@ -105,6 +106,7 @@ def set_up(runtime, trace):
         upper, work = (store / (directory.replace("/", "_") + kind) for kind in (".upper", ".work"))
         upper.mkdir()
         work.mkdir()
+        shutil.copystat(directory, upper)
         mount("-t", "overlay", "-o", f"lowerdir={directory},upperdir={upper},workdir={work}", "overlay", directory)
     for directory in EMPTY:
         os.makedirs(directory, exist_ok=True)
@@ -188,7 +190,7 @@ def be_init(work, kept):
             break
         time.sleep(0.1)
     yield from (f"process {words}" for words in processes())
-    yield from (f"mount {point}" for point in sorted(mounts() - before - kept))
+    yield from (f"mount {point}" for point in sorted(mounts() - before) if not re.fullmatch(kept, point))
 
 
 def bury():
