@@ -325,7 +325,7 @@ void Build::step(Stage& stage, const Statement& statement) {
 
 // A step that makes a layer: from the cache, or made now in a work directory whose upper/ becomes it.
 void Build::layer_step(Stage& stage, const std::string& key, const std::string& created_by, const std::function<void(const std::string& work)>& make) {
-    std::optional<CachedLayer> layer = options_.no_cache ? std::nullopt : find_cached(store_, key);
+    std::optional<CachedLayer> layer = options_.no_cache ? std::nullopt : find_cached(store_, key, stage.diff_ids);
     const bool cached = layer.has_value();
     if (!layer) {
         const WorkDir work = store_.work_dir("build");

@@ -45,7 +45,7 @@ std::string Stage::next_key(const std::string& step) const {
     return hasher.finish().text();
 }
 
-std::optional<CachedLayer> find_cached(const Store& store, const std::string& key) {
+std::optional<CachedLayer> find_cached(const Store& store, const std::string& key, std::vector<Digest> stack) {
     const auto text = read_file_if_exists(cache_path(store, key), 1 << 20);
     if (!text) return {};
     try {
@@ -53,7 +53,8 @@ std::optional<CachedLayer> find_cached(const Store& store, const std::string& ke
         CachedLayer layer = json::read<CachedLayer>(record);
         layer.blob = {.media_type = record.at("mediaType").get<std::string>(), .digest = record.at("digest").get<std::string>(), .size = record.at("size").get<int64_t>()};
         layer.diff_id = Digest(record.at("diffID").get<std::string>());
-        if (!store.has_blob(Digest(layer.blob.digest), layer.blob.size) || !Snapshots(store).has_layer(layer.diff_id)) return {};
+        stack.push_back(layer.diff_id);
+        if (!store.has_blob(Digest(layer.blob.digest), layer.blob.size) || !Snapshots(store).has_top(stack)) return {};
         return layer;
     } catch (const std::exception&) {  // a torn record is no record
         return {};

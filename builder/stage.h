@@ -33,6 +33,6 @@ struct CachedLayer {
     bool empty = false;
     std::string created;
 };
-// Only what is complete in the store counts.
-std::optional<CachedLayer> find_cached(const Store& store, const std::string& key);
+// Only what is complete in the store counts; the layer comes over `stack`.
+std::optional<CachedLayer> find_cached(const Store& store, const std::string& key, std::vector<Digest> stack);
 void remember(const Store& store, const std::string& key, const CachedLayer& layer);

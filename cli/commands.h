@@ -30,7 +30,7 @@ struct ImageUser {
 };
 std::vector<ImageUser> image_users(const std::string& root);
 // The layers that containers need, for Store::gc.
-std::vector<Digest> layers_in_use(const Store& store);
+std::vector<std::vector<Digest>> layers_in_use(const Store& store);
 // Frees what nothing needs any more, unless somebody is adding images just now: then the next one does.
 void collect_garbage(const Store& store) noexcept;
 

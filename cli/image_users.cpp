@@ -10,10 +10,12 @@ std::vector<ImageUser> image_users(const std::string& root) {
     return out;
 }
 
-std::vector<Digest> layers_in_use(const Store& store) {
-    std::vector<Digest> out;
-    for (const Container& container : Containers(store.root()).list())
-        for (const std::string& layer : container.settings().layers) out.emplace_back(layer);
+std::vector<std::vector<Digest>> layers_in_use(const Store& store) {
+    std::vector<std::vector<Digest>> out;
+    for (const Container& container : Containers(store.root()).list()) {
+        std::vector<Digest>& layers = out.emplace_back();
+        for (const std::string& layer : container.settings().layers) layers.emplace_back(layer);
+    }
     return out;
 }
 

@@ -1,5 +1,5 @@
-// On disk a layer is ROOT/layers/sha256/HEX/diff, a directory in overlayfs's form (whiteouts are character
-// devices 0:0), and HEX/size. It is made aside in ROOT/tmp: applied on an overlay mount of the layers
+// On disk a layer is ROOT/layers/sha256/CHAIN-ID/diff, a directory in overlayfs's form (whiteouts are
+// character devices 0:0), and CHAIN-ID/size. It is made aside in ROOT/tmp: applied on an overlay mount of the layers
 // below it, so that the kernel does what is hard (a directory's metadata copied up, hard links to lower
 // files, whiteouts), then synced, then renamed: what has its final name is complete.
 
@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 
-#include <ranges>
+#include <algorithm>
 
 #include "base/defer.h"
 #include "base/error.h"
@@ -21,13 +21,14 @@
 
 namespace {
 
-std::string layer_dir(const Store& store, const Digest& diff_id) {
-    return str(store.root(), "/layers/", diff_id.algorithm(), "/", diff_id.hex());
+std::string layer_dir(const Store& store, const Digest& chain_id) {
+    return str(store.root(), "/layers/", chain_id.algorithm(), "/", chain_id.hex());
 }
 
-std::vector<std::string> lower_dirs(const Store& store, const std::vector<Digest>& layers) {
+std::vector<std::string> lower_dirs(const Store& store, Layers layers) {
     std::vector<std::string> dirs;  // overlayfs wants the topmost first
-    for (const Digest& layer : layers | std::views::reverse) dirs.push_back(layer_dir(store, layer) + "/diff");
+    for (const Digest& chain_id : chain_ids(layers)) dirs.push_back(layer_dir(store, chain_id) + "/diff");
+    std::ranges::reverse(dirs);
     return dirs;
 }
 
@@ -98,15 +99,15 @@ void sync_file_system(const std::string& path) {
 }
 
 // WORK (which holds diff/) becomes the layer, complete.
-void publish(const Store& store, const Digest& diff_id, const std::string& work, uint64_t bytes) {
+void publish(const Store& store, const Digest& chain_id, const std::string& work, uint64_t bytes) {
     write_file(work + "/size", std::to_string(bytes));
     ::chmod(work.c_str(), 0755);
     sync_file_system(work);
-    const std::string final_path = layer_dir(store, diff_id);
-    sys::make_directories(str(store.root(), "/layers/", diff_id.algorithm()), 0755);
+    const std::string final_path = layer_dir(store, chain_id);
+    sys::make_directories(str(store.root(), "/layers/", chain_id.algorithm()), 0755);
     if (::rename(work.c_str(), final_path.c_str()) < 0 && errno != EEXIST && errno != ENOTEMPTY)
         throw SysError("rename ", work, " to ", final_path);
-    sys::fsync_directory(str(store.root(), "/layers/", diff_id.algorithm()));
+    sys::fsync_directory(str(store.root(), "/layers/", chain_id.algorithm()));
 }
 
 Applied apply_verified(const Store& store, const spec::Descriptor& layer, const Digest& diff_id, const std::string& directory) {
@@ -121,41 +122,54 @@ Applied apply_verified(const Store& store, const spec::Descriptor& layer, const 
 
 }  // namespace
 
-bool Snapshots::has_layer(const Digest& diff_id) const { return sys::exists(layer_dir(store_, diff_id) + "/size"); }
+std::vector<Digest> chain_ids(Layers diff_ids) {
+    std::vector<Digest> ids;
+    for (const Digest& diff_id : diff_ids)
+        ids.push_back(ids.empty() ? diff_id : digest_of(ids.back().text() + " " + diff_id.text()));
+    return ids;
+}
 
-uint64_t Snapshots::layer_size(const Digest& diff_id) const {
-    const auto text = read_file_if_exists(layer_dir(store_, diff_id) + "/size", 64);
-    return text ? parse_number<uint64_t>(*text).value_or(0) : 0;
+bool Snapshots::has_top(Layers layers) const { return sys::exists(layer_dir(store_, chain_ids(layers).back()) + "/size"); }
+
+std::optional<uint64_t> Snapshots::top_size(Layers layers) const {
+    const auto text = read_file_if_exists(layer_dir(store_, chain_ids(layers).back()) + "/size", 64);
+    return text ? parse_number<uint64_t>(*text) : std::nullopt;
 }
 
 void Snapshots::unpack(const Image& image) const {
     const std::vector<Digest> all = image.diff_ids();
     for (size_t i = 0; i < all.size(); ++i) {
-        if (has_layer(all[i])) continue;
+        const Layers stack(all.data(), i + 1);
+        if (has_top(stack)) continue;
         // Who comes second waits here, and then finds it done.
         sys::make_directories(store_.root() + "/layers/locks", 0700);
-        const FileLock alone(store_.root() + "/layers/locks/" + all[i].hex());
-        if (has_layer(all[i])) continue;
+        const FileLock alone(str(store_.root(), "/layers/locks/", chain_ids(stack).back().hex()));
+        if (has_top(stack)) continue;
         Progress progress("unpacking " + Digest(image.manifest.layers[i].digest).short_hex());
-        WorkDir work = store_.work_dir("layer");
-        const std::string diff = work.path() + "/diff";
-        sys::mkdir(diff, 0755);
-        ::chmod(diff.c_str(), 0755);  // whatever the umask was
-        Applied applied;
-        if (i == 0) {
-            applied = apply_verified(store_, image.manifest.layers[i], all[i], diff);
-        } else {
-            const Snapshot stack{.layers = {all.begin(), all.begin() + long(i)}, .upper = diff,
-                                 .work = work.path() + "/work", .target = work.path() + "/merged"};
-            mount(stack, true);
-            const Defer unmounted([&] { attempt("unmounting a layer", [&] { unmount(stack.target); }); });
-            applied = apply_verified(store_, image.manifest.layers[i], all[i], stack.target);
-        }
-        for (const char* name : {"/work", "/merged"}) sys::remove_tree(work.path() + name);
-        publish(store_, all[i], work.path(), applied.bytes);
+        const Applied applied = unpack_top(image.manifest.layers[i], stack);
         progress.add(applied.bytes);
         progress.finish();
     }
+}
+
+Applied Snapshots::unpack_top(const spec::Descriptor& blob, Layers layers) const {
+    WorkDir work = store_.work_dir("layer");
+    const std::string diff = work.path() + "/diff";
+    sys::mkdir(diff, 0755);
+    ::chmod(diff.c_str(), 0755);  // whatever the umask was
+    Applied applied;
+    if (layers.size() == 1) {
+        applied = apply_verified(store_, blob, layers.back(), diff);
+    } else {
+        const Snapshot at{.layers = {layers.begin(), layers.end() - 1}, .upper = diff,
+                          .work = work.path() + "/work", .target = work.path() + "/merged"};
+        mount(at, true);
+        const Defer unmounted([&] { attempt("unmounting a layer", [&] { unmount(at.target); }); });
+        applied = apply_verified(store_, blob, layers.back(), at.target);
+    }
+    for (const char* name : {"/work", "/merged"}) sys::remove_tree(work.path() + name);
+    publish(store_, chain_ids(layers).back(), work.path(), applied.bytes);
+    return applied;
 }
 
 void Snapshots::mount(const Snapshot& snapshot, bool volatile_) const {
@@ -180,17 +194,19 @@ void Snapshots::mount(const Snapshot& snapshot, bool volatile_) const {
 
 void Snapshots::unmount(const std::string& target) { sys::umount(target, MNT_DETACH | UMOUNT_NOFOLLOW); }
 
-Snapshots::NewLayer Snapshots::commit(const std::string& upper, const std::vector<Digest>&) const {
+Snapshots::NewLayer Snapshots::commit(const std::string& upper, Layers below) const {
     NewLayer layer;
     BlobWriter blob = store_.new_blob();
     const Diff diff = write_layer(upper, [&](std::string_view data) { blob.write(data); });
     layer.blob = blob.commit(spec::media::layer);
     layer.diff_id = Digest(layer.blob.digest);  // of a plain tar the two are one
     layer.empty = diff.entries == 0;
-    if (has_layer(layer.diff_id)) return layer;
+    std::vector<Digest> stack(below.begin(), below.end());
+    stack.push_back(layer.diff_id);
+    if (has_top(stack)) return layer;
     WorkDir work = store_.work_dir("layer");
     sys::rename(upper, work.path() + "/diff");
-    publish(store_, layer.diff_id, work.path(), diff.bytes);
+    publish(store_, chain_ids(stack).back(), work.path(), diff.bytes);
     return layer;
 }
 

@@ -1,13 +1,26 @@
 // A stack of layers as a root file system. This file alone knows what an unpacked layer looks like on
 // disk (now: a directory in overlayfs's form; a second form will join: a read-only image over the
-// layer's own tar). Each layer is unpacked once, whatever images and containers share it, and is
-// published by rename only after syncfs: a directory under layers/ is complete or is not there.
+// layer's own tar). A layer is unpacked once for all images and containers that have it over the same
+// layers, and is published by rename only after syncfs: a directory under layers/ is complete or is
+// not there.
+//
+// What an unpacked layer looks like depends on what is below it: a whiteout is only there if it hides
+// something, a parent directory that the layer does not describe keeps its looks, a hard link may lead
+// to a lower file. So it is kept under image-spec's ChainID, which names a layer and all below it.
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "image/apply.h"
 #include "image/store.h"
+
+using Layers = std::span<const Digest>;   // diff IDs, lowest first
+
+// The ChainIDs of a stack: one for each layer, of all up to it.
+std::vector<Digest> chain_ids(Layers diff_ids);
 
 // A mounted (or mountable) root of a container or of a build step.
 struct Snapshot {
@@ -22,9 +35,9 @@ public:
 
     // Unpacks what is not yet unpacked, verifying blob digest and diff_id of each layer.
     void unpack(const Image& image) const;
-    bool has_layer(const Digest& diff_id) const;
-    // Of the content of that layer on disk in bytes, as counted when it was unpacked.
-    uint64_t layer_size(const Digest& diff_id) const;
+    // Of the topmost of these layers: is it unpacked, and how many bytes has its content?
+    bool has_top(Layers layers) const;
+    std::optional<uint64_t> top_size(Layers layers) const;
 
     // Mounts the stack on snapshot.target (made if missing), writable in `upper` if there is one.
     // volatile_: overlayfs need not sync at unmount (the content is thrown away or synced by us).
@@ -39,12 +52,14 @@ public:
         Digest diff_id;
         bool empty = false;       // the layer holds no entry at all
     };
-    NewLayer commit(const std::string& upper, const std::vector<Digest>& below) const;
+    NewLayer commit(const std::string& upper, Layers below) const;
 
     // Copies the merged view of the stack to an ordinary directory (for a stand-alone bundle): the
     // hard cases of flattening (whiteouts, opaque, links) are the same code that unpacks layers.
     void flatten(const Image& image, const std::string& directory) const;
 
 private:
+    Applied unpack_top(const spec::Descriptor& blob, Layers layers) const;
+
     const Store& store_;
 };

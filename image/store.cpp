@@ -270,9 +270,10 @@ Image Store::load(const spec::Descriptor& top, const std::string& platform) cons
         throw Error("image ", image.descriptor.digest, " has ", image.manifest.layers.size(), " layers, but its config names ",
                     image.config.rootfs.diff_ids.size());
     const Snapshots snapshots(*this);
+    const std::vector<Digest> diff_ids = image.diff_ids();
     for (size_t i = 0; i < image.manifest.layers.size(); ++i) {
-        const Digest diff_id(image.config.rootfs.diff_ids[i]);
-        image.size += snapshots.has_layer(diff_id) ? int64_t(snapshots.layer_size(diff_id)) : image.manifest.layers[i].size;
+        const auto unpacked = snapshots.top_size({diff_ids.data(), i + 1});
+        image.size += unpacked ? int64_t(*unpacked) : image.manifest.layers[i].size;
     }
     return image;
 }
@@ -320,18 +321,30 @@ void Store::remove(const spec::Descriptor& manifest) const {
 
 namespace {
 
+// What the images and containers need.
+struct Needed {
+    std::set<std::string> blobs, diff_ids, chain_ids;
+
+    void add(Layers layers) {
+        for (const Digest& id : layers) diff_ids.insert(id.text());
+        for (const Digest& id : ::chain_ids(layers)) chain_ids.insert(id.text());
+    }
+};
+
 // Every digest that a document and what it points at need. A missing or torn one ends there.
-void reach(const Store& store, const spec::Descriptor& descriptor, std::set<std::string>& blobs, std::set<std::string>& diff_ids) {
-    if (!Digest::is_valid(descriptor.digest) || !blobs.insert(descriptor.digest).second) return;
+void reach(const Store& store, const spec::Descriptor& descriptor, Needed& needed) {
+    if (!Digest::is_valid(descriptor.digest) || !needed.blobs.insert(descriptor.digest).second) return;
     const std::string_view type = spec::oci_media_type(descriptor.media_type);
     try {
         if (type == spec::media::index) {
-            for (const auto& child : spec::read_index(store.read_blob(descriptor)).manifests) reach(store, child, blobs, diff_ids);
+            for (const auto& child : spec::read_index(store.read_blob(descriptor)).manifests) reach(store, child, needed);
         } else if (type == spec::media::manifest) {
             const spec::Manifest manifest = spec::read_manifest(store.read_blob(descriptor));
-            blobs.insert(manifest.config.digest);
-            for (const auto& layer : manifest.layers) blobs.insert(layer.digest);
-            for (const auto& id : spec::read_image_config(store.read_blob(manifest.config)).rootfs.diff_ids) diff_ids.insert(id);
+            needed.blobs.insert(manifest.config.digest);
+            for (const auto& layer : manifest.layers) needed.blobs.insert(layer.digest);
+            std::vector<Digest> layers;
+            for (const auto& id : spec::read_image_config(store.read_blob(manifest.config)).rootfs.diff_ids) layers.emplace_back(id);
+            needed.add(layers);
         }
     } catch (const Error&) {
     }
@@ -348,12 +361,12 @@ uint64_t disk_usage(const std::string& path) {
 
 }  // namespace
 
-uint64_t Store::gc(const std::vector<Digest>& also_used) const {
+uint64_t Store::gc(const std::vector<std::vector<Digest>>& also_used) const {
     const FileLock alone(root_ + "/lock");
     collect_dead_work();
-    std::set<std::string> blobs, diff_ids;
-    for (const Digest& id : also_used) diff_ids.insert(id.text());
-    for (const NamedImage& image : images()) reach(*this, image.descriptor, blobs, diff_ids);
+    Needed needed;
+    for (const auto& layers : also_used) needed.add(layers);
+    for (const NamedImage& image : images()) reach(*this, image.descriptor, needed);
 
     uint64_t freed = 0;
     auto drop = [&](const std::string& path) {
@@ -365,16 +378,16 @@ uint64_t Store::gc(const std::vector<Digest>& also_used) const {
     };
     for (const std::string& algorithm : entries(root_ + "/blobs"))
         for (const std::string& hex : entries(root_ + "/blobs/" + algorithm))
-            if (!blobs.contains(algorithm + ":" + hex)) drop(str(root_, "/blobs/", algorithm, "/", hex));
+            if (!needed.blobs.contains(algorithm + ":" + hex)) drop(str(root_, "/blobs/", algorithm, "/", hex));
     for (const std::string& hex : entries(root_ + "/layers/sha256"))
-        if (!diff_ids.contains("sha256:" + hex)) drop(root_ + "/layers/sha256/" + hex);
+        if (!needed.chain_ids.contains("sha256:" + hex)) drop(root_ + "/layers/sha256/" + hex);
     // A cache entry that names a blob or a layer which is gone says nothing any more.
     for (const std::string& name : entries(root_ + "/cache")) {
         const std::string path = root_ + "/cache/" + name;
         const auto text = read_file_if_exists(path);
         for (size_t at = 0; text && (at = text->find("\"sha256:", at)) != std::string::npos; ++at) {
             const std::string digest = text->substr(at + 1, 71);
-            if (blobs.contains(digest) || diff_ids.contains(digest)) continue;
+            if (needed.blobs.contains(digest) || needed.diff_ids.contains(digest)) continue;
             drop(path);
             break;
         }

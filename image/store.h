@@ -110,8 +110,9 @@ public:
 
     // While it lives, gc() waits: whoever adds blobs and names them later holds one.
     FileLock use() const { return FileLock(root_ + "/lock", true); }
-    // Frees blobs, layers and cache that no image and no container (see `also_used`) needs; gives bytes.
-    uint64_t gc(const std::vector<Digest>& also_used_diff_ids = {}) const;
+    // Frees blobs, layers and cache that no image and no container (`also_used`: the layers of
+    // each, as diff IDs) needs; gives bytes.
+    uint64_t gc(const std::vector<std::vector<Digest>>& also_used = {}) const;
 
     WorkDir work_dir(const std::string& purpose) const;   // ROOT/tmp/PURPOSE-XXXXXX
     void collect_dead_work() const;

@@ -30,8 +30,8 @@ static std::string shortened(const std::string& text, size_t most) {
 static uint64_t layer_size(const Snapshots& snapshots, const Image& image, size_t layer) {
     const auto diff_ids = image.diff_ids();
     if (layer >= diff_ids.size() || layer >= image.manifest.layers.size()) return 0;
-    if (snapshots.has_layer(diff_ids[layer])) return snapshots.layer_size(diff_ids[layer]);
-    return uint64_t(image.manifest.layers[layer].size);
+    const auto unpacked = snapshots.top_size({diff_ids.data(), layer + 1});
+    return unpacked.value_or(uint64_t(image.manifest.layers[layer].size));
 }
 
 static std::vector<json::Value> rows(const Store& store, const Image& image, bool whole, bool human) {

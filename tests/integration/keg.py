@@ -87,6 +87,13 @@ class StoreCase(TempCase):
     def keg(self, *words, check=True, **options):
         return run(KEG, "--root", self.store, *words, check=check, **options)
 
+    def image_id(self, name):
+        return self.keg("images", "-q", "--no-trunc", name).stdout.strip()
+
+    def write(self, name, data):
+        (self.dir / name).write_bytes(data)
+        return self.dir / name
+
     def fails(self, *words, code=None, says=()):
         """The command fails with that exit code and one clear error that has these words."""
         result = self.keg(*words, check=False)

@@ -1,70 +1,22 @@
 """Images go in and out: archives, registries, tarballs; what is broken is refused and leaves nothing."""
 import gzip
-import hashlib
 import http.server
-import io
 import json
 import os
 import pathlib
 import socket
 import subprocess
-import tarfile
 import threading
 import time
 import unittest
 import urllib.parse
 
+from archives import LAYER, config_of, docker_archive, files_of, sha, tar_of
 from keg import KEG, StoreCase, needs, needs_root, run
-
-
-def tar_of(entries):
-    """A tar of {name: bytes}; a text is the target of a symlink."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        for name, data in entries.items():
-            info = tarfile.TarInfo(name)
-            if isinstance(data, str):
-                info.type, info.linkname = tarfile.SYMTYPE, data
-                tar.addfile(info)
-            else:
-                info.size = len(data)
-                tar.addfile(info, io.BytesIO(data))
-    return out.getvalue()
-
-
-def sha(data):
-    return hashlib.sha256(data).hexdigest()
-
-
-LAYER = tar_of({"hello": b"world\n"})
-
-
-def config_of(*layers):
-    return json.dumps({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/hello"]},
-                       "rootfs": {"type": "layers", "diff_ids": ["sha256:" + sha(layer) for layer in layers]}}).encode()
-
-
-def docker_archive(stored=LAYER, names=("hello:stable",)):
-    manifest = [{"Config": "config.json", "RepoTags": list(names), "Layers": ["one/layer.tar"]}]
-    return tar_of({"one/layer.tar": stored, "config.json": config_of(LAYER), "manifest.json": json.dumps(manifest).encode()})
-
-
-def files_of(directory):
-    """Every file of a store but its locks, with its size."""
-    return sorted((str(path.relative_to(directory)), path.stat().st_size)
-                  for path in pathlib.Path(directory).rglob("*")
-                  if path.is_file() and not path.is_symlink() and path.name != "lock" and path.parent.name != "locks")
 
 
 @needs_root
 class ImageCase(StoreCase):
-    def image_id(self, name):
-        return self.keg("images", "-q", "--no-trunc", name).stdout.strip()
-
-    def write(self, name, data):
-        (self.dir / name).write_bytes(data)
-        return self.dir / name
-
     def other(self, *words, **options):
         """The same in a second store."""
         return run(KEG, "--root", self.dir / "other", *words, **options)
