@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include <cstdlib>
@@ -83,6 +84,7 @@ Child spawn(const SpawnOptions& options) {
         ::sigprocmask(SIG_SETMASK, &none, nullptr);
         ::signal(SIGPIPE, SIG_DFL);
         if (options.new_session) ::setsid();
+        if (options.dies_with_us) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (!options.directory.empty() && ::chdir(options.directory.c_str()) < 0) fail(errno);
         const int report = ::fcntl(failure.write.get(), F_DUPFD_CLOEXEC, highest + 20);
         failure.write.release();

@@ -87,6 +87,7 @@ struct SpawnOptions {
     int in = 0, out = 1, err = 2;        // descriptors for 0, 1, 2; -1 = /dev/null
     std::vector<std::pair<int, int>> fds;  // {ours, number in the child}
     bool new_session = false;            // setsid
+    bool dies_with_us = false;           // SIGKILL when the calling thread ends
 };
 // Throws SysError if the program cannot be executed (and not only when it could not be cloned).
 Child spawn(const SpawnOptions& options);

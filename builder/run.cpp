@@ -12,6 +12,8 @@
 #include "base/defer.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
+#include "base/process.h"
 #include "base/root.h"
 #include "base/sys.h"
 #include "image/bundle.h"
@@ -64,6 +66,33 @@ void relay_lines(int fd, const std::function<void(std::string_view)>& output) {
     if (!pending.empty()) output(pending);
 }
 
+// A build may end at any moment (^C, kill -9), but its container must not go on. So a process of its own
+// session waits for the end of the pipe that only the build holds, and then removes what there is. It
+// has the build's locks too: nobody touches the work directory before that is done.
+class Guard {
+public:
+    Guard(const RuntimeClient& runtime, const std::string& id, const std::string& work) : pipe_(sys::pipe()) {
+        const pid_t build = ::getpid();
+        const auto wait_and_remove = [&] {
+            ::setsid();
+            pipe_.write.reset();
+            char none;
+            while (::read(pipe_.read.get(), &none, 1) < 0 && errno == EINTR) {}
+            // Who has another parent has seen the runtime killed: it starts nothing any more.
+            while (::getppid() == build) ::usleep(1000);
+            attempt("removing the container of a build that was killed", [&] { runtime.remove(id); });
+            attempt("unmounting " + work, [&] { Snapshots::unmount(work + "/rootfs"); });
+            attempt("removing " + work, [&] { sys::remove_tree(work); });
+        };
+        process_ = clone_process({}, wait_and_remove, [](const std::exception& e) { log_warning(e.what()); });
+        pipe_.read.reset();
+    }
+
+private:
+    sys::Pipe pipe_;
+    Child process_;   // killed when the step is over, before the pipe is closed
+};
+
 }  // namespace
 
 void run_step(const Store& store, const Stage& stage, const RunStep& step, const std::string& work,
@@ -85,6 +114,7 @@ void run_step(const Store& store, const Stage& stage, const RunStep& step, const
     write_file(work + "/config.json", spec::write(run_config(stage, step, work, id)));
 
     const RuntimeClient runtime(work + "/state");
+    const Guard guard(runtime, id, work);
     sys::Pipe pipe = sys::pipe();
     const Defer removed([&] { attempt("removing the build container", [&] { runtime.remove(id); }); });
     std::thread relay([&] { relay_lines(pipe.read.get(), output); });

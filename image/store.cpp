@@ -90,6 +90,12 @@ public:
     }
     std::vector<spec::Descriptor>& entries() { return index_.manifests; }
     void save() { replace_file(path_, spec::write(index_) + "\n"); }
+    // Whoever wrote it held this lock and is dead.
+    static void remove_torn(const std::string& root) {
+        const Names names(root);
+        for (const std::string& name : ::entries(root))
+            if (name.starts_with(".index.json.")) ::unlink(str(root, "/", name).c_str());
+    }
 
 private:
     std::string path_;
@@ -379,11 +385,16 @@ uint64_t Store::gc(const std::vector<std::vector<Digest>>& also_used) const {
     for (const std::string& algorithm : entries(root_ + "/blobs"))
         for (const std::string& hex : entries(root_ + "/blobs/" + algorithm))
             if (!needed.blobs.contains(algorithm + ":" + hex)) drop(str(root_, "/blobs/", algorithm, "/", hex));
+    Names::remove_torn(root_);
     for (const std::string& hex : entries(root_ + "/layers/sha256"))
         if (!needed.chain_ids.contains("sha256:" + hex)) drop(root_ + "/layers/sha256/" + hex);
     // A cache entry that names a blob or a layer which is gone says nothing any more.
     for (const std::string& name : entries(root_ + "/cache")) {
         const std::string path = root_ + "/cache/" + name;
+        if (name.starts_with('.')) {  // of a build that was killed while it wrote it
+            drop(path);
+            continue;
+        }
         const auto text = read_file_if_exists(path);
         for (size_t at = 0; text && (at = text->find("\"sha256:", at)) != std::string::npos; ++at) {
             const std::string digest = text->substr(at + 1, 71);

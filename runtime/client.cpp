@@ -51,12 +51,13 @@ struct Call {
     std::vector<std::string> words;
     RuntimeClient::Io io{-1, 1, 2};
     bool may_fail = false;       // the exit status is the container's
+    bool dies_with_us = false;
 };
 
 ExitStatus call(const RuntimeClient& client, const Call& what) {
     const UniqueFd log(check(::memfd_create("runtime-log", MFD_CLOEXEC), "memfd_create"));
     Child child = spawn({.argv = client.command(what.words), .env = {}, .directory = {}, .in = what.io.in, .out = what.io.out,
-                         .err = what.io.err, .fds = {{log.get(), log_fd}}});
+                         .err = what.io.err, .fds = {{log.get(), log_fd}}, .dies_with_us = what.dies_with_us});
     const ExitStatus status = child.wait();
     if (status.shell() == 0) return status;
     const std::string why = last_error(log.get());
@@ -106,7 +107,7 @@ spec::State RuntimeClient::state(const std::string& id) const {
 
 ExitStatus RuntimeClient::run(const std::string& id, const CreateOptions& options) const {
     Call what = creation("run", id, options);
-    what.may_fail = true;
+    what.may_fail = what.dies_with_us = true;
     return call(*this, what);
 }
 

@@ -31,7 +31,8 @@ public:
     void pause(const std::string& id) const;
     void resume(const std::string& id) const;
     spec::State state(const std::string& id) const;
-    // In the foreground until its end; the exit status is the container's.
+    // In the foreground until its end; the exit status is the container's. The runtime dies with the
+    // caller, the container does not: see to it that somebody removes it then.
     ExitStatus run(const std::string& id, const CreateOptions& options) const;
 
     struct ExecOptions {

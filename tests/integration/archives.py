@@ -1,9 +1,14 @@
 """Image archives and layers made by hand: those that no tool here writes, and those that nobody should."""
+import gzip
 import hashlib
+import http.server
 import io
 import json
 import pathlib
 import tarfile
+import threading
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 def tar_of(entries):
@@ -55,4 +60,55 @@ def files_of(directory):
     """Every file of a store but its locks, with its size."""
     return sorted((str(path.relative_to(directory)), path.stat().st_size)
                   for path in pathlib.Path(directory).rglob("*")
-                  if path.is_file() and not path.is_symlink() and path.name != "lock" and path.parent.name != "locks")
+                  if path.is_file() and not path.is_symlink() and path.name not in ("lock", ".lock") and path.parent.name != "locks")
+
+
+class FakeRegistry:
+    """Answers by a table of {path: (status, headers, body)}; notes every request."""
+
+    def __init__(self, answers):
+        self.answers, self.requests = answers, []
+        fake = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                fake.requests.append((self.path, self.headers.get("Authorization")))
+                answer = fake.answers.get(self.path.split("?")[0], (404, {}, b"<html>nothing here</html>"))
+                if callable(answer):
+                    answer = answer(self)
+                status, headers, body = answer
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                try:
+                    self.wfile.write(body)
+                except ConnectionError:  # the client was killed, or had enough
+                    pass
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.host = f"127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def registry_image(name, tag, layers, config=None, **changes):
+    """Answers of a registry (for FakeRegistry) with one image of gzip layers, and its manifest."""
+    config = config or config_of(*layers)
+    stored = [gzip.compress(layer, 1) for layer in layers]
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST,
+                "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": "sha256:" + sha(config), "size": len(config)},
+                "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": "sha256:" + sha(blob), "size": len(blob)}
+                           for blob in stored]}
+    manifest = json.dumps(manifest | changes).encode()
+    answers = {"/v2/": (200, {}, b"{}"), f"/v2/{name}/manifests/{tag}": (200, {"Content-Type": MANIFEST}, manifest)}
+    for blob in [config, *stored]:
+        answers[f"/v2/{name}/blobs/sha256:{sha(blob)}"] = (200, {}, blob)
+    return answers, manifest

@@ -11,7 +11,7 @@ import time
 import unittest
 import urllib.parse
 
-from archives import LAYER, config_of, docker_archive, files_of, sha, tar_of
+from archives import MANIFEST, LAYER, FakeRegistry, config_of, docker_archive, files_of, registry_image, sha, tar_of
 from keg import KEG, StoreCase, needs, needs_root, run
 
 
@@ -302,42 +302,8 @@ class Pulls(ImageCase):
         self.assertEqual(self.other("images", "-q").stdout, "")
 
 
-class FakeRegistry:
-    """Answers by a table of {path: (status, headers, body)}; notes every request."""
-
-    def __init__(self, answers):
-        self.answers, self.requests = answers, []
-        fake = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                fake.requests.append((self.path, self.headers.get("Authorization")))
-                answer = fake.answers.get(self.path.split("?")[0], (404, {}, b"<html>nothing here</html>"))
-                if callable(answer):
-                    answer = answer(self)
-                status, headers, body = answer
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.host = f"127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
-
-
 class FakePulls(ImageCase):
     images = False
-    MANIFEST = "application/vnd.oci.image.manifest.v1+json"
     INDEX = "application/vnd.oci.image.index.v1+json"
 
     def fake(self, answers):
@@ -346,14 +312,7 @@ class FakePulls(ImageCase):
         return fake
 
     def image(self, layer=LAYER, config=None, **changes):
-        """Answers of a registry with one image app:v1, and its manifest."""
-        stored, config = gzip.compress(layer), config or config_of(layer)
-        manifest = {"schemaVersion": 2, "mediaType": self.MANIFEST,
-                    "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": "sha256:" + sha(config), "size": len(config)},
-                    "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": "sha256:" + sha(stored), "size": len(stored)}]}
-        manifest = json.dumps(manifest | changes).encode()
-        return {"/v2/": (200, {}, b"{}"), "/v2/app/manifests/v1": (200, {"Content-Type": self.MANIFEST}, manifest),
-                "/v2/app/blobs/sha256:" + sha(config): (200, {}, config), "/v2/app/blobs/sha256:" + sha(stored): (200, {}, stored)}, manifest
+        return registry_image("app", "v1", [layer], config, **changes)
 
     def test_anonymous_token_is_fetched_once_and_used(self):
         answers, _ = self.image()
@@ -390,13 +349,13 @@ class FakePulls(ImageCase):
 
     def test_image_for_the_platform_is_taken_from_an_index(self):
         answers, manifest = self.image()
-        entry = {"mediaType": self.MANIFEST, "digest": "sha256:" + sha(manifest), "size": len(manifest)}
+        entry = {"mediaType": MANIFEST, "digest": "sha256:" + sha(manifest), "size": len(manifest)}
         index = {"schemaVersion": 2, "mediaType": self.INDEX, "manifests": [
             entry | {"digest": "sha256:" + "0" * 64, "platform": {"os": "linux", "architecture": "s390x"}},
             entry | {"platform": {"os": "linux", "architecture": "amd64"}},
             entry | {"digest": "sha256:" + "1" * 64, "platform": {"os": "unknown", "architecture": "unknown"}}]}
         answers["/v2/app/manifests/v1"] = (200, {"Content-Type": self.INDEX}, json.dumps(index).encode())
-        answers["/v2/app/manifests/sha256:" + sha(manifest)] = (200, {"Content-Type": self.MANIFEST}, manifest)
+        answers["/v2/app/manifests/sha256:" + sha(manifest)] = (200, {"Content-Type": MANIFEST}, manifest)
         fake = self.fake(answers)
         self.keg("pull", "-q", "--platform", "linux/amd64", f"{fake.host}/app:v1")
         self.fails("pull", "--platform", "linux/riscv64", f"{fake.host}/app:v1", says="no matching manifest for linux/riscv64")
@@ -410,8 +369,8 @@ class FakePulls(ImageCase):
             (answers | {blobs[0]: wrong[blobs[0]]}, "instead of"),
             (answers | {blobs[1]: (404, {}, b"")}, "fetching blob"),
             (answers | {"/v2/app/manifests/v1": (200, {"Content-Type": self.INDEX}, manifest)}, "but it is"),
-            (answers | {"/v2/app/manifests/v1": (200, {"Content-Type": self.MANIFEST}, b"[" * 100_000)}, ""),
-            (answers | {"/v2/app/manifests/v1": (200, {"Content-Type": self.MANIFEST}, b"x" * 5_000_000)}, "too large"),
+            (answers | {"/v2/app/manifests/v1": (200, {"Content-Type": MANIFEST}, b"[" * 100_000)}, ""),
+            (answers | {"/v2/app/manifests/v1": (200, {"Content-Type": MANIFEST}, b"x" * 5_000_000)}, "too large"),
             (answers | {"/v2/app/manifests/v1": (403, {}, b"<html>")}, "pull access denied for"),
             (self.image(manifests=[])[0], ""),
             (self.image(config=config_of(LAYER, LAYER))[0], "has 1 layers, but its config names 2"),
@@ -432,28 +391,6 @@ class FakePulls(ImageCase):
         answers["/v2/app/manifests/" + digest] = answers["/v2/app/manifests/v1"]
         fake = self.fake(answers)
         self.fails("pull", f"{fake.host}/app@{digest}", says="manifest verification failed for digest " + digest)
-
-
-class FullDisk(ImageCase):
-    images = False
-
-    def test_full_store_is_said_and_nothing_stays(self):
-        (self.dir / "small").mkdir()
-        run("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", self.dir / "small")
-        self.write("big.tar", tar_of({"big": os.urandom(4 << 20)}))
-        manifest = [{"Config": "c.json", "RepoTags": ["x:1"], "Layers": ["l"]}]
-        layer = tar_of({"big": os.urandom(4 << 20)})
-        self.write("archive", tar_of({"l": layer, "c.json": config_of(layer), "manifest.json": json.dumps(manifest).encode()}))
-        keg = lambda *words: run(KEG, "--root", self.dir / "small/store", *words, check=False)
-        keg("images")
-        before = files_of(self.dir / "small")
-        for words in (("import", self.dir / "big.tar", "big"), ("load", "-i", self.dir / "archive")):
-            with self.subTest(words[0]):
-                result = keg(*words)
-                self.assertEqual(result.returncode, 1)
-                self.assertIn("no space left on device", result.stderr)
-                self.assertEqual(files_of(self.dir / "small"), before)
-        run("umount", self.dir / "small")
 
 
 if __name__ == "__main__":
