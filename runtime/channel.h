@@ -13,11 +13,11 @@
 #include "base/sys.h"
 
 enum class Step : char {
-    placed = 'p',      // id maps are written, devices are moved
+    placed = 'p',      // id maps are written, devices are moved; with the cgroups to join
     mounted = 'm',     // all mounts are below the new root
     hooks_ran = 'h',
     ready = 'r',       // nothing but dropping privileges is left
-    saved = 's',       // the state is on disk, limits are raised
+    limited = 'l',     // limits are raised
     console = 'c',     // with the master of the terminal
     notify = 'n',      // with the descriptor for a seccomp agent
     pid = 'i',         // of a process that somebody between the two made

@@ -7,7 +7,7 @@
 //                    ◀── pid ───────    clone ──────────────────▶    user namespace's root; session
 //                    ◀── console ─────────────────────────────────   its terminal
 //                    ◀── ready ───────────────────────────────────
-//      raise rlimits ── saved ───────────────────────────────────▶   labels; privileges; find the program
+//      raise rlimits ── limited ────────────────────────────────▶   labels; privileges; find the program
 //                    ◀── (close by the exec) ─────────────────────   exec
 #include "runtime/enter.h"
 
@@ -81,7 +81,7 @@ void be_the_process(const EnterPlan& plan, Channel& channel, int procfs) {
     set_io_priority(process.io_priority);
     set_personality(plan.config.linux.personality);
     channel.send(Step::ready);
-    channel.expect(Step::saved);
+    channel.expect(Step::limited);
 
     set_exec_labels(procfs, process.apparmor_profile, process.selinux_label);
     const bool arrived = try_change_directory(process.cwd);
@@ -97,12 +97,14 @@ void be_the_process(const EnterPlan& plan, Channel& channel, int procfs) {
 
 Child clone_into(const EnterPlan& plan, const Container& container, int pidfd, Channel& channel) {
     const UniqueFd procfs = open_procfs();
-    const CgroupEntrance entrance = container.cgroup().entrance();
+    const Cgroup cgroup = container.cgroup();
+    const UniqueFd clone_target = cgroup.clone_target();
+    const std::vector<UniqueFd> tasks = cgroup.tasks();
     const auto report = [&](const std::exception& e) { channel.send(Step::error, e.what()); };
-    Child between = clone_process({.cgroup = entrance.clone_fd()}, [&] {
+    Child between = clone_process({.cgroup = clone_target.get()}, [&] {
         channel.become(Side::init);
         ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-        entrance.join();
+        for (const UniqueFd& group : tasks) sys::write_all(group.get(), "0");
         set_affinity(0, plan.process.exec_cpu_affinity ? plan.process.exec_cpu_affinity->initial : "");
         if (plan.namespaces) check(::setns(pidfd, int(plan.namespaces)), "joining the container's namespaces");
         Child process = clone_process({.flags = CLONE_PARENT}, [&] {
@@ -164,7 +166,7 @@ Entered enter(const Container& container, const ExecOptions& options) {
     set_oom_score(pid, plan.process.oom_score_adj);
     raise_limits(pid, plan.process.rlimits);
     if (!options.pidfd_socket.empty()) send_descriptor(options.pidfd_socket, "setns", entered.child.pidfd());
-    channel.send(Step::saved);
+    channel.send(Step::limited);
     if (plan.filter && plan.filter->notify) {
         const Message message = channel.expect(Step::notify);
         spec::State state = container.state(status);

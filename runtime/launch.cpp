@@ -2,16 +2,19 @@
 // the container.
 //
 //      create (on the host)                            init (becoming the container)
-//      plan; state dir; cgroup; limits; clone ──────▶  join the cgroup
-//      write id maps; move devices     ── placed ───▶  namespaces; mount all under the new root
-//      prestart, createRuntime hooks   ◀── mounted ──
+//      plan; state dir; v2 cgroup; clone ───────────▶  network namespace
+//      v1 cgroups, limits; id maps;
+//      move devices; save state        ── placed ───▶  join the cgroups; namespaces; mount all under the new root
+//      prestart, createRuntime hooks   ◀── mounted ──  (if there are such hooks)
 //                                      ── hooks_ran ▶  createContainer hooks; masks; pivot
 //      (terminal, seccomp agent)       ◀── console, notify
-//      raise rlimits; save state       ◀── ready ────
-//                                      ── saved ────▶  drop privileges; seccomp; find the program
+//      raise rlimits                   ◀── ready ────  (if only the host may)
+//                                      ── limited ──▶  drop privileges; seccomp; find the program
 //      pid file                        ◀── (close) ──  wait on the fifo for `start` …
 //                                                      … startContainer hooks; exec
 //
+// Each message that waits for an answer costs two switches between the two, so one that has nothing to
+// say is not sent.
 // An error from init is thrown again in create, in init's words, whenever it comes. If create dies,
 // init finds its channel closed and ends. Whatever create made undoes itself unless the end is reached.
 #include "runtime/launch.h"
@@ -77,6 +80,9 @@ struct Plan {
     spec::State state;      // for hooks
 
     bool user_namespace() const { return namespaces.has(CLONE_NEWUSER); }
+    bool has_runtime_hooks() const { return !config.hooks.prestart.empty() || !config.hooks.create_runtime.empty(); }
+    // Root of another user namespace may not raise what its creator may.
+    bool limited_by_create() const { return user_namespace() && !config.process->rlimits.empty(); }
 };
 
 // Descriptors that a service manager passes: they follow 2, and LISTEN_FDS says how many.
@@ -130,13 +136,17 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
 
 class Init {
 public:
-    Init(const Plan& plan, Channel& channel, int fifo, const CgroupEntrance& entrance)
-        : plan_(plan), config_(plan.config), process_(*plan.config.process), channel_(channel), fifo_(fifo), entrance_(entrance) {}
+    Init(const Plan& plan, Channel& channel, int fifo)
+        : plan_(plan), config_(plan.config), process_(*plan.config.process), channel_(channel), fifo_(fifo), state_(plan.state) {}
     void run();
 
 private:
+    void make_network();
+    void join_cgroups();
     void enter_namespaces();
     void join_keyring();
+    void wait_for_hooks();
+    void set_limits();
     MountEnvironment mount_environment() const;
     void open_terminal(const Root& root);
     void set_names();
@@ -151,7 +161,7 @@ private:
     spec::Process process_;
     Channel& channel_;
     int fifo_;
-    const CgroupEntrance& entrance_;
+    spec::State state_;
     Terminal terminal_;
 };
 
@@ -159,8 +169,8 @@ void Init::run() {
     channel_.become(Side::init);
     ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);                 // nobody in there may look into us
     ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);                // and the runtime's end is not ours
-    entrance_.join();                                     // itself: a pid moved by another waits milliseconds
-    channel_.expect(Step::placed);
+    make_network();                                       // it takes longest: create makes the cgroups meanwhile
+    join_cgroups();
     enter_namespaces();
     reset_signals();
     check(::setsid(), "setsid");
@@ -171,9 +181,8 @@ void Init::run() {
     mount_all(root, config_.mounts, mount_environment());
     make_devices(root, config_, plan_.user_namespace());
     open_terminal(root);
-    channel_.send(Step::mounted);
-    channel_.expect(Step::hooks_ran);
-    run_hooks("createContainer", config_.hooks.create_container, plan_.state);
+    wait_for_hooks();
+    run_hooks("createContainer", config_.hooks.create_container, state_);
 
     set_names();
     write_sysctls(procfs.get());
@@ -185,8 +194,7 @@ void Init::run() {
     else pivot_into(root);       // From here on "/" is the container's: load nothing from it.
     finish_root(config_.root->readonly, plan_.propagation);
     set_attributes();
-    channel_.send(Step::ready);
-    channel_.expect(Step::saved);
+    set_limits();
 
     set_exec_labels(procfs.get(), process_.apparmor_profile, process_.selinux_label);
     drop_privileges();           // descriptors, user, capabilities, no_new_privs, seccomp: order is inside
@@ -194,8 +202,20 @@ void Init::run() {
     channel_.close();
 
     wait_for_start();
-    run_hooks("startContainer", config_.hooks.start_container, plan_.state);
+    run_hooks("startContainer", config_.hooks.start_container, state_);
     execute(program, process_);
+}
+
+void Init::make_network() {
+    if (plan_.namespaces.at_once) check(::unshare(int(plan_.namespaces.at_once)), "unshare of a network namespace");
+    if (plan_.namespaces.makes(CLONE_NEWNET)) raise_loopback();
+}
+
+// It moves itself: a pid that another moves waits milliseconds for the kernel.
+void Init::join_cgroups() {
+    const Message placed = channel_.expect(Step::placed);
+    state_.pid = parse_number<int>(placed.text).value_or(0);   // as the host counts: for hooks
+    for (const UniqueFd& tasks : placed.fds) sys::write_all(tasks.get(), "0");
 }
 
 void Init::enter_namespaces() {
@@ -207,7 +227,6 @@ void Init::enter_namespaces() {
         check(::setresuid(0, 0, 0), "becoming root in the user namespace");
     }
     make_own_namespaces(plan_.namespaces);
-    if (plan_.namespaces.makes(CLONE_NEWNET)) raise_loopback();
 }
 
 // A session keyring of its own, so that the caller's keys are not the container's.
@@ -271,6 +290,19 @@ void Init::open_terminal(const Root& root) {
     attach_terminal(terminal_);
 }
 
+void Init::wait_for_hooks() {
+    if (!plan_.has_runtime_hooks()) return;
+    channel_.send(Step::mounted);
+    channel_.expect(Step::hooks_ran);
+}
+
+// Late: a small limit would stop our own work.
+void Init::set_limits() {
+    if (!plan_.limited_by_create()) return raise_limits(0, process_.rlimits);
+    channel_.send(Step::ready);
+    channel_.expect(Step::limited);
+}
+
 // Without no_new_privileges a filter needs CAP_SYS_ADMIN, so it comes before the capabilities go; with
 // it, last of all.
 void Init::drop_privileges() {
@@ -323,8 +355,8 @@ spec::State state_for_hooks(const Record& record, int pid) {
 // Makes init. A pid namespace to join holds for children, so the parent enters it for the moment of
 // the clone. A user namespace to join must own the namespaces that are made, and entering it cannot
 // be taken back: a process in between does it, and makes init as its own sibling.
-Child spawn_init(Plan& plan, Channel& channel, int fifo, const CgroupEntrance& entrance) {
-    const auto body = [&] { Init(plan, channel, fifo, entrance).run(); };
+Child spawn_init(Plan& plan, Channel& channel, int fifo, const UniqueFd& cgroup) {
+    const auto body = [&] { Init(plan, channel, fifo).run(); };
     const auto report = [&](const std::exception& e) {
         if (channel.fd() >= 0) return channel.send(Step::error, e.what());
         // After `create` went: the container's own stderr is all there is.
@@ -338,9 +370,9 @@ Child spawn_init(Plan& plan, Channel& channel, int fifo, const CgroupEntrance& e
         if (target.flag == CLONE_NEWPID) pids = &target;
     }
     if (!users && !pids)
-        return clone_process({.flags = plan.namespaces.with_clone, .cgroup = entrance.clone_fd()}, body, report);
+        return clone_process({.flags = plan.namespaces.with_clone, .cgroup = cgroup.get()}, body, report);
 
-    Child between = clone_process({.cgroup = entrance.clone_fd()}, [&] {
+    Child between = clone_process({.cgroup = cgroup.get()}, [&] {
         if (users) join(*users);
         if (pids) join(*pids);
         Child init = clone_process({.flags = plan.namespaces.with_clone | CLONE_PARENT}, body, report);
@@ -353,6 +385,13 @@ Child spawn_init(Plan& plan, Channel& channel, int fifo, const CgroupEntrance& e
     const auto pid = parse_number<int>(born.text);
     between.wait();
     return Child(pid.value_or(-1), UniqueFd(int(::syscall(SYS_pidfd_open, pid.value_or(-1), 0))));
+}
+
+void send_placed(Channel& channel, int pid, const Cgroup& cgroup) {
+    const std::vector<UniqueFd> tasks = cgroup.tasks();
+    std::vector<int> fds;
+    for (const UniqueFd& fd : tasks) fds.push_back(fd.get());
+    channel.send(Step::placed, std::to_string(pid), fds);
 }
 
 void send_pidfd(const std::string& socket_path, int pidfd) {
@@ -395,11 +434,10 @@ Created create(const CreateOptions& options) {
     dir.save_config(bundle.text);
     dir.save(record);            // what will be made, so that a kill leaves no orphan
     Cgroup cgroup = Cgroup::create(record.cgroup, plan.cgroup);
-    const CgroupEntrance entrance = cgroup.entrance();
 
     Channel channel;
     const UniqueFd fifo = dir.make_exec_fifo();
-    Child init = spawn_init(plan, channel, fifo.get(), entrance);
+    Child init = spawn_init(plan, channel, fifo.get(), cgroup.clone_target());
     channel.become(Side::create);
     record.pid = init.pid();
     record.start_time = start_time_of(init.pid()).value_or(0);
@@ -410,20 +448,23 @@ Created create(const CreateOptions& options) {
     write_id_maps(init.pid(), plan.namespaces);
     move_net_devices(init.pid(), plan.config.linux.net_devices);
     set_oom_score(init.pid(), plan.config.process->oom_score_adj);
-    channel.send(Step::placed, std::to_string(init.pid()));
+    send_pidfd(options.pidfd_socket, init.pidfd());
+    dir.save(record);            // before init goes on: `delete` needs it
+    send_placed(channel, init.pid(), cgroup);
 
     UniqueFd console;
     if (plan.config.process->terminal) console = receive_console(channel, options);
-    channel.expect(Step::mounted);
-    run_hooks("prestart", plan.config.hooks.prestart, plan.state);
-    run_hooks("createRuntime", plan.config.hooks.create_runtime, plan.state);
-    channel.send(Step::hooks_ran);
-
-    channel.expect(Step::ready);
-    raise_limits(init.pid(), plan.config.process->rlimits);
-    dir.save(record);            // before init goes on: `delete` needs it
-    send_pidfd(options.pidfd_socket, init.pidfd());
-    channel.send(Step::saved);
+    if (plan.has_runtime_hooks()) {
+        channel.expect(Step::mounted);
+        run_hooks("prestart", plan.config.hooks.prestart, plan.state);
+        run_hooks("createRuntime", plan.config.hooks.create_runtime, plan.state);
+        channel.send(Step::hooks_ran);
+    }
+    if (plan.limited_by_create()) {
+        channel.expect(Step::ready);
+        raise_limits(init.pid(), plan.config.process->rlimits);
+        channel.send(Step::limited);
+    }
     if (plan.filter && plan.filter->notify) give_to_agent(channel, plan);
     channel.expect_close();      // nothing more can fail before `start`
 

@@ -43,6 +43,11 @@ NamespacePlan plan_namespaces(const spec::Linux& linux) {
             else if ((kind.flag & (CLONE_NEWCGROUP | CLONE_NEWTIME)) != 0) plan.by_init |= kind.flag;
             else plan.with_clone |= kind.flag;
         }
+    // Who owns it, or what moves into it, asks for it before init is asked anything.
+    if (!plan.has(CLONE_NEWUSER) && linux.net_devices.empty()) {
+        plan.at_once = plan.with_clone & CLONE_NEWNET;
+        plan.with_clone &= ~uint64_t(CLONE_NEWNET);
+    }
     if (plan.makes(CLONE_NEWUSER)) {
         plan.uid_mappings = linux.uid_mappings, plan.gid_mappings = linux.gid_mappings;
         if (plan.uid_mappings.empty() || plan.gid_mappings.empty())

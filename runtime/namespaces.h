@@ -1,5 +1,6 @@
-// Which namespaces a container gets: new ones, those it joins, and who makes them. Two cannot be made
-// by the clone that makes init: a cgroup namespace shows the cgroup its maker is in, so init makes it
+// Which namespaces a container gets: new ones, those it joins, and who makes them. A network namespace
+// takes the kernel longer than all others together: init makes its own while its creator makes the
+// cgroups. Two cannot be made by the clone that makes init: a cgroup namespace shows the cgroup its maker is in, so init makes it
 // after it joined its own; a time namespace takes its offsets before anybody enters it, which the
 // exec does. Joining a user namespace comes first, so that what is made afterwards belongs to it.
 #pragma once
@@ -23,7 +24,8 @@ std::span<const NamespaceKind> namespace_kinds();  // in the order in which they
 
 struct NamespacePlan {
     uint64_t with_clone = 0;      // flags for the clone of init
-    uint64_t by_init = 0;         // flags for init's own unshare, after it joined its cgroup
+    uint64_t at_once = 0;         // for init's own unshare, while it waits for its cgroup
+    uint64_t by_init = 0;         // for another, after it joined its cgroup
     struct Join {
         uint64_t flag;
         std::string path, type;
@@ -33,7 +35,7 @@ struct NamespacePlan {
     std::vector<spec::IdMapping> uid_mappings, gid_mappings;  // written for a new user namespace
     std::map<std::string, spec::TimeOffset> time_offsets;
 
-    bool makes(uint64_t flag) const { return ((with_clone | by_init) & flag) != 0; }
+    bool makes(uint64_t flag) const { return ((with_clone | at_once | by_init) & flag) != 0; }
     bool joins(uint64_t flag) const;
     bool has(uint64_t flag) const { return makes(flag) || joins(flag); }
 };

@@ -70,17 +70,17 @@ void Cgroup::adopt(const CgroupRequest& request, int pid) {
     if (const auto adopt = cgroup_manager(record_.manager).adopt) adopt(record_, request, pid);
 }
 
-void CgroupEntrance::join() const {
-    for (const UniqueFd& tasks : tasks_) sys::write_all(tasks.get(), "0");
+UniqueFd Cgroup::clone_target() const {
+    for (const std::string& directory : record_.directories)
+        if (v2::holds(record_, directory)) return sys::open(directory, O_RDONLY | O_DIRECTORY);
+    return {};
 }
 
-CgroupEntrance Cgroup::entrance() const {
-    CgroupEntrance entrance;
-    for (const std::string& directory : record_.directories) {
-        if (v2::holds(record_, directory)) entrance.v2_ = sys::open(directory, O_RDONLY | O_DIRECTORY);
-        else entrance.tasks_.push_back(sys::open(directory + "/tasks", O_WRONLY));
-    }
-    return entrance;
+std::vector<UniqueFd> Cgroup::tasks() const {
+    std::vector<UniqueFd> opened;
+    for (const std::string& directory : record_.directories)
+        if (!v2::holds(record_, directory)) opened.push_back(sys::open(directory + "/tasks", O_WRONLY));
+    return opened;
 }
 
 void Cgroup::update(const spec::Resources& resources) const {

@@ -40,20 +40,11 @@ struct CgroupRequest {
     bool is_rootless() const;
 };
 
-// Where a process enters: descriptors opened by the parent, good in any namespace.
-class CgroupEntrance {
-public:
-    void join() const;                      // the calling thread, into each v1 hierarchy
-    int clone_fd() const { return v2_.get(); }  // for clone3, or -1
-    std::vector<UniqueFd> tasks_;
-    UniqueFd v2_;
-};
-
 class Cgroup {
 public:
     // Decides where it will be; makes nothing. It is stored before create(), so that a kill leaves no orphan.
     static CgroupRecord plan(const CgroupRequest& request);
-    // Makes it, with its limits; removed by the destructor unless keep() is called. One that is there
+    // Makes what init is to be born in; removed by the destructor unless keep() is called. One that is there
     // already must be empty and not frozen.
     static Cgroup create(const CgroupRecord& record, const CgroupRequest& request);
     static Cgroup load(const CgroupRecord& record) { return Cgroup(record, false); }
@@ -61,12 +52,15 @@ public:
     ~Cgroup();
     void keep() { armed_ = false; }
 
-    // Init was born, is in its cgroup already if entrance() led there, and waits.
+    // Init was born, in v2's group if there was one, and waits for the others.
     void adopt(const CgroupRequest& request, int pid);
     // What is to be stored now: a manager may know more than when it was planned.
     const CgroupRecord& record() const { return record_; }
 
-    CgroupEntrance entrance() const;
+    // Two ways in, as descriptors that are good in any namespace: v2's directory (or nothing) is for clone3;
+    // into each of v1's files a thread that moves itself writes "0".
+    UniqueFd clone_target() const;
+    std::vector<UniqueFd> tasks() const;
     // Sets what is given and leaves the rest, devices too; all of it or nothing.
     void update(const spec::Resources& resources) const;
     std::vector<int> pids() const;          // of all processes in it and below, in our pid namespace
@@ -89,7 +83,8 @@ struct CgroupManager {
     std::string_view name;
     // Fills in the path, the directories as far as they can be known, the unit; makes nothing.
     CgroupRecord (*plan)(const CgroupRequest&) = nullptr;
-    // Before init is born. One that needs init's pid (systemd) does everything in adopt instead.
+    // Before init is born: only what the clone needs, because init makes its namespaces while the rest is
+    // made in adopt.
     void (*make)(CgroupRecord&, const CgroupRequest&) = nullptr;
     // Init (a pid of our namespace) is born and waits; the limits must hold when this returns, so one that
     // did not write them in make() calls write_limits() (limits.h) once the directories are known and made.

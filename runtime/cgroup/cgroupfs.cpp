@@ -76,21 +76,37 @@ bool can_be_made(const std::string& directory) {
     return slash != 0 && can_be_made(directory.substr(0, slash));
 }
 
-void make(CgroupRecord& record, const CgroupRequest& request) {
-    const std::vector<Write> writes = context("unable to apply cgroup configuration", [&] { return plan_limits(record, request.resources); });
+void make_directories(const CgroupRecord& record, const CgroupRequest& request, bool of_v2) {
     std::set<std::string> needed;   // of a v2 hierarchy
-    for (const Write& write : writes)
-        if (write.controller != "cgroup" && (record.v2 || !directory_of(record, write.controller))) needed.insert(write.controller);
-    if (writes.empty() && request.is_rootless())
-        std::erase_if(record.directories, [](const std::string& directory) { return !can_be_made(directory); });
     context("unable to apply cgroup configuration", [&] {
-        for (const std::string& directory : record.directories) make_directory(record, directory, needed);
+        for (const Write& write : plan_limits(record, request.resources))
+            if (write.controller != "cgroup" && (record.v2 || !directory_of(record, write.controller))) needed.insert(write.controller);
+        for (const std::string& directory : record.directories)
+            if (v2::holds(record, directory) == of_v2) make_directory(record, directory, needed);
     });
-    if (record.directories.empty()) return;
-    if (record.v2 && request.owner) v2::give_to(record.directories[0], *request.owner);
+}
+
+void set_limits(const CgroupRecord& record, const CgroupRequest& request) {
     context("error setting cgroup config for procHooks process", [&] { write_limits(record, request); });
+}
+
+// v2's directory, which the clone needs.
+void make(CgroupRecord& record, const CgroupRequest& request) {
+    if (request.is_rootless() && plan_limits(record, request.resources).empty())
+        std::erase_if(record.directories, [](const std::string& directory) { return !can_be_made(directory); });
+    make_directories(record, request, true);
+    if (!record.v2 || record.directories.empty()) return;
+    if (request.owner) v2::give_to(record.directories[0], *request.owner);
+    set_limits(record, request);
+}
+
+// v1's, one in each hierarchy.
+void adopt(CgroupRecord& record, const CgroupRequest& request, int) {
+    if (record.v2 || record.directories.empty()) return;
+    make_directories(record, request, false);
+    set_limits(record, request);
 }
 
 }  // namespace
 
-constinit const CgroupManager cgroupfs_manager = {.name = "cgroupfs", .plan = plan, .make = make};
+constinit const CgroupManager cgroupfs_manager = {.name = "cgroupfs", .plan = plan, .make = make, .adopt = adopt};

@@ -61,6 +61,18 @@ TEST_CASE("namespaces without a path are made, those with one are joined, the us
     CHECK(plan.join[1].path == "/run/netns/a");
 }
 
+TEST_CASE("a network is made by init, unless its owner or its devices must come first") {
+    spec::Linux linux;
+    linux.namespaces = {{"pid", ""}, {"network", ""}};
+    CHECK(plan_namespaces(linux).at_once == CLONE_NEWNET);
+    CHECK(plan_namespaces(linux).with_clone == CLONE_NEWPID);
+    linux.net_devices["eth7"] = {};
+    CHECK(plan_namespaces(linux).with_clone == (CLONE_NEWPID | CLONE_NEWNET));
+    linux.net_devices.clear();
+    linux.namespaces.push_back({"user", "/proc/7/ns/user"});
+    CHECK(plan_namespaces(linux).with_clone == (CLONE_NEWPID | CLONE_NEWNET));
+}
+
 TEST_CASE("namespaces that contradict are refused") {
     spec::Linux twice, unknown, unmapped, offset;
     twice.namespaces = {{"pid", ""}, {"pid", "/proc/1/ns/pid"}};
