@@ -20,11 +20,30 @@
 
 namespace {
 
-void read_networks(const Arguments& args, Settings& s) {
+// What belongs to the other container cannot be changed by who shares its network.
+void check_shared_network(const Arguments& args) {
+    static constexpr struct { const char *option, *words; } conflicts[] = {
+        {"hostname", "hostname and the network mode"},
+        {"dns", "dns and the network mode"},
+        {"add-host", "custom host-to-IP mapping and the network mode"},
+        {"publish", "port publishing and the container type network mode"},
+        {"publish-all", "port publishing and the container type network mode"},
+        {"expose", "port exposing and the container type network mode"},
+    };
+    for (const auto& [option, words] : conflicts)
+        if (args.has(option)) throw Error("conflicting options: ", words);
+}
+
+void read_networks(const Arguments& args, const Containers& containers, Settings& s) {
     s.network = args.has("net") ? args.get("net") : args.get("network");
     if (s.network == "default" || s.network.empty()) s.network = "bridge";
+    if (const auto other = shared_network(s)) {
+        check_shared_network(args);
+        s.network = "container:" + containers.get(*other).id();
+        return;
+    }
     if (s.network != "bridge" && s.network != "host" && s.network != "none")
-        throw Error("failed to set up container networking: network ", s.network, " not found (known are bridge, host, none)");
+        throw Error("failed to set up container networking: network ", s.network, " not found (known are bridge, host, none, container:NAME)");
     for (const std::string& spec : args.all("publish"))
         for (const PortBinding& port : parse_publish(spec)) s.ports.push_back(port), s.exposed_ports.insert(port.inside());
     for (const std::string& spec : args.all("expose"))
@@ -203,7 +222,7 @@ Containers::Made make_container(const Arguments& globals, const Arguments& args,
     s.auto_remove = args.flag("rm");
     read_process(args, config, s);
     read_environment(args, config, s);
-    read_networks(args, s);
+    read_networks(args, containers, s);
     read_mounts(args, s);
     read_limits(args, s);
     read_isolation(args, s);

@@ -44,7 +44,7 @@ inline constexpr Option run_options[] = {
     {"memory-swap", "BYTES", "limit of memory and swap; -1: unlimited swap"},
     {"mount", "SPEC", "type=bind|volume|tmpfs,source=…,target=…"},
     {"name", "NAME", "the container's name"},
-    {"network", "MODE", "bridge, host or none", "bridge"},
+    {"network", "MODE", "bridge, host, none or container:NAME", "bridge"},
     {"net", "MODE", "", "", true},
     {"oom-score-adj", "N", "preference of the kernel's OOM killer"},
     {"pid", "MODE", "host: share the host's processes"},

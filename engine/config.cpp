@@ -202,7 +202,8 @@ spec::Config make_config(const Settings& s, const ConfigInputs& in) {
     if (s.uts == "host") std::erase_if(linux.namespaces, [](const auto& ns) { return ns.type == "uts"; });
     if (s.pid == "host") std::erase_if(linux.namespaces, [](const auto& ns) { return ns.type == "pid"; });
     if (s.ipc == "host") std::erase_if(linux.namespaces, [](const auto& ns) { return ns.type == "ipc"; });
-    if (s.network != "host") {
+    if (!in.network_path.empty()) linux.namespaces.push_back({"network", in.network_path});
+    else if (s.network != "host") {
         linux.namespaces.push_back({"network", ""});
         linux.sysctl["net.ipv4.ip_unprivileged_port_start"] = "0";
         linux.sysctl["net.ipv4.ping_group_range"] = "0 2147483647";

@@ -11,6 +11,7 @@ struct ConfigInputs {
     std::vector<VolumeMount> mounts;          // sources are host paths by now
     std::string hosts_path, hostname_path, resolv_path;   // "" = none of ours
     std::string hostname;
+    std::string network_path;                 // the namespace to join; "" = a new one (or the host's)
     bool cgroup_v2 = false;                   // the host's hierarchy
     std::vector<std::string> all_capabilities;   // what the engine itself has, by name
     std::vector<spec::Device> host_devices;   // of --device and --privileged

@@ -104,7 +104,7 @@ Value network_settings(const Settings& s, const NetworkState& n) {
                             {"MacAddress", n.mac}, {"IPPrefixLen", n.prefix}, {"IPv6Gateway", ""}, {"GlobalIPv6Address", ""},
                             {"GlobalIPv6PrefixLen", 0}, {"DNSNames", nullptr}};
     return {{"Bridge", ""}, {"SandboxID", n.endpoint_id}, {"SandboxKey", ""}, {"Ports", ports}, {"Gateway", n.gateway}, {"IPAddress", n.address},
-            {"IPPrefixLen", n.prefix}, {"MacAddress", n.mac}, {"Networks", {{s.network, endpoint}}}};
+            {"IPPrefixLen", n.prefix}, {"MacAddress", n.mac}, {"Networks", shared_network(s) ? Value::object() : Value{{s.network, endpoint}}}};
 }
 
 }  // namespace

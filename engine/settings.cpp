@@ -51,3 +51,9 @@ std::vector<std::string> arguments(const Settings& settings) {
     words.insert(words.end(), settings.cmd.begin(), settings.cmd.end());
     return words;
 }
+
+std::optional<std::string> shared_network(const Settings& settings) {
+    static constexpr std::string_view prefix = "container:";
+    if (!settings.network.starts_with(prefix)) return {};
+    return settings.network.substr(prefix.size());
+}

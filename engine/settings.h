@@ -39,7 +39,7 @@ struct Settings {
     std::vector<std::string> binds;          // -v as typed, for inspect
     std::vector<VolumeMount> mounts;
     std::map<std::string, std::string> tmpfs;
-    std::string network = "bridge";          // bridge host none
+    std::string network = "bridge";          // bridge host none container:ID
     std::vector<PortBinding> ports;
     bool publish_all = false, auto_remove = false, privileged = false, read_only = false, init = false;
     std::vector<std::string> cap_add, cap_drop, security_opt, group_add;
@@ -58,6 +58,9 @@ std::string write(const Settings& settings);
 Settings read_settings(std::string_view text);
 // The words of the process: entrypoint, then cmd.
 std::vector<std::string> arguments(const Settings& settings);
+
+// The ID of the container whose network it shares.
+std::optional<std::string> shared_network(const Settings& settings);
 
 // --- the small languages of the options; each throws Error in Docker's words
 

@@ -60,6 +60,22 @@ class Run(keg.StoreCase):
         result = self.keg("run", "--rm", "-i", "base", "cat", input=text * 30000)
         self.assertEqual(len(result.stdout), len(text) * 30000)
 
+    def test_a_slow_reader_gets_everything(self):
+        process = subprocess.Popen([keg.KEG, "--root", self.store, "run", "--rm", "base", "sh", "-c", "head -c 300000 /dev/zero; exit 3"], stdout=subprocess.PIPE)
+        time.sleep(1)
+        self.assertEqual(len(process.communicate(timeout=20)[0]), 300000)
+        self.assertEqual(process.returncode, 3)
+
+    def test_a_reader_that_stalls_keeps_nobody_from_removing_the_container(self):
+        process = subprocess.Popen([keg.KEG, "--root", self.store, "run", "--name", "stalled", "base", "yes"], stdout=subprocess.PIPE)
+        self.assertTrue(wait_until(lambda: self.keg("ps", "-q").stdout))
+        time.sleep(0.3)
+        self.keg("rm", "-f", "stalled", timeout=15)
+        self.assertEqual(self.keg("ps", "-aq").stdout, "")
+        with process.stdout as output:
+            self.assertTrue(output.read().startswith(b"y\ny\n"))
+        self.assertEqual(process.wait(timeout=10), 137)
+
     def test_sigterm_is_passed_on(self):
         process = subprocess.Popen([keg.KEG, "--root", self.store, "run", "--rm", "base", "sh", "-c",
                                     "trap 'echo got; exit 9' TERM; echo ready; while :; do sleep 0.05; done"],
@@ -285,6 +301,20 @@ class Run(keg.StoreCase):
         self.assertEqual(links("bridge"), ["eth0", "lo"])
         self.assertEqual(sorted(links("host")), sorted(os.listdir("/sys/class/net")))
         self.fails("run", "--rm", "--network", "nope", "base", "true", code=125, says="network nope not found")
+
+    def test_containers_may_share_a_network(self):
+        self.serve("--name", "first", "-h", "one")
+        self.assertTrue(wait_until(lambda: self.keg("exec", "first", "wget", "-qO-", "127.0.0.1", check=False).returncode == 0))
+        shared = lambda *words: self.keg("run", "--rm", "--network", "container:first", "base", *words).stdout
+        self.assertEqual(shared("wget", "-qO-", "127.0.0.1"), "container\n")
+        self.assertEqual(shared("hostname"), "one\n")
+        self.assertEqual(shared("cat", "/etc/hosts"), self.keg("exec", "first", "cat", "/etc/hosts").stdout)
+        for words, says in ((["-p", "80"], "port publishing and the container type network mode"), (["-h", "me"], "hostname and the network mode"),
+                            (["--dns", "1.1.1.1"], "dns and the network mode")):
+            self.fails("run", "--rm", "--network", "container:first", *words, "base", "true", code=125, says="conflicting options: " + says)
+        self.fails("run", "--rm", "--network", "container:nobody", "base", "true", code=125, says="No such container: nobody")
+        self.keg("stop", "-t", "0", "first")
+        self.fails("run", "--rm", "--network", "container:first", "base", "true", code=125, says="cannot join network of a non running container")
 
     def test_hosts_and_resolv_conf(self):
         out = self.keg("run", "--rm", "-h", "me", "--add-host", "db:10.1.2.3", "--dns", "9.9.9.9", "base", "cat", "/etc/hosts", "/etc/resolv.conf").stdout

@@ -1,0 +1,116 @@
+// The root file system is the image's: its passwd, its links and its directories are a stranger's, and
+// only a Root may look at them.
+#include "engine/prepare.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/process.h"
+#include "base/root.h"
+#include "base/sys.h"
+#include "engine/config.h"
+#include "engine/files.h"
+
+namespace {
+
+// A volume's directory; a new one starts with what the image has at that place.
+std::string prepare_volume(const std::string& store_root, const VolumeMount& mount, const Root& root) {
+    const std::string directory = store_root + "/volumes/" + mount.source + "/_data";
+    sys::make_directories(directory, 0755);
+    if (mount.no_copy || ::rmdir(directory.c_str()) < 0) return directory;
+    sys::mkdir(directory, 0755);
+    const auto inside = root.open_if_exists(mount.destination, O_DIRECTORY | O_RDONLY);
+    if (!inside) return directory;
+    const Output copied = run_program({"cp", "-a", "--", str("/proc/", ::getpid(), "/fd/", inside->get(), "/."), directory});
+    if (copied.status.shell()) throw Error("copying the image's content to the volume: ", trim(copied.err));
+    return directory;
+}
+
+std::vector<VolumeMount> prepare_volumes(const std::string& store_root, const Settings& settings, const Root& root) {
+    std::vector<VolumeMount> mounts = settings.mounts;
+    for (VolumeMount& mount : mounts) {
+        if (mount.type == "volume") {
+            mount.source = prepare_volume(store_root, mount, root);
+        } else if (!sys::exists(mount.source)) {
+            if (mount.no_copy) throw Error("invalid mount config for type \"bind\": bind source path does not exist: ", mount.source);
+            sys::make_directories(mount.source, 0755);
+        }
+    }
+    return mounts;
+}
+
+// What Docker puts into every root file system.
+void prepare_root(const Settings& settings, const Root& root) {
+    if (settings.working_dir.size() > 1)
+        try {
+            root.make_directories(settings.working_dir);
+        } catch (const SysError& e) {
+            if (e.code() == ENOTDIR) throw Error("Cannot mkdir: ", settings.working_dir, " is not a directory");
+            throw;
+        }
+    root.open(".dockerenv", O_WRONLY | O_CREAT | O_NOFOLLOW, 0755);
+    const Root::Place mtab = root.make_place("etc/mtab");
+    if (::symlinkat("/proc/mounts", mtab.parent.get(), mtab.name.c_str()) < 0 && errno != EEXIST) throw SysError("making /etc/mtab");
+}
+
+std::string choose_hostname(const Settings& settings) {
+    if (!settings.hostname.empty()) return settings.hostname;
+    if (settings.network != "host" && settings.uts != "host") return settings.id.substr(0, 12);
+    char name[65] = "";
+    ::gethostname(name, sizeof name - 1);
+    return name;
+}
+
+void write_names(const Settings& settings, const NetworkState& network, const ConfigInputs& in) {
+    const bool host = settings.network == "host";
+    const std::string hosts = host && settings.extra_hosts.empty()
+                                  ? read_file_if_exists("/etc/hosts").value_or("")
+                                  : hosts_file(settings.extra_hosts, network.gateway, true, network.address, in.hostname, settings.domainname);
+    const ResolvOptions resolv{.dns = settings.dns, .search = settings.dns_search, .options = settings.dns_options, .filter = !host};
+    write_file(in.hostname_path, in.hostname + "\n");
+    write_file(in.hosts_path, hosts);
+    write_file(in.resolv_path, resolv_conf(host ? read_file_if_exists("/etc/resolv.conf").value_or("") : host_resolv_conf(), resolv));
+}
+
+void name_files(const Container& owner, ConfigInputs& in) {
+    in.hostname_path = owner.file("hostname"), in.hosts_path = owner.file("hosts"), in.resolv_path = owner.file("resolv.conf");
+}
+
+// The network of another container, with its names: by a descriptor, since a pid may be another's tomorrow.
+UniqueFd join_network(const Containers& containers, const std::string& id, ConfigInputs& in) {
+    const Container peer = containers.get(id);
+    const State state = peer.state();
+    UniqueFd network;
+    if (state.status == "running" || state.status == "paused")
+        if (auto opened = sys::try_open(str("/proc/", state.pid, "/ns/net"), O_RDONLY)) network = std::move(*opened);
+    if (!network || !is_alive(state.pid, state.pid_started)) throw Error("cannot join network of a non running container: ", id);
+    in.network_path = str("/proc/", ::getpid(), "/fd/", network.get());
+    in.hostname = trim(read_file(peer.file("hostname")));
+    name_files(peer, in);
+    return network;
+}
+
+}  // namespace
+
+Prepared prepare_bundle(const Containers& containers, const Container& container, const NetworkState& network) {
+    const Settings& settings = container.settings();
+    const Root root(container.file("rootfs"));
+    Prepared prepared;
+    ConfigInputs in;
+    in.user = resolve_user(root, settings.user, settings.group_add);
+    prepare_root(settings, root);
+    in.mounts = prepare_volumes(containers.store_root(), settings, root);
+    in.cgroup_v2 = host_has_cgroup_v2();
+    in.all_capabilities = own_capabilities();
+    add_devices(settings, in);
+    if (const auto peer = shared_network(settings)) {
+        prepared.network = join_network(containers, *peer, in);
+    } else {
+        in.hostname = choose_hostname(settings);
+        name_files(container, in);
+        write_names(settings, network, in);
+    }
+    write_file(container.file("config.json"), spec::write(make_config(settings, in), -1));
+    return prepared;
+}
