@@ -3,6 +3,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <cstdio>
 #include <cstring>
 
 #include "base/error.h"
@@ -76,11 +78,14 @@ std::string errno_text(int code) {
 std::string rfc3339(long long nanoseconds, bool trim_zeros) {
     long long seconds = nanoseconds / 1'000'000'000, rest = nanoseconds % 1'000'000'000;
     if (rest < 0) rest += 1'000'000'000, --seconds;
-    const time_t when = seconds;
-    tm parts{};
-    ::gmtime_r(&when, &parts);
-    char date[40], fraction[16];
-    ::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
+    // gmtime would read /etc/localtime first.
+    const std::chrono::sys_seconds when{std::chrono::seconds(seconds)};
+    const auto midnight = std::chrono::floor<std::chrono::days>(when);
+    const std::chrono::year_month_day day(midnight);
+    const std::chrono::hh_mm_ss clock(when - midnight);
+    char date[64], fraction[16];
+    std::snprintf(date, sizeof date, "%04d-%02u-%02uT%02d:%02d:%02d", int(day.year()), unsigned(day.month()), unsigned(day.day()),
+                  int(clock.hours().count()), int(clock.minutes().count()), int(clock.seconds().count()));
     std::snprintf(fraction, sizeof fraction, ".%09lld", rest);
     std::string tail = fraction;
     if (trim_zeros) {

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/error.h"
@@ -57,11 +58,11 @@ void write_all(int fd, std::string_view data) {
 std::string read_all(int fd, size_t most) {
     std::string out;
     struct stat info{};
-    size_t step = 64 * 1024;
+    size_t step = 2048;   // a file of proc or of a cgroup says that it is empty, and is small
     if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0)
         step = size_t(info.st_size) < most ? size_t(info.st_size) + 1 : most + 1;
     for (size_t used = 0;;) {
-        if (out.size() == used) out.resize(used + step), step = 64 * 1024;
+        if (out.size() == used) out.resize(used + step), step = std::min<size_t>(step * 8, 1 << 20);
         const ssize_t n = ::read(fd, out.data() + used, out.size() - used);
         if (n < 0 && errno == EINTR) continue;
         check(n, "read");

@@ -1,6 +1,7 @@
 // keg-runtime: an OCI runtime with runc's command line. Global options, the command table, the one
 // catch. What a caller parses: the exit code, the last line on stderr and in --log, the pid file.
 #include <seccomp.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -62,6 +63,9 @@ std::string cgroup_manager(const Arguments& given) {
 }
 
 int main(int argc, char** argv) {
+    // Memory that is given back to the kernel and asked for again costs a start more than it saves.
+    ::mallopt(M_TOP_PAD, 256 << 10);
+    ::mallopt(M_TRIM_THRESHOLD, 64 << 20);
     static constexpr Program program{
         .name = "keg-runtime",
         .summary = "Open Container Initiative runtime",
