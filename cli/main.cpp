@@ -1,5 +1,7 @@
 // keg: images, builds and containers by Docker's command line. The table of commands is the program;
 // this file lists it, reads the options that stand before a command, and prints what went wrong.
+#include <sys/stat.h>
+
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -127,6 +129,7 @@ std::string runtime_program(const Arguments& given) {
 }
 
 int main(int argc, char** argv) try {
+    ::umask(0022);  // layers and the store have the modes that are asked for, whoever works on them
     const int code = dispatch(program, argc, argv);
     if (std::fflush(stdout) != 0) throw SysError("writing to standard output");
     return code;

@@ -12,9 +12,11 @@
 #include <dirent.h>
 #include <algorithm>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/root.h"
 #include "base/sys.h"
 #include "image/archive_reader.h"
@@ -23,6 +25,14 @@ namespace {
 
 constexpr std::string_view whiteout_prefix = ".wh.";
 constexpr std::string_view opaque_marker = ".wh..wh..opq";
+constexpr std::string_view aufs_prefix = ".wh..wh.";   // of AUFS's own files, which old images still hold
+constexpr unsigned largest_major = 0xfff, largest_minor = 0xfffff;   // of the kernel's device numbers
+
+bool is_aufs_own(const std::string& path) {
+    if (path.find(aufs_prefix) == std::string::npos) return false;
+    const auto parts = split(path, '/');
+    return std::ranges::any_of(parts, [](const std::string& part) { return part.starts_with(aufs_prefix) && part != opaque_marker; });
+}
 
 // Never taken from an image: they would mean something to this host or to overlayfs.
 bool is_foreign_xattr(std::string_view name) {
@@ -63,7 +73,8 @@ private:
     std::vector<DirectoryTime> times_;
     std::string parent_path_;      // the last parent, open: entries come directory by directory
     UniqueFd parent_fd_;
-    bool parent_stale_ = false;    // a directory was removed: perhaps that one
+    bool parent_stale_ = false;    // a directory or a link was removed: perhaps on the way to that one
+    bool warned_ = false;          // that the file system takes no xattrs
 };
 
 void Layer::touch(std::string path) {
@@ -105,7 +116,9 @@ void Layer::remove(int dir, const std::string& name, const std::string& path, bo
     }
     const bool keep = only_untouched && touched_.contains(path);
     if (!S_ISDIR(info.st_mode)) {
-        if (!keep && ::unlinkat(dir, name.c_str(), 0) < 0) throw SysError("remove ", quoted(path));
+        if (keep) return;
+        if (::unlinkat(dir, name.c_str(), 0) < 0) throw SysError("remove ", quoted(path));
+        if (S_ISLNK(info.st_mode)) parent_stale_ = true;
         return;
     }
     const UniqueFd self = sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
@@ -122,10 +135,11 @@ void Layer::remove(int dir, const std::string& name, const std::string& path, bo
 }
 
 void Layer::whiteout(const std::string& directory, const std::string& name) {
-    auto there = root_.open_if_exists(directory, O_PATH | O_DIRECTORY);
-    if (!there) return;  // hides nothing
     if (name == opaque_marker) {
-        // Everything in the directory that is not from this layer.
+        // Everything in the directory that is not from this layer. What is there may be a link to another
+        // directory, whose files are none of this one's.
+        auto there = root_.open_if_exists(directory, O_PATH | O_NOFOLLOW);
+        if (!there || !S_ISDIR(sys::fstat(there->get()).st_mode)) return;
         const UniqueFd self = sys::openat(there->get(), ".", O_RDONLY | O_DIRECTORY);
         DIR* listing = ::fdopendir(::fcntl(self.get(), F_DUPFD_CLOEXEC, 3));
         if (!listing) throw SysError("open ", quoted(directory));
@@ -140,6 +154,8 @@ void Layer::whiteout(const std::string& directory, const std::string& name) {
     }
     const std::string hidden = name.substr(whiteout_prefix.size());
     if (hidden.empty() || hidden == "." || hidden == "..") throw Error("whiteout ", quoted(name), " names no file");
+    auto there = root_.open_if_exists(directory, O_PATH | O_DIRECTORY);
+    if (!there) return;  // hides nothing
     remove(there->get(), hidden, directory.empty() ? hidden : directory + "/" + hidden, true);
 }
 
@@ -194,7 +210,9 @@ void Layer::make(archive_entry* entry, ArchiveReader& reader, int dir, const std
         if (!target || !*target) throw Error("symbolic link without a target");
         if (::symlinkat(target, dir, name.c_str()) < 0) throw SysError("create ", quoted(path));
     } else if (type == AE_IFCHR || type == AE_IFBLK || type == AE_IFIFO) {
-        const dev_t device = type == AE_IFIFO ? 0 : makedev(archive_entry_rdevmajor(entry), archive_entry_rdevminor(entry));
+        const auto major = archive_entry_rdevmajor(entry), minor = archive_entry_rdevminor(entry);
+        if (type != AE_IFIFO && (major > largest_major || minor > largest_minor)) throw Error("device number ", major, ":", minor, " is out of range");
+        const dev_t device = type == AE_IFIFO ? 0 : makedev(unsigned(major), unsigned(minor));
         // Character device 0:0 is overlayfs's own whiteout.
         if (type == AE_IFCHR && device == 0) throw Error("a character device 0:0 cannot be part of a layer");
         if (::mknodat(dir, name.c_str(), type | 0600, device) < 0) throw SysError("create ", quoted(path));
@@ -232,8 +250,9 @@ void Layer::set_metadata(archive_entry* entry, int dir, const std::string& name,
             via = sys::proc_fd(dir) + "/" + name;
             result = ::lsetxattr(via.c_str(), key, value, size, 0);
         }
-        // Links and devices take no user.*, and not every file system knows every name space.
-        if (result < 0 && errno != EPERM && errno != ENOTSUP) throw SysError("set ", key, " of ", quoted(path));
+        if (result == 0 || errno == EPERM) continue;  // links and devices take no user.*
+        if (errno != ENOTSUP) throw SysError("set ", key, " of ", quoted(path));
+        if (!std::exchange(warned_, true)) log_warning(str("the file system does not take ", key, " of ", quoted(path), ": such attributes are left out"));
     }
     const timespec modified{archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)};
     if (type == AE_IFDIR) {
@@ -253,6 +272,7 @@ void Layer::apply(archive_entry* entry, ArchiveReader& reader, uint64_t& bytes) 
             if (archive_entry_filetype(entry) != AE_IFDIR) throw Error("the root must be a directory");
             return set_metadata(entry, root_.fd(), ".", "", -1);
         }
+        if (is_aufs_own(path)) return;
         auto [directory, name] = split_parent(path);
         if (name.starts_with(whiteout_prefix)) return whiteout(directory, name);
         const int dir = parent(directory);
