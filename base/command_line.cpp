@@ -47,6 +47,8 @@ struct Parser {
     static std::string long_name(const Option& option) { return split(option.names, ',')[0]; }
 
     void give(Arguments& out, const Option& option, std::string value) const {
+        if (option.number && !parse_number<int64_t>(value))
+            fail(str("invalid value ", quoted(value), " for flag -", long_name(option), ": strconv.ParseInt: parsing ", quoted(value), ": invalid syntax"));
         out.given_[long_name(option)].push_back(std::move(value));
     }
 
@@ -56,6 +58,7 @@ struct Parser {
         const auto is = [&](const char* word) { return value == word; };
         if (std::ranges::any_of(yes, is)) return give(out, option, "true");
         if (std::ranges::any_of(no, is)) return give(out, option, "false");
+        if (style == Style::runc) fail(str("invalid boolean value ", quoted(value), " for -", long_name(option), ": parse error"));
         fail(str("invalid argument ", quoted(value), " for --", long_name(option), ": expected true or false"));
     }
 
@@ -87,7 +90,7 @@ struct Parser {
                 if (!option->value) give_switch(out, *option, value.value_or("true"));
                 else if (value) give(out, *option, *value);
                 else if (++at < words.size()) give(out, *option, words[at]);
-                else fail(str("flag needs an argument: ", word));
+                else fail(str("flag needs an argument: ", style == Style::runc ? "-" + name : word));
                 continue;
             }
             if (dashes) fail(unknown(word, name));

@@ -16,6 +16,7 @@ struct Option {
     const char* help = "";
     const char* fallback = "";     // its default, shown in the help and given by Arguments::get
     bool hidden = false;           // understood, not in the help
+    bool number = false;           // its value must be a whole number
 };
 
 // What was typed, by the options' long names.

@@ -25,7 +25,7 @@ Value parse(std::string_view text) {
 }
 
 std::string dump(const Value& value, int indent) {
-    return value.dump(indent, ' ', false, Value::error_handler_t::replace);
+    return value.dump(indent == indent_tabs ? 1 : indent, indent == indent_tabs ? '\t' : ' ', false, Value::error_handler_t::replace);
 }
 
 void type_error(const Value& value, const char* expected) {

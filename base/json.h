@@ -34,6 +34,7 @@ using Value = nlohmann::ordered_json;
 // What a text says; throws Error with line and column. Depth and duplicate keys are checked.
 Value parse(std::string_view text);
 // Compact, or indented by that many blanks; bytes that are not UTF-8 become U+FFFD.
+// indent: blanks for each level, indent_tabs for a tab, -1 for one line.
 std::string dump(const Value& value, int indent = -1);
 
 template <class Struct, class Member>

@@ -9,6 +9,9 @@
 #include <string_view>
 #include <vector>
 
+// For those that write JSON: one tab for each level.
+inline constexpr int indent_tabs = -2;
+
 // The parts, as an ostream would print them, in one string.
 template <class... Parts>
 std::string str(const Parts&... parts) {

@@ -5,6 +5,22 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/log.h"
+
+static const char* step_name(Step step) {
+    switch (step) {
+        case Step::placed: return "placed";
+        case Step::mounted: return "mounted";
+        case Step::hooks_ran: return "hooks ran";
+        case Step::ready: return "ready";
+        case Step::saved: return "saved";
+        case Step::console: return "console";
+        case Step::notify: return "notify";
+        case Step::pid: return "pid";
+        case Step::error: return "error";
+    }
+    return "?";
+}
 
 void Channel::become(Side side) {
     side_ = side;
@@ -13,6 +29,7 @@ void Channel::become(Side side) {
 
 void Channel::send(Step step, std::string_view text, std::span<const int> fds) {
     // A report longer than this says nothing more, and must fit the socket's buffer.
+    log_debug(str(side_ == Side::create ? "create" : "init", " says ", step_name(step)));
     std::string packet(1, char(step));
     packet += text.substr(0, 64 * 1024);
     sys::send_with_fds(fd(), packet, fds);

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <poll.h>
+#include <regex.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -103,16 +104,38 @@ Container Container::load(const std::string& root, const std::string& id) {
     return std::move(*container);
 }
 
+namespace {
+
+std::vector<std::string> ids_in(const std::string& root) {
+    std::vector<std::string> ids;
+    DIR* dir = ::opendir(root.c_str());
+    if (!dir) return ids;
+    const Defer closing([&] { ::closedir(dir); });
+    while (const dirent* entry = ::readdir(dir))
+        if (entry->d_name[0] != '.') ids.emplace_back(entry->d_name);
+    std::ranges::sort(ids);
+    return ids;
+}
+
+}  // namespace
+
+std::vector<Container> Container::named(const std::string& root, const std::string& id, bool regex) {
+    std::vector<Container> found;
+    if (!regex) {
+        found.push_back(load(root, id));
+        return found;
+    }
+    regex_t pattern;
+    if (::regcomp(&pattern, id.c_str(), REG_EXTENDED | REG_NOSUB) != 0) throw Error("invalid regular expression ", quoted(id));
+    const Defer release([&] { ::regfree(&pattern); });
+    for (const std::string& name : ids_in(root))
+        if (::regexec(&pattern, name.c_str(), 0, nullptr, 0) == 0) found.push_back(load(root, name));
+    return found;
+}
+
 std::vector<Container> Container::all(const std::string& root) {
     std::vector<Container> found;
-    DIR* dir = ::opendir(root.c_str());
-    if (!dir) return found;
-    const Defer closing([&] { ::closedir(dir); });
-    std::vector<std::string> names;
-    while (const dirent* entry = ::readdir(dir))
-        if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
-    std::ranges::sort(names);
-    for (const std::string& name : names)
+    for (const std::string& name : ids_in(root))
         attempt(str("load container ", name), [&] {
             if (auto container = load_if_exists(root, name); container && container->record().pid) found.push_back(std::move(*container));
         });
@@ -200,7 +223,7 @@ void Container::signal(int number, bool all) const {
     if (!alive) throw Error("container not running");
     if (::kill(record_.pid, number) < 0) {
         if (errno == ESRCH) throw Error("container not running");
-        throw SysError("kill");
+        throw SysError("unable to signal init");
     }
     // A frozen process of v1 would not die.
     if (number == SIGKILL) cgroup().thaw_if_frozen();

@@ -57,6 +57,8 @@ public:
     static Container load(const std::string& root, const std::string& id);
     static std::optional<Container> load_if_exists(const std::string& root, const std::string& id);
     static std::vector<Container> all(const std::string& root);
+    // The one with that id, or all whose id the POSIX extended regular expression matches somewhere.
+    static std::vector<Container> named(const std::string& root, const std::string& id, bool regex);
 
     const Record& record() const { return record_; }
     const std::string& id() const { return record_.id; }

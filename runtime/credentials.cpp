@@ -88,6 +88,10 @@ CapabilityPlan plan_capabilities(const spec::Process& process) {
     return plan;
 }
 
+void warn_about_unknown(const CapabilityPlan& plan) {
+    if (!plan.unknown.empty()) log_warning(str("ignoring unknown or unavailable capabilities: [", join(plan.unknown, " "), "]"));
+}
+
 void become(const spec::User& user, const CapabilityPlan& plan) {
     // A config without capabilities gives none (as runc), and the bounding set with them.
     drop_bounding(plan.bounding);

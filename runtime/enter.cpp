@@ -137,6 +137,7 @@ Entered enter(const Container& container, const ExecOptions& options) {
     EnterPlan plan{.process = options.process, .config = container.config()};
     plan.process.env = unique_environment(plan.process.env);
     plan.capabilities = plan_capabilities(plan.process);
+    warn_about_unknown(plan.capabilities);
     if (plan.config.linux.seccomp) plan.filter = compile_seccomp(*plan.config.linux.seccomp);
     plan.namespaces = differing_namespaces(init);
     plan.last_preserved = 2 + options.preserve_fds;

@@ -51,12 +51,12 @@
 #include "runtime/security_labels.h"
 #include "runtime/terminal.h"
 
-Bundle load_bundle(const std::string& path) {
+Bundle load_bundle(const std::string& path, const std::string& config) {
     Bundle bundle;
     bundle.path = std::filesystem::absolute(path.empty() ? "." : path).lexically_normal().string();
     while (bundle.path.size() > 1 && bundle.path.back() == '/') bundle.path.pop_back();
-    auto text = read_file_if_exists(bundle.path + "/config.json");
-    if (!text) throw Error("JSON specification file config.json not found");
+    auto text = read_file_if_exists(config.empty() ? bundle.path + "/config.json" : config);
+    if (!text) throw Error("JSON specification file ", config.empty() ? "config.json" : config, " not found");
     bundle.text = std::move(*text);
     bundle.config = context("config.json", [&] { return spec::read_config(bundle.text); });
     spec::validate(bundle.config);
@@ -87,7 +87,8 @@ struct Plan {
 
 // Descriptors that a service manager passes: they follow 2, and LISTEN_FDS says how many.
 int count_listen_fds() {
-    const char* text = std::getenv("LISTEN_FDS");
+    const char *text = std::getenv("LISTEN_FDS"), *whose = std::getenv("LISTEN_PID");
+    if (whose && parse_number<pid_t>(whose) != ::getpid()) return 0;   // inherited from somebody they were meant for
     return text ? int(parse_number<unsigned>(text).value_or(0)) : 0;
 }
 
@@ -128,8 +129,7 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
         if (::fcntl(fd, F_GETFD) < 0) throw SysError("unable to stat preserved-fd ", fd - 3 - plan.listen_fds);
     if (plan.config.linux.intel_rdt) throw Error("linux.intelRdt is not supported yet");
     plan.cgroup = plan_cgroup(plan);
-    for (const std::string& name : plan.capabilities.unknown)
-        log_warning(str("ignoring unknown or unavailable capability: ", name));
+    warn_about_unknown(plan.capabilities);
     if (!plan.namespaces.has(CLONE_NEWNS)) throw Error("a container without a mount namespace of its own is not supported");
     return plan;
 }
@@ -423,7 +423,7 @@ void give_to_agent(Channel& channel, const Plan& plan) {
 }  // namespace
 
 Created create(const CreateOptions& options) {
-    const Bundle bundle = load_bundle(options.bundle);
+    const Bundle bundle = load_bundle(options.bundle, options.config);
     Plan plan = make_plan(options, bundle);
     check_terminal(options, *plan.config.process);
 

@@ -8,6 +8,7 @@
 
 struct CreateOptions {
     std::string state_root, id, bundle;   // bundle: absolute
+    std::string config;                   // instead of the bundle's config.json
     std::string console_socket, pidfd_socket, pid_file;
     bool no_pivot = false, no_new_keyring = false, detached = true;
     int preserve_fds = 0;
@@ -19,7 +20,7 @@ struct Bundle {
     std::string path, text;
     spec::Config config;
 };
-Bundle load_bundle(const std::string& path);
+Bundle load_bundle(const std::string& path, const std::string& config = {});
 
 struct Created {
     Container container;

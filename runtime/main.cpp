@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -18,6 +19,7 @@ static constexpr Option globals[] = {
     {"root", "DIR", "root directory for storage of container state"},
     {"log", "FILE", "set the log file to write logs to (default is stderr)"},
     {"log-format", "FORMAT", "set the log format: text or json", "text"},
+    {"log-level", "LEVEL", "what to log: error, warning, info or debug (default: error to a file, info to stderr)"},
     {"debug", nullptr, "enable debug logging"},
     {"cgroup-manager", "MANAGER", "who makes the cgroups: cgroupfs, systemd or disabled", "cgroupfs"},
     {"systemd-cgroup", nullptr, "the same as --cgroup-manager systemd"},
@@ -34,14 +36,27 @@ static void print_version() {
     std::printf("keg-runtime version 0.1.0\nspec: 1.3.0\nlibseccomp: %u.%u.%u\n", seccomp->major, seccomp->minor, seccomp->micro);
 }
 
+static LogLevel log_level(const std::string& word) {
+    static constexpr std::pair<const char*, LogLevel> levels[] = {
+        {"error", LogLevel::error}, {"warning", LogLevel::warning}, {"info", LogLevel::info}, {"debug", LogLevel::debug}};
+    for (const auto& [name, level] : levels)
+        if (word == name) return level;
+    throw Error("invalid log-level: ", word, "; known are error, warning, info, debug");
+}
+
 static void prepare(const Arguments& given) {
     LogSettings log;
-    if (given.flag("debug")) log.level = LogLevel::debug;
     const std::string format = given.get("log-format");
     if (format != "text" && format != "json") throw Error("invalid log-format: ", format);
     if (format == "json") log.format = LogFormat::json;
     if (const std::string file = given.get("log"); !file.empty())
-        log.fd = sys::open(file, O_WRONLY | O_CREAT | O_APPEND, 0644).release();
+        log.fd = sys::open(file, O_WRONLY | O_CREAT | O_APPEND | O_SYNC, 0644).release();
+    // Podman reads the file as one JSON object: a failure writes one record, and nothing else comes before it.
+    if (log.fd != 2) log.level = LogLevel::error;
+    if (const auto level = given.value("log-level")) log.level = log_level(*level);
+    if (given.flag("debug")) log.level = LogLevel::debug;
+    static constexpr std::string_view modes[] = {"auto", "true", "false", "1", "0", "t", "f"};
+    if (std::ranges::find(modes, given.get("rootless")) == std::end(modes)) throw Error("invalid --rootless: ", quoted(given.get("rootless")), "; known are true, false, auto");
     set_log(log);
 }
 

@@ -14,8 +14,10 @@
 std::vector<std::string> unique_environment(const std::vector<std::string>& env) {
     std::vector<std::string> kept;
     for (const std::string& entry : env) {
+        if (!entry.contains('=')) throw Error("invalid environment variable: missing '='");
+        if (entry.starts_with('=')) throw Error("invalid environment variable: name cannot be empty");
         const std::string name = entry.substr(0, entry.find('=') + 1);
-        const auto same = std::ranges::find_if(kept, [&](const std::string& k) { return !name.empty() && k.starts_with(name); });
+        const auto same = std::ranges::find_if(kept, [&](const std::string& k) { return k.starts_with(name); });
         if (same != kept.end()) *same = entry;
         else kept.push_back(entry);
     }

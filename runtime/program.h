@@ -8,7 +8,7 @@
 #include "base/root.h"
 #include "spec/runtime.h"
 
-// Pure: a name twice keeps its last value.
+// Pure: a name twice keeps its last value; throws Error for an entry that is no NAME=VALUE.
 std::vector<std::string> unique_environment(const std::vector<std::string>& env);
 // The value of HOME for a user, read from the container's own passwd; "/" if it has none.
 std::string home_of(const Root& root, uint32_t uid);

@@ -25,7 +25,7 @@ std::vector<Mount> default_mounts() {
 
 }  // namespace
 
-Config default_config() {
+Config default_config(bool cgroup_namespace) {
     Config config;
     config.oci_version = "1.3.0";
     Process& process = config.process.emplace();
@@ -42,15 +42,15 @@ Config default_config() {
     config.mounts = default_mounts();
     Linux& linux = config.linux;
     linux.resources.emplace().devices = {{.allow = false, .type = {}, .major = {}, .minor = {}, .access = "rwm"}};
-    for (const char* type : {"pid", "network", "ipc", "uts", "mount", "cgroup"}) linux.namespaces.push_back({.type = type, .path = {}});
+    for (const char* type : {"pid", "network", "ipc", "uts", "mount"}) linux.namespaces.push_back({.type = type, .path = {}});
+    if (cgroup_namespace) linux.namespaces.push_back({.type = "cgroup", .path = {}});
     linux.masked_paths = {"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-                          "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi"};
+                          "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi", "/sys/devices/virtual/tpm"};
     linux.readonly_paths = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
     return config;
 }
 
-Config rootless_config(uint32_t host_uid, uint32_t host_gid) {
-    Config config = default_config();
+void make_rootless(Config& config, uint32_t host_uid, uint32_t host_gid) {
     Linux& linux = config.linux;
     std::erase_if(linux.namespaces, [](const Namespace& ns) { return ns.type == "network"; });
     linux.namespaces.push_back({.type = "user", .path = {}});
@@ -62,8 +62,6 @@ Config rootless_config(uint32_t host_uid, uint32_t host_gid) {
         std::erase_if(mount.options, [](const std::string& option) { return option.starts_with("gid="); });
         if (mount.type == "sysfs") mount = {.destination = "/sys", .type = "none", .source = "/sys", .options = {"rbind", "nosuid", "noexec", "nodev", "ro"}};
     }
-    std::erase_if(config.mounts, [](const Mount& mount) { return mount.type == "cgroup"; });
-    return config;
 }
 
 }  // namespace spec

@@ -187,9 +187,11 @@ std::string write(const Process& process, int indent = -1);
 Resources read_resources(std::string_view text);  // the file of `update --resources`
 std::string write(const Resources& resources, int indent = -1);
 
-// What `keg-runtime spec` prints: the words, order and values of runc's template.
-Config default_config();
-Config rootless_config(uint32_t host_uid, uint32_t host_gid);
+// What `keg-runtime spec` prints: the words, order and values of runc's template, with a cgroup
+// namespace where cgroups are v2.
+Config default_config(bool cgroup_namespace = true);
+// What a user without rights needs instead: a user namespace, no network namespace, no limits.
+void make_rootless(Config& config, uint32_t host_uid, uint32_t host_gid);
 
 // Every MUST of the spec that a document breaks, as "linux.namespaces[2]: …"; empty if it is valid.
 std::vector<std::string> problems(const Config& config);

@@ -4,17 +4,21 @@
 
 static constexpr Option options[] = {
     {"force,f", nullptr, "forcibly deletes the container if it is still running (uses SIGKILL)"},
+    {"regex,r", nullptr, "the id is a regular expression: delete every container whose id it matches"},
 };
+
+static void remove_one(const Container& container, bool force) {
+    const Status status = container.status();
+    if (!force && status != Status::stopped && status != Status::created)
+        throw Error("cannot delete container ", container.id(), " that is not stopped: ", status_name(status));
+    container.destroy();
+}
 
 static int remove(const Arguments& globals, const Arguments& args) {
     const bool force = args.flag("force");
-    const auto container = Container::load_if_exists(state_root(globals), args[0]);
-    if (!container && force) return 0;
-    if (!container) throw Error("container does not exist");
-    const Status status = container->status();
-    if (!force && status != Status::stopped && status != Status::created)
-        throw Error("cannot delete container ", args[0], " that is not stopped: ", status_name(status));
-    container->destroy();
+    const std::string root = state_root(globals);
+    if (force && !args.flag("regex") && !Container::load_if_exists(root, args[0])) return 0;
+    for (const Container& container : Container::named(root, args[0], args.flag("regex"))) remove_one(container, force);
     return 0;
 }
 

@@ -13,7 +13,7 @@ static constexpr Option options[] = {
     {"env,e", "NAME=VALUE", "set environment variables"},
     {"tty,t", nullptr, "allocate a pseudo-TTY"},
     {"user,u", "UID[:GID]", "user and group of the process"},
-    {"additional-gids,g", "GID", "additional groups"},
+    {"additional-gids,g", "GID", "additional groups", "", false, true},
     {"process,p", "FILE", "path to the process.json"},
     {"detach,d", nullptr, "detach from the container's process"},
     {"pid-file", "FILE", "specify the file to write the process id to"},
@@ -21,14 +21,14 @@ static constexpr Option options[] = {
     {"apparmor", "PROFILE", "set the apparmor profile for the process"},
     {"no-new-privs", nullptr, "set the no new privileges value for the process"},
     {"cap,c", "CAP", "add a capability to the bounding set for the process"},
-    {"preserve-fds", "N", "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)", "0"},
+    {"preserve-fds", "N", "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)", "0", false, true},
     {"ignore-paused", nullptr, "allow exec in a paused container"},
     {"no-subreaper", nullptr, "(ignored)", "", true},
 };
 
 static uint32_t parse_id(const std::string& text, const char* what) {
     const auto id = parse_number<uint32_t>(text);
-    if (!id) throw Error("invalid ", what, ": ", quoted(text));
+    if (!id) throw Error("bad ", what, ": ", quoted(text), " is not a number");
     return *id;
 }
 
@@ -64,12 +64,13 @@ static spec::Process plan_process(const Arguments& args, const Container& contai
 }
 
 static int run_exec(const Arguments& globals, const Arguments& args) {
-    if (args.size() < 2 && !args.has("process")) throw Error("process args cannot be empty");
     const Container container = Container::load(state_root(globals), args[0]);
+    if (args.size() < 2 && !args.has("process")) throw Error("process args cannot be empty");
     ExecOptions wanted;
     wanted.process = plan_process(args, container);
     if (wanted.process.args.empty()) throw Error("args must not be empty");
-    if (!wanted.process.cwd.starts_with('/')) throw Error("cwd must be an absolute path");
+    if (wanted.process.cwd.empty()) throw Error("Cwd property must not be empty");
+    if (!wanted.process.cwd.starts_with('/')) throw Error("Cwd must be an absolute path");
     wanted.console_socket = args.get("console-socket");
     wanted.pidfd_socket = args.get("pidfd-socket");
     wanted.pid_file = args.get("pid-file");

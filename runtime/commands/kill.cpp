@@ -4,11 +4,13 @@
 
 static constexpr Option options[] = {
     {"all,a", nullptr, "(obsolete) send the signal to all processes of the container", "", true},
+    {"regex,r", nullptr, "the id is a regular expression: signal every container whose id it matches"},
 };
 
 static int kill(const Arguments& globals, const Arguments& args) {
+    const std::vector<Container> containers = Container::named(state_root(globals), args[0], args.flag("regex"));
     const int signal = parse_signal(args.size() > 1 ? args[1] : "SIGTERM");
-    Container::load(state_root(globals), args[0]).signal(signal, args.flag("all"));
+    for (const Container& container : containers) container.signal(signal, args.flag("all"));
     return 0;
 }
 

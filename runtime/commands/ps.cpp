@@ -15,7 +15,7 @@ static void print_table(const std::vector<int>& pids, std::vector<std::string> w
     if (words.empty()) words = {"-ef"};
     words.insert(words.begin(), "ps");
     const Output output = run_program(words);
-    if (output.status.shell() != 0) throw Error("ps: ", trim(output.err));
+    if (output.status.shell() != 0) throw Error("exit status ", output.status.shell(), ": ", trim(output.err));
     const std::vector<std::string> lines = split(output.out, '\n');
     const auto fields = [](const std::string& line) {
         std::vector<std::string> found;
@@ -37,12 +37,12 @@ static void print_table(const std::vector<int>& pids, std::vector<std::string> w
 
 static int ps(const Arguments& globals, const Arguments& args) {
     const Container container = Container::load(state_root(globals), args[0]);
-    if (container.status() == Status::stopped) throw Error("container not running");
-    const std::vector<int> pids = container.cgroup().pids();
+    std::vector<int> pids = container.cgroup().pids();
+    std::ranges::sort(pids);
     if (args.get("format") == "json") {
         std::vector<std::string> numbers;
         for (const int pid : pids) numbers.push_back(std::to_string(pid));
-        std::printf("[%s]\n", join(numbers, ",").c_str());
+        std::printf("%s\n", numbers.empty() ? "null" : ("[" + join(numbers, ",") + "]").c_str());
         return 0;
     }
     if (args.get("format") != "table") throw Error("invalid format option");

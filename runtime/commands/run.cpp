@@ -16,17 +16,18 @@ static constexpr Option options[] = {
     {"no-subreaper", nullptr, "disable the use of the subreaper used to reap reparented processes"},
     {"no-pivot", nullptr, "do not use pivot root to jail process inside rootfs"},
     {"no-new-keyring", nullptr, "do not create a new session keyring for the container"},
-    {"preserve-fds", "N", "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)", "0"},
+    {"preserve-fds", "N", "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)", "0", false, true},
+    {"config,f", "FILE", "the configuration to use instead of the bundle's config.json"},
 };
 // What only run has comes out of create's list.
 static constexpr Option create_options[] = {
-    options[0], options[1], options[2], options[5], options[7], options[8], options[9],
+    options[0], options[1], options[2], options[5], options[7], options[8], options[9], options[10],
 };
 
 static CreateOptions read_options(const Arguments& globals, const Arguments& args) {
     const auto preserve = parse_number<unsigned>(args.get("preserve-fds"));
     if (!preserve || *preserve > 1024) throw Error("invalid preserve-fds: ", quoted(args.get("preserve-fds")));
-    return {.state_root = state_root(globals), .id = args[0], .bundle = args.get("bundle"),
+    return {.state_root = state_root(globals), .id = args[0], .bundle = args.get("bundle"), .config = args.get("config"),
             .console_socket = args.get("console-socket"), .pidfd_socket = args.get("pidfd-socket"),
             .pid_file = args.get("pid-file"), .no_pivot = args.flag("no-pivot"),
             .no_new_keyring = args.flag("no-new-keyring"), .detached = true, .preserve_fds = int(*preserve),

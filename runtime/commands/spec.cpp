@@ -1,4 +1,8 @@
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#include <cstdio>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -8,14 +12,24 @@
 
 static constexpr Option options[] = {
     {"bundle,b", "DIR", "path to the root of the bundle directory"},
+    {"config,f", "FILE", "where to write instead of config.json; - is the standard output"},
     {"rootless", nullptr, "generate a configuration for a rootless container"},
 };
 
 static int write_spec(const Arguments&, const Arguments& args) {
-    const std::string bundle = args.get("bundle");
-    const std::string path = bundle.empty() ? "config.json" : bundle + "/config.json";
-    if (sys::exists(path)) throw Error("File config.json exists. Remove it first");
-    write_file(path, spec::write(args.flag("rootless") ? spec::rootless_config(::geteuid(), ::getegid()) : spec::default_config()));
+    const std::string bundle = args.get("bundle"), name = args.value("config").value_or("config.json");
+    struct statfs cgroups{};
+    const bool unified = ::statfs("/sys/fs/cgroup", &cgroups) == 0 && cgroups.f_type == CGROUP2_SUPER_MAGIC;
+    spec::Config config = spec::default_config(unified);
+    if (args.flag("rootless")) spec::make_rootless(config, ::geteuid(), ::getegid());
+    const std::string text = spec::write(config, indent_tabs);
+    if (name == "-") {
+        std::fputs(text.c_str(), stdout);
+        return 0;
+    }
+    const std::string path = bundle.empty() || name.starts_with('/') ? name : bundle + "/" + name;
+    if (sys::exists(path)) throw Error("File ", name, " exists. Remove it first");
+    write_file(path, text, 0666);
     return 0;
 }
 

@@ -1,0 +1,248 @@
+"""keg-runtime's command line: what runc's callers send, and what they read of the answers."""
+import json
+import os
+import subprocess
+import time
+import unittest
+
+from keg import RUNTIME, RuntimeCase, needs_root, run
+
+
+@needs_root
+class Words(RuntimeCase):
+    def fails(self, *words, says, code=1, out=None):
+        result = self.runtime(*words, check=False)
+        self.assertEqual(result.returncode, code, result.stderr)
+        message = result.stderr.replace('\\"', '"')
+        self.assertIn(f'level=error msg="{says}', message)
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        if out is not None:
+            self.assertIn(out, result.stdout)
+        return result
+
+    def test_wrong_words_get_the_usage_and_runcs_error(self):
+        self.fails("create", says='keg-runtime: "create" requires exactly 1 argument(s)', out="Incorrect Usage.")
+        self.fails("kill", says='keg-runtime: "kill" requires a minimum of 1 argument(s)', out="USAGE:")
+        self.fails("list", "x", says='keg-runtime: "list" requires exactly 0 argument(s)')
+        self.fails("run", "--nope", "c", says="flag provided but not defined: -nope", out="Incorrect Usage: flag provided")
+        self.fails("run", "-bundle", says="flag needs an argument: -bundle")
+        self.fails("run", "--detach=maybe", "c", says='invalid boolean value "maybe" for -detach: parse error')
+        self.fails("exec", "-g", "x", "c", "id", says='invalid value "x" for flag -additional-gids: strconv.ParseInt')
+        self.fails("moon", says="No help topic for 'moon'", code=3)
+        self.fails("list", "-f", "xml", says="invalid format option")
+
+    def test_global_options_are_checked(self):
+        for words, says in ((("--log-format", "xml"), "invalid log-format: xml"), (("--root", "/"), "option --root argument should not be set to /"),
+                            (("--log-level", "loud"), "invalid log-level: loud"), (("--rootless", "perhaps"), 'invalid --rootless: "perhaps"')):
+            result = run(RUNTIME, *words, "list", check=False)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn(says, result.stderr.replace('\\"', '"'))
+
+    def test_what_does_not_exist(self):
+        for command in ("state", "start", "kill", "delete", "pause", "resume", "ps"):
+            self.fails(command, "none", says="container does not exist")
+        self.fails("exec", "none", "true", says="exec failed: container does not exist", code=255)
+        self.fails("kill", "none", "FOO", says="container does not exist")
+        self.runtime("delete", "--force", "none")
+        bundle = self.bundle("true")
+        for name in ("a/b", "..", "a b", ""):
+            self.fails("create", "-b", bundle, name, says="keg-runtime create failed: invalid container ID format")
+        self.fails("create", "-b", self.dir, "c", says="keg-runtime create failed: JSON specification file config.json not found")
+
+    def test_version_is_what_callers_parse(self):
+        lines = run(RUNTIME, "--version").stdout.splitlines()
+        self.assertRegex(lines[0], r"^keg-runtime version \d+\.\d+")
+        self.assertIn("spec: 1.3.0", lines)
+        self.assertEqual(run(RUNTIME, "-version").stdout.splitlines(), lines)
+
+    def test_help_is_asked_for_anywhere(self):
+        for words in (("--help",), ("help",), ("create", "--help"), ("help", "create"), ("exec", "-h"), ("list", "--quiet", "--help")):
+            self.assertIn("USAGE:", run(RUNTIME, *words).stdout)
+
+    def test_list_without_containers(self):
+        self.assertEqual(self.runtime("list", "-f", "json").stdout, "null\n")
+        self.assertEqual(self.runtime("list").stdout.split(), ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"])
+        self.assertEqual(self.runtime("list", "-q").stdout, "")
+
+
+@needs_root
+class Log(RuntimeCase):
+    def broken(self, config):
+        config["process"]["args"] = ["nowhere"]
+        config["process"]["capabilities"]["bounding"].append("CAP_MOON")
+
+    def test_a_failure_is_exactly_one_json_record(self):
+        log = self.dir / "log"
+        result = self.runtime("--log", log, "--log-format", "json", "create", "-b", self.bundle(edit=self.broken), "c", check=False)
+        record = json.loads(log.read_text())
+        self.assertEqual(record["level"], "error")
+        self.assertIn('exec: "nowhere": executable file not found in $PATH', record["msg"])
+        time.strptime(record["time"], "%Y-%m-%dT%H:%M:%SZ")
+        self.assertEqual(result.stderr.strip(), record["msg"])
+        self.assertEqual(os.listdir(self.state), [])
+
+    def test_debug_and_levels_add_records(self):
+        bundle = self.bundle(edit=self.broken)
+        for words, level in ((("--debug",), "debug"), (("--log-level", "warning"), "warning")):
+            log = self.dir / level
+            self.runtime("--log", log, "--log-format", "json", *words, "create", "-b", bundle, "c", check=False)
+            records = [json.loads(line) for line in log.read_text().splitlines()]
+            self.assertEqual(records[-1]["level"], "error")
+            self.assertIn(level, [r["level"] for r in records])
+
+    def test_warnings_are_shown_where_somebody_reads(self):
+        result = self.runtime("create", "-b", self.bundle(edit=self.broken), "c", check=False)
+        self.assertIn("ignoring unknown or unavailable capabilities: [CAP_MOON]", result.stderr)
+
+
+@needs_root
+class Running(RuntimeCase):
+    def detached(self, *words, **options):
+        subprocess.run([RUNTIME, "--root", str(self.state), *map(str, words)], check=True, timeout=20,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+
+    def start(self, *ids):
+        bundle = self.bundle("sleep", "100")
+        for name in ids:
+            self.detached("run", "-d", "-b", bundle, name)
+        return bundle
+
+    def status(self, name):
+        return json.loads(self.runtime("state", name).stdout)["status"]
+
+    def wait_stopped(self, name):
+        for _ in range(200):
+            if self.status(name) == "stopped":
+                return
+            time.sleep(0.02)
+        self.fail(f"{name} never stopped")
+
+    def test_state_and_list_have_runcs_keys(self):
+        bundle = self.start("c")
+        state = json.loads(self.runtime("state", "c").stdout)
+        self.assertEqual(list(state), ["ociVersion", "id", "pid", "status", "bundle", "rootfs", "created", "owner"])
+        self.assertEqual((state["owner"], state["bundle"]), ("", str(bundle)))
+        [listed] = json.loads(self.runtime("list", "--format", "json").stdout)
+        self.assertEqual(listed["owner"], "root")
+        self.assertEqual(self.runtime("list", "--quiet").stdout, "c\n")
+
+    def test_ps_filters_the_hosts(self):
+        self.start("c")
+        pid = json.loads(self.runtime("state", "c").stdout)["pid"]
+        self.assertEqual(json.loads(self.runtime("ps", "-f", "json", "c").stdout), [pid])
+        header, row = self.runtime("ps", "c", "-o", "pid,args").stdout.splitlines()
+        self.assertEqual((header.split()[0], row.split()), ("PID", [str(pid), "sleep", "100"]))
+        self.assertIn("exit status 1", self.runtime("ps", "c", "--nope", check=False).stderr)
+        self.assertIn("couldn't find PID field", self.runtime("ps", "c", "-o", "args", check=False).stderr)
+        self.runtime("kill", "c", "9")
+        self.wait_stopped("c")
+        self.assertEqual(self.runtime("ps", "-f", "json", "c").stdout, "null\n")
+
+    def test_signals_by_every_name(self):
+        bundle = self.bundle("sh", "-c", "trap 'exit 0' 37; touch /ready; while :; do sleep 0.05; done")
+        self.detached("run", "-d", "-b", bundle, "c")
+        while not (bundle / "rootfs/ready").exists():
+            time.sleep(0.02)
+        for word in ("0", "WINCH", "sigwinch", "SIGCHLD", "28"):
+            self.runtime("kill", "c", word)
+            self.assertEqual(self.status("c"), "running")
+        self.runtime("kill", "c", "RTMIN+3")
+        self.wait_stopped("c")
+        self.runtime("kill", "--all", "c", "9")          # of a dead one: no error
+        self.assertIn("container not running", self.runtime("kill", "c", "9", check=False).stderr)
+
+    def test_wrong_signals_are_refused(self):
+        self.start("c")
+        self.assertIn('unknown signal \\"FOO\\"', self.runtime("kill", "c", "FOO", check=False).stderr)
+        self.assertIn("unable to signal init: invalid argument", self.runtime("kill", "c", "99", check=False).stderr)
+        self.assertEqual(self.status("c"), "running")
+
+    def test_regular_expressions_name_many(self):
+        self.start("web1", "web2", "db1")
+        self.runtime("kill", "--regex", "^web", "KILL")
+        self.wait_stopped("web1"), self.wait_stopped("web2")
+        self.assertEqual(self.status("db1"), "running")
+        self.runtime("delete", "--regex", "web[0-9]$")
+        self.assertEqual(self.runtime("list", "-q").stdout, "db1\n")
+        self.assertIn("invalid regular expression", self.runtime("delete", "--regex", "(", check=False).stderr)
+
+    def test_another_config_than_the_bundles(self):
+        bundle = self.bundle("false")
+        config = json.loads((bundle / "config.json").read_text())
+        config["process"]["args"] = ["true"]
+        (self.dir / "other.json").write_text(json.dumps(config))
+        self.assertEqual(self.runtime("run", "-b", bundle, "c", check=False).returncode, 1)
+        self.runtime("run", "-b", bundle, "--config", self.dir / "other.json", "c")
+        missing = self.runtime("run", "-b", bundle, "-f", "/no/such.json", "c", check=False)
+        self.assertIn("JSON specification file /no/such.json not found", missing.stderr)
+
+    def test_exec_says_what_is_wrong(self):
+        self.start("c")
+        for words, says in ((("c",), "process args cannot be empty"), (("--cwd", "x", "c", "true"), "Cwd must be an absolute path"),
+                            (("-u", "root", "c", "true"), 'bad uid: "root"'), (("-u", "1:x", "c", "true"), 'bad gid: "x"'),
+                            (("-e", "A", "c", "true"), "invalid environment variable: missing '='"),
+                            (("-t", "-d", "c", "true"), "cannot allocate tty if runc will detach without setting console socket"),
+                            (("c", "/etc"), 'exec: "/etc": is a directory'), (("c", "/etc/passwd"), 'exec: "/etc/passwd": permission denied'),
+                            (("c", "/none"), 'exec: "/none": stat /none: no such file or directory'),
+                            (("--cwd", "/none", "c", "true"), 'chdir to cwd ("/none") set in config.json failed: no such file or directory'),
+                            (("-p", "/none", "c"), "open /none: no such file or directory")):
+            result = self.runtime("exec", *words, check=False)
+            self.assertEqual(result.returncode, 255, words)
+            self.assertIn(f"exec failed: ", result.stderr)
+            self.assertIn(says, result.stderr.replace('\\"', '"'))
+
+    def test_exec_takes_a_process_file(self):
+        self.start("c")
+        process = {"args": ["sh", "-c", "id -u; echo $A; umask; ulimit -n; pwd"], "cwd": "/tmp", "env": ["A=b", "PATH=/bin", "A=c"],
+                   "user": {"uid": 3, "gid": 4, "umask": 0o77}, "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 50, "hard": 60}]}
+        (self.dir / "p.json").write_text(json.dumps(process))
+        out = self.runtime("exec", "--process", self.dir / "p.json", "c").stdout.split()
+        self.assertEqual(out, ["3", "c", "0077", "50", "/tmp"])
+
+    def test_pid_file_of_exec_has_digits_only(self):
+        self.start("c")
+        self.detached("exec", "--detach", "--pid-file", self.dir / "pid", "c", "sleep", "100")
+        self.assertIn(int((self.dir / "pid").read_text()), json.loads(self.runtime("ps", "-f", "json", "c").stdout))
+        self.assertTrue((self.dir / "pid").read_text().isdigit())
+        self.runtime("exec", "--pid-file", self.dir / "none", "c", "/none", check=False)
+        self.assertFalse((self.dir / "none").exists())
+
+    def test_descriptors_are_passed_when_asked_for(self):
+        script = "echo $LISTEN_FDS $LISTEN_PID $LISTEN_FDNAMES; for f in 3 4; do cat <&$f; done; ls /proc/self/fd | wc -l"
+        bundle = self.bundle("sh", "-c", script)
+        (self.dir / "one").write_text("one\n")
+        (self.dir / "two").write_text("two\n")
+        command = f"exec {RUNTIME} --root {self.state} run -b {bundle} --preserve-fds 1 c 3<{self.dir}/one 4<{self.dir}/two 5<{self.dir}/two"
+        env = {**os.environ, "LISTEN_FDS": "1", "LISTEN_FDNAMES": "web"}
+        out = run("bash", "-c", f"LISTEN_PID=$$ {command}", env=env).stdout.split()
+        self.assertEqual(out, ["1", "1", "web", "one", "two", "6"])   # 0 1 2, the two, and the directory that ls reads
+        # Another's descriptors are not ours to pass.
+        out = run("bash", "-c", f"LISTEN_PID=1 {command.replace('--preserve-fds 1', '--preserve-fds 2')}", env=env).stdout.split()
+        self.assertEqual(out, ["one", "two", "6"])
+        missing = self.runtime("run", "-b", bundle, "--preserve-fds", "30", "c", check=False)
+        self.assertIn("unable to stat preserved-fd", missing.stderr)
+
+
+class Spec(RuntimeCase):
+    def test_spec_writes_runcs_document(self):
+        here = self.dir / "new"
+        here.mkdir()
+        run(RUNTIME, "spec", cwd=here)
+        text = (here / "config.json").read_text()
+        self.assertTrue(text.startswith('{\n\t"ociVersion": "1.3.0",\n\t"process": {\n\t\t"terminal": true,'))
+        self.assertFalse(text.endswith("\n"))
+        again = run(RUNTIME, "spec", "--bundle", here, check=False)
+        self.assertEqual(again.returncode, 1)
+        self.assertIn("File config.json exists. Remove it first", again.stderr)
+        self.assertEqual(run(RUNTIME, "spec", "-f", "-").stdout, text)
+
+    def test_rootless_spec_maps_the_caller(self):
+        config = json.loads(run(RUNTIME, "spec", "--rootless", "--config", "-").stdout)
+        kinds = [n["type"] for n in config["linux"]["namespaces"]]
+        self.assertIn("user", kinds)
+        self.assertNotIn("network", kinds)
+        self.assertEqual(config["linux"]["uidMappings"], [{"containerID": 0, "hostID": os.geteuid(), "size": 1}])
+
+
+if __name__ == "__main__":
+    unittest.main()
