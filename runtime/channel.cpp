@@ -13,7 +13,7 @@ static const char* step_name(Step step) {
         case Step::mounted: return "mounted";
         case Step::hooks_ran: return "hooks ran";
         case Step::ready: return "ready";
-        case Step::saved: return "saved";
+        case Step::limited: return "limited";
         case Step::console: return "console";
         case Step::notify: return "notify";
         case Step::pid: return "pid";
