@@ -49,9 +49,9 @@ CLIENT = {
 
 def main(version):
     start_containerd(version)
-    pod = ask("pod sandbox from JSON", "RunPodSandbox", config=POD, runtime_handler="keg")["pod_sandbox_id"]
-    address = ask("pod: ready, with an address", "PodSandboxStatus", '"state": *"SANDBOX_READY".*"runtime_handler": *"keg"', pod_sandbox_id=pod)
-    address = address["status"]["network"]["ip"]
+    pod = need("pod_sandbox_id", "pod sandbox from JSON", "RunPodSandbox", config=POD, runtime_handler="keg")
+    status = need("status", "pod: ready, with an address", "PodSandboxStatus", says='"state": *"SANDBOX_READY".*"runtime_handler": *"keg"', pod_sandbox_id=pod)
+    address = status["network"]["ip"]
     server, client = (create(pod, config) for config in (SERVER, CLIENT))
     ask("two containers run", "ListContainers", "CONTAINER_RUNNING.*CONTAINER_RUNNING", filter={"pod_sandbox_id": pod})
     execs(server, client)
@@ -96,9 +96,17 @@ def ask(name, method, says="", fails=False, **request):
     return json.loads(said) if status == 0 else {}
 
 
+def need(key, name, method, **request):
+    """The part of an answer without which nothing can follow."""
+    answer = ask(name, method, **request)
+    if key not in answer:
+        raise SystemExit(1)
+    return answer[key]
+
+
 def create(pod, config, pod_config=POD):
     name = config["metadata"]["name"]
-    container = ask(f"create {name}", "CreateContainer", pod_sandbox_id=pod, config=config, sandbox_config=pod_config)["container_id"]
+    container = need("container_id", f"create {name}", "CreateContainer", pod_sandbox_id=pod, config=config, sandbox_config=pod_config)
     ask(f"start {name}", "StartContainer", container_id=container)
     return container
 
@@ -140,7 +148,7 @@ def logs(server):
 
 
 def resources(server):
-    stats = ask("stats", "ContainerStats", '"usage_core_nano_seconds".*"working_set_bytes"', container_id=server)["stats"]
+    stats = need("stats", "stats", "ContainerStats", says='"usage_core_nano_seconds".*"working_set_bytes"', container_id=server)
     cpu, memory = (int(stats[which][key]["value"]) for which, key in (("cpu", "usage_core_nano_seconds"), ("memory", "working_set_bytes")))
     tell("stats: cpu and memory were used", [] if cpu and memory else [f"cpu {cpu}, memory {memory}"])
     ask("update", "UpdateContainerResources", container_id=server, linux={"memory_limit_in_bytes": 96 << 20, "cpu_quota": 20000, "cpu_period": 100000})
@@ -152,23 +160,23 @@ def stop(pod, server, client):
     ask("the exit code", "ContainerStatus", '"CONTAINER_EXITED".*"exit_code": *3', container_id=client)
     ask("stop: KILL after the time", "StopContainer", container_id=server, timeout=1)
     ask("killed", "ContainerStatus", '"CONTAINER_EXITED".*"exit_code": *137', container_id=server)
-    for container in server, client:
-        ask("remove", "RemoveContainer", container_id=container)
-    remove_pod(pod)
+    for name, container in ("server", server), ("client", client):
+        ask(f"remove {name}", "RemoveContainer", container_id=container)
+    remove_pod("the pod", pod)
     ask("nothing is left", "ListPodSandbox", r'"items": *\[\]')
 
 
-def remove_pod(pod):
-    ask("stop the pod", "StopPodSandbox", pod_sandbox_id=pod)
-    ask("remove the pod", "RemovePodSandbox", pod_sandbox_id=pod)
+def remove_pod(name, pod):
+    ask(f"stop {name}", "StopPodSandbox", pod_sandbox_id=pod)
+    ask(f"remove {name}", "RemovePodSandbox", pod_sandbox_id=pod)
 
 
 def failures():
     plain = {"metadata": {"name": "other", "uid": "u2", "namespace": "test"}, "log_directory": LOGS, "linux": {"cgroup_parent": "/pods"}}
     ask("a runtime class that is not there", "RunPodSandbox", "no runtime for", fails=True, config=plain, runtime_handler="other")
-    pod = ask("another pod", "RunPodSandbox", config=plain, runtime_handler="keg")["pod_sandbox_id"]
-    container = ask("create a container whose command is missing", "CreateContainer", pod_sandbox_id=pod, sandbox_config=plain,
-                    config={"metadata": {"name": "bad"}, "image": {"image": image.BUSYBOX}, "command": ["nonexistent"]})["container_id"]
+    pod = need("pod_sandbox_id", "another pod", "RunPodSandbox", config=plain, runtime_handler="keg")
+    bad = {"metadata": {"name": "bad"}, "image": {"image": image.BUSYBOX}, "command": ["nonexistent"]}
+    container = need("container_id", "create a container whose command is missing", "CreateContainer", pod_sandbox_id=pod, config=bad, sandbox_config=plain)
     ask("starting it says why not", "StartContainer", r'exec: \\?"nonexistent\\?": executable file not found in \$PATH', fails=True, container_id=container)
     hungry = create(pod, {"metadata": {"name": "hungry"}, "image": {"image": image.BUSYBOX},
                           "command": ["sh", "-c", "sleep 0.5; head -c 60000000 /dev/zero | tail"],
@@ -176,14 +184,14 @@ def failures():
     status = shlex.quote(json.dumps({"container_id": hungry}))
     wait_for(f"cri ContainerStatus {status} | grep -q CONTAINER_EXITED")
     ask("out of memory", "ContainerStatus", '"exit_code": *137.*"reason": *"OOMKilled"', container_id=hungry)
-    remove_pod(pod)
+    remove_pod("another pod", pod)
 
 
 def host_namespaces():
     config = {"metadata": {"name": "host", "uid": "u3", "namespace": "kube-system"}, "log_directory": LOGS,
               "linux": {"cgroup_parent": "/pods", "security_context": {"namespace_options": {"network": "NODE", "pid": "NODE", "ipc": "NODE"}, "privileged": True}}}
-    pod = ask("a pod in the host's namespaces", "RunPodSandbox", config=config, runtime_handler="keg")["pod_sandbox_id"]
+    pod = need("pod_sandbox_id", "a pod in the host's namespaces", "RunPodSandbox", config=config, runtime_handler="keg")
     container = create(pod, {"metadata": {"name": "all"}, "image": {"image": image.BUSYBOX}, "command": ["sleep", "1000"],
                              "linux": {"security_context": {"namespace_options": {"network": "NODE", "pid": "NODE", "ipc": "NODE"}}}}, config)
     execute("it sees the host's processes", container, "ps", "containerd")
-    remove_pod(pod)
+    remove_pod("the pod in the host's namespaces", pod)
