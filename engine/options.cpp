@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/size.h"
 #include "engine/settings.h"
 
 namespace {
@@ -120,16 +121,9 @@ std::optional<double> parse_decimal(std::string_view text) {
 }
 
 int64_t parse_bytes(const std::string& text) {
-    static constexpr struct { const char* name; int shift; } units[] = {
-        {"", 0}, {"b", 0}, {"k", 10}, {"kb", 10}, {"kib", 10}, {"m", 20}, {"mb", 20}, {"mib", 20},
-        {"g", 30}, {"gb", 30}, {"gib", 30}, {"t", 40}, {"tb", 40}, {"tib", 40}};
-    size_t digits = text.find_first_not_of("0123456789.");
-    if (digits == std::string::npos) digits = text.size();
-    const std::string number = text.substr(0, digits), unit = lower(std::string(trim(text.substr(digits))));
-    const auto value = parse_decimal(number);
-    for (const auto& [name, shift] : units)
-        if (value && unit == name && *value < 9e18 / double(int64_t(1) << shift)) return int64_t(*value * double(int64_t(1) << shift));
-    throw Error("invalid size: '", text, "'");
+    const auto size = parse_size(text);
+    if (!size) throw Error("invalid size: '", text, "'");
+    return *size;
 }
 
 int64_t parse_cpus(const std::string& text) {

@@ -70,8 +70,11 @@ static Error starting(const std::string& why) { return Error("unable to start co
 
 Message Channel::receive() {
     Message message;
-    if (!receive_packet(message))
-        throw side_ == Side::create ? starting("container init died without saying why") : Error("the runtime is gone");
+    if (!receive_packet(message)) {
+        if (side_ == Side::init) throw Error("the runtime is gone");
+        const std::string why = why_silent_ ? why_silent_() : "";
+        throw starting(why.empty() ? "container init died without saying why" : why);
+    }
     if (message.step == Step::error) throw starting(message.text);
     return message;
 }

@@ -5,6 +5,7 @@
 
 #include <sys/socket.h>
 
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,10 +46,13 @@ public:
     Message expect(Step step);
     // Nothing more came before the other side let go.
     void expect_close();
+    // Asked for the reason when the other side is gone without a word; "" if there is none.
+    void explain_silence(std::function<std::string()> why) { why_silent_ = std::move(why); }
     int fd() const { return ends_.a ? ends_.a.get() : ends_.b.get(); }
 
 private:
     bool receive_packet(Message& message);
     sys::SocketPair ends_;
     Side side_ = Side::create;
+    std::function<std::string()> why_silent_;
 };

@@ -436,6 +436,9 @@ Created create(const CreateOptions& options) {
     Cgroup cgroup = Cgroup::create(record.cgroup, plan.cgroup);
 
     Channel channel;
+    channel.explain_silence([&] {
+        return std::string(cgroup.was_out_of_memory() ? "container init was OOM-killed (memory limit too low?)" : "");
+    });
     const UniqueFd fifo = dir.make_exec_fifo();
     Child init = spawn_init(plan, channel, fifo.get(), cgroup.clone_target());
     channel.become(Side::create);

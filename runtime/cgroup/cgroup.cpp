@@ -136,15 +136,38 @@ bool Cgroup::is_frozen() const { return ::is_frozen(record_); }
 void Cgroup::freeze() const { ::freeze(record_); }
 void Cgroup::thaw() const { ::thaw(record_); }
 
+namespace {
+
+// Since 5.14 v2 kills all at once.
+bool kill_by_kernel(const CgroupRecord& record) {
+    if (!record.v2) return false;
+    const auto file = sys::try_open(record.directories.at(0) + "/cgroup.kill", O_WRONLY);
+    return file && ::write(file->get(), "1", 1) == 1;
+}
+
+}  // namespace
+
 void Cgroup::kill() const {
-    for (int wait = 1; wait < 2000; wait *= 2) {
-        const std::vector<int> all = pids();
-        if (all.empty()) return;
-        for (const int pid : all) ::kill(pid, SIGKILL);
-        thaw_if_frozen();
-        ::poll(nullptr, 0, wait);
+    for (useconds_t wait = 100; wait < 4'000'000; wait *= 2) {
+        if (pids().empty()) return;
+        if (!kill_by_kernel(record_)) {
+            // Who still forks when all the others are dead is stopped for it.
+            if (wait > 5000) attempt("stopping what is to be killed", [&] { freeze(); });
+            for (const int pid : pids()) ::kill(pid, SIGKILL);
+            thaw_if_frozen();
+        }
+        ::usleep(wait);
     }
     throw Error("container's cgroup is not empty: ", pids().size(), " process(es) found");
+}
+
+bool Cgroup::was_out_of_memory() const {
+    const auto directory = directory_of(record_, "memory");
+    if (!directory) return false;
+    const auto text = read_file_if_exists(*directory + (record_.v2 ? "/memory.events" : "/memory.oom_control"));
+    for (const std::string& line : split(text.value_or(""), '\n'))
+        if (line.starts_with("oom_kill ")) return line != "oom_kill 0";
+    return false;
 }
 
 void Cgroup::remove() const {

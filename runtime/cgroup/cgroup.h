@@ -64,6 +64,7 @@ public:
     // Sets what is given and leaves the rest, devices too; all of it or nothing.
     void update(const spec::Resources& resources) const;
     std::vector<int> pids() const;          // of all processes in it and below, in our pid namespace
+    bool was_out_of_memory() const;         // the kernel killed somebody in it for that
     bool is_frozen() const;
     void freeze() const;
     void thaw() const;

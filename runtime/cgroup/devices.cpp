@@ -1,5 +1,6 @@
 #include "runtime/cgroup/devices.h"
 
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -35,6 +36,12 @@ int bits_of(const std::string& access) {
     return bits;
 }
 
+bool is_of_any_type(const spec::DeviceRule& rule) { return rule.type.empty() || rule.type == "a"; }
+
+bool is_for_all(const spec::DeviceRule& rule) {
+    return is_of_any_type(rule) && bits_of(rule.access) == 7 && rule.major.value_or(-1) < 0 && rule.minor.value_or(-1) < 0;
+}
+
 // One rule: comparisons that jump behind it, then its verdict.
 void add(std::vector<bpf_insn>& program, const spec::DeviceRule& rule) {
     std::vector<bpf_insn> block;
@@ -67,62 +74,138 @@ std::vector<bpf_insn> device_program(const std::vector<spec::DeviceRule>& rules)
     std::vector<bpf_insn> program = {load(type, 0), load(access_bits, 0), load(major, 4), load(minor, 8)};
     program.push_back(instruction(BPF_ALU64 | BPF_AND | BPF_K, type, 0, 0, 0xffff));
     program.push_back(instruction(BPF_ALU64 | BPF_RSH | BPF_K, access_bits, 0, 0, 16));
-    size_t first = 0;   // what stands before a rule for everything is never reached
-    for (size_t i = 0; i < rules.size(); ++i)
-        if ((rules[i].type.empty() || rules[i].type == "a") && bits_of(rules[i].access) == 7 && !rules[i].major && !rules[i].minor) first = i;
-    bool final = false;
-    for (size_t i = rules.size(); i-- > first;) {
-        add(program, rules[i]);
-        final = i == first && (rules[i].type.empty() || rules[i].type == "a") && bits_of(rules[i].access) == 7 && !rules[i].major && !rules[i].minor;
+    bool final = false;   // whether the last rule looked at decides whatever comes to it
+    for (auto rule = rules.rbegin(); rule != rules.rend() && !final; ++rule) {
+        add(program, *rule);
+        final = is_for_all(*rule);
     }
     if (!final) program.push_back(set(BPF_REG_0, 0)), program.push_back(leave());  // the verifier refuses dead code
     return program;
 }
 
 std::string device_line(const spec::DeviceRule& rule) {
-    if (rule.type.empty() || rule.type == "a") return "a";
+    if (is_for_all(rule)) return "a";
     const auto number = [](std::optional<int64_t> n) { return n && *n >= 0 ? std::to_string(*n) : std::string("*"); };
     return str(rule.type, " ", number(rule.major), ":", number(rule.minor), " ", rule.access.empty() ? "rwm" : rule.access);
 }
 
-std::vector<spec::DeviceRule> with_default_devices(std::vector<spec::DeviceRule> rules) {
+DevicePlan plan_devices(const std::vector<spec::DeviceRule>& wanted) {
     static constexpr std::pair<int, int> nodes[] = {{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 1}, {5, 2}, {136, -1}, {10, 200}};
-    for (const char* type : {"c", "b"}) rules.push_back({.allow = true, .type = type, .access = "m"});
+    DevicePlan plan;
+    plan.asked = {{.allow = false}};
+    for (const spec::DeviceRule& rule : wanted) {
+        if (is_for_all(rule)) plan.asked.clear();   // what stands before it no longer matters
+        if (is_for_all(rule) || !is_of_any_type(rule)) {
+            plan.asked.push_back(rule);
+            continue;
+        }
+        // v1 takes "a" for everything, whatever stands behind it.
+        for (const char* each : {"b", "c"}) plan.asked.push_back({rule.allow, each, rule.major, rule.minor, rule.access});
+    }
+    if (plan.allows_all()) return plan;
+    for (const char* type : {"c", "b"}) plan.always.push_back({.allow = true, .type = type, .access = "m"});
     for (const auto& [major, minor] : nodes)
-        rules.push_back({.allow = true, .type = "c", .major = major, .minor = minor < 0 ? std::nullopt : std::optional<int64_t>(minor), .access = "rwm"});
-    return rules;
+        plan.always.push_back({.allow = true, .type = "c", .major = major, .minor = minor < 0 ? std::nullopt : std::optional<int64_t>(minor), .access = "rwm"});
+    return plan;
 }
 
 namespace {
 
-void attach_device_program(int cgroup, const std::vector<bpf_insn>& program) {
-    bpf_attr load_it{};
-    load_it.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
-    load_it.insns = reinterpret_cast<uint64_t>(program.data());
-    load_it.insn_cnt = uint32_t(program.size());
-    load_it.license = reinterpret_cast<uint64_t>("GPL");
-    const UniqueFd loaded(int(check(::syscall(SYS_bpf, BPF_PROG_LOAD, &load_it, sizeof load_it), "loading the device rules")));
-    bpf_attr attach_it{};
-    attach_it.target_fd = uint32_t(cgroup);
-    attach_it.attach_bpf_fd = uint32_t(loaded.get());
-    attach_it.attach_type = BPF_CGROUP_DEVICE;
-    attach_it.attach_flags = BPF_F_ALLOW_MULTI;
-    check(::syscall(SYS_bpf, BPF_PROG_ATTACH, &attach_it, sizeof attach_it), "attaching the device rules");
+int bpf(int command, bpf_attr& attributes) { return int(::syscall(SYS_bpf, command, &attributes, sizeof attributes)); }
+
+// Before 5.11 programs counted as locked memory; who may not raise that limit may have enough of it.
+UniqueFd load_program(const std::vector<bpf_insn>& program) {
+    bpf_attr attributes{};
+    attributes.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
+    attributes.insns = reinterpret_cast<uint64_t>(program.data());
+    attributes.insn_cnt = uint32_t(program.size());
+    attributes.license = reinterpret_cast<uint64_t>("GPL");
+    UniqueFd loaded(bpf(BPF_PROG_LOAD, attributes));
+    if (loaded || errno != EPERM) return loaded;
+    constexpr rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
+    if (::setrlimit(RLIMIT_MEMLOCK, &unlimited) < 0) {
+        errno = EPERM;
+        return loaded;
+    }
+    return UniqueFd(bpf(BPF_PROG_LOAD, attributes));
+}
+
+// Those of a former container in the same cgroup, or systemd's.
+std::vector<UniqueFd> attached_programs(int cgroup) {
+    std::vector<uint32_t> ids(64);
+    bpf_attr attributes{};
+    attributes.query.target_fd = uint32_t(cgroup);
+    attributes.query.attach_type = BPF_CGROUP_DEVICE;
+    attributes.query.prog_ids = reinterpret_cast<uint64_t>(ids.data());
+    attributes.query.prog_cnt = uint32_t(ids.size());
+    if (bpf(BPF_PROG_QUERY, attributes) < 0) return {};
+    ids.resize(attributes.query.prog_cnt);
+    std::vector<UniqueFd> programs;
+    for (const uint32_t id : ids) {
+        bpf_attr wanted{};
+        wanted.prog_id = id;
+        if (UniqueFd program(bpf(BPF_PROG_GET_FD_BY_ID, wanted)); program) programs.push_back(std::move(program));
+    }
+    return programs;
+}
+
+// All programs of a cgroup must allow an access, so the old ones have to go: a single one is replaced
+// in one step, and at no time is there none.
+void attach_program(int cgroup, int program) {
+    const std::vector<UniqueFd> former = attached_programs(cgroup);
+    bpf_attr attributes{};
+    attributes.target_fd = uint32_t(cgroup);
+    attributes.attach_bpf_fd = uint32_t(program);
+    attributes.attach_type = BPF_CGROUP_DEVICE;
+    attributes.attach_flags = BPF_F_ALLOW_MULTI;
+    if (former.size() == 1) {
+        bpf_attr replacing = attributes;
+        replacing.attach_flags |= BPF_F_REPLACE;
+        replacing.replace_bpf_fd = uint32_t(former[0].get());
+        if (bpf(BPF_PROG_ATTACH, replacing) == 0) return;
+    }
+    check(bpf(BPF_PROG_ATTACH, attributes), "attaching the device rules");
+    for (const UniqueFd& old : former) {
+        bpf_attr detaching = attributes;
+        detaching.attach_bpf_fd = uint32_t(old.get());
+        detaching.attach_flags = 0;
+        check(bpf(BPF_PROG_DETACH, detaching), "detaching former device rules");
+    }
+}
+
+void limit_v2(const std::string& directory, const DevicePlan& plan, bool rootless) {
+    if (plan.allows_all()) return;
+    std::vector<spec::DeviceRule> rules = plan.asked;
+    rules.insert(rules.end(), plan.always.begin(), plan.always.end());
+    const UniqueFd group = sys::open(directory, O_RDONLY | O_DIRECTORY);
+    const UniqueFd program = load_program(device_program(rules));
+    if (!program && errno == EPERM && rootless) return;
+    check(program.get(), "loading the device rules");
+    attach_program(group.get(), program.get());
+}
+
+void limit_v1(const std::string& directory, const DevicePlan& plan) {
+    const UniqueFd allow = sys::open(directory + "/devices.allow", O_WRONLY), deny = sys::open(directory + "/devices.deny", O_WRONLY);
+    for (const spec::DeviceRule& rule : plan.asked) {
+        const std::string line = device_line(rule);
+        if (::write((rule.allow ? allow : deny).get(), line.data(), line.size()) < 0)
+            throw SysError("failed to write ", quoted(line), ": write ", directory, rule.allow ? "/devices.allow" : "/devices.deny");
+    }
+    for (const spec::DeviceRule& rule : plan.always) {
+        const std::string line = device_line(rule);
+        // EPERM: the group above does not have it, so nobody in here expects it.
+        if (::write(allow.get(), line.data(), line.size()) < 0 && errno != EPERM)
+            throw SysError("failed to write ", quoted(line), ": write ", directory, "/devices.allow");
+    }
 }
 
 }  // namespace
 
 void limit_devices(const CgroupRecord& record, const CgroupRequest& request) {
-    if (request.resources.devices.empty()) return;
-    const std::vector<spec::DeviceRule> rules = with_default_devices(request.resources.devices);
+    const DevicePlan plan = plan_devices(request.resources.devices);
     const auto directory = directory_of(record, "devices");
-    // Who may not set rules cannot make devices either: nothing is lost.
-    if (!directory && request.is_rootless()) return;
-    if (!directory) throw Error("linux.resources.devices: controller devices not available");
-    if (record.v2) {
-        const UniqueFd group = sys::open(*directory, O_RDONLY | O_DIRECTORY);
-        return attach_device_program(group.get(), device_program(rules));
-    }
-    for (const spec::DeviceRule& rule : rules)
-        write_file(*directory + (rule.allow ? "/devices.allow" : "/devices.deny"), device_line(rule));
+    if (directory && record.v2) return limit_v2(*directory, plan, request.is_rootless());
+    if (directory) return limit_v1(*directory, plan);
+    // Without the controller there are no walls; who is not root has others: he cannot make devices.
+    if (!request.is_rootless() && !plan.allows_all()) throw Error("linux.resources.devices: controller devices not available");
 }

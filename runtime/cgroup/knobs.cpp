@@ -16,6 +16,36 @@ std::vector<Write> plan_writes(std::span<const Knob> knobs, const spec::Resource
     return writes;
 }
 
+// Files with a line per device, and what takes a line away.
+static constexpr struct { std::string_view file, none; } line_files[] = {
+    {"io.max", "rbps=max wbps=max riops=max wiops=max"},
+    {"io.weight", "default"},
+    {"io.bfq.weight", "default"},
+    {"rdma.max", "hca_handle=max hca_object=max"},
+    {"blkio.weight_device", "0"},
+    {"blkio.bfq.weight_device", "0"},
+    {"blkio.leaf_weight_device", "0"},
+    {"blkio.throttle.read_bps_device", "0"},
+    {"blkio.throttle.write_bps_device", "0"},
+    {"blkio.throttle.read_iops_device", "0"},
+    {"blkio.throttle.write_iops_device", "0"},
+    {"net_prio.ifpriomap", "0"},
+};
+
+Write inverse(const Write& write, std::string_view content) {
+    Write undo = write;
+    undo.value = trim(content);
+    if (write.file == "memory.oom_control") undo.value = content.starts_with("oom_kill_disable 1") ? "1" : "0";
+    for (const auto& [file, none] : line_files) {
+        if (file != write.file) continue;
+        const std::string device = write.value.substr(0, write.value.find(' ') + 1);   // with the blank
+        undo.value = device + std::string(none);
+        for (const std::string& line : split(content, '\n'))
+            if (line.starts_with(device)) undo.value = line;
+    }
+    return undo;
+}
+
 Lines throttle(const std::vector<spec::ThrottleDevice>& devices, std::string_view before_rate) {
     Lines lines;
     for (const spec::ThrottleDevice& device : devices)

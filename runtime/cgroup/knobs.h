@@ -38,6 +38,9 @@ using Chosen = std::function<bool(std::string_view controller)>;
 // The table's part; throws Error for what it has no file for.
 std::vector<Write> plan_writes(std::span<const Knob> knobs, const spec::Resources& resources, const Chosen& chosen);
 
+// The write that makes a file again what it says now (some say more than what they were told).
+Write inverse(const Write& write, std::string_view content);
+
 // What both versions write in the same way.
 Lines throttle(const std::vector<spec::ThrottleDevice>& devices, std::string_view before_rate);
 Lines rdma(const spec::Resources& resources);

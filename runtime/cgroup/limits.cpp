@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "base/defer.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sys.h"
@@ -16,7 +17,8 @@
 #include "runtime/cgroup/v2.h"
 
 std::optional<std::string> directory_of(const CgroupRecord& record, std::string_view controller) {
-    if (record.v2) return record.directories.at(0);
+    if (record.directories.empty()) return {};
+    if (record.v2) return record.directories[0];
     for (const std::string& directory : record.directories) {
         // /sys/fs/cgroup/cpu,cpuacct/…
         const std::vector<std::string> parts = split(directory, '/');
@@ -80,37 +82,43 @@ std::string file_of(const CgroupRecord& record, const Write& write) {
 // Writes lines of many files and keeps the last file open: device rules and disks come in rows.
 class Writer {
 public:
+    // With a journal it notes there how to take each line back, the last first.
+    explicit Writer(std::vector<Write>* journal = nullptr) : journal_(journal) {}
+
     // 0 or the error number.
-    int write(const std::string& file, std::string_view line) {
+    int write(const std::string& file, const Write& line) {
         if (file != open_) {
             auto opened = sys::try_open(file, O_WRONLY);
             if (!opened) return opened.error();
             fd_ = std::move(*opened);
             open_ = file;
         }
-        return ::write(fd_.get(), line.data(), line.size()) < 0 ? errno : 0;
+        const auto before = journal_ ? read_file_if_exists(file) : std::nullopt;
+        if (::write(fd_.get(), line.value.data(), line.value.size()) < 0) return errno;
+        if (before) journal_->insert(journal_->begin(), inverse(line, *before));
+        return 0;
     }
 
 private:
+    std::vector<Write>* journal_;
     std::string open_;
     UniqueFd fd_;
 };
 
-void write_all(const CgroupRecord& record, const std::vector<Write>& writes) {
-    Writer writer;
+void write_all(const CgroupRecord& record, const std::vector<Write>& writes, Writer writer = Writer()) {
     std::vector<std::pair<const Write*, std::string>> again;
     std::string settled, settled_file;   // a setting for which this kernel's file was found
     for (const Write& write : writes) {
         if (write.setting == settled && write.file != settled_file) continue;
         const std::string file = file_of(record, write);
-        const int why = writer.write(file, write.value);
+        const int why = writer.write(file, write);
         if (why == ENOENT && write.missing != Missing::error) continue;
         if (why == EINVAL) again.emplace_back(&write, file);
         else if (why) refused(write, file, why);
         if (write.missing == Missing::next) settled = write.setting, settled_file = write.file;
     }
     for (const auto& [write, file] : again)
-        if (const int why = writer.write(file, write->value)) refused(*write, file, why);
+        if (const int why = writer.write(file, *write)) refused(*write, file, why);
 }
 
 }  // namespace
@@ -120,6 +128,50 @@ void write_limits(const CgroupRecord& record, const CgroupRequest& request) {
     limit_devices(record, request);
 }
 
+namespace {
+
+// What v2 keeps in one file, or splits where config.json does not: the half that is not given is as it was.
+spec::Resources with_current(const CgroupRecord& record, spec::Resources wanted) {
+    if (!record.v2) return wanted;
+    const auto current = [&](const char* file) {
+        return std::string(trim(read_file_if_exists(record.directories.at(0) + "/" + file).value_or("")));
+    };
+    const auto number = [](std::string_view text) { return parse_number<int64_t>(text).value_or(-1); };   // "max", or not there
+
+    if ((wanted.cpu.quota.value_or(0) == 0) != (wanted.cpu.period.value_or(0) == 0)) {
+        const std::vector<std::string> both = split(current("cpu.max"), ' ');
+        if (wanted.cpu.quota.value_or(0) == 0) wanted.cpu.quota = number(both[0]);
+        else if (both.size() == 2) wanted.cpu.period = parse_number<uint64_t>(both[1]);
+    }
+    spec::Memory& memory = wanted.memory;
+    if (memory.swap.value_or(0) > 0 && memory.limit.value_or(0) == 0) memory.limit = number(current("memory.max"));
+    if (memory.swap.value_or(0) == 0 && memory.limit.value_or(0) > 0) {
+        const int64_t limit = number(current("memory.max")), swap = number(current("memory.swap.max"));
+        if (limit >= 0 && swap >= 0) memory.swap = limit + swap;
+    }
+    return wanted;
+}
+
+// v1's kernel refuses a limit below what is used; v2's kills somebody instead.
+void check_before(const CgroupRecord& record, const spec::Memory& wanted) {
+    if (!record.v2 || !wanted.check_before_update.value_or(false)) return;
+    const auto text = read_file_if_exists(record.directories.at(0) + "/memory.current");
+    const auto usage = parse_number<int64_t>(trim(text.value_or("")));
+    if (!usage) return;
+    if (wanted.swap.value_or(0) > 0 && *wanted.swap <= *usage)
+        throw Error("rejecting memory+swap limit ", *wanted.swap, " <= usage ", *usage);
+    if (wanted.limit.value_or(0) > 0 && *wanted.limit <= *usage)
+        throw Error("rejecting memory limit ", *wanted.limit, " <= usage ", *usage);
+}
+
+}  // namespace
+
 void update_limits(const CgroupRecord& record, const spec::Resources& resources) {
-    write_all(record, plan_limits(record, resources));
+    const spec::Resources wanted = with_current(record, resources);
+    const std::vector<Write> writes = plan_limits(record, wanted);
+    check_before(record, wanted.memory);
+    std::vector<Write> journal;
+    Defer roll_back([&] { attempt("setting the former limits again", [&] { write_all(record, journal); }); });
+    write_all(record, writes, Writer(&journal));
+    roll_back.keep();
 }

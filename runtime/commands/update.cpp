@@ -1,0 +1,95 @@
+#include <array>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/size.h"
+#include "base/sys.h"
+#include "runtime/commands/commands.h"
+#include "runtime/container.h"
+
+namespace {
+
+using spec::Resources;
+
+template <class Number>
+Number number(const std::string& name, const std::string& text) {
+    const auto parsed = parse_number<Number>(text);
+    if (!parsed) throw Error("invalid value for ", name, ": ", quoted(text), " is not a number in its range");
+    return *parsed;
+}
+
+int64_t bytes(const std::string& name, const std::string& text) {
+    if (text == "-1") return -1;
+    const auto size = parse_size(text);
+    if (!size) throw Error("invalid value for ", name, ": invalid size: '", text, "'");
+    return *size;
+}
+
+// The options that are one value of the resources. "" is as if it had not been given.
+struct Setting {
+    Option option;
+    void (*set)(Resources&, const std::string& name, const std::string& text);
+};
+constexpr Setting settings[] = {
+    {{"blkio-weight", "N", "specifies per cgroup weight, range is from 10 to 1000"}, [](auto& r, auto& n, auto& t) { r.block_io.weight = number<uint16_t>(n, t); }},
+    {{"cpu-period", "N", "CPU CFS period to be used for hardcapping (in usecs). 0 to use system default"}, [](auto& r, auto& n, auto& t) { r.cpu.period = number<uint64_t>(n, t); }},
+    {{"cpu-quota", "N", "CPU CFS hardcap limit (in usecs). Allowed cpu time in a given period"}, [](auto& r, auto& n, auto& t) { r.cpu.quota = number<int64_t>(n, t); }},
+    {{"cpu-burst", "N", "CPU CFS hardcap burst limit (in usecs). Allowed accumulated cpu time additionally for burst a given period"}, [](auto& r, auto& n, auto& t) { r.cpu.burst = number<uint64_t>(n, t); }},
+    {{"cpu-share", "N", "CPU shares (relative weight vs. other containers)"}, [](auto& r, auto& n, auto& t) { r.cpu.shares = number<uint64_t>(n, t); }},
+    {{"cpu-rt-period", "N", "CPU realtime period to be used for hardcapping (in usecs). 0 to use system default"}, [](auto& r, auto& n, auto& t) { r.cpu.realtime_period = number<uint64_t>(n, t); }},
+    {{"cpu-rt-runtime", "N", "CPU realtime hardcap limit (in usecs). Allowed cpu time in a given period"}, [](auto& r, auto& n, auto& t) { r.cpu.realtime_runtime = number<int64_t>(n, t); }},
+    {{"cpuset-cpus", "LIST", "CPU(s) to use"}, [](auto& r, auto&, auto& t) { r.cpu.cpus = t; }},
+    {{"cpuset-mems", "LIST", "memory node(s) to use"}, [](auto& r, auto&, auto& t) { r.cpu.mems = t; }},
+    {{"cpu-idle", "N", "set cgroup SCHED_IDLE or not, 0: default behavior, 1: SCHED_IDLE"}, [](auto& r, auto& n, auto& t) { r.cpu.idle = number<int64_t>(n, t); }},
+    {{"memory", "BYTES", "memory limit (in bytes)"}, [](auto& r, auto& n, auto& t) { r.memory.limit = bytes(n, t); }},
+    {{"memory-reservation", "BYTES", "memory reservation or soft_limit (in bytes)"}, [](auto& r, auto& n, auto& t) { r.memory.reservation = bytes(n, t); }},
+    {{"memory-swap", "BYTES", "total memory usage (memory + swap); set '-1' to enable unlimited swap"}, [](auto& r, auto& n, auto& t) { r.memory.swap = bytes(n, t); }},
+    {{"pids-limit", "N", "maximum number of pids allowed in the container"}, [](auto& r, auto& n, auto& t) { r.pids.limit = number<int64_t>(n, t); }},
+};
+constexpr Option others[] = {
+    {"resources,r", "FILE", "path to the file containing the resources to update, or '-' to read from the standard input; all other options are ignored then"},
+    {"kernel-memory", "BYTES", "(obsolete)", "", true},
+    {"kernel-memory-tcp", "BYTES", "(obsolete)", "", true},
+};
+constexpr auto options = [] {
+    std::array<Option, std::size(settings) + std::size(others)> all{};
+    size_t at = 0;
+    for (const Setting& setting : settings) all[at++] = setting.option;
+    for (const Option& option : others) all[at++] = option;
+    return all;
+}();
+
+Resources read(const Arguments& args) {
+    if (const std::string file = args.get("resources"); !file.empty()) {
+        const std::string text = file == "-" ? sys::read_all(0) : read_file(file);
+        return spec::read_resources(text);
+    }
+    Resources wanted;
+    for (const auto& [option, set] : settings)
+        if (const std::string text = args.get(option.names); !text.empty()) set(wanted, option.names, text);
+    for (const char* name : {"kernel-memory", "kernel-memory-tcp"})
+        if (!args.get(name).empty()) log_warning(str("Setting --", name, " is ignored and will be removed"));
+    return wanted;
+}
+
+int update(const Arguments& globals, const Arguments& args) {
+    const Container container = Container::load(state_root(globals), args[0]);
+    const Resources wanted = read(args);
+    if (container.status() == Status::stopped) throw Error("container not running");
+    container.cgroup().update(wanted);
+    return 0;
+}
+
+}  // namespace
+
+constinit const Command update_command = {
+    .name = "update",
+    .synopsis = "<container-id>",
+    .summary = "update container resource constraints",
+    .options = options,
+    .least = 1,
+    .most = 1,
+    .interspersed = true,
+    .run = update,
+};
