@@ -24,12 +24,14 @@ template <> inline constexpr auto json::fields<CgroupRecord> = std::tuple(
     required("manager", &CgroupRecord::manager), required("path", &CgroupRecord::path),
     required("directories", &CgroupRecord::directories), optional("unit", &CgroupRecord::unit),
     required("v2", &CgroupRecord::v2));
+template <> inline constexpr auto json::fields<RdtRecord> = std::tuple(
+    required("group", &RdtRecord::group), required("own", &RdtRecord::own), optional("monitor", &RdtRecord::monitor));
 template <> inline constexpr auto json::fields<Record> = std::tuple(
     required("ociVersion", &Record::oci_version), required("id", &Record::id), required("bundle", &Record::bundle),
     required("rootfs", &Record::rootfs), required("created", &Record::created), required("pid", &Record::pid),
     required("startTime", &Record::start_time), required("owner", &Record::owner),
     optional("annotations", &Record::annotations), required("privatePids", &Record::private_pids),
-    required("cgroup", &Record::cgroup));
+    required("cgroup", &Record::cgroup), optional("intelRdt", &Record::intel_rdt));
 
 void check_id(const std::string& id) {
     const bool known = std::ranges::all_of(id, [](char c) {
@@ -70,9 +72,12 @@ StateDir::~StateDir() {
     if (armed_) attempt("removing the state directory", [&] { sys::remove_tree(path_); });
 }
 
-void StateDir::save(const Record& record) const {
-    replace_file(path_ + "/state.json", json::dump(json::write(record)), 0600, Durability::rename_only);
+static void save_record(const std::string& directory, const Record& record) {
+    replace_file(directory + "/state.json", json::dump(json::write(record)), 0600, Durability::rename_only);
 }
+
+void StateDir::save(const Record& record) const { save_record(path_, record); }
+void Container::save(const Record& record) const { save_record(path_, record); }
 
 void StateDir::save_config(std::string_view text) const { write_file(path_ + "/config.json", text, 0600); }
 
@@ -241,6 +246,7 @@ void Container::destroy() const {
         group.kill();
         group.remove();
     });
+    if (record_.intel_rdt) remove_intel_rdt(*record_.intel_rdt);
     sys::remove_tree(path_);
     for (const spec::Hook& hook : hooks)  // one that fails does not keep the others from running
         attempt("running poststop hook", [&] { run_hooks("poststop", {hook}, state(Status::stopped)); });

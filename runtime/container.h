@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/unique_fd.h"
 #include "runtime/cgroup/cgroup.h"
+#include "runtime/intel_rdt.h"
 #include "spec/runtime.h"
 #include "spec/state.h"
 
@@ -25,6 +26,7 @@ struct Record {
     spec::Annotations annotations;
     bool private_pids = true;        // the death of init kills all
     CgroupRecord cgroup;
+    std::optional<RdtRecord> intel_rdt;
 };
 
 // <root>/<id> in the making: removed by the destructor unless keep() is called.
@@ -73,6 +75,8 @@ public:
     void start() const;
     // Throws Error "container not running" if there is nobody.
     void signal(int number, bool all = false) const;
+    // What update found out; the rest of it is as it was.
+    void save(const Record& record) const;
     // Kills what is left, removes cgroup and state, runs poststop hooks.
     void destroy() const;
 

@@ -164,6 +164,7 @@ Entered enter(const Container& container, const ExecOptions& options) {
     }
     between.wait();
     const int pid = entered.child.pid();
+    if (container.record().intel_rdt) join_intel_rdt(*container.record().intel_rdt, pid);
     set_oom_score(pid, plan.process.oom_score_adj);
     raise_limits(pid, plan.process.rlimits);
     if (!options.pidfd_socket.empty()) send_descriptor(options.pidfd_socket, "setns", entered.child.pidfd());

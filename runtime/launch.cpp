@@ -42,6 +42,7 @@
 #include "runtime/credentials.h"
 #include "runtime/devices.h"
 #include "runtime/hooks.h"
+#include "runtime/intel_rdt.h"
 #include "runtime/mounts.h"
 #include "runtime/namespaces.h"
 #include "runtime/network.h"
@@ -77,6 +78,8 @@ struct Plan {
     unsigned long propagation = 0;
     int listen_fds = 0;
     CgroupRequest cgroup;
+    std::optional<RdtPlan> intel_rdt;
+    std::string resctrl;    // where its file system is
     spec::State state;      // for hooks
 
     bool user_namespace() const { return namespaces.has(CLONE_NEWUSER); }
@@ -127,7 +130,10 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
     for (const spec::Rlimit& limit : plan.config.process->rlimits) rlimit_number(limit.type);
     for (int fd = 3; fd < 3 + plan.listen_fds + options.preserve_fds; ++fd)
         if (::fcntl(fd, F_GETFD) < 0) throw SysError("unable to stat preserved-fd ", fd - 3 - plan.listen_fds);
-    if (plan.config.linux.intel_rdt) throw Error("linux.intelRdt is not supported yet");
+    if (plan.config.linux.intel_rdt) {
+        plan.intel_rdt = plan_intel_rdt(*plan.config.linux.intel_rdt, options.id);
+        plan.resctrl = resctrl_root();
+    }
     plan.cgroup = plan_cgroup(plan);
     warn_about_unknown(plan.capabilities);
     if (!plan.namespaces.has(CLONE_NEWNS)) throw Error("a container without a mount namespace of its own is not supported");
@@ -341,6 +347,7 @@ Record intended(const Plan& plan, const Bundle& bundle) {
     record.owner = ::geteuid();
     record.annotations = bundle.config.annotations;
     record.cgroup = Cgroup::plan(plan.cgroup);
+    if (plan.intel_rdt) record.intel_rdt = place_intel_rdt(*plan.intel_rdt, plan.resctrl);
     record.private_pids = plan.namespaces.makes(CLONE_NEWPID);
     return record;
 }
@@ -448,6 +455,11 @@ Created create(const CreateOptions& options) {
 
     cgroup.adopt(plan.cgroup, init.pid());
     record.cgroup = cgroup.record();
+    std::optional<IntelRdt> rdt;
+    if (plan.intel_rdt) {
+        rdt.emplace(IntelRdt::create(*plan.intel_rdt, plan.resctrl));
+        join_intel_rdt(rdt->record(), init.pid());
+    }
     write_id_maps(init.pid(), plan.namespaces);
     move_net_devices(init.pid(), plan.config.linux.net_devices);
     set_oom_score(init.pid(), plan.config.process->oom_score_adj);
@@ -472,6 +484,7 @@ Created create(const CreateOptions& options) {
     channel.expect_close();      // nothing more can fail before `start`
 
     write_pid_file(options.pid_file, init.pid());
+    if (rdt) rdt->keep();
     dir.keep(), cgroup.keep(), init.release();
     return {Container::load(options.state_root, options.id), std::move(console)};
 }
