@@ -219,7 +219,8 @@ void read_v2(Stats& stats, const StatFile& file) {
     // v1 counts memory and swap together.
     if (file("memory", "memory.swap.current")) {
         stats.memory.swap.usage += stats.memory.usage.usage;
-        if (stats.memory.swap.limit != all) stats.memory.swap.limit += stats.memory.usage.limit;
+        uint64_t &swap = stats.memory.swap.limit, memory = stats.memory.usage.limit;
+        swap = swap == all || memory == all ? all : swap + memory;
     }
     stats.memory.event_count = keyed(file("memory", "memory.events"));
     read_io_v2(stats.blkio, file);
