@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "base/error.h"
 #include "base/sys.h"
@@ -51,8 +52,9 @@ static std::string random_mac() {
 Endpoint::Endpoint(const std::string& store_root, const std::string& container_id, const std::vector<PortBinding>& wanted)
     : directory_(volatile_directory(store_root) + "/net"), hash_(store_hash(store_root)), bridge_("keg-" + hash_), id_(container_id),
       firewall_("keg_" + hash_, bridge_) {
-    sys::make_directories(directory_ + "/addresses", 0700);
+    sys::make_directories(directory_, 0700);
     const FileLock lock(directory_ + "/lock");
+    sys::make_directories(directory_ + "/addresses", 0700);
     user_.emplace(directory_ + "/users", true);
     take_ports(wanted);
     make_network();
@@ -80,7 +82,13 @@ void Endpoint::make_network() {
     replace_file(directory_ + "/subnet", str(state_.gateway, "/", subnet.prefix), 0600, Durability::rename_only);
 }
 
-// The lowest free one. The file of a monitor that was killed still names the process that uses it.
+// The file of an address names the process that uses it, which may outlive its monitor.
+static bool is_used(const std::string& address_file) {
+    const std::vector<std::string> owner = split(read_file_if_exists(address_file).value_or(""), ' ');
+    return owner.size() == 2 && is_alive(parse_number<pid_t>(owner[0]).value_or(0), parse_number<uint64_t>(owner[1]).value_or(0));
+}
+
+// The lowest free one.
 void Endpoint::take_address() {
     in_addr gateway{};
     ::inet_pton(AF_INET, state_.gateway.c_str(), &gateway);
@@ -88,9 +96,7 @@ void Endpoint::take_address() {
     for (uint32_t address = subnet.address + 2; address < subnet.last(); ++address) {
         const std::string file = directory_ + "/addresses/" + address_text(address);
         auto lock = FileLock::try_lock(file);
-        if (!lock) continue;
-        const std::vector<std::string> owner = split(read_file(file), ' ');
-        if (owner.size() == 2 && is_alive(parse_number<pid_t>(owner[0]).value_or(0), parse_number<uint64_t>(owner[1]).value_or(0))) continue;
+        if (!lock || is_used(file)) continue;
         address_ = std::move(lock);
         state_.address = address_text(address);
         return;
@@ -185,20 +191,29 @@ void Endpoint::connect(pid_t pid) {
     published_ = true;
 }
 
+// By an endpoint, or by a container whose monitor was killed.
+static bool is_in_use(const std::string& directory) {
+    if (!FileLock::try_lock(directory + "/users")) return true;
+    std::error_code none;   // the directory goes with the network
+    return std::ranges::any_of(std::filesystem::directory_iterator(directory + "/addresses", none), [](const auto& entry) { return is_used(entry.path()); });
+}
+
+// Its lock is held and nobody is in it: the files may go too.
 static void remove_network(const std::string& directory, const std::string& hash) {
     const std::string bridge = "keg-" + hash;
     attempt("removing the network's rules", [&] { Firewall("keg_" + hash, bridge).remove(); });
     attempt("removing the network's bridge", [&] {
         if (const unsigned index = ::if_nametoindex(bridge.c_str())) Netlink().remove(int(index));
     });
-    attempt("removing the network's files", [&] { sys::remove_tree(directory + "/subnet"); });
+    for (const char* name : {"/subnet", "/addresses", "/ports"})
+        attempt("removing the network's files", [&] { sys::remove_tree(directory + name); });
 }
 
 void forget_endpoint(const std::string& store_root, const std::vector<PortBinding>& ports) {
     const std::string directory = volatile_directory(store_root) + "/net", hash = store_hash(store_root);
     if (!sys::exists(directory + "/subnet")) return;
     const FileLock lock(directory + "/lock");
-    if (FileLock::try_lock(directory + "/users")) return remove_network(directory, hash);
+    if (!is_in_use(directory)) return remove_network(directory, hash);
     for (const PortBinding& port : ports) {
         int error = 0;
         const UniqueFd held = hold_port(port, port.host_port, error);
@@ -230,13 +245,12 @@ void Endpoint::release() {
     user_.reset();
     // Whoever is last waits a moment; one such is enough. It looks again after it let the others know
     // that nobody waits any more, so that none of them relies on it in vain.
-    const auto in_use = [&] { return !FileLock::try_lock(directory_ + "/users"); };
-    while (!in_use()) {
+    while (!is_in_use(directory_)) {
         const auto waiting = FileLock::try_lock(directory_ + "/waiting");
         if (!waiting) return;
         ::sleep(3);
         const FileLock lock(directory_ + "/lock");
-        if (in_use()) continue;
+        if (is_in_use(directory_)) continue;
         return remove_network(directory_, hash_);
     }
 }

@@ -237,6 +237,11 @@ class Run(keg.StoreCase):
         os.kill(monitor, signal.SIGKILL)
         self.assertEqual(self.keg("ps", "-q").stdout.strip(), full[:12])
         self.assertEqual(self.keg("exec", "orphan", "echo", "alive").stdout, "alive\n")
+        # Its network stays when the last of the others goes.
+        self.keg("run", "--rm", "base", "true")
+        time.sleep(4)
+        gateway = self.keg("exec", "orphan", "sh", "-c", "ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p'").stdout.strip()
+        self.keg("exec", "orphan", "ping", "-c", "1", "-W", "2", gateway)
         self.keg("rm", "-f", "orphan")
         self.assertFalse(os.path.exists(f"/proc/{pid}/root/bin"))   # gone, or waiting to be reaped
         self.assert_nothing_left()
@@ -339,6 +344,7 @@ class Run(keg.StoreCase):
         found += sorted(set(self.cgroups()) - self.cgroups_before)
         runtime = pathlib.Path(f"/run/keg/{name}/runtime")
         found += os.listdir(runtime) if runtime.is_dir() else []
+        found += [str(path) for kind in ("addresses", "ports") for path in runtime.parent.glob(f"net/{kind}/*")]
         return found
 
     def assert_nothing_left(self):
