@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/error.h"
@@ -55,7 +56,7 @@ NetlinkRequest& NetlinkRequest::close() {
     return *this;
 }
 
-Netlink::Netlink() : socket_(check(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), "opening a netlink socket")) {}
+Netlink::Netlink(int protocol) : socket_(check(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), "opening a netlink socket")) {}
 
 Netlink Netlink::inside(int netns, const std::string& device, int& index) {
     const UniqueFd own = sys::open("/proc/thread-self/ns/net", O_RDONLY);
@@ -71,11 +72,15 @@ Netlink Netlink::inside(int netns, const std::string& device, int& index) {
     return netlink;
 }
 
-int Netlink::try_send(NetlinkRequest request) {
+void Netlink::put(NetlinkRequest& request) {
     nlmsghdr* head = reinterpret_cast<nlmsghdr*>(request.bytes_.data());
     head->nlmsg_len = uint32_t(request.bytes_.size());
     head->nlmsg_seq = ++sequence_;
-    if (::send(socket_.get(), request.bytes_.data(), request.bytes_.size(), 0) < 0) return errno;
+    check(int(::send(socket_.get(), request.bytes_.data(), request.bytes_.size(), 0)), "asking the kernel");
+}
+
+int Netlink::try_send(NetlinkRequest request) {
+    put(request);
     alignas(nlmsghdr) char buffer[16384];
     for (;;) {
         const ssize_t n = ::recv(socket_.get(), buffer, sizeof buffer, 0);
@@ -86,6 +91,36 @@ int Netlink::try_send(NetlinkRequest request) {
             if (message->nlmsg_seq == sequence_ && message->nlmsg_type == NLMSG_ERROR)
                 return -static_cast<nlmsgerr*>(NLMSG_DATA(message))->error;
     }
+}
+
+std::vector<std::string> Netlink::list(NetlinkRequest request, const std::string& doing) {
+    put(request);
+    std::vector<std::string> out;
+    alignas(nlmsghdr) char buffer[65536];
+    for (;;) {
+        const ssize_t n = ::recv(socket_.get(), buffer, sizeof buffer, 0);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) throw SysError(doing);
+        int left = int(n);
+        for (auto* message = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(message, unsigned(left)); message = NLMSG_NEXT(message, left)) {
+            if (message->nlmsg_seq != sequence_) continue;
+            if (message->nlmsg_type == NLMSG_DONE) return out;
+            if (message->nlmsg_type == NLMSG_ERROR) throw SysError(-static_cast<nlmsgerr*>(NLMSG_DATA(message))->error, doing);
+            out.emplace_back(static_cast<char*>(NLMSG_DATA(message)), message->nlmsg_len - NLMSG_HDRLEN);
+        }
+    }
+}
+
+std::string_view netlink_attribute(std::string_view message, size_t header, uint16_t type) {
+    message.remove_prefix(std::min(message.size(), NLMSG_ALIGN(header)));
+    while (message.size() >= sizeof(nlattr)) {
+        nlattr head{};
+        std::memcpy(&head, message.data(), sizeof head);
+        if (head.nla_len < sizeof head || head.nla_len > message.size()) break;
+        if ((head.nla_type & NLA_TYPE_MASK) == type) return message.substr(NLA_HDRLEN, head.nla_len - NLA_HDRLEN);
+        message.remove_prefix(std::min(message.size(), size_t(NLA_ALIGN(head.nla_len))));
+    }
+    return {};
 }
 
 void Netlink::send(NetlinkRequest request, const std::string& doing) {

@@ -1,4 +1,4 @@
-// rtnetlink: the few requests a container's network needs, each built, sent and acknowledged.
+// Netlink: the few requests a container's network needs, each built, sent and acknowledged.
 #pragma once
 
 #include <cstdint>
@@ -33,13 +33,15 @@ private:
 // A socket that belongs to the network namespace it was opened in.
 class Netlink {
 public:
-    Netlink();
+    explicit Netlink(int protocol = 0 /* NETLINK_ROUTE */);
     // In the namespace that `netns` is a descriptor of; the calling thread is back in its own afterwards.
     // `index` becomes that of its device with that name.
     static Netlink inside(int netns, const std::string& device, int& index);
 
     void send(NetlinkRequest request, const std::string& doing);      // throws SysError
     int try_send(NetlinkRequest request);                             // 0 or an error number
+    // The messages that answer a dump, without their nlmsghdr.
+    std::vector<std::string> list(NetlinkRequest request, const std::string& doing);
 
     void create_bridge(const std::string& name, const std::string& mac);
     // The peer is born in `netns` as eth0; the host's end is up and a port of the bridge.
@@ -51,6 +53,10 @@ public:
     void remove(int index);
 
 private:
+    void put(NetlinkRequest& request);
     UniqueFd socket_;
     uint32_t sequence_ = 0;
 };
+
+// What that attribute of a message holds, behind the message's own header; "" if it has none.
+std::string_view netlink_attribute(std::string_view message, size_t header, uint16_t type);

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/sys.h"
+#include "engine/conntrack.h"
 #include "engine/netlink.h"
 
 std::string address_text(uint32_t address) {
@@ -189,6 +190,7 @@ void Endpoint::connect(pid_t pid) {
     const FileLock lock(directory_ + "/lock");
     firewall_.publish(state_.ports, state_.address);
     published_ = true;
+    forget_flows(state_.ports);
 }
 
 // By an endpoint, or by a container whose monitor was killed.
@@ -233,6 +235,7 @@ void Endpoint::withdraw() {
     if (published_) {
         if (!withdrawing_) begin_withdraw();
         attempt("removing the rules of published ports", [&] { firewall_.withdraw(state_.ports); });
+        forget_flows(state_.ports);
         published_ = false;
     }
     sockets_.clear();
