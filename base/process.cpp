@@ -72,9 +72,13 @@ Child spawn(const SpawnOptions& options) {
     int highest = 10;
     for (const auto& [ours, theirs] : options.fds) highest = std::max({highest, ours, theirs});
     std::vector<int> moved(options.fds.size());
-    const pid_t pid = ::fork();
+    const pid_t caller = ::getpid(), pid = ::fork();
     check(pid, "fork");
     if (pid == 0) {
+        if (options.dies_with_us) {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+            if (::getppid() != caller) ::_exit(127);   // it died before we asked
+        }
         auto fail = [&](int code) {
             if (::write(failure.write.get(), &code, sizeof code) < 0) ::_exit(126);
             ::_exit(127);
@@ -84,7 +88,6 @@ Child spawn(const SpawnOptions& options) {
         ::sigprocmask(SIG_SETMASK, &none, nullptr);
         ::signal(SIGPIPE, SIG_DFL);
         if (options.new_session) ::setsid();
-        if (options.dies_with_us) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (!options.directory.empty() && ::chdir(options.directory.c_str()) < 0) fail(errno);
         const int report = ::fcntl(failure.write.get(), F_DUPFD_CLOEXEC, highest + 20);
         failure.write.release();

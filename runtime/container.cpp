@@ -4,7 +4,9 @@
 #include <poll.h>
 #include <regex.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -52,20 +54,47 @@ std::optional<uint64_t> start_time_of(int pid) {
     return parse_number<uint64_t>(fields[19]);
 }
 
+// It appears complete. Where the file system can, it has no name before: a kill leaves no half of it.
 void write_pid_file(const std::string& path, int pid) {
     if (path.empty()) return;
-    replace_file(path, std::to_string(pid), 0644, Durability::rename_only);
+    const std::string text = std::to_string(pid), directory = path.substr(0, path.rfind('/') + 1);
+    if (const auto unnamed = sys::try_open(directory.empty() ? "." : directory, O_WRONLY | O_TMPFILE, 0644)) {
+        sys::write_all(unnamed->get(), text);
+        const std::string file = sys::proc_fd(unnamed->get());
+        const auto name_it = [&] { return ::linkat(AT_FDCWD, file.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0; };
+        if (name_it() || (errno == EEXIST && ::unlink(path.c_str()) == 0 && name_it())) return;
+    }
+    replace_file(path, text, 0644, Durability::rename_only);
 }
+
+namespace {
+
+enum class Lock { taken, held, gone };
+
+// `directory` is still the container's if nobody removed it while we waited.
+Lock try_lock(int directory) {
+    if (::flock(directory, LOCK_EX | LOCK_NB) < 0) {
+        if (errno == EWOULDBLOCK || errno == EINTR) return Lock::held;
+        throw SysError("locking the container's state");
+    }
+    return sys::fstat(directory).st_nlink > 0 ? Lock::taken : Lock::gone;
+}
+
+}  // namespace
 
 StateDir StateDir::create(const std::string& root, const std::string& id) {
     check_id(id);
-    sys::make_directories(root, 0711);
     const std::string path = root + "/" + id;
     if (::mkdir(path.c_str(), 0711) < 0) {
         if (errno == EEXIST) throw Error("container with given ID already exists");
-        throw SysError("mkdir ", path);
+        if (errno != ENOENT) throw SysError("mkdir ", path);
+        sys::make_directories(root, 0711);
+        return create(root, id);
     }
-    return StateDir(path);
+    auto directory = sys::try_open(path, O_RDONLY | O_DIRECTORY);
+    // Whoever deletes it in this very moment has the right to.
+    if (!directory || try_lock(directory->get()) != Lock::taken) throw Error("the container was deleted while it was created");
+    return StateDir(path, std::move(*directory));
 }
 
 StateDir::~StateDir() {
@@ -92,15 +121,18 @@ const char* status_name(Status status) {
     return names[size_t(status)];
 }
 
+Container Container::read(const std::string& path, const std::string& id) {
+    const auto text = read_file_if_exists(path + "/state.json");
+    // Killed between the two: there is a directory, and nothing else was made.
+    if (!text || text->empty()) return Container(path, {.oci_version = "1.3.0", .id = id});
+    return Container(path, context(path + "/state.json", [&] { return json::read<Record>(json::parse(*text)); }));
+}
+
 std::optional<Container> Container::load_if_exists(const std::string& root, const std::string& id) {
     check_id(id);
     const std::string path = root + "/" + id;
     if (!sys::exists(path)) return {};
-    const auto text = read_file_if_exists(path + "/state.json");
-    // Killed between the two: there is a directory, and nothing else was made.
-    if (!text || text->empty()) return Container(path, {.id = id});
-    Record record = context(path + "/state.json", [&] { return json::read<Record>(json::parse(*text)); });
-    return Container(path, std::move(record));
+    return read(path, id);
 }
 
 Container Container::load(const std::string& root, const std::string& id) {
@@ -134,7 +166,8 @@ std::vector<Container> Container::named(const std::string& root, const std::stri
     if (::regcomp(&pattern, id.c_str(), REG_EXTENDED | REG_NOSUB) != 0) throw Error("invalid regular expression ", quoted(id));
     const Defer release([&] { ::regfree(&pattern); });
     for (const std::string& name : ids_in(root))
-        if (::regexec(&pattern, name.c_str(), 0, nullptr, 0) == 0) found.push_back(load(root, name));
+        if (::regexec(&pattern, name.c_str(), 0, nullptr, 0) == 0)
+            if (auto container = load_if_exists(root, name)) found.push_back(std::move(*container));
     return found;
 }
 
@@ -142,9 +175,37 @@ std::vector<Container> Container::all(const std::string& root) {
     std::vector<Container> found;
     for (const std::string& name : ids_in(root))
         attempt(str("load container ", name), [&] {
-            if (auto container = load_if_exists(root, name); container && container->record().pid) found.push_back(std::move(*container));
+            if (auto container = load_if_exists(root, name)) found.push_back(std::move(*container));
         });
     return found;
+}
+
+Container Container::made(StateDir dir, Record record) {
+    Container made(dir.path(), std::move(record));
+    made.lock_ = dir.keep();
+    return made;
+}
+
+bool Container::is_locked_by_another() const {
+    if (lock_) return false;
+    const auto directory = sys::try_open(path_, O_RDONLY | O_DIRECTORY);
+    return directory && try_lock(directory->get()) == Lock::held;
+}
+
+bool Container::lock() {
+    auto directory = sys::try_open(path_, O_RDONLY | O_DIRECTORY);
+    if (!directory) return false;
+    Lock state;
+    // Whoever holds it ends soon, unless one of its hooks does not.
+    for (int waited = 0, wait = 1; (state = try_lock(directory->get())) == Lock::held; waited += wait, wait = std::min(wait * 2, 50)) {
+        if (waited > 10'000) throw Error("another command is changing the container, and does not end");
+        ::poll(nullptr, 0, wait);
+    }
+    if (state == Lock::gone) return false;
+    Container now = read(path_, record_.id);
+    record_ = std::move(now.record_);
+    lock_ = std::move(*directory);
+    return true;
 }
 
 bool Container::init_is_alive() const {
@@ -152,7 +213,17 @@ bool Container::init_is_alive() const {
     return started && *started == record_.start_time;
 }
 
+// Init itself and not who got its number after it; nothing if it is gone.
+UniqueFd Container::open_init() const {
+    if (record_.pid <= 0) return {};
+    UniqueFd init(int(::syscall(SYS_pidfd_open, record_.pid, 0)));
+    if (!init_is_alive()) return {};
+    return init;
+}
+
 Status Container::status() const {
+    // Without a pid it is in the making, or who made it was killed.
+    if (record_.pid == 0 && is_locked_by_another()) return Status::creating;
     if (!init_is_alive()) return Status::stopped;
     if (cgroup().is_frozen()) return Status::paused;
     // Somebody reads the fifo as long as init waits for `start`.
@@ -197,8 +268,8 @@ spec::State Container::state(bool with_owner) const {
 
 Cgroup Container::cgroup() const { return Cgroup::load(record_.cgroup); }
 
-void Container::start() const {
-    const UniqueFd gate = [&] {
+void Container::start() {
+    UniqueFd gate = [&] {
         auto opened = sys::try_open(fifo(), O_WRONLY | O_NONBLOCK);
         if (!opened) throw Error("cannot start a container that has stopped");
         return std::move(*opened);
@@ -209,15 +280,16 @@ void Container::start() const {
     while (::poll(&waiting, 1, -1) < 0 && errno == EINTR) {
     }
     ::unlink(fifo().c_str());
+    lock_.reset();   // a hook may delete the container
     const std::vector<spec::Hook> hooks = config().hooks.poststart;
     if (hooks.empty()) return;
     run_hooks("poststart", hooks, state(Status::running));
 }
 
 void Container::signal(int number, bool all) const {
-    const bool alive = init_is_alive();
+    const UniqueFd init = open_init();
     if (all || (number == SIGKILL && !record_.private_pids)) {
-        if (!alive && cgroup().pids().empty()) {
+        if (!init && cgroup().pids().empty()) {
             if (all) return;
             throw Error("container not running");
         }
@@ -225,8 +297,8 @@ void Container::signal(int number, bool all) const {
         for (const int pid : cgroup().pids()) ::kill(pid, number);
         return;
     }
-    if (!alive) throw Error("container not running");
-    if (::kill(record_.pid, number) < 0) {
+    if (!init) throw Error("container not running");
+    if (::syscall(SYS_pidfd_send_signal, init.get(), number, nullptr, 0) < 0) {
         if (errno == ESRCH) throw Error("container not running");
         throw SysError("unable to signal init");
     }
@@ -234,20 +306,29 @@ void Container::signal(int number, bool all) const {
     if (number == SIGKILL) cgroup().thaw_if_frozen();
 }
 
-void Container::destroy() const {
-    if (record_.created.empty()) return sys::remove_tree(path_);
+void Container::kill_all() const {
+    const UniqueFd init = open_init();
+    if (init) ::syscall(SYS_pidfd_send_signal, init.get(), SIGKILL, nullptr, 0);
+    cgroup().kill();
+    // Without a cgroup there is only init to wait for. (With one it must not be waited for: the end of
+    // a pid namespace takes until every process of `exec` in it is reaped by its parent.)
+    pollfd end{init.get(), POLLIN, 0};
+    if (init && record_.cgroup.directories.empty()) ::poll(&end, 1, 2000);
+}
+
+void Container::destroy() {
+    if (!lock_ && !lock()) return;
     std::vector<spec::Hook> hooks;
     attempt("reading the container's config", [&] {
         if (sys::exists(path_ + "/config.json")) hooks = config().hooks.poststop;
     });
-    if (init_is_alive()) ::kill(record_.pid, SIGKILL);
-    Cgroup group = cgroup();
     context("unable to remove the container's cgroup", [&] {
-        group.kill();
-        group.remove();
+        kill_all();
+        cgroup().remove();
     });
     if (record_.intel_rdt) remove_intel_rdt(*record_.intel_rdt);
-    sys::remove_tree(path_);
+    // Before the state goes: a delete that is killed here is repeated, hooks and all.
     for (const spec::Hook& hook : hooks)  // one that fails does not keep the others from running
         attempt("running poststop hook", [&] { run_hooks("poststop", {hook}, state(Status::stopped)); });
+    sys::remove_tree(path_);
 }

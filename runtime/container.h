@@ -2,6 +2,9 @@
 // made, so that `delete --force` finds it after a kill), config.json (as it was at create: later
 // changes have no effect) and exec.fifo (there while the container waits for `start`). Whether it
 // runs is never stored: /proc and the cgroup know.
+//
+// create, start and delete hold a lock on the directory itself (flock, which ends with its holder), so
+// that of two at once each sees what the other made of the container. Whoever only looks takes none.
 #pragma once
 
 #include <cstdint>
@@ -34,19 +37,27 @@ class StateDir {
 public:
     // Throws Error if the id is malformed or taken.
     static StateDir create(const std::string& root, const std::string& id);
-    StateDir(StateDir&& other) noexcept : path_(std::move(other.path_)), armed_(std::exchange(other.armed_, false)) {}
+    StateDir(StateDir&& other) noexcept
+        : path_(std::move(other.path_)), lock_(std::move(other.lock_)), armed_(std::exchange(other.armed_, false)) {}
     ~StateDir();
 
     void save(const Record& record) const;
     void save_config(std::string_view text) const;
     // Gives its descriptor for init: open for both directions, so that it never blocks to open.
     UniqueFd make_exec_fifo() const;
-    void keep() { armed_ = false; }
+    // It stays, and the lock is whose who takes it over.
+    UniqueFd keep() {
+        armed_ = false;
+        return std::move(lock_);
+    }
+    // For init, whose copy of the lock would outlive a creator that is killed.
+    void forget_lock() { lock_.reset(); }
     const std::string& path() const { return path_; }
 
 private:
-    explicit StateDir(std::string path) : path_(std::move(path)) {}
+    StateDir(std::string path, UniqueFd lock) : path_(std::move(path)), lock_(std::move(lock)) {}
     std::string path_;
+    UniqueFd lock_;
     bool armed_ = true;
 };
 
@@ -61,6 +72,8 @@ public:
     static std::vector<Container> all(const std::string& root);
     // The one with that id, or all whose id the POSIX extended regular expression matches somewhere.
     static std::vector<Container> named(const std::string& root, const std::string& id, bool regex);
+    // The one that was just made.
+    static Container made(StateDir dir, Record record);
 
     const Record& record() const { return record_; }
     const std::string& id() const { return record_.id; }
@@ -70,21 +83,32 @@ public:
     spec::State state(Status status) const;      // as hooks see it
     Cgroup cgroup() const;
 
+    // Waits until no other command changes the container, keeps others away as long as this object
+    // lives, and reads its state again. False if it was removed meanwhile.
+    bool lock();
+
     bool init_is_alive() const;
     // Lets init go on, waits until it has executed the program (or ended), runs poststart hooks.
-    void start() const;
+    void start();
     // Throws Error "container not running" if there is nobody.
     void signal(int number, bool all = false) const;
     // What update found out; the rest of it is as it was.
     void save(const Record& record) const;
-    // Kills what is left, removes cgroup and state, runs poststop hooks.
-    void destroy() const;
+    // SIGKILL to all there is, and waits until they are gone.
+    void kill_all() const;
+    // Kills what is left, removes the cgroup, runs poststop hooks, removes the state. What was done by
+    // a delete that was killed half-way is simply not there any more.
+    void destroy();
 
 private:
     Container(std::string path, Record record) : path_(std::move(path)), record_(std::move(record)) {}
+    static Container read(const std::string& path, const std::string& id);
     std::string fifo() const { return path_ + "/exec.fifo"; }
+    bool is_locked_by_another() const;
+    UniqueFd open_init() const;
     std::string path_;
     Record record_;
+    UniqueFd lock_;
 };
 
 // Throws Error "invalid container ID format: …" unless it is [A-Za-z0-9_+.-]+ and not "." or "..".

@@ -33,7 +33,7 @@ void run_hooks(std::string_view kind, const std::vector<spec::Hook>& hooks, cons
             const UniqueFd in = memory_file("state", spec::write_for_hook(state)), out = memory_file("out"), err = memory_file("err");
             // As for execv, args[0] is the hook's own affair: dockerd's is the name of the command in it that sets up the network.
             SpawnOptions options{.program = hook.path, .argv = hook.args, .env = hook.env, .own_env = true,
-                                 .in = in.get(), .out = out.get(), .err = err.get()};
+                                 .in = in.get(), .out = out.get(), .err = err.get(), .dies_with_us = true};
             if (options.argv.empty()) options.argv = {hook.path};
             Child child = spawn(options);
             const UniqueFd pidfd(int(::syscall(SYS_pidfd_open, child.pid(), 0)));

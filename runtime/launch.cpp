@@ -16,7 +16,8 @@
 // Each message that waits for an answer costs two switches between the two, so one that has nothing to
 // say is not sent.
 // An error from init is thrown again in create, in init's words, whenever it comes. If create dies,
-// init finds its channel closed and ends. Whatever create made undoes itself unless the end is reached.
+// init dies with it (or finds its channel closed, and ends) until the state is saved; from then on it
+// is a container, whatever becomes of create. Whatever create made undoes itself unless the end is reached.
 #include "runtime/launch.h"
 
 #include <limits.h>
@@ -174,7 +175,7 @@ private:
 void Init::run() {
     channel_.become(Side::init);
     ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);                 // nobody in there may look into us
-    ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);                // and the runtime's end is not ours
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);          // until it is made, its creator's end is ours
     make_network();                                       // it takes longest: create makes the cgroups meanwhile
     join_cgroups();
     enter_namespaces();
@@ -205,6 +206,7 @@ void Init::run() {
     set_exec_labels(procfs.get(), process_.apparmor_profile, process_.selinux_label);
     drop_privileges();           // descriptors, user, capabilities, no_new_privs, seccomp: order is inside
     const std::string program = find_executable(process_);   // as the user; fails at create
+    ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
     channel_.close();
 
     wait_for_start();
@@ -362,8 +364,11 @@ spec::State state_for_hooks(const Record& record, int pid) {
 // Makes init. A pid namespace to join holds for children, so the parent enters it for the moment of
 // the clone. A user namespace to join must own the namespaces that are made, and entering it cannot
 // be taken back: a process in between does it, and makes init as its own sibling.
-Child spawn_init(Plan& plan, Channel& channel, int fifo, const UniqueFd& cgroup) {
-    const auto body = [&] { Init(plan, channel, fifo).run(); };
+Child spawn_init(Plan& plan, Channel& channel, StateDir& dir, int fifo, const UniqueFd& cgroup) {
+    const auto body = [&] {
+        dir.forget_lock();
+        Init(plan, channel, fifo).run();
+    };
     const auto report = [&](const std::exception& e) {
         if (channel.fd() >= 0) return channel.send(Step::error, e.what());
         // After `create` went: the container's own stderr is all there is.
@@ -447,7 +452,7 @@ Created create(const CreateOptions& options) {
         return std::string(cgroup.was_out_of_memory() ? "container init was OOM-killed (memory limit too low?)" : "");
     });
     const UniqueFd fifo = dir.make_exec_fifo();
-    Child init = spawn_init(plan, channel, fifo.get(), cgroup.clone_target());
+    Child init = spawn_init(plan, channel, dir, fifo.get(), cgroup.clone_target());
     channel.become(Side::create);
     record.pid = init.pid();
     record.start_time = start_time_of(init.pid()).value_or(0);
@@ -485,6 +490,6 @@ Created create(const CreateOptions& options) {
 
     write_pid_file(options.pid_file, init.pid());
     if (rdt) rdt->keep();
-    dir.keep(), cgroup.keep(), init.release();
-    return {Container::load(options.state_root, options.id), std::move(console)};
+    cgroup.keep(), init.release();
+    return {Container::made(std::move(dir), std::move(record)), std::move(console)};
 }

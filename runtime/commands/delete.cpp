@@ -7,7 +7,13 @@ static constexpr Option options[] = {
     {"regex,r", nullptr, "the id is a regular expression: delete every container whose id it matches"},
 };
 
-static void remove_one(const Container& container, bool force) {
+static void remove_one(Container& container, bool force) {
+    // Killed before the lock is asked for: a create or start that waits for the container ends by that.
+    if (force && container.status() != Status::stopped) container.kill_all();
+    if (!container.lock()) {
+        if (force) return;
+        throw Error("container does not exist");
+    }
     const Status status = container.status();
     if (!force && status != Status::stopped && status != Status::created)
         throw Error("cannot delete container ", container.id(), " that is not stopped: ", status_name(status));
@@ -17,8 +23,11 @@ static void remove_one(const Container& container, bool force) {
 static int remove(const Arguments& globals, const Arguments& args) {
     const bool force = args.flag("force");
     const std::string root = state_root(globals);
-    if (force && !args.flag("regex") && !Container::load_if_exists(root, args[0])) return 0;
-    for (const Container& container : Container::named(root, args[0], args.flag("regex"))) remove_one(container, force);
+    if (force && !args.flag("regex")) {
+        if (auto container = Container::load_if_exists(root, args[0])) remove_one(*container, force);
+        return 0;
+    }
+    for (Container& container : Container::named(root, args[0], args.flag("regex"))) remove_one(container, force);
     return 0;
 }
 

@@ -3,7 +3,8 @@
 #include "runtime/container.h"
 
 static int start(const Arguments& globals, const Arguments& args) {
-    const Container container = Container::load(state_root(globals), args[0]);
+    Container container = Container::load(state_root(globals), args[0]);
+    if (!container.lock()) throw Error("container does not exist");
     switch (container.status()) {
         case Status::created: container.start(); return 0;
         case Status::stopped: throw Error("cannot start a container that has stopped");

@@ -1,0 +1,347 @@
+"""Nothing is left behind: whenever keg-runtime is killed, `delete --force` removes the container.
+
+Two ways to choose the moment: at the border of the n-th system call (the test traces the command), and
+after a random part of the time that the command takes. What may not be left: a cgroup in any hierarchy, a mount,
+a process, a file, a network device.
+"""
+import ctypes
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import time
+import unittest
+
+from keg import RUNTIME, RuntimeCase, needs_root, run
+
+CGROUPS = pathlib.Path("/sys/fs/cgroup")
+QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def become_subreaper():
+    """What loses its parent becomes ours, so that no process can hide."""
+    PR_SET_CHILD_SUBREAPER = 36
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def run_until_call(argv, n):
+    """Runs a program and kills it when it enters or leaves a system call for the n-th time.
+
+    True if it was killed, False if it ended before. Its children are not traced."""
+    PTRACE_TRACEME, PTRACE_SYSCALL = 0, 24
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    pid = os.fork()
+    if pid == 0:
+        null = os.open("/dev/null", os.O_RDWR)
+        for fd in range(3):
+            os.dup2(null, fd)
+        libc.ptrace(PTRACE_TRACEME, 0, None, None)
+        os.execv(argv[0], argv)
+    for _ in range(n):
+        _, status = os.waitpid(pid, 0)
+        if not os.WIFSTOPPED(status):
+            return False
+        stopped = os.WSTOPSIG(status)
+        libc.ptrace(PTRACE_SYSCALL, pid, None, stopped if stopped != signal.SIGTRAP else None)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return True
+
+
+def living_children():
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return []
+        if pid == 0:
+            return pathlib.Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+
+
+class KillCase(RuntimeCase):
+    def setUp(self):
+        super().setUp()
+        become_subreaper()
+        self.group = f"keg-kill-{os.getpid()}"
+        self.addCleanup(self.remove_groups)
+        self.runs = 0
+
+    def groups(self):
+        """Every directory of ours in every hierarchy, without the one that all containers share."""
+        tops = [CGROUPS, *(path for path in CGROUPS.iterdir() if path.is_dir() and not path.is_symlink())]
+        return [path for top in tops for path, _, _ in os.walk(top / self.group, topdown=False)
+                if path != str(top / self.group)]
+
+    def remove_groups(self):
+        for top in [CGROUPS, *CGROUPS.iterdir()]:
+            for path, _, _ in os.walk(top / self.group, topdown=False):
+                os.rmdir(path)
+
+    def make_bundle(self, *args, edit=None):
+        def whole(config):
+            config["linux"]["cgroupsPath"] = f"/{self.group}/c"
+            config["process"]["args"] = list(args)
+            if edit:
+                edit(config)
+        self.where = self.bundle(edit=whole)
+        # What every container makes in its root file system, it has made now.
+        self.command("run", "-d", "-b", self.where, "c").wait(timeout=20)
+        self.runtime("delete", "--force", "c")
+        self.before = self.files()
+        self.assert_nothing_is_left("before the first kill")
+
+    def files(self):
+        return sorted(str(p) for p in self.dir.rglob("*") if self.state not in p.parents and p.name != "pid")
+
+    def argv(self, words):
+        return [RUNTIME, "--root", str(self.state), *map(str, words)]
+
+    def command(self, *words):
+        return subprocess.Popen(self.argv(words), **QUIET)
+
+    def assert_nothing_is_left(self, when):
+        # A process that was killed is gone a moment later.
+        for _ in range(200):
+            children = living_children()
+            if not children:
+                break
+            time.sleep(0.01)
+        names = [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children if os.path.exists(f"/proc/{pid}")]
+        self.assertEqual(names, [], f"processes are left {when}")
+        self.assertEqual(self.groups(), [], f"cgroups are left {when}")
+        self.assertEqual(os.listdir(self.state), [], f"state is left {when}")
+        mounts = [line for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines() if str(self.dir) in line]
+        self.assertEqual(mounts, [], f"mounts are left {when}")
+
+    def check(self, when):
+        """The other commands cope with what the kill left; one delete ends it."""
+        self.runs += 1
+        listed = self.runtime("list", "--format", "json")
+        there = (self.state / "c").exists()
+        self.assertEqual([c["id"] for c in json.loads(listed.stdout) or []], ["c"] if there else [], when)
+        self.assertEqual(listed.stderr, "", when)
+        state = self.runtime("state", "c", check=False)
+        if there:
+            self.assertIn(json.loads(state.stdout)["status"], ("created", "running", "paused", "stopped"), when)
+        else:
+            self.assertIn("container does not exist", state.stderr, when)
+        self.runtime("delete", "--force", "c")
+        self.assert_nothing_is_left(when)
+
+    def kill_at_calls(self, words, step, prepare=lambda: None):
+        """Dies at call number n, for every step-th n until the command ends before."""
+        n = random.randrange(1, step + 1)
+        while True:
+            prepare()
+            killed = run_until_call(self.argv(words), n)
+            self.check(f"by {words[0]} killed at call {n}")
+            if not killed:
+                break
+            n += step
+        self.assertEqual(set(self.files()) ^ set(self.before), set())
+        return n
+
+    def kill_at_random(self, words, times, prepare=lambda: None, seed=None):
+        seed = seed or random.randrange(1 << 32)
+        dice = random.Random(seed)
+        prepare()
+        started = time.monotonic()
+        self.command(*words).wait(timeout=20)
+        whole = time.monotonic() - started
+        self.check("without a kill")
+        for i in range(times):
+            prepare()
+            after = dice.uniform(0, whole * 1.1)
+            process = self.command(*words)
+            time.sleep(after)
+            process.kill()
+            process.wait(timeout=20)
+            self.check(f"by {words[0]} killed after {after * 1000:.2f} ms (seed {seed})")
+        self.assertEqual(set(self.files()) ^ set(self.before), set())
+
+    def created(self):
+        self.assertEqual(self.command("create", "-b", self.where, "c").wait(timeout=20), 0)
+
+    def started(self):
+        self.assertEqual(self.command("run", "-d", "-b", self.where, "c").wait(timeout=20), 0)
+
+
+@needs_root
+class Kill(KillCase):
+    def create_words(self):
+        return "create", "-b", self.where, "--pid-file", self.dir / "pid", "c"
+
+    def test_create(self):
+        self.make_bundle("sleep", "1000")
+        self.kill_at_calls(self.create_words(), step=4)
+        self.kill_at_random(self.create_words(), times=60)
+
+    def test_create_with_hooks(self):
+        def edit(config):
+            def hook(name):
+                return [{"path": "/bin/sh", "args": ["sh", "-c", f"cat > /dev/null; sleep 0.004; echo {name} >> {self.dir}/hooks"]}]
+            config["hooks"] = {name: hook(name) for name in ("createRuntime", "createContainer", "poststop")}
+        (self.dir / "hooks").touch()
+        self.make_bundle("sleep", "1000", edit=edit)
+        self.kill_at_calls(self.create_words(), step=16)
+        self.kill_at_random(self.create_words(), times=25)
+
+    def test_create_while_a_hook_hangs(self):
+        """Neither the hook nor init outlives the runtime, wherever the hook runs."""
+        for kind in ("prestart", "createRuntime", "createContainer"):
+            mark = self.dir / f"mark-{kind}"
+            hook = {"path": "/bin/sh", "args": ["sh", "-c", f"touch {mark}; exec sleep 1000"]}
+            with self.subTest(kind):
+                self.where = self.bundle("sleep", "1000", edit=lambda c: c.update(hooks={kind: [hook]}), name=kind)
+                process = self.command("create", "-b", self.where, "c")
+                for _ in range(500):
+                    if mark.exists():
+                        break
+                    time.sleep(0.01)
+                self.assertEqual(json.loads(self.runtime("state", "c").stdout)["status"], "creating")
+                process.kill()
+                process.wait()
+                self.check(f"by create killed in a {kind} hook")
+
+    def test_create_in_a_user_namespace(self):
+        def edit(config):
+            config["linux"]["namespaces"] += [{"type": "user"}, {"type": "time"}]
+            for which in ("uidMappings", "gidMappings"):
+                config["linux"][which] = [{"containerID": 0, "hostID": 0, "size": 65536}]
+        self.make_bundle("sleep", "1000", edit=edit)
+        self.kill_at_calls(self.create_words(), step=16)
+        self.kill_at_random(self.create_words(), times=25)
+
+    def test_create_that_moves_a_network_device(self):
+        made, peer = "keg-kill0", "keg-kill1"
+        def device():
+            run("ip", "link", "add", made, "type", "veth", "peer", "name", peer, check=False)
+        device()
+        if not os.path.exists(f"/sys/class/net/{made}"):
+            self.skipTest("the kernel makes no veth devices")
+        self.addCleanup(run, "ip", "link", "del", made, check=False)
+        def edit(config):
+            config["linux"]["netDevices"] = {made: {"name": "inside0"}}
+        self.make_bundle("sleep", "1000", edit=edit)
+        links = set(os.listdir("/sys/class/net")) - {made, peer}
+        self.kill_at_random(self.create_words(), times=15, prepare=device)
+        # The device is in here still, or it ended with the container's network namespace.
+        self.assertLessEqual(set(os.listdir("/sys/class/net")) - {made, peer}, links)
+
+    def test_start(self):
+        self.make_bundle("sleep", "1000")
+        self.kill_at_calls(("start", "c"), step=2, prepare=self.created)
+        self.kill_at_random(("start", "c"), times=20, prepare=self.created)
+
+    def test_exec(self):
+        self.make_bundle("sleep", "1000")
+        words = ("exec", "-d", "--pid-file", self.dir / "pid", "c", "sleep", "2000")
+        self.kill_at_calls(words, step=6, prepare=self.started)
+        self.kill_at_random(words, times=25, prepare=self.started)
+
+    def test_exec_without_a_pid_namespace(self):
+        """There init's death kills nobody else."""
+        def edit(config):
+            config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] != "pid"]
+        self.make_bundle("sleep", "1000", edit=edit)
+        self.kill_at_random(("exec", "-d", "c", "sleep", "2000"), times=15, prepare=self.started)
+
+    def test_run(self):
+        self.make_bundle("true")
+        self.kill_at_calls(("run", "-b", self.where, "c"), step=7)
+        self.kill_at_random(("run", "-b", self.where, "c"), times=40)
+
+    def test_delete(self):
+        """And its poststop hooks run, if not by the delete that was killed, then by the next."""
+        ran = self.dir / "ran"
+        ran.touch()
+        def edit(config):
+            config["hooks"] = {"poststop": [{"path": "/bin/sh", "args": ["sh", "-c", f"cat > /dev/null; echo x >> {ran}"]}]}
+        self.make_bundle("sleep", "1000", edit=edit)
+        def prepare():
+            self.started()
+            ran.write_text("")
+        self.hook_log = ran
+        self.kill_at_calls(("delete", "--force", "c"), step=3, prepare=prepare)
+        self.kill_at_random(("delete", "--force", "c"), times=20, prepare=prepare)
+        self.kill_at_calls(("delete", "c"), step=8, prepare=self.created)
+
+    def check(self, when):
+        super().check(when)
+        if getattr(self, "hook_log", None) and "delete" in when:
+            self.assertNotEqual(self.hook_log.read_text(), "", f"no poststop hook {when}")
+
+
+@needs_root
+class TwoAtOnce(KillCase):
+    """Of two commands at once each does what it says, or says why it does not."""
+
+    def both(self, first, second, rounds, prepare=lambda: None):
+        """Starts two commands with a random distance; gives what each answered, and cleans up."""
+        words = []
+        for _ in range(rounds):
+            prepare()
+            pair = []
+            for command in (first, second):
+                pair.append(subprocess.Popen(self.argv(command), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                             stderr=subprocess.PIPE, text=True))
+                time.sleep(random.uniform(0, 0.006))
+            answers = []
+            for process in pair:
+                # The container itself may keep our pipe: the runtime's last line is all that we wait for.
+                code = process.wait(timeout=30)
+                answers.append((code, process.stderr.readline() if code else ""))
+                process.stderr.close()
+            words.append(answers)
+            self.check(f"by {first[0]} and {second[0]} with the answers {answers}")
+        return words
+
+    def test_two_deletes(self):
+        self.make_bundle("sleep", "1000")
+        for one, other in self.both(("delete", "--force", "c"), ("delete", "--force", "c"), 15, self.started):
+            self.assertEqual((one, other), ((0, ""), (0, "")))
+        for answers in self.both(("delete", "c"), ("delete", "c"), 15, self.created):
+            self.assertEqual(min(answers), (0, ""))
+            self.assertTrue(max(answers) == (0, "") or "container does not exist" in max(answers)[1], answers)
+            self.assertEqual([code for code, _ in answers].count(0), 1, answers)
+
+    def test_two_creates(self):
+        self.make_bundle("sleep", "1000")
+        create = ("create", "-b", self.where, "c")
+        for answers in self.both(create, create, 15):
+            self.assertEqual([code for code, _ in answers].count(0), 1, answers)
+            self.assertIn("container with given ID already exists", max(answers)[1])
+
+    def test_two_starts(self):
+        self.make_bundle("sleep", "1000")
+        for answers in self.both(("start", "c"), ("start", "c"), 15, self.created):
+            self.assertEqual([code for code, _ in answers].count(0), 1, answers)
+            self.assertIn("cannot start an already running container", max(answers)[1])
+
+    def test_start_and_kill(self):
+        self.make_bundle("sleep", "1000")
+        for start, kill in self.both(("start", "c"), ("kill", "c", "KILL"), 15, self.created):
+            self.assertEqual(kill, (0, ""))
+            self.assertTrue(start[0] == 0 or "cannot start a container that has stopped" in start[1], start)
+
+    def test_create_and_delete(self):
+        self.make_bundle("sleep", "1000")
+        for create, delete in self.both(("create", "-b", self.where, "c"), ("delete", "--force", "c"), 20):
+            self.assertEqual(delete, (0, ""))
+
+    def test_exec_and_delete(self):
+        self.make_bundle("sleep", "1000")
+        known = ("cannot exec in a stopped container", "container does not exist", "exec failed")
+        for entered, delete in self.both(("exec", "-d", "c", "sleep", "2000"), ("delete", "--force", "c"), 20, self.started):
+            self.assertEqual(delete, (0, ""))
+            self.assertTrue(entered[0] == 0 or any(word in entered[1] for word in known), entered)
+
+
+if __name__ == "__main__":
+    unittest.main()
