@@ -16,8 +16,8 @@
 // Each message that waits for an answer costs two switches between the two, so one that has nothing to
 // say is not sent.
 // An error from init is thrown again in create, in init's words, whenever it comes. If create dies,
-// init dies with it (or finds its channel closed, and ends) until the state is saved; from then on it
-// is a container, whatever becomes of create. Whatever create made undoes itself unless the end is reached.
+// init dies with it, or finds its channel closed and ends. Whatever create made undoes itself unless the
+// end is reached.
 #include "runtime/launch.h"
 
 #include <limits.h>
@@ -204,9 +204,9 @@ void Init::run() {
     set_limits();
 
     set_exec_labels(procfs.get(), process_.apparmor_profile, process_.selinux_label);
+    ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);   // the state is saved: it is a container, whatever becomes of create
     drop_privileges();           // descriptors, user, capabilities, no_new_privs, seccomp: order is inside
     const std::string program = find_executable(process_);   // as the user; fails at create
-    ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
     channel_.close();
 
     wait_for_start();
