@@ -14,6 +14,7 @@
 #include "base/sys.h"
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/commands/commands.h"
+#include "runtime/namespaces.h"
 
 static constexpr Option globals[] = {
     {"root", "DIR", "root directory for storage of container state"},
@@ -65,7 +66,7 @@ std::string state_root(const Arguments& given) {
     std::string root = given.get("root");
     if (root.empty()) {
         const char* own = std::getenv("XDG_RUNTIME_DIR");
-        root = ::geteuid() != 0 && own && *own ? std::string(own) + "/keg" : "/run/keg";
+        root = own && *own && is_rootless() ? std::string(own) + "/keg" : "/run/keg";
     }
     root = std::filesystem::absolute(root).lexically_normal().string();
     while (root.size() > 1 && root.back() == '/') root.pop_back();

@@ -3,8 +3,10 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <linux/nsfs.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <span>
 
 #include "base/error.h"
@@ -59,6 +61,13 @@ NamespacePlan plan_namespaces(const spec::Linux& linux) {
         throw Error("time namespace offsets specified, but new time namespace isn't enabled in the config");
     plan.time_offsets = linux.time_offsets;
     return plan;
+}
+
+bool is_rootless() {
+    if (::geteuid() != 0) return true;
+    if (read_file("/proc/self/uid_map").contains("4294967295")) return false;   // the host's own
+    const char* user = std::getenv("USER");
+    return !user || std::string_view(user) != "root";
 }
 
 std::string id_map_text(const std::vector<spec::IdMapping>& mappings) {

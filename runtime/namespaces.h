@@ -43,6 +43,10 @@ struct NamespacePlan {
 // Pure. Throws Error for an unknown type, one named twice, and offsets without a time namespace.
 NamespacePlan plan_namespaces(const spec::Linux& linux);
 
+// Whether we are an ordinary user, or root only in a user namespace of one: podman starts us there, and
+// runc tells that from a container's root by USER.
+bool is_rootless();
+
 // /proc/PID/uid_map's text.
 std::string id_map_text(const std::vector<spec::IdMapping>& mappings);
 // By the parent; uses newuidmap and newgidmap if the caller is not root.

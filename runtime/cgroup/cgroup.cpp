@@ -14,6 +14,7 @@
 #include "runtime/cgroup/freezer.h"
 #include "runtime/cgroup/limits.h"
 #include "runtime/cgroup/v2.h"
+#include "runtime/namespaces.h"
 
 constinit const CgroupManager disabled_manager = {
     .name = "disabled",
@@ -38,11 +39,7 @@ std::vector<std::string_view> cgroup_manager_names() {
 }
 
 bool CgroupRequest::is_rootless() const {
-    if (rootless != "auto") return rootless == "true";
-    if (::geteuid() != 0) return true;
-    if (read_file("/proc/self/uid_map").contains("4294967295")) return false;   // the host's own
-    const char* user = std::getenv("USER");
-    return !user || std::string_view(user) != "root";
+    return rootless == "auto" ? ::is_rootless() : rootless == "true";
 }
 
 CgroupRecord Cgroup::plan(const CgroupRequest& request) {

@@ -106,6 +106,21 @@ class Life(RuntimeCase):
         self.assertEqual(log.read_text().split(), ["prestart", "createRuntime", "createContainer", "poststart", "poststop"])
         self.assertEqual(json.loads(result.stdout)["id"], "c")
 
+    def test_root_of_a_users_namespace_keeps_its_states_with_the_user(self):
+        # podman starts the runtime like this, with no other variable than XDG_RUNTIME_DIR.
+        def edit(config):
+            for mount in config["mounts"]:  # there is no group 5 in there
+                mount["options"] = [option for option in mount.get("options", []) if option != "gid=5"]
+        bundle = self.bundle("true", edit=edit)
+        own = self.dir / "own"
+        own.mkdir()
+        os.chown(own, 65534, 65534)
+        for directory in (self.dir, bundle):
+            directory.chmod(0o755)
+        run("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "unshare", "-Ur",
+            "env", "-i", f"XDG_RUNTIME_DIR={own}", RUNTIME, "run", "-b", bundle, "c")
+        self.assertEqual(os.listdir(own), ["keg"])
+
     def test_hook_is_named_by_its_arguments(self):
         # dockerd's hook is its own executable under the name "libnetwork-setkey", which chooses what it does.
         log = self.dir / "name"
