@@ -20,19 +20,14 @@
 // end is reached.
 #include "runtime/launch.h"
 
-#include <limits.h>
 #include <linux/keyctl.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -43,9 +38,7 @@
 #include "runtime/credentials.h"
 #include "runtime/devices.h"
 #include "runtime/hooks.h"
-#include "runtime/intel_rdt.h"
 #include "runtime/mounts.h"
-#include "runtime/namespaces.h"
 #include "runtime/network.h"
 #include "runtime/program.h"
 #include "runtime/rootfs.h"
@@ -53,93 +46,7 @@
 #include "runtime/security_labels.h"
 #include "runtime/terminal.h"
 
-Bundle load_bundle(const std::string& path, const std::string& config) {
-    Bundle bundle;
-    bundle.path = std::filesystem::absolute(path.empty() ? "." : path).lexically_normal().string();
-    while (bundle.path.size() > 1 && bundle.path.back() == '/') bundle.path.pop_back();
-    auto text = read_file_if_exists(config.empty() ? bundle.path + "/config.json" : config);
-    if (!text) throw Error("JSON specification file ", config.empty() ? "config.json" : config, " not found");
-    bundle.text = std::move(*text);
-    bundle.config = context("config.json", [&] { return spec::read_config(bundle.text); });
-    spec::validate(bundle.config);
-    return bundle;
-}
-
 namespace {
-
-// What init was decided to be: everything that could be computed before there was one.
-struct Plan {
-    CreateOptions options;
-    spec::Config config;
-    std::string rootfs;
-    NamespacePlan namespaces;
-    std::vector<OpenNamespace> joined;
-    CapabilityPlan capabilities;
-    std::optional<Filter> filter;
-    unsigned long propagation = 0;
-    int listen_fds = 0;
-    CgroupRequest cgroup;
-    std::optional<RdtPlan> intel_rdt;
-    std::string resctrl;    // where its file system is
-    spec::State state;      // for hooks
-
-    bool user_namespace() const { return namespaces.has(CLONE_NEWUSER); }
-    bool has_runtime_hooks() const { return !config.hooks.prestart.empty() || !config.hooks.create_runtime.empty(); }
-    // Root of another user namespace may not raise what its creator may.
-    bool limited_by_create() const { return user_namespace() && !config.process->rlimits.empty(); }
-};
-
-// Descriptors that a service manager passes: they follow 2, and LISTEN_FDS says how many.
-int count_listen_fds() {
-    const char *text = std::getenv("LISTEN_FDS"), *whose = std::getenv("LISTEN_PID");
-    if (whose && parse_number<pid_t>(whose) != ::getpid()) return 0;   // inherited from somebody they were meant for
-    return text ? int(parse_number<unsigned>(text).value_or(0)) : 0;
-}
-
-void add_listen_environment(std::vector<std::string>& env, int count) {
-    if (count <= 0) return;
-    env.push_back(str("LISTEN_FDS=", count));
-    env.push_back("LISTEN_PID=1");
-    if (const char* names = std::getenv("LISTEN_FDNAMES")) env.push_back(str("LISTEN_FDNAMES=", names));
-}
-
-CgroupRequest plan_cgroup(const Plan& plan) {
-    const spec::Linux& linux = plan.config.linux;
-    return {.manager = plan.options.cgroup_manager, .cgroups_path = linux.cgroups_path, .id = plan.options.id,
-            .rootless = plan.options.rootless, .resources = linux.resources.value_or(spec::Resources{}),
-            .annotations = plan.config.annotations};
-}
-
-Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
-    Plan plan{.options = options, .config = bundle.config};
-    const std::string& path = plan.config.root->path;
-    plan.rootfs = context(str("rootfs ", quoted(path)), [&] {
-        const std::string whole = path.starts_with('/') ? path : bundle.path + "/" + path;
-        char resolved[PATH_MAX];
-        if (!::realpath(whole.c_str(), resolved)) throw SysError("stat ", whole);
-        return std::string(resolved);
-    });
-    if (!plan.config.process) throw Error("process: is missing");
-    plan.namespaces = plan_namespaces(plan.config.linux);
-    plan.joined = open_namespaces(plan.namespaces);
-    plan.capabilities = plan_capabilities(*plan.config.process);
-    if (plan.config.linux.seccomp) plan.filter = compile_seccomp(*plan.config.linux.seccomp);
-    plan.propagation = propagation_flag(plan.config.linux.rootfs_propagation);
-    plan.listen_fds = count_listen_fds();
-    add_listen_environment(plan.config.process->env, plan.listen_fds);
-    plan.config.process->env = unique_environment(plan.config.process->env);
-    for (const spec::Rlimit& limit : plan.config.process->rlimits) rlimit_number(limit.type);
-    for (int fd = 3; fd < 3 + plan.listen_fds + options.preserve_fds; ++fd)
-        if (::fcntl(fd, F_GETFD) < 0) throw SysError("unable to stat preserved-fd ", fd - 3 - plan.listen_fds);
-    if (plan.config.linux.intel_rdt) {
-        plan.intel_rdt = plan_intel_rdt(*plan.config.linux.intel_rdt, options.id);
-        plan.resctrl = resctrl_root();
-    }
-    plan.cgroup = plan_cgroup(plan);
-    warn_about_unknown(plan.capabilities);
-    if (!plan.namespaces.has(CLONE_NEWNS)) throw Error("a container without a mount namespace of its own is not supported");
-    return plan;
-}
 
 class Init {
 public:
@@ -339,28 +246,6 @@ void Init::wait_for_start() {
     check(got, "waiting for start");
 }
 
-Record intended(const Plan& plan, const Bundle& bundle) {
-    Record record;
-    record.oci_version = bundle.config.oci_version;
-    record.id = plan.options.id;
-    record.bundle = bundle.path;
-    record.rootfs = plan.rootfs;
-    record.created = rfc3339_now();
-    record.owner = ::geteuid();
-    record.annotations = bundle.config.annotations;
-    record.cgroup = Cgroup::plan(plan.cgroup);
-    if (plan.intel_rdt) record.intel_rdt = place_intel_rdt(*plan.intel_rdt, plan.resctrl);
-    record.private_pids = plan.namespaces.makes(CLONE_NEWPID);
-    return record;
-}
-
-// What the hooks of create and start are told. They come after step 2 of the lifecycle, where "creating"
-// ends by the words of the spec.
-spec::State state_for_hooks(const Record& record, int pid) {
-    return {.oci_version = record.oci_version, .id = record.id, .status = "created", .pid = pid,
-            .bundle = record.bundle, .annotations = record.annotations};
-}
-
 // Makes init. A pid namespace to join holds for children, so the parent enters it for the moment of
 // the clone. A user namespace to join must own the namespaces that are made, and entering it cannot
 // be taken back: a process in between does it, and makes init as its own sibling.
@@ -408,13 +293,6 @@ void send_placed(Channel& channel, int pid, const Cgroup& cgroup) {
 
 void send_pidfd(const std::string& socket_path, int pidfd) {
     if (!socket_path.empty()) send_descriptor(socket_path, "standard", pidfd);
-}
-
-void check_terminal(const CreateOptions& options, const spec::Process& process) {
-    if (process.terminal && options.detached && options.console_socket.empty())
-        throw Error("cannot allocate tty if runc will detach without setting console socket");
-    if (!options.console_socket.empty() && (!options.detached || !process.terminal))
-        throw Error("cannot use console socket if runc will not detach or allocate tty");
 }
 
 UniqueFd receive_console(Channel& channel, const CreateOptions& options) {

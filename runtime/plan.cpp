@@ -1,0 +1,111 @@
+#include "runtime/plan.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "runtime/attributes.h"
+#include "runtime/mounts.h"
+#include "runtime/program.h"
+
+Bundle load_bundle(const std::string& path, const std::string& config) {
+    Bundle bundle;
+    bundle.path = std::filesystem::absolute(path.empty() ? "." : path).lexically_normal().string();
+    while (bundle.path.size() > 1 && bundle.path.back() == '/') bundle.path.pop_back();
+    auto text = read_file_if_exists(config.empty() ? bundle.path + "/config.json" : config);
+    if (!text) throw Error("JSON specification file ", config.empty() ? "config.json" : config, " not found");
+    bundle.text = std::move(*text);
+    bundle.config = context("config.json", [&] { return spec::read_config(bundle.text); });
+    spec::validate(bundle.config);
+    return bundle;
+}
+
+namespace {
+
+// Descriptors that a service manager passes: they follow 2, and LISTEN_FDS says how many.
+int count_listen_fds() {
+    const char *text = std::getenv("LISTEN_FDS"), *whose = std::getenv("LISTEN_PID");
+    if (whose && parse_number<pid_t>(whose) != ::getpid()) return 0;   // inherited from somebody they were meant for
+    return text ? int(parse_number<unsigned>(text).value_or(0)) : 0;
+}
+
+void add_listen_environment(std::vector<std::string>& env, int count) {
+    if (count <= 0) return;
+    env.push_back(str("LISTEN_FDS=", count));
+    env.push_back("LISTEN_PID=1");
+    if (const char* names = std::getenv("LISTEN_FDNAMES")) env.push_back(str("LISTEN_FDNAMES=", names));
+}
+
+CgroupRequest plan_cgroup(const Plan& plan) {
+    const spec::Linux& linux = plan.config.linux;
+    return {.manager = plan.options.cgroup_manager, .cgroups_path = linux.cgroups_path, .id = plan.options.id,
+            .rootless = plan.options.rootless, .resources = linux.resources.value_or(spec::Resources{}),
+            .annotations = plan.config.annotations};
+}
+
+}  // namespace
+
+Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
+    Plan plan{.options = options, .config = bundle.config};
+    const std::string& path = plan.config.root->path;
+    plan.rootfs = context(str("rootfs ", quoted(path)), [&] {
+        const std::string whole = path.starts_with('/') ? path : bundle.path + "/" + path;
+        char resolved[PATH_MAX];
+        if (!::realpath(whole.c_str(), resolved)) throw SysError("stat ", whole);
+        return std::string(resolved);
+    });
+    if (!plan.config.process) throw Error("process: is missing");
+    plan.namespaces = plan_namespaces(plan.config.linux);
+    plan.joined = open_namespaces(plan.namespaces);
+    plan.capabilities = plan_capabilities(*plan.config.process);
+    if (plan.config.linux.seccomp) plan.filter = compile_seccomp(*plan.config.linux.seccomp);
+    plan.propagation = propagation_flag(plan.config.linux.rootfs_propagation);
+    plan.listen_fds = count_listen_fds();
+    add_listen_environment(plan.config.process->env, plan.listen_fds);
+    plan.config.process->env = unique_environment(plan.config.process->env);
+    for (const spec::Rlimit& limit : plan.config.process->rlimits) rlimit_number(limit.type);
+    for (int fd = 3; fd < 3 + plan.listen_fds + options.preserve_fds; ++fd)
+        if (::fcntl(fd, F_GETFD) < 0) throw SysError("unable to stat preserved-fd ", fd - 3 - plan.listen_fds);
+    if (plan.config.linux.intel_rdt) {
+        plan.intel_rdt = plan_intel_rdt(*plan.config.linux.intel_rdt, options.id);
+        plan.resctrl = resctrl_root();
+    }
+    plan.cgroup = plan_cgroup(plan);
+    warn_about_unknown(plan.capabilities);
+    if (!plan.namespaces.has(CLONE_NEWNS)) throw Error("a container without a mount namespace of its own is not supported");
+    return plan;
+}
+
+void check_terminal(const CreateOptions& options, const spec::Process& process) {
+    if (process.terminal && options.detached && options.console_socket.empty())
+        throw Error("cannot allocate tty if runc will detach without setting console socket");
+    if (!options.console_socket.empty() && (!options.detached || !process.terminal))
+        throw Error("cannot use console socket if runc will not detach or allocate tty");
+}
+
+Record intended(const Plan& plan, const Bundle& bundle) {
+    Record record;
+    record.oci_version = bundle.config.oci_version;
+    record.id = plan.options.id;
+    record.bundle = bundle.path;
+    record.rootfs = plan.rootfs;
+    record.created = rfc3339_now();
+    record.owner = ::geteuid();
+    record.annotations = bundle.config.annotations;
+    record.cgroup = Cgroup::plan(plan.cgroup);
+    if (plan.intel_rdt) record.intel_rdt = place_intel_rdt(*plan.intel_rdt, plan.resctrl);
+    record.private_pids = plan.namespaces.makes(CLONE_NEWPID);
+    return record;
+}
+
+spec::State state_for_hooks(const Record& record, int pid) {
+    return {.oci_version = record.oci_version, .id = record.id, .status = "created", .pid = pid,
+            .bundle = record.bundle, .annotations = record.annotations};
+}

@@ -1,0 +1,67 @@
+// What a container is decided to be, before anything of it is made: everything that can be computed from
+// the bundle and the command line. Init (launch.cpp) only acts; a restored container (checkpoint.cpp) comes
+// from the same plan.
+#pragma once
+
+#include <sched.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/cgroup/cgroup.h"
+#include "runtime/container.h"
+#include "runtime/credentials.h"
+#include "runtime/intel_rdt.h"
+#include "runtime/namespaces.h"
+#include "runtime/seccomp.h"
+#include "spec/runtime.h"
+
+struct CreateOptions {
+    std::string state_root, id, bundle;   // bundle: absolute
+    std::string config;                   // instead of the bundle's config.json
+    std::string console_socket, pidfd_socket, pid_file;
+    bool no_pivot = false, no_new_keyring = false, detached = true;
+    int preserve_fds = 0;
+    std::string cgroup_manager, rootless = "auto";
+};
+
+// The bundle's config, read and checked; "JSON specification file config.json not found" if it is not there.
+struct Bundle {
+    std::string path, text;
+    spec::Config config;
+};
+Bundle load_bundle(const std::string& path, const std::string& config = {});
+
+// What init is to be.
+struct Plan {
+    CreateOptions options;
+    spec::Config config;
+    std::string rootfs;
+    NamespacePlan namespaces;
+    std::vector<OpenNamespace> joined;
+    CapabilityPlan capabilities;
+    std::optional<Filter> filter;
+    unsigned long propagation = 0;
+    int listen_fds = 0;
+    CgroupRequest cgroup;
+    std::optional<RdtPlan> intel_rdt;
+    std::string resctrl;    // where its file system is
+    spec::State state;      // for hooks
+
+    bool user_namespace() const { return namespaces.has(CLONE_NEWUSER); }
+    bool has_runtime_hooks() const { return !config.hooks.prestart.empty() || !config.hooks.create_runtime.empty(); }
+    // Root of another user namespace may not raise what its creator may.
+    bool limited_by_create() const { return user_namespace() && !config.process->rlimits.empty(); }
+};
+
+// Throws Error for what cannot be. Opens the namespaces to join; makes nothing.
+Plan make_plan(const CreateOptions& options, const Bundle& bundle);
+// A terminal needs somebody who takes its master.
+void check_terminal(const CreateOptions& options, const spec::Process& process);
+
+// What is stored before anything is made, so that a kill leaves no orphan.
+Record intended(const Plan& plan, const Bundle& bundle);
+// What the hooks of create and start are told. They come after step 2 of the lifecycle, where "creating"
+// ends by the words of the spec.
+spec::State state_for_hooks(const Record& record, int pid);
