@@ -10,7 +10,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <deque>
 #include <set>
+#include <utility>
 
 #include "base/defer.h"
 #include "base/error.h"
@@ -23,6 +25,7 @@
 #include "builder/copy.h"
 #include "builder/dockerfile.h"
 #include "builder/instructions.h"
+#include "builder/metadata.h"
 #include "builder/run.h"
 #include "builder/stage.h"
 #include "builder/words.h"
@@ -76,6 +79,7 @@ private:
     void count_steps(const std::set<size_t>& needed);
     void build_stage(size_t index);
     void from(Stage& stage, const StagePlan& plan, size_t index);
+    void run_triggers(Stage& stage);
     void step(Stage& stage, const Statement& statement);
     Image finish(Stage& stage);
 
@@ -84,11 +88,9 @@ private:
     void workdir(Stage& stage, const Statement& statement);
     void metadata(Stage& stage, const Statement& statement);
 
-    Lookup lookup(const Stage& stage) const;
     std::vector<std::string> words(const Stage& stage, const Statement& statement) const;
-    std::vector<std::string> shell(const Stage& stage) const;
-    std::string arg_value(const std::string& name, const std::optional<std::string>& fallback) const;
-    std::vector<std::pair<std::string, std::string>> pairs(const Stage& stage, const Statement& statement) const;
+    std::string arg(Stage& stage, const Statement& statement);
+    std::optional<std::string> arg_value(const std::string& name, const std::optional<std::string>& fallback);
     Image load_image(const std::string& name);
     std::optional<size_t> stage_index(const std::string& name, size_t before) const;
 
@@ -104,6 +106,7 @@ private:
     IgnoreRules ignore_;
     std::string file_name_;
     Dockerfile file_;
+    std::deque<Dockerfile> triggers_;
     std::map<std::string, std::string> global_args_;
     std::vector<StagePlan> plans_;
     std::map<size_t, Stage> stages_;
@@ -168,7 +171,8 @@ void Build::plan_stages() {
     const std::string architecture = host_architecture();
     for (const auto& [key, value] : std::map<std::string, std::string>{
              {"TARGETPLATFORM", host_platform()}, {"BUILDPLATFORM", host_platform()}, {"TARGETOS", "linux"}, {"BUILDOS", "linux"},
-             {"TARGETARCH", architecture}, {"BUILDARCH", architecture}, {"TARGETVARIANT", ""}, {"BUILDVARIANT", ""}})
+             {"TARGETARCH", architecture}, {"BUILDARCH", architecture}, {"TARGETVARIANT", ""}, {"BUILDVARIANT", ""}, {"TARGETOSVERSION", ""},
+             {"BUILDOSVERSION", ""}, {"TARGETSTAGE", options_.target.empty() ? "default" : options_.target}})
         global_args_[key] = value;
     for (const Statement& statement : file_.statements) {
         context(str(file_name_, ":", statement.line), [&] {
@@ -178,11 +182,11 @@ void Build::plan_stages() {
                     const std::string name = word.substr(0, equals);
                     std::optional<std::string> fallback;
                     if (equals != std::string::npos) fallback = expand(word.substr(equals + 1), file_.escape, global);
-                    if (const std::string value = arg_value(name, fallback); fallback || options_.build_args.contains(name)) global_args_[name] = value;
-                    used_args_.insert(name);
+                    if (const auto value = arg_value(name, fallback)) global_args_[name] = *value;
                 }
             } else if (statement.keyword == "FROM") {
-                const std::vector<std::string> parts = expand_words(statement.rest, file_.escape, global);
+                std::vector<std::string> parts;
+                for (const std::string& word : blank_separated(statement.rest)) parts.push_back(expand(word, file_.escape, global));
                 if (parts.size() != 1 && !(parts.size() == 3 && lower(parts[1]) == "as"))
                     throw Error("FROM requires either one or three arguments");
                 StagePlan plan;
@@ -280,40 +284,34 @@ void Build::from(Stage& stage, const StagePlan& plan, size_t index) {
         bool has_path = false;
         stage.env("PATH", has_path);
         if (!has_path) stage.set_env("PATH", default_path);
-        if (!stage.config.config.on_build.empty()) throw Error("the base image ", plan.base, " has ONBUILD triggers, which are not supported yet");
     }
     stage.config.created.clear();
     done("");
+    run_triggers(stage);
 }
 
-std::string Build::arg_value(const std::string& name, const std::optional<std::string>& fallback) const {
+// ONBUILD's instructions of the base, in the place of the FROM.
+void Build::run_triggers(Stage& stage) {
+    for (const std::string& text : std::exchange(stage.config.config.on_build, {})) {
+        const Dockerfile& trigger = triggers_.emplace_back(parse_dockerfile(text, "ONBUILD"));
+        check_statements(trigger, "ONBUILD");
+        for (const Statement& statement : trigger.statements) step(stage, statement);
+    }
+}
+
+std::optional<std::string> Build::arg_value(const std::string& name, const std::optional<std::string>& fallback) {
+    used_args_.insert(name);
     const auto given = options_.build_args.find(name);
-    if (given == options_.build_args.end()) return fallback.value_or("");
-    if (given->second) return *given->second;
+    if (given == options_.build_args.end()) return fallback;
+    if (given->second) return given->second;
     const char* value = ::getenv(name.c_str());
-    return value ? value : fallback.value_or("");
-}
-
-Lookup Build::lookup(const Stage& stage) const {
-    return [&stage](const std::string& name) -> std::optional<std::string> {
-        bool found = false;
-        const std::string value = stage.env(name, found);
-        if (found) return value;
-        const auto at = stage.args.find(name);
-        if (at == stage.args.end()) return {};
-        return at->second;
-    };
+    return value ? std::optional<std::string>(value) : fallback;
 }
 
 std::vector<std::string> Build::words(const Stage& stage, const Statement& statement) const {
-    if (!statement.is_json) return expand_words(statement.rest, file_.escape, lookup(stage));
     std::vector<std::string> out;
-    for (const std::string& word : statement.json) out.push_back(expand(word, file_.escape, lookup(stage)));
+    for (const std::string& word : statement.is_json ? statement.json : blank_separated(statement.rest)) out.push_back(expand(word, file_.escape, stage.lookup()));
     return out;
-}
-
-std::vector<std::string> Build::shell(const Stage& stage) const {
-    return stage.config.config.shell.empty() ? std::vector<std::string>{"/bin/sh", "-c"} : stage.config.config.shell;
 }
 
 void Build::step(Stage& stage, const Statement& statement) {
@@ -345,7 +343,7 @@ void Build::layer_step(Stage& stage, const std::string& key, const std::string& 
 
 void Build::run_instruction(Stage& stage, const Statement& statement) {
     std::string command = statement.rest;
-    RunStep run{.args = {}, .env = stage.config.config.env, .network = options_.network == "default" ? "host" : options_.network, .label = {}};
+    RunStep run{.args = {}, .env = stage.environment(), .network = options_.network == "default" ? "host" : options_.network, .label = {}};
     if (const std::string* network = statement.flag("network")) {
         if (*network != "host" && *network != "none" && *network != "default") throw Error("invalid network mode ", quoted(*network), " for RUN");
         run.network = *network == "default" ? run.network : *network;
@@ -359,20 +357,15 @@ void Build::run_instruction(Stage& stage, const Statement& statement) {
         if (alone && command.starts_with("#!")) throw Error("a heredoc with an interpreter line is not supported yet");
     }
     std::string created_by = "RUN ";
-    std::string args_text;
-    for (const auto& [name, value] : stage.args) {
-        bool in_env = false;
-        stage.env(name, in_env);
-        if (in_env) continue;
-        run.env.push_back(name + "=" + value);
-        args_text += str(args_text.empty() ? "" : " ", name, "=", value);
-    }
-    if (!args_text.empty()) created_by += str("|", stage.args.size(), " ", args_text, " ");
+    std::vector<std::string> args;
+    for (const Argument& arg : stage.args)
+        if (arg.value) args.push_back(arg.name + "=" + *arg.value);
+    if (!args.empty()) created_by += str("|", args.size(), " ", join(args, " "), " ");
     if (statement.is_json) {
         run.args = statement.json;
         run.label = join(run.args, " ");
     } else {
-        run.args = shell(stage);
+        run.args = stage.shell();
         run.args.push_back(command);
         run.label = join(run.args, " ");
     }
@@ -389,8 +382,11 @@ void Build::run_instruction(Stage& stage, const Statement& statement) {
 void Build::copy_instruction(Stage& stage, const Statement& statement) {
     std::vector<std::string> all = words(stage, statement);
     if (all.size() < 2) throw Error(statement.keyword, " requires at least two arguments, but only one was provided: a source and a destination");
-    std::string destination = all.back();
+    const std::string typed = all.back();
     all.pop_back();
+    std::string destination = typed;
+    if (std::ranges::any_of(statement.heredocs, [&](const Heredoc& each) { return typed == "<<" + each.name || typed == "<<-" + each.name; }))
+        throw Error(statement.keyword, " cannot accept a heredoc as the final argument");
     if (!destination.starts_with('/')) destination = str(stage.config.config.working_dir.empty() ? "/" : stage.config.config.working_dir + "/", destination);
     const bool is_add = statement.keyword == "ADD";
     for (const std::string& source : all)
@@ -405,7 +401,7 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
     std::string target_of_mount;
     const Defer unmounted([&] { if (!target_of_mount.empty()) attempt("unmounting a source", [&] { Snapshots::unmount(target_of_mount); }); });
     if (const std::string* source = statement.flag("from")) {
-        const std::string name = expand(*source, file_.escape, lookup(stage));
+        const std::string name = expand(*source, file_.escape, stage.lookup());
         const size_t self = size_t(std::ranges::find_if(stages_, [&](auto& each) { return &each.second == &stage; })->first);
         std::vector<Digest> layers;
         if (const auto index = stage_index(name, self)) {
@@ -443,21 +439,21 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
     content.update(source_key);
     std::vector<std::string> inlined_text;
     for (const Heredoc* heredoc : inlined) {
-        inlined_text.push_back(heredoc->expand ? expand(heredoc->content, file_.escape, lookup(stage)) : heredoc->content);
+        inlined_text.push_back(heredoc->expand ? expand_heredoc(heredoc->content, stage.lookup()) : heredoc->content);
         content.update(inlined_text.back());
     }
     // A stage's key says what is in it; the context has to be read.
     if (!mounted)
         for (const std::string& source : sources) hash_tree(content, root, source, ignore);
-    const std::string chown = statement.flag("chown") ? expand(*statement.flag("chown"), file_.escape, lookup(stage)) : "";
-    const std::string chmod = statement.flag("chmod") ? expand(*statement.flag("chmod"), file_.escape, lookup(stage)) : "";
+    const std::string chown = statement.flag("chown") ? expand(*statement.flag("chown"), file_.escape, stage.lookup()) : "";
+    const std::string chmod = statement.flag("chmod") ? expand(*statement.flag("chmod"), file_.escape, stage.lookup()) : "";
     std::optional<unsigned> mode;
     if (!chmod.empty()) {
         mode = parse_number<unsigned>(chmod, 8);
         if (!mode || *mode > 07777) throw Error("invalid --chmod ", quoted(chmod), ": expected an octal mode");
     }
-    const std::string text = str(statement.keyword, " ", chown.empty() ? "" : str("--chown=", chown, " "), chmod.empty() ? "" : str("--chmod=", chmod, " "), join(all, " "), " ", destination);
-    const std::string key = stage.next_key(str(text, "\n", join(sources, "\n"), "\n", content.finish().text()));
+    const std::string text = str(statement.keyword, " ", chown.empty() ? "" : str("--chown=", chown, " "), chmod.empty() ? "" : str("--chmod=", chmod, " "), join(all, " "), " ", typed);
+    const std::string key = stage.next_key(str(text, "\n", destination, "\n", join(sources, "\n"), "\n", content.finish().text()));
     layer_step(stage, key, text + " # buildkit", [&](const std::string& work) {
         const Snapshot snapshot{.layers = stage.diff_ids, .upper = work + "/upper", .work = work + "/work", .target = work + "/rootfs"};
         Snapshots(store_).mount(snapshot, true);
@@ -484,165 +480,53 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
 }
 
 void Build::workdir(Stage& stage, const Statement& statement) {
-    const std::string value = expand(statement.rest, file_.escape, lookup(stage));
+    const std::string value = expand(statement.rest, file_.escape, stage.lookup());
     if (value.empty()) throw Error("WORKDIR requires a directory");
     std::string& current = stage.config.config.working_dir;
-    const std::string next = "/" + clean_path(value.starts_with('/') ? value : current + "/" + value);
+    std::string next = "/" + clean_path(value.starts_with('/') ? value : current + "/" + value);
     begin("WORKDIR " + next);
+    if (next == "/") {   // is there: no layer
+        current = next;
+        stage.key = stage.next_key("WORKDIR /");
+        stage.add_history("WORKDIR /", true, now());
+        return done("");
+    }
+    if (value.ends_with('/')) next += "/";   // stays, as typed
     const std::string key = stage.next_key("WORKDIR " + next);
     layer_step(stage, key, "WORKDIR " + next, [&](const std::string& work) {
         const Snapshot snapshot{.layers = stage.diff_ids, .upper = work + "/upper", .work = work + "/work", .target = work + "/rootfs"};
         Snapshots(store_).mount(snapshot, true);
         const Defer gone([&] { attempt("unmounting " + snapshot.target, [&] { Snapshots::unmount(snapshot.target); }); });
-        Root(snapshot.target).make_directories(next, 0755);
+        const Root root(snapshot.target);
+        if (root.open_if_exists(next, O_PATH | O_DIRECTORY)) return;
+        const UniqueFd made = root.make_directories(next, 0755);
+        const ResolvedUser user = resolve_user(root, stage.config.config.user);
+        check(::fchownat(made.get(), "", user.uid, user.gid, AT_EMPTY_PATH), "chown ", next);
     });
     current = next;
 }
 
-// NAME=VALUE …, or the old form NAME VALUE.
-std::vector<std::pair<std::string, std::string>> Build::pairs(const Stage& stage, const Statement& statement) const {
-    std::vector<std::pair<std::string, std::string>> out;
-    const std::vector<std::string> raw = raw_words(statement.rest, file_.escape);
-    if (!raw.empty() && !raw[0].contains('=')) {
-        if (raw.size() < 2) throw Error(statement.keyword, " must have two arguments");
-        const std::string_view rest = trim(std::string_view(statement.rest).substr(raw[0].size()));
-        return {{expand(raw[0], file_.escape, lookup(stage)), expand(rest, file_.escape, lookup(stage))}};
-    }
-    for (const std::string& word : raw) {
-        const size_t equals = word.find('=');
-        if (equals == std::string::npos) throw Error("can't find = in ", quoted(word), ": must be of the form: name=value");
-        const std::string name = expand(word.substr(0, equals), file_.escape, lookup(stage));
-        if (name.empty()) throw Error(statement.keyword, " names can not be blank");
-        out.emplace_back(name, expand(word.substr(equals + 1), file_.escape, lookup(stage)));
-    }
-    return out;
-}
-
-long long parse_duration(const std::string& text) {
-    long long total = 0;
-    for (size_t at = 0; at < text.size();) {
-        size_t end = at;
-        while (end < text.size() && (std::isdigit(static_cast<unsigned char>(text[end])) || text[end] == '.')) ++end;
-        const double number = std::strtod(text.substr(at, end - at).c_str(), nullptr);
-        size_t unit_end = end;
-        while (unit_end < text.size() && std::isalpha(static_cast<unsigned char>(text[unit_end]))) ++unit_end;
-        const std::string unit = text.substr(end, unit_end - end);
-        const double scale = unit == "ns" ? 1 : unit == "us" ? 1e3 : unit == "ms" ? 1e6 : unit == "s" ? 1e9 : unit == "m" ? 6e10 : unit == "h" ? 3.6e12 : 0;
-        if (end == at || scale == 0) throw Error("invalid duration ", quoted(text));
-        total += static_cast<long long>(number * scale);
-        at = unit_end;
-    }
-    return total;
-}
-
-void healthcheck(spec::ContainerConfig& config, const Statement& statement) {
-    const size_t blank = statement.rest.find_first_of(" \t");
-    const std::string type = upper(statement.rest.substr(0, blank));
-    spec::HealthCheck check;
-    if (type == "NONE") {
-        check.test = {"NONE"};
-    } else if (type == "CMD" && blank != std::string::npos) {
-        const std::string command(trim(std::string_view(statement.rest).substr(blank)));
-        check.test = {"CMD-SHELL", command};
-        if (command.starts_with('['))
-            try {
-                check.test = json::read<std::vector<std::string>>(json::parse(command));
-                check.test.insert(check.test.begin(), "CMD");
-            } catch (const Error&) {  // the shell form
-            }
-        for (const auto& [flag, value] : statement.flags) {
-            if (flag == "retries") {
-                const auto number = parse_number<int>(value);
-                if (!number || *number < 0) throw Error("--retries must be at least 0, but is ", quoted(value));
-                check.retries = *number;
-                continue;
-            }
-            const long long duration = parse_duration(value);
-            (flag == "interval" ? check.interval : flag == "timeout" ? check.timeout : flag == "start-period" ? check.start_period : check.start_interval) = duration;
-        }
-    } else {
-        throw Error("unknown type ", quoted(type), " in HEALTHCHECK (try CMD)");
-    }
-    config.healthcheck = check;
-}
-
 void Build::metadata(Stage& stage, const Statement& statement) {
-    spec::ContainerConfig& config = stage.config.config;
-    const std::string& keyword = statement.keyword;
-    std::string created_by = keyword + " " + statement.rest;
-    auto command = [&] {
-        if (statement.is_json) return statement.json;
-        std::vector<std::string> out = shell(stage);
-        out.push_back(statement.rest);
-        return out;
-    };
-    if (keyword == "ARG") {
-        for (const std::string& word : raw_words(statement.rest, file_.escape)) {
-            const size_t equals = word.find('=');
-            const std::string name = word.substr(0, equals);
-            std::optional<std::string> fallback;
-            if (equals != std::string::npos) fallback = expand(word.substr(equals + 1), file_.escape, lookup(stage));
-            else if (const auto at = global_args_.find(name); at != global_args_.end()) fallback = at->second;
-            used_args_.insert(name);
-            if (fallback || options_.build_args.contains(name)) stage.args[name] = arg_value(name, fallback);
-        }
-    } else if (keyword == "ENV") {
-        created_by = "ENV";
-        for (const auto& [name, value] : pairs(stage, statement)) {
-            stage.set_env(name, value);
-            created_by += str(" ", name, "=", value);
-        }
-    } else if (keyword == "LABEL") {
-        created_by = "LABEL";
-        for (const auto& [name, value] : pairs(stage, statement)) {
-            config.labels[name] = value;
-            created_by += str(" ", name, "=", value);
-        }
-    } else if (keyword == "EXPOSE") {
-        for (const std::string& word : words(stage, statement)) {
-            const std::string port = word.contains('/') ? word : word + "/tcp";
-            const size_t slash = port.find('/');
-            const std::string protocol = lower(port.substr(slash + 1));
-            const auto number = parse_number<uint16_t>(port.substr(0, port.find_first_of("-/")));
-            if (!number || *number == 0 || (protocol != "tcp" && protocol != "udp" && protocol != "sctp"))
-                throw Error("invalid containerPort: ", word);
-            config.exposed_ports.insert(port.substr(0, slash + 1) + protocol);
-        }
-        created_by = "EXPOSE map[";
-        for (const std::string& port : config.exposed_ports) created_by += str(created_by.ends_with('[') ? "" : " ", port, ":{}");
-        created_by += "]";
-    } else if (keyword == "CMD") {
-        config.cmd = command();
-        stage.has_cmd = true;
-        created_by = "CMD " + json::dump(json::write(*config.cmd));
-    } else if (keyword == "ENTRYPOINT") {
-        config.entrypoint = command();
-        // A base image's CMD was for its own entry point.
-        if (!stage.has_cmd) config.cmd.reset();
-        created_by = "ENTRYPOINT " + json::dump(json::write(*config.entrypoint));
-    } else if (keyword == "SHELL") {
-        if (!statement.is_json) throw Error("SHELL requires the arguments to be in JSON form");
-        config.shell = statement.json;
-    } else if (keyword == "USER") {
-        config.user = expand(statement.rest, file_.escape, lookup(stage));
-        created_by = "USER " + config.user;
-    } else if (keyword == "STOPSIGNAL") {
-        config.stop_signal = expand(statement.rest, file_.escape, lookup(stage));
-        created_by = "STOPSIGNAL " + config.stop_signal;
-    } else if (keyword == "VOLUME") {
-        for (const std::string& path : words(stage, statement)) config.volumes.insert(path);
-        created_by = str("VOLUME [", join({config.volumes.begin(), config.volumes.end()}, " "), "]");
-    } else if (keyword == "MAINTAINER") {
-        stage.config.author = statement.rest;
-    } else if (keyword == "HEALTHCHECK") {
-        healthcheck(config, statement);
-    } else if (keyword == "ONBUILD") {
-        config.on_build.push_back(statement.rest);
-    } else {
-        throw Error("unknown instruction: ", keyword);
-    }
+    const std::string created_by = statement.keyword == "ARG" ? arg(stage, statement) : apply_metadata(stage, statement, file_.escape).value();
+    if (statement.keyword == "ONBUILD") return;   // for whoever builds on the image: no step of this one
     stage.key = stage.next_key(created_by);
     stage.add_history(created_by, true, now());
+}
+
+std::string Build::arg(Stage& stage, const Statement& statement) {
+    std::string shown = "ARG";
+    for (const std::string& word : raw_words(statement.rest, file_.escape)) {
+        const size_t equals = word.find('=');
+        const std::string name = expand(word.substr(0, equals), file_.escape, stage.lookup());
+        if (name.empty()) throw Error("ARG names can not be blank");
+        std::optional<std::string> fallback;
+        if (equals != std::string::npos) fallback = expand(word.substr(equals + 1), file_.escape, stage.lookup());
+        else if (const auto at = global_args_.find(name); at != global_args_.end()) fallback = at->second;
+        const std::optional<std::string> value = arg_value(name, fallback);
+        stage.set_arg(name, value);
+        shown += str(" ", name, value ? "=" + *value : "");
+    }
+    return shown;
 }
 
 Image Build::finish(Stage& stage) {

@@ -5,13 +5,30 @@
 #include "builder/dockerfile.h"
 
 #include <algorithm>
+#include <array>
+#include <optional>
+#include <span>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "builder/words.h"
 
 namespace {
 
 constexpr std::string_view takes_heredocs[] = {"ADD", "COPY", "RUN"};
+constexpr std::string_view takes_json[] = {"ADD", "CMD", "COPY", "ENTRYPOINT", "RUN", "SHELL", "VOLUME"};
+constexpr std::string_view blanks = " \t\v\f\r";
+constexpr size_t longest_line = 65535;
+
+bool is_in(std::string_view word, std::span<const std::string_view> list) { return std::ranges::find(list, word) != list.end(); }
+bool is_blank(char c) { return blanks.contains(c); }
+
+// "RUN" and what follows it, without the blanks around it.
+std::pair<std::string_view, std::string_view> split_keyword(std::string_view text) {
+    const size_t end = text.find_first_of(blanks);
+    if (end == std::string_view::npos) return {text, {}};
+    return {text.substr(0, end), trim(text.substr(end))};
+}
 
 class Parser {
 public:
@@ -23,11 +40,14 @@ public:
     }
 
     Dockerfile parse() {
+        for (size_t i = 0; i < lines_.size(); ++i)
+            if (lines_[i].size() > longest_line) fail(int(i) + 1, "dockerfile line greater than max allowed size of " + std::to_string(longest_line));
         directives();
         while (at_ < lines_.size()) {
             const int first = int(at_) + 1;
             const std::string logical = logical_line();
-            if (!trim(logical).empty()) file_.statements.push_back(statement(logical, first));
+            if (trim(logical).empty()) continue;
+            context(str(name_, ":", first), [&] { file_.statements.push_back(statement(logical, first)); });
         }
         if (file_.statements.empty()) throw Error("the Dockerfile (", name_, ") cannot be empty");
         return std::move(file_);
@@ -36,8 +56,10 @@ public:
 private:
     [[noreturn]] void fail(int line, const std::string& why) const { throw Error(name_, ":", line, ": ", why); }
 
+    // "# name = value" at the very top; what is none ends them.
     void directives() {
         std::vector<std::string> seen;
+        if (!lines_.empty() && lines_[0].starts_with("#!")) ++at_;
         for (; at_ < lines_.size(); ++at_) {
             const std::string_view line = trim(lines_[at_]);
             if (!line.starts_with('#')) return;
@@ -45,7 +67,7 @@ private:
             if (equals == std::string_view::npos) return;
             const std::string key = lower(std::string(trim(line.substr(1, equals - 1))));
             const std::string value(trim(line.substr(equals + 1)));
-            if (key != "escape" && key != "syntax" && key != "check") return;
+            if (!is_in(key, std::array<std::string_view, 3>{"check", "escape", "syntax"}) || value.empty()) return;
             if (std::ranges::find(seen, key) != seen.end()) fail(int(at_) + 1, "only one " + key + " parser directive can be used");
             seen.push_back(key);
             if (key != "escape") continue;
@@ -56,93 +78,112 @@ private:
 
     static bool is_comment(std::string_view line) { return trim(line).starts_with('#'); }
 
+    // Whether the line goes on behind it; then without the escape at its end. Two escapes are none.
+    bool cut_continuation(std::string& line) const {
+        const size_t last = line.find_last_not_of(" \t");
+        if (last == std::string::npos || line[last] != file_.escape || (last > 0 && line[last - 1] == file_.escape)) return false;
+        line.resize(last);
+        return true;
+    }
+
     std::string logical_line() {
-        std::string out;
-        bool continued = false;
-        while (at_ < lines_.size()) {
-            std::string_view line = lines_[at_];
-            if (is_comment(line) || (continued && trim(line).empty())) {
-                ++at_;
-                if (!continued) return {};
-                continue;
-            }
-            ++at_;
-            if (!continued) line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
-            std::string_view stripped = line;
-            while (!stripped.empty() && (stripped.back() == ' ' || stripped.back() == '\t')) stripped.remove_suffix(1);
-            if (!stripped.ends_with(file_.escape)) return out + std::string(line);
-            stripped.remove_suffix(1);
-            out += stripped;
-            continued = true;
+        std::string line(trim_start(lines_[at_++]));
+        if (line.starts_with('#')) return {};
+        bool goes_on = cut_continuation(line);
+        while (goes_on && at_ < lines_.size()) {
+            std::string next = lines_[at_++];
+            if (is_comment(next) || trim(next).empty()) continue;
+            goes_on = cut_continuation(next);
+            line += next;
         }
-        return out;
+        return line;
+    }
+    static std::string_view trim_start(std::string_view text) {
+        return text.substr(std::min(text.find_first_not_of(blanks), text.size()));
     }
 
     Statement statement(const std::string& logical, int line) {
         Statement result;
         result.line = line;
-        const std::string_view text = trim(logical);
-        const size_t end = text.find_first_of(" \t");
-        result.keyword = upper(std::string(text.substr(0, end)));
-        std::string_view rest = end == std::string_view::npos ? std::string_view{} : trim(text.substr(end));
-        while (rest.starts_with("--")) {
-            size_t stop = 0;  // a flag's value may be quoted
-            for (char quote = 0; stop < rest.size(); ++stop) {
-                const char c = rest[stop];
-                if (quote) quote = c == quote ? 0 : quote;
-                else if (c == '"' || c == '\'') quote = c;
-                else if (c == ' ' || c == '\t') break;
-            }
-            const std::string word(rest.substr(2, stop - 2));
-            if (word.empty()) break;
-            const size_t equals = word.find('=');
-            std::string value = equals == std::string::npos ? "" : word.substr(equals + 1);
-            if (value.size() >= 2 && (value[0] == '"' || value[0] == '\'') && value.back() == value[0]) value = value.substr(1, value.size() - 2);
-            result.flags.emplace_back(word.substr(0, equals), value);
-            rest = trim(rest.substr(stop));
-        }
-        result.rest = rest;
-        if (rest.starts_with('[')) parse_json(result);
-        if (std::ranges::find(takes_heredocs, result.keyword) != std::end(takes_heredocs)) heredocs(result);
+        const auto [keyword, rest] = split_keyword(trim(logical));
+        result.keyword = upper(std::string(keyword));
+        result.rest = trim(take_flags(rest, result.flags));
+        if (is_in(result.keyword, takes_json)) parse_json(result);
+        // ONBUILD's own instruction may have them.
+        const std::string inner = result.keyword == "ONBUILD" ? upper(std::string(split_keyword(result.rest).first)) : result.keyword;
+        if (is_in(inner, takes_heredocs) && !result.is_json) heredocs(result);
         return result;
     }
 
-    static void parse_json(Statement& statement) try {
-        statement.json = json::read<std::vector<std::string>>(json::parse(statement.rest));
+    // The words at the beginning that start with "--", quotes and escapes resolved; "--" alone ends them.
+    static std::string_view take_flags(std::string_view text, std::vector<std::pair<std::string, std::string>>& flags) {
+        while (text.starts_with("--")) {
+            std::string word;
+            char quote = 0;
+            size_t i = 0;
+            for (; i < text.size() && (quote || !is_blank(text[i])); ++i) {
+                const char c = text[i];
+                if (quote ? c == quote : c == '"' || c == '\'') quote = quote ? '\0' : c;
+                else if (c != '\\') word += c;
+                else if (i + 1 < text.size()) word += text[++i];
+            }
+            text = trim_start(text.substr(i));
+            if (word == "--") break;
+            const size_t equals = word.find('=');
+            flags.emplace_back(word.substr(2, equals == std::string::npos ? equals : equals - 2), equals == std::string::npos ? "" : word.substr(equals + 1));
+        }
+        return text;
+    }
+
+    // What is no JSON is the shell form; but an array of other things than strings was meant as JSON.
+    static void parse_json(Statement& statement) {
+        if (!statement.rest.starts_with('[')) return;
+        json::Value value;
+        try {
+            value = json::parse(statement.rest);
+        } catch (const Error&) {
+            return;
+        }
+        for (const json::Value& word : value) {
+            if (!word.is_string()) throw Error("only string type is allowed in JSON format arrays");
+            statement.json.push_back(word.get<std::string>());
+        }
         statement.is_json = true;
-    } catch (const Error&) {  // then it is the shell form
-        statement.json.clear();
+    }
+
+    // "3<<-'EOF'" as a word of the statement; nothing if it is another word ("<<<" is the shell's).
+    struct Mark {
+        Heredoc heredoc;
+        bool strip_tabs = false;
+    };
+    static std::optional<Mark> heredoc_mark(std::string_view word) {
+        word = word.substr(std::min(word.find_first_not_of("0123456789"), word.size()));
+        if (!word.starts_with("<<")) return {};
+        word.remove_prefix(2);
+        Mark out;
+        out.strip_tabs = word.starts_with('-');
+        word.remove_prefix(out.strip_tabs);
+        if (word.empty() || word.contains('<')) return {};
+        out.heredoc.name = expand(word, '\\', [](const std::string& name) { return std::optional("$" + name); });
+        out.heredoc.expand = out.heredoc.name == word;   // quoted, if only in part: not to be expanded
+        if (out.heredoc.name.empty()) return {};
+        return out;
     }
 
     void heredocs(Statement& statement) {
-        const std::string& text = statement.rest;
-        for (size_t at = 0; (at = text.find("<<", at)) != std::string::npos;) {
-            size_t begin = at + 2;
-            at = begin;
-            if (begin < text.size() && text[begin] == '<') {  // <<< is the shell's
-                at = begin + 1;
-                continue;
-            }
-            const bool strip_tabs = begin < text.size() && text[begin] == '-';
-            begin += strip_tabs;
-            Heredoc heredoc;
-            const char quote = begin < text.size() && (text[begin] == '"' || text[begin] == '\'') ? text[begin] : '\0';
-            begin += quote != 0;
-            size_t end = begin;
-            while (end < text.size() && (std::isalnum(static_cast<unsigned char>(text[end])) || text[end] == '_' || text[end] == '.' || text[end] == '-')) ++end;
-            if (end == begin || (quote && (end >= text.size() || text[end] != quote))) continue;
-            heredoc.name = text.substr(begin, end - begin);
-            heredoc.expand = !quote;
+        for (const std::string& word : raw_words(statement.rest, '\\')) {
+            auto mark = heredoc_mark(word);
+            if (!mark) continue;
+            Heredoc& heredoc = mark->heredoc;
             for (;; ++at_) {
-                if (at_ >= lines_.size()) fail(statement.line, "unterminated heredoc " + quoted(heredoc.name));
+                if (at_ >= lines_.size()) throw Error("unterminated heredoc ", quoted(heredoc.name));
                 std::string line = lines_[at_];
-                if (strip_tabs) line.erase(0, line.find_first_not_of('\t'));
+                if (mark->strip_tabs) line.erase(0, line.find_first_not_of('\t'));
                 if (line == heredoc.name) break;
                 heredoc.content += line + "\n";
             }
             ++at_;
             statement.heredocs.push_back(std::move(heredoc));
-            at = end;
         }
     }
 

@@ -25,14 +25,46 @@ std::string Stage::env(const std::string& wanted, bool& found) const {
     return "";
 }
 
+namespace {
+
+void set_word(std::vector<std::string>& words, const std::string& name, const std::string& value) {
+    const auto same = std::ranges::find_if(words, [&](const std::string& word) { return word.starts_with(name + "="); });
+    if (same != words.end()) *same = name + "=" + value;
+    else words.push_back(name + "=" + value);
+}
+
+}  // namespace
+
 void Stage::set_env(const std::string& variable, const std::string& value) {
-    const std::string word = variable + "=" + value;
-    for (std::string& old : config.config.env)
-        if (old.starts_with(variable + "=")) {
-            old = word;
-            return;
-        }
-    config.config.env.push_back(word);
+    set_word(config.config.env, variable, value);
+    for (Argument& arg : args) arg.hidden = arg.hidden || arg.name == variable;
+}
+
+void Stage::set_arg(const std::string& variable, const std::optional<std::string>& value) {
+    const auto same = std::ranges::find(args, variable, &Argument::name);
+    if (same != args.end()) *same = {.name = variable, .value = value};
+    else args.push_back({.name = variable, .value = value});
+}
+
+Lookup Stage::lookup() const {
+    return [this](const std::string& wanted) -> std::optional<std::string> {
+        for (const Argument& arg : args)
+            if (arg.name == wanted && arg.value && !arg.hidden) return arg.value;
+        bool found = false;
+        const std::string value = env(wanted, found);
+        return found ? std::optional(value) : std::nullopt;
+    };
+}
+
+std::vector<std::string> Stage::shell() const {
+    return config.config.shell.empty() ? std::vector<std::string>{"/bin/sh", "-c"} : config.config.shell;
+}
+
+std::vector<std::string> Stage::environment() const {
+    std::vector<std::string> words = config.config.env;
+    for (const Argument& arg : args)
+        if (arg.value && !arg.hidden) set_word(words, arg.name, *arg.value);
+    return words;
 }
 
 void Stage::add_history(const std::string& created_by, bool empty_layer, const std::string& created) {

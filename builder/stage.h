@@ -2,25 +2,38 @@
 // to be (for the cache).
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "builder/words.h"
 #include "image/snapshots.h"
 #include "image/store.h"
+
+struct Argument {
+    std::string name;
+    std::optional<std::string> value;
+    bool hidden = false;                     // by a later ENV of that name
+};
 
 struct Stage {
     std::string name;                        // of "FROM … AS name"; or its number
     std::vector<spec::Descriptor> layers;    // the manifest's, lowest first
     std::vector<Digest> diff_ids;
     spec::ImageConfig config;
-    std::map<std::string, std::string> args; // ARG of this stage, with values
+    std::vector<Argument> args;              // ARG of this stage, in their order
     std::string key;                         // digest of all that led here
     bool has_cmd = false;                    // CMD was given in this stage
 
     std::string env(const std::string& name, bool& found) const;
     void set_env(const std::string& name, const std::string& value);
+    void set_arg(const std::string& name, const std::optional<std::string>& value);
+    // ARG and ENV: whichever was set last.
+    Lookup lookup() const;
+    // SHELL's, or /bin/sh -c
+    std::vector<std::string> shell() const;
+    // What RUN finds in its environment.
+    std::vector<std::string> environment() const;
     void add_history(const std::string& created_by, bool empty_layer, const std::string& created);
     // The next key: this one and what the step is.
     std::string next_key(const std::string& step) const;

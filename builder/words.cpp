@@ -1,33 +1,176 @@
+// What is hard here: the language is a shell's in small, but its rules are its own. An escape inside
+// double quotes stays where it escapes nothing; patterns know * and ? only, and neither crosses a line
+// end; a word in braces is expanded itself, and its escapes stay where it is a pattern.
 #include "builder/words.h"
 
-#include <fnmatch.h>
+#include <algorithm>
+#include <span>
+#include <utility>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace {
 
+bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\v' || c == '\f' || c == '\r'; }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+// Bytes of other scripts' letters are letters.
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80; }
+
+// --- patterns
+
+// A pattern's characters: a literal one, or any one (?), or any number of them (*).
+struct Piece {
+    char literal = 0;
+    enum { exact, any, many } kind = exact;
+};
+
+std::vector<Piece> parse_pattern(std::string_view text) {
+    std::vector<Piece> out;
+    for (size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '*') out.push_back({.kind = Piece::many});
+        else if (text[i] == '?') out.push_back({.kind = Piece::any});
+        else if (text[i] != '\\') out.push_back({.literal = text[i]});
+        else if (++i < text.size() && std::string_view("*?\\}/").contains(text[i])) out.push_back({.literal = text[i]});
+        else throw Error("invalid escape in the pattern ", quoted(text));
+    }
+    return out;
+}
+
+size_t character_length(std::string_view text) {  // in UTF-8
+    size_t length = 1;
+    while (length < text.size() && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) ++length;
+    return length;
+}
+
+// How much of the beginning of `text` the pattern matches, most or least; nothing if it does not.
+std::optional<size_t> match_start(std::span<const Piece> pattern, std::string_view text, bool longest) {
+    // The lengths that the pattern read so far can match.
+    std::vector<bool> reached(text.size() + 1), next;
+    reached[0] = true;
+    for (const Piece& piece : pattern) {
+        next.assign(text.size() + 1, false);
+        for (size_t i = 0; i <= text.size(); ++i) {
+            if (piece.kind == Piece::many && i > 0 && next[i - 1] && text[i - 1] != '\n') next[i] = true;
+            if (!reached[i]) continue;
+            if (piece.kind == Piece::many) next[i] = true;
+            else if (i == text.size()) break;
+            else if (piece.kind == Piece::exact) next[i + 1] = next[i + 1] || text[i] == piece.literal;
+            else if (text[i] != '\n') next[i + character_length(text.substr(i))] = true;
+        }
+        reached.swap(next);
+    }
+    if (longest) {
+        const auto last = std::find(reached.rbegin(), reached.rend(), true);
+        if (last == reached.rend()) return {};
+        return size_t(reached.rend() - last) - 1;
+    }
+    const auto first = std::ranges::find(reached, true);
+    if (first == reached.end()) return {};
+    return size_t(first - reached.begin());
+}
+
+std::string without_prefix(const std::string& value, std::string_view pattern, bool longest) {
+    return value.substr(match_start(parse_pattern(pattern), value, longest).value_or(0));
+}
+
+std::string without_suffix(const std::string& value, std::string_view text, bool longest) {
+    std::vector<Piece> pattern = parse_pattern(text);
+    std::ranges::reverse(pattern);
+    const std::string reversed(value.rbegin(), value.rend());
+    return value.substr(0, value.size() - match_start(pattern, reversed, longest).value_or(0));
+}
+
+std::string replaced(const std::string& value, std::string_view text, const std::string& by, bool all) {
+    const std::vector<Piece> pattern = parse_pattern(text);
+    std::string out;
+    for (size_t at = 0; at <= value.size();) {
+        const auto length = match_start(pattern, std::string_view(value).substr(at), true);
+        if (length) {
+            out += by;
+            at += *length;
+            if (!all) return out + value.substr(at);
+        }
+        if (length && *length > 0) continue;
+        if (at < value.size()) out += value[at];
+        ++at;
+    }
+    return out;
+}
+
+// --- words
+
+struct Mode {
+    char escape = '\\';
+    bool quotes = true;   // quotes group
+};
+
 class Expander {
 public:
-    Expander(std::string_view text, char escape, const Lookup& lookup) : text_(text), escape_(escape), lookup_(lookup) {}
+    Expander(std::string_view text, Mode mode, const Lookup& lookup) : text_(text), mode_(mode), lookup_(lookup) {}
 
-    std::string word(std::string_view stop = {}) {
-        std::string out;
-        while (at_ < text_.size() && stop.find(text_[at_]) == std::string_view::npos) {
-            const char c = text_[at_];
-            if (c == '\'') out += single_quoted();
-            else if (c == '"') out += double_quoted();
-            else if (c == '$') out += variable();
-            else if (c == escape_) {
-                if (++at_ < text_.size()) out += text_[at_++];
-            } else {
-                out += c;
-                ++at_;
-            }
-        }
-        return out;
+    std::string all() { return until('\0', false); }
+
+    std::vector<std::string> words() {
+        splits_ = true;
+        until('\0', false);
+        end_word();
+        return std::move(words_);
     }
 
 private:
+    bool at_end() const { return at_ >= text_.size(); }
+
+    // Up to that character, which is passed ('\0': to the end). Patterns keep their escapes.
+    std::string until(char stop, bool keep_escapes) {
+        const bool top = !std::exchange(inside_, true);
+        std::string out;
+        while (!at_end()) {
+            const char c = text_[at_];
+            if (stop && c == stop) {
+                ++at_;
+                return out;
+            }
+            if (mode_.quotes && c == '\'') add(out, single_quoted(), top, true);
+            else if (mode_.quotes && c == '"') add(out, double_quoted(), top, true);
+            else if (c == '$') add_variable(out, top);
+            else if (c == mode_.escape) {
+                ++at_;
+                if (keep_escapes) out += c;
+                if (!at_end()) add(out, {&text_[at_++], 1}, top, true);
+            } else {
+                ++at_;
+                if (top && splits_ && is_blank(c)) end_word();
+                else add(out, {&c, 1}, top, true);
+            }
+        }
+        if (stop) throw Error(stop == '/' ? "syntax error: missing '/' in ${" : "syntax error: missing '}'");
+        return out;
+    }
+
+    // To the text that is being read, and, if that is the whole, to the word that is.
+    void add(std::string& out, std::string_view text, bool top, bool is_word) {
+        out += text;
+        if (!top || !splits_) return;
+        word_ += text;
+        open_ = open_ || is_word;
+    }
+    void add_variable(std::string& out, bool top) {
+        const std::string value = variable();
+        if (!top || !splits_) {
+            out += value;
+            return;
+        }
+        for (const char c : value) {
+            if (is_blank(c)) end_word();
+            else add(out, {&c, 1}, top, true);
+        }
+    }
+    void end_word() {
+        if (open_) words_.push_back(std::exchange(word_, {}));
+        open_ = false;
+    }
+
     std::string single_quoted() {
         const size_t end = text_.find('\'', at_ + 1);
         if (end == std::string_view::npos) throw Error("unexpected end of statement while looking for matching single-quote");
@@ -38,7 +181,7 @@ private:
 
     std::string double_quoted() {
         std::string out;
-        for (++at_; at_ < text_.size();) {
+        for (++at_; !at_end();) {
             const char c = text_[at_];
             if (c == '"') {
                 ++at_;
@@ -49,108 +192,93 @@ private:
                 continue;
             }
             ++at_;
-            if (c == escape_ && at_ < text_.size()) {
-                const char next = text_[at_++];
-                if (next != '"' && next != '$' && next != escape_) out += c;
-                out += next;
-            } else {
+            if (c != mode_.escape) {
                 out += c;
+                continue;
             }
+            if (at_end()) break;
+            const char next = text_[at_];
+            if (next != '"' && next != '$' && next != mode_.escape) out += c;
+            else out += next, ++at_;
         }
         throw Error("unexpected end of statement while looking for matching double-quote");
     }
 
+    // Digits, or one of the shell's special parameters (never set here), or a name.
     std::string name() {
-        size_t end = at_;
-        if (end < text_.size() && (std::isdigit(static_cast<unsigned char>(text_[end])) || std::string_view("@*#").find(text_[end]) != std::string_view::npos)) ++end;
+        const size_t begin = at_;
+        if (!at_end() && is_digit(text_[at_]))
+            while (!at_end() && is_digit(text_[at_])) ++at_;
+        else if (!at_end() && std::string_view("@*#?-$!").contains(text_[at_]))
+            ++at_;
         else
-            while (end < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[end])) || text_[end] == '_')) ++end;
-        const std::string out(text_.substr(at_, end - at_));
-        at_ = end;
-        return out;
+            while (!at_end() && (is_letter(text_[at_]) || is_digit(text_[at_]))) ++at_;
+        return std::string(text_.substr(begin, at_ - begin));
     }
 
     std::string variable() {
         ++at_;  // the $
-        if (at_ >= text_.size()) return "$";
-        if (text_[at_] != '{') {
+        if (at_end() || text_[at_] != '{') {
             const std::string key = name();
             return key.empty() ? "$" : lookup_(key).value_or("");
         }
         ++at_;
+        if (at_end()) throw Error("syntax error: missing '}'");
+        if (std::string_view("{}:").contains(text_[at_])) throw Error("syntax error: bad substitution");
         const std::string key = name();
-        if (key.empty()) throw Error("syntax error: missing name in ${}");
-        if (at_ >= text_.size()) throw Error("syntax error: missing '}'");
+        if (at_end()) throw Error("syntax error: missing '}'");
         const auto value = lookup_(key);
-        char op = text_[at_++];
-        if (op == '}') return value.value_or("");
-        const bool colon = op == ':';
-        if (colon) {
-            if (at_ >= text_.size()) throw Error("syntax error: missing '}'");
-            op = text_[at_++];
+        char modifier = text_[at_++];
+        if (modifier == '}') return value.value_or("");
+        if (modifier == '/') return replacement(value.value_or(""));
+        const bool empty_is_unset = modifier == ':';
+        if (empty_is_unset) {
+            if (at_end()) throw Error("syntax error: missing '}'");
+            modifier = text_[at_++];
         }
-        const bool twice = !colon && (op == '#' || op == '%' || op == '/') && at_ < text_.size() && text_[at_] == op;
-        if (twice) ++at_;
-        std::string argument = word(op == '/' ? "/}" : "}"), replacement;
-        if (op == '/' && at_ < text_.size() && text_[at_] == '/') ++at_, replacement = word("}");
-        if (at_ >= text_.size() || text_[at_] != '}') throw Error("syntax error: missing '}'");
-        ++at_;
-        const bool set = value && (!colon || !value->empty());
-        switch (op) {
-            case '-': return set ? *value : argument;
-            case '+': return set ? argument : "";
-            case '?':
-                if (!set) throw Error(key, ": ", argument.empty() ? "parameter not set" : argument);
-                return *value;
-            case '#': if (!colon) return without_prefix(value.value_or(""), argument, twice); break;
-            case '%': if (!colon) return without_suffix(value.value_or(""), argument, twice); break;
-            case '/': if (!colon) return replaced(value.value_or(""), argument, replacement, twice); break;
-            default: break;
+        const bool is_pattern = modifier == '#' || modifier == '%';
+        if (!std::string_view("-+?#%").contains(modifier) || (empty_is_unset && is_pattern))
+            throw Error("unsupported modifier (", empty_is_unset ? ":" : "", std::string(1, modifier), ") in substitution");
+        std::string word = until('}', is_pattern);
+        const bool set = value && (!empty_is_unset || !value->empty());
+        if (modifier == '-') return set ? *value : word;
+        if (modifier == '+') return set ? word : "";
+        if (modifier == '?') {
+            if (!set) throw Error(key, ": ", word.empty() ? "not allowed to be unset" : word);
+            return *value;
         }
-        throw Error("unsupported modifier (", std::string(1, op), ") in substitution");
+        const bool longest = word.starts_with(modifier);
+        if (longest) word.erase(0, 1);
+        return modifier == '#' ? without_prefix(value.value_or(""), word, longest) : without_suffix(value.value_or(""), word, longest);
     }
 
-    static bool matches(const std::string& pattern, const std::string& text) { return ::fnmatch(pattern.c_str(), text.c_str(), 0) == 0; }
-
-    static std::string without_prefix(const std::string& value, const std::string& pattern, bool longest) {
-        for (size_t i = 0; i <= value.size(); ++i) {
-            const size_t length = longest ? value.size() - i : i;
-            if (matches(pattern, value.substr(0, length))) return value.substr(length);
-        }
-        return value;
-    }
-    static std::string without_suffix(const std::string& value, const std::string& pattern, bool longest) {
-        for (size_t i = 0; i <= value.size(); ++i) {
-            const size_t start = longest ? i : value.size() - i;
-            if (matches(pattern, value.substr(start))) return value.substr(0, start);
-        }
-        return value;
-    }
-    static std::string replaced(const std::string& value, const std::string& pattern, const std::string& by, bool all) {
-        std::string out;
-        for (size_t at = 0; at < value.size();) {
-            size_t length = value.size() - at;
-            while (length > 0 && !matches(pattern, value.substr(at, length))) --length;
-            if (length == 0) {
-                out += value[at++];
-                continue;
-            }
-            out += by;
-            at += length;
-            if (!all) return out + value.substr(at);
-        }
-        return out;
+    std::string replacement(const std::string& value) {
+        const bool all = !at_end() && text_[at_] == '/';
+        at_ += all;
+        const std::string pattern = until('/', true);
+        const std::string by = until('}', true);
+        return replaced(value, pattern, by, all);
     }
 
     std::string_view text_;
-    char escape_;
+    Mode mode_;
     const Lookup& lookup_;
     size_t at_ = 0;
+    bool inside_ = false;      // until() is running: a call from it is not about the whole text
+    bool splits_ = false, open_ = false;
+    std::string word_;
+    std::vector<std::string> words_;
 };
 
 }  // namespace
 
-std::string expand(std::string_view text, char escape, const Lookup& lookup) { return Expander(text, escape, lookup).word(); }
+std::string expand(std::string_view text, char escape, const Lookup& lookup) { return Expander(text, {.escape = escape}, lookup).all(); }
+
+std::string expand_heredoc(std::string_view text, const Lookup& lookup) { return Expander(text, {.quotes = false}, lookup).all(); }
+
+std::vector<std::string> expand_words(std::string_view text, char escape, const Lookup& lookup) {
+    return Expander(text, {.escape = escape}, lookup).words();
+}
 
 std::vector<std::string> raw_words(std::string_view text, char escape) {
     std::vector<std::string> words;
@@ -159,32 +287,34 @@ std::vector<std::string> raw_words(std::string_view text, char escape) {
     char quote = 0;
     for (size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
-        if (!quote && (c == ' ' || c == '\t' || c == '\n')) {
+        if (!quote && is_blank(c)) {
             if (open) words.push_back(std::exchange(word, {}));
             open = false;
             continue;
         }
+        if (c == escape && quote != '\'') {
+            if (i + 1 == text.size()) break;  // an escape of nothing
+            word += c;
+            word += text[++i];
+            open = true;
+            continue;
+        }
         open = true;
         word += c;
-        if (quote) {
-            if (c == quote) quote = 0;
-            else if (c == escape && quote == '"' && i + 1 < text.size()) word += text[++i];
-        } else if (c == '"' || c == '\'') {
-            quote = c;
-        } else if (c == escape && i + 1 < text.size()) {
-            word += text[++i];
-        }
+        if (quote) quote = c == quote ? '\0' : quote;
+        else if (c == '"' || c == '\'') quote = c;
     }
     if (open) words.push_back(word);
     return words;
 }
 
-std::vector<std::string> expand_words(std::string_view text, char escape, const Lookup& lookup) {
+std::vector<std::string> blank_separated(std::string_view text) {
     std::vector<std::string> words;
-    for (const std::string& word : raw_words(text, escape)) {
-        std::string value = expand(word, escape, lookup);
-        // A variable that is nothing leaves no word, "" does.
-        if (!value.empty() || word.find_first_of("\"'") != std::string::npos) words.push_back(std::move(value));
+    for (size_t i = 0; i < text.size();) {
+        const size_t begin = i;
+        while (i < text.size() && !is_blank(text[i])) ++i;
+        if (i > begin) words.emplace_back(text.substr(begin, i - begin));
+        while (i < text.size() && is_blank(text[i])) ++i;
     }
     return words;
 }

@@ -68,17 +68,6 @@ void set_env(spec::ContainerConfig& config, const std::string& name, const std::
     else config.env.push_back(name + "=" + value);
 }
 
-// "80", "80/tcp", "8000-8002/udp"
-void expose(spec::ContainerConfig& config, const std::string& word) {
-    const size_t slash = word.find('/');
-    const std::string protocol = slash == std::string::npos ? "tcp" : lower(word.substr(slash + 1));
-    if (protocol != "tcp" && protocol != "udp" && protocol != "sctp") throw Error("invalid proto: ", protocol);
-    const auto ends = split(word.substr(0, slash), '-');
-    const auto first = parse_number<uint16_t>(ends[0]), last = parse_number<uint16_t>(ends.back());
-    if (ends.size() > 2 || !first || !last || *first == 0 || *last < *first) throw Error("invalid containerPort: ", word);
-    for (unsigned port = *first; port <= *last; ++port) config.exposed_ports.insert(str(port, "/", protocol));
-}
-
 struct Change {
     const char* name;
     void (*apply)(spec::ContainerConfig& config, const std::string& text);
@@ -107,6 +96,18 @@ constexpr Change changes[] = {
 };
 
 }  // namespace
+
+void expose(spec::ContainerConfig& config, const std::string& word) {
+    const size_t slash = word.find('/');
+    const std::string protocol = slash == std::string::npos ? "tcp" : lower(word.substr(slash + 1));
+    if (protocol != "tcp" && protocol != "udp" && protocol != "sctp") throw Error("invalid proto: ", protocol);
+    std::string ports = word.substr(0, slash);
+    if (const size_t colon = ports.rfind(':'); colon != std::string::npos) ports.erase(0, colon + 1);
+    const auto ends = split(ports, '-');
+    const auto first = parse_number<uint16_t>(ends[0]), last = parse_number<uint16_t>(ends.back());
+    if (ends.size() > 2 || !first || !last || *first == 0 || *last < *first) throw Error("invalid containerPort: ", word);
+    for (unsigned port = *first; port <= *last; ++port) config.exposed_ports.insert(str(port, "/", protocol));
+}
 
 void apply_change(spec::ContainerConfig& config, const std::string& instruction) {
     const std::string line(trim(instruction));

@@ -1,11 +1,15 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
 #include "builder/context.h"
 #include "builder/dockerfile.h"
 #include "builder/instructions.h"
 #include "builder/words.h"
 #include "tests/unit/catch.h"
+
+static json::Value table(const std::string& name) { return json::parse(read_file(std::string(TEST_DATA) + "/builder/" + name)); }
 
 TEST_CASE("variables are expanded by the reference's rules") {
     const std::map<std::string, std::string> variables = {{"a", "x"}, {"empty", ""}, {"path", "dir/file.tar.gz"}};
@@ -29,6 +33,52 @@ TEST_CASE("variables are expanded by the reference's rules") {
         CHECK_THROWS_AS(expand(wrong, '\\', lookup), Error);
     }
     CHECK_THROWS_WITH(expand("${none:?is needed}", '\\', lookup), "none: is needed");
+}
+
+TEST_CASE("words are expanded as BuildKit expands them") {
+    const std::map<std::string, std::string> usual = {{"PWD", "/home"}, {"SHELL", "bash"}, {"KOREAN", "한국어"}, {"NULL", ""}};
+    for (const json::Value& row : table("expansion.json")) {
+        auto variables = usual;
+        if (const auto own = row.find("variables"); own != row.end()) variables = json::read<std::map<std::string, std::string>>(*own);
+        const Lookup lookup = [&](const std::string& name) -> std::optional<std::string> {
+            const auto at = variables.find(name);
+            if (at == variables.end()) return {};
+            return at->second;
+        };
+        const std::string text = row["text"];
+        CAPTURE(text);
+        if (row["want"].is_null()) CHECK_THROWS_AS(expand(text, '\\', lookup), Error);
+        else CHECK(expand(text, '\\', lookup) == row["want"].get<std::string>());
+    }
+}
+
+TEST_CASE("an unquoted variable may be several words") {
+    const Lookup lookup = [](const std::string& name) -> std::optional<std::string> {
+        if (name == "hi") return "hi";
+        if (name == "space") return "abc  def";
+        if (name == "leading") return "  ab c";
+        if (name == "trailing") return "ab c   ";
+        return {};
+    };
+    using Words = std::vector<std::string>;
+    const struct { const char* text; Words want; } cases[] = {
+        {"hello", {"hello"}}, {"hello${none}bye", {"hellobye"}}, {"hello${hi}bye", {"hellohibye"}},
+        {"hello${space}bye", {"helloabc", "defbye"}}, {"hello\"${space}\"bye", {"helloabc  defbye"}}, {"hello \"${space}\"bye", {"hello", "abc  defbye"}},
+        {"hello${leading}def", {"hello", "ab", "cdef"}}, {"hello\"${leading}\" def", {"hello  ab c", "def"}}, {"hello${leading}", {"hello", "ab", "c"}},
+        {"hello${trailing}", {"helloab", "c"}}, {"hello${trailing}d", {"helloab", "c", "d"}}, {"hello\"${trailing}\"d", {"helloab c   d"}},
+        {"hel\"lo${trailing}\"", {"helloab c   "}}, {"hello\" there  \"", {"hello there  "}}, {"hello there     ", {"hello", "there"}},
+        {"hello\\ there", {"hello there"}}, {"hello\\\" there", {"hello\"", "there"}}, {"hello'$there'", {"hello$there"}}, {"a \"\" b", {"a", "", "b"}},
+    };
+    for (const auto& [text, want] : cases) {
+        CAPTURE(text);
+        CHECK(expand_words(text, '\\', lookup) == want);
+    }
+    CHECK_THROWS_AS(expand_words("hello\" there", '\\', lookup), Error);
+}
+
+TEST_CASE("in a heredoc quotes are characters") {
+    const Lookup lookup = [](const std::string&) { return std::optional<std::string>("x"); };
+    CHECK(expand_heredoc("'$a' \"${a}\" \\$a", lookup) == "'x' \"x\" $a");
 }
 
 TEST_CASE("words end at blanks outside quotes") {
@@ -76,16 +126,25 @@ TEST_CASE("a mistyped word is named with its line and what was meant") {
     }
 }
 
-TEST_CASE("patterns match as Go's filepath.Match, and ** any directories") {
-    const struct { const char *pattern, *path; bool want; } cases[] = {
-        {"*.go", "a.go", true}, {"*.go", "d/a.go", false}, {"**/*.go", "d/e/a.go", true}, {"**/*.go", "a.go", true},
-        {"a?c", "abc", true}, {"a?c", "a/c", false}, {"[a-c]x", "bx", true}, {"[^a-c]x", "bx", false}, {"a\\*", "a*", true},
-        {"d/**", "d/e/f", true}, {"a*b", "ab", true}, {"", "", true},
-    };
-    for (const auto& [pattern, path, want] : cases) {
-        CAPTURE(pattern, path);
-        CHECK(match_path(pattern, path) == want);
+TEST_CASE("patterns match as Go's filepath.Match") {
+    for (const json::Value& row : table("patterns.json")) {
+        const std::string pattern = row["pattern"], name = row["name"];
+        CAPTURE(pattern, name);
+        if (row["match"].is_null()) CHECK_THROWS_AS(match_path(pattern, name), Error);
+        else CHECK(match_path(pattern, name) == row["match"].get<bool>());
     }
+}
+
+TEST_CASE(".dockerignore's patterns match as BuildKit's") {
+    for (const json::Value& row : table("ignore.json")) {
+        std::string text;
+        for (const auto& pattern : row["patterns"]) text += pattern.get<std::string>() + "\n";
+        const std::string path = row["path"];
+        CAPTURE(text, path);
+        CHECK(IgnoreRules(text).ignores(path) == row["match"].get<bool>());
+    }
+    CHECK_THROWS_WITH(IgnoreRules("a\n!\n"), ContainsSubstring("illegal exclusion pattern"));
+    CHECK_THROWS_WITH(IgnoreRules("[a\n"), ContainsSubstring("\"[a\""));
 }
 
 TEST_CASE("the last rule of .dockerignore that matches decides") {

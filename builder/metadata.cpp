@@ -1,0 +1,264 @@
+// Each instruction is a row and a function that gives the text for the history: words expanded, as
+// BuildKit shows them, for tools that read a Dockerfile out of an image.
+#include "builder/metadata.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "image/changes.h"
+
+namespace {
+
+struct Call {
+    Stage& stage;
+    const Statement& statement;
+    char escape;
+
+    spec::ContainerConfig& config() const { return stage.config.config; }
+    std::string expanded(std::string_view text) const { return expand(text, escape, stage.lookup()); }
+};
+
+// ["a" "b"], as Go prints it
+std::string list_in_quotes(const std::vector<std::string>& words) {
+    std::string out = "[";
+    for (const std::string& word : words) out += str(out.size() > 1 ? " " : "", quoted(word));
+    return out + "]";
+}
+std::string list(const std::vector<std::string>& words) { return "[" + join(words, " ") + "]"; }
+
+// The JSON form's words, or the text for the shell.
+std::vector<std::string> command(const Call& call) {
+    if (call.statement.is_json) return call.statement.json;
+    std::vector<std::string> out = call.stage.shell();
+    out.push_back(call.statement.rest);
+    return out;
+}
+
+std::string set_pairs(const Call& call, const std::function<void(const std::string&, const std::string&)>& set) {
+    std::vector<std::pair<std::string, std::string>> pairs;
+    for (const auto& [name, value] : name_values(call.statement, call.escape).values) {   // all with the values from before
+        pairs.emplace_back(call.expanded(name), call.expanded(value));
+        if (pairs.back().first.empty()) throw Error(call.statement.keyword, " names can not be blank");
+    }
+    std::string shown = call.statement.keyword;
+    for (const auto& [name, value] : pairs) {
+        set(name, value);
+        shown += str(" ", name, "=", value);
+    }
+    return shown;
+}
+
+std::string cmd(const Call& call) {
+    call.config().cmd = command(call);
+    call.config().args_escaped = true;
+    call.stage.has_cmd = true;
+    return "CMD " + list_in_quotes(*call.config().cmd);
+}
+
+std::string entrypoint(const Call& call) {
+    const std::vector<std::string> words = command(call);
+    call.config().entrypoint = words;
+    if (words.empty()) call.config().entrypoint.reset();
+    if (!call.stage.has_cmd) call.config().cmd.reset();   // a base image's was for its own entry point
+    return "ENTRYPOINT " + list_in_quotes(words);
+}
+
+std::string env(const Call& call) {
+    return set_pairs(call, [&](const std::string& name, const std::string& value) { call.stage.set_env(name, value); });
+}
+
+std::string label(const Call& call) {
+    return set_pairs(call, [&](const std::string& name, const std::string& value) { call.config().labels[name] = value; });
+}
+
+std::string exposed(const Call& call) {
+    spec::ContainerConfig ports;
+    for (const std::string& word : expand_words(call.statement.rest, call.escape, call.stage.lookup())) expose(ports, word);
+    call.config().exposed_ports.insert(ports.exposed_ports.begin(), ports.exposed_ports.end());
+    return "EXPOSE " + list({ports.exposed_ports.begin(), ports.exposed_ports.end()});
+}
+
+// --- HEALTHCHECK
+
+constexpr int64_t millisecond = 1'000'000, second = 1000 * millisecond;
+
+int64_t parse_duration(const std::string& flag, const std::string& text) {  // Go's: "1m30s"
+    static constexpr std::pair<std::string_view, double> units[] = {{"ns", 1}, {"us", 1e3}, {"µs", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 6e10}, {"h", 3.6e12}};
+    double total = 0;
+    std::string_view rest = text == "0" ? "0s" : std::string_view(text);
+    bool any = false;
+    while (!rest.empty()) {
+        const size_t digits = std::min(rest.find_first_not_of("0123456789."), rest.size());
+        const size_t unit_end = std::min(rest.find_first_of("0123456789.", digits), rest.size());
+        const auto unit = std::ranges::find(units, rest.substr(digits, unit_end - digits), &std::pair<std::string_view, double>::first);
+        double number = 0;
+        const auto [end, error] = std::from_chars(rest.data(), rest.data() + digits, number);
+        if (error != std::errc{} || end != rest.data() + digits || unit == std::end(units)) throw Error("invalid --", flag, ": invalid duration ", quoted(text));
+        total += number * unit->second;
+        rest.remove_prefix(unit_end);
+        any = true;
+    }
+    if (!any || (total != 0 && total < double(millisecond)) || total > 9e18) throw Error("invalid --", flag, ": interval ", quoted(text), " must be 0 or at least 1ms");
+    return int64_t(total);
+}
+
+std::string shown_duration(int64_t nanoseconds) {  // as Go prints it: "1m30s", "1.5s", "20ms"
+    const auto decimal = [](int64_t value, int64_t unit) {
+        std::string fraction = std::to_string(unit + value % unit).substr(1);
+        while (fraction.ends_with('0')) fraction.pop_back();
+        return std::to_string(value / unit) + (fraction.empty() ? "" : "." + fraction);
+    };
+    if (nanoseconds == 0) return "0s";
+    if (nanoseconds < second) return decimal(nanoseconds, millisecond) + "ms";
+    const int64_t minutes = nanoseconds / (60 * second);
+    std::string out = decimal(nanoseconds % (60 * second), second) + "s";
+    if (minutes > 0) out = str(minutes % 60, "m", out);
+    if (minutes >= 60) out = str(minutes / 60, "h", out);
+    return out;
+}
+
+std::string healthcheck(const Call& call) {
+    const HealthWords words = health_words(call.statement);
+    spec::HealthCheck check;
+    if (words.type == "NONE") {
+        if (!words.command.empty()) throw Error("HEALTHCHECK NONE takes no arguments");
+        check.test = {"NONE"};
+    } else if (words.type == "CMD") {
+        if (words.command.empty()) throw Error("missing command after HEALTHCHECK CMD");
+        check.test = words.command;
+        check.test.insert(check.test.begin(), words.is_json ? "CMD" : "CMD-SHELL");
+        for (const auto& [flag, value] : call.statement.flags) {
+            if (flag == "retries") {
+                const auto number = parse_number<int>(value);
+                if (!number || *number < 0) throw Error("--retries must be at least 0, but is ", quoted(value));
+                check.retries = *number;
+                continue;
+            }
+            int64_t& member = flag == "interval" ? check.interval : flag == "timeout" ? check.timeout
+                            : flag == "start-period" ? check.start_period : check.start_interval;
+            member = parse_duration(flag, value);
+        }
+    } else {
+        throw Error("unknown type ", quoted(words.type), " in HEALTHCHECK (try CMD)");
+    }
+    call.config().healthcheck = check;
+    return str("HEALTHCHECK {Test:", list(check.test), " Interval:", shown_duration(check.interval), " Timeout:", shown_duration(check.timeout),
+               " StartPeriod:", shown_duration(check.start_period), " StartInterval:", shown_duration(check.start_interval), " Retries:", check.retries, "}");
+}
+
+std::string maintainer(const Call& call) {
+    call.stage.config.author = call.statement.rest;
+    return "MAINTAINER " + call.statement.rest;
+}
+
+std::string onbuild(const Call& call) {
+    static constexpr std::string_view never[] = {"ONBUILD", "FROM", "MAINTAINER"};
+    const std::string trigger = upper(call.statement.rest.substr(0, call.statement.rest.find_first_of(" \t")));
+    if (trigger == "ONBUILD") throw Error("chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
+    if (std::ranges::find(never, trigger) != std::end(never)) throw Error(trigger, " isn't allowed as an ONBUILD trigger");
+    std::string text = call.statement.rest;
+    for (const Heredoc& heredoc : call.statement.heredocs) text += "\n" + heredoc.content + heredoc.name;
+    call.config().on_build.push_back(text);
+    return {};
+}
+
+std::string shell(const Call& call) {
+    if (!call.statement.is_json) throw Error("SHELL requires the arguments to be in JSON form");
+    if (call.statement.json.empty()) throw Error("SHELL requires at least one argument");
+    call.config().shell = call.statement.json;
+    return "SHELL " + list(call.statement.json);
+}
+
+bool is_signal(const std::string& text) {
+    if (const auto number = parse_number<int>(text)) return *number > 0 && *number <= SIGRTMAX;
+    std::string name = upper(text);
+    if (name.starts_with("SIG")) name.erase(0, 3);
+    for (const std::string_view base : {"RTMIN+", "RTMAX-"})
+        if (name.starts_with(base)) return parse_number<unsigned>(std::string_view(name).substr(base.size())).value_or(99) <= unsigned(SIGRTMAX - SIGRTMIN);
+    if (name == "RTMIN" || name == "RTMAX") return true;
+    for (int i = 1; i < SIGRTMIN; ++i)
+        if (const char* known = ::sigabbrev_np(i); known && name == known) return true;
+    return false;
+}
+
+std::string stopsignal(const Call& call) {
+    const std::string signal = call.expanded(call.statement.rest);
+    if (!is_signal(signal)) throw Error("invalid signal: ", signal);
+    call.config().stop_signal = signal;
+    return "STOPSIGNAL " + signal;
+}
+
+std::string user(const Call& call) {
+    call.config().user = call.expanded(call.statement.rest);
+    if (call.config().user.empty()) throw Error("USER requires exactly one argument");
+    return "USER " + call.config().user;
+}
+
+std::string volume(const Call& call) {
+    std::vector<std::string> paths;
+    for (const std::string& word : call.statement.is_json ? call.statement.json : blank_separated(call.statement.rest)) {
+        const std::string path(trim(call.expanded(word)));
+        if (path.empty()) throw Error("VOLUME specified can not be an empty string");
+        paths.push_back(path);
+        call.config().volumes.insert(path);
+    }
+    return "VOLUME " + list(paths);
+}
+
+struct Row {
+    std::string_view keyword;
+    std::string (*apply)(const Call&);
+};
+constexpr Row rows[] = {
+    {"CMD", cmd}, {"ENTRYPOINT", entrypoint}, {"ENV", env}, {"EXPOSE", exposed}, {"HEALTHCHECK", healthcheck}, {"LABEL", label},
+    {"MAINTAINER", maintainer}, {"ONBUILD", onbuild}, {"SHELL", shell}, {"STOPSIGNAL", stopsignal}, {"USER", user}, {"VOLUME", volume},
+};
+
+}  // namespace
+
+NameValues name_values(const Statement& statement, char escape) {
+    NameValues out;
+    const std::vector<std::string> words = raw_words(statement.rest, escape);
+    if (!words.empty() && !words[0].contains('=')) {
+        const size_t end = statement.rest.find_first_of(" \t");
+        if (end == std::string::npos) throw Error(statement.keyword, " must have two arguments");
+        out.old_form = true;
+        out.values.emplace_back(statement.rest.substr(0, end), trim(std::string_view(statement.rest).substr(end)));
+        return out;
+    }
+    for (const std::string& word : words) {
+        const size_t equals = word.find('=');
+        if (equals == std::string::npos) throw Error("syntax error - can't find = in ", quoted(word), ". Must be of the form: name=value");
+        out.values.emplace_back(word.substr(0, equals), word.substr(equals + 1));
+    }
+    return out;
+}
+
+HealthWords health_words(const Statement& statement) {
+    const size_t end = statement.rest.find_first_of(" \t");
+    HealthWords out{.type = upper(statement.rest.substr(0, end)), .command = {}};
+    if (end == std::string::npos) return out;
+    const std::string rest(trim(std::string_view(statement.rest).substr(end)));
+    if (rest.starts_with('[')) {
+        try {
+            out.command = json::read<std::vector<std::string>>(json::parse(rest));
+            out.is_json = true;
+            return out;
+        } catch (const Error&) {  // then it is the shell's
+        }
+    }
+    out.command = {rest};
+    return out;
+}
+
+std::optional<std::string> apply_metadata(Stage& stage, const Statement& statement, char escape) {
+    const auto row = std::ranges::find(rows, statement.keyword, &Row::keyword);
+    if (row == std::end(rows)) return {};
+    return row->apply({stage, statement, escape});
+}
