@@ -42,7 +42,7 @@ void bind_node(const Root::Place& place, const spec::Device& device) {
     const struct stat info = sys::fstat(host.get());
     if ((info.st_mode & S_IFMT) != type_of(device) || info.st_rdev != makedev(unsigned(device.major), unsigned(device.minor)))
         throw Error(quoted(device.path), " of the host is another device");
-    const UniqueFd made = sys::openat(place.parent.get(), place.name, O_CREAT | O_NOFOLLOW | O_RDONLY | O_NONBLOCK, 0600);
+    const UniqueFd made = make_mount_point(place, 0600);
     attach(clone_tree(host.get()).get(), made.get(), quoted(device.path));
 }
 

@@ -19,6 +19,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/sys.h"
 #include "runtime/attributes.h"
 #include "runtime/channel.h"
@@ -84,8 +85,8 @@ void be_the_process(const EnterPlan& plan, Channel& channel, int procfs) {
     channel.expect(Step::limited);
 
     set_exec_labels(procfs, process.apparmor_profile, process.selinux_label);
+    close_from(plan.last_preserved + 1, {channel.fd(), log_settings().fd});
     const bool arrived = try_change_directory(process.cwd);
-    close_from(plan.last_preserved + 1);
     if (plan.filter && !process.no_new_privileges) install_filter(plan, channel);
     become(process.user, plan.capabilities);
     if (!arrived) change_directory(process.cwd);

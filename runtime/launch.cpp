@@ -85,12 +85,12 @@ void Init::run() {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);          // until it is made, its creator's end is ours
     make_network();                                       // it takes longest: create makes the cgroups meanwhile
     join_cgroups();
+    const UniqueFd procfs = open_procfs();                // the host's: a mount namespace to join has its own
     enter_namespaces();
     reset_signals();
     check(::setsid(), "setsid");
     join_keyring();
 
-    const UniqueFd procfs = open_procfs();
     Root root = open_root(plan_.rootfs, plan_.propagation);
     mount_all(root, config_.mounts, mount_environment());
     make_devices(root, config_, plan_.user_namespace());
@@ -197,10 +197,8 @@ void Init::open_terminal(const Root& root) {
     channel_.send(Step::console, terminal_.name, master);
     terminal_.master.reset();
     // /dev/console is the slave itself, by descriptor (CVE-2025-52565).
-    const Root::Place place = root.make_place("/dev/console");
-    UniqueFd made(::openat(place.parent.get(), place.name.c_str(), O_CREAT | O_NOFOLLOW | O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0666));
-    if (!made) throw SysError("making /dev/console");
-    attach(clone_tree(terminal_.slave.get()).get(), made.get(), "/dev/console");
+    const UniqueFd console = make_mount_point(root.make_place("/dev/console"), 0666);
+    attach(clone_tree(terminal_.slave.get()).get(), console.get(), "/dev/console");
     check(::fchown(terminal_.slave.get(), process_.user.uid, gid_t(-1)), "chown of the terminal");
     attach_terminal(terminal_);
 }
@@ -222,8 +220,8 @@ void Init::set_limits() {
 // it, last of all.
 void Init::drop_privileges() {
     const bool filtered = plan_.filter.has_value();
+    close_from(3 + plan_.listen_fds + plan_.options.preserve_fds, {channel_.fd(), fifo_, log_settings().fd});
     const bool arrived = try_change_directory(process_.cwd);   // as root, if the user may not
-    close_from(3 + plan_.listen_fds + plan_.options.preserve_fds);
     if (filtered && !process_.no_new_privileges) install_filter();
     become(process_.user, plan_.capabilities);
     if (!arrived) change_directory(process_.cwd);

@@ -182,8 +182,19 @@ void attach(int tree, int target, std::string_view shown) {
         throw SysError("move_mount to ", shown);
 }
 
-UniqueFd make_detached(const char* type, const std::string& options, uint64_t attrs) {
+UniqueFd make_mount_point(const Root::Place& place, mode_t mode) {
+    UniqueFd made(::openat(place.parent.get(), place.name.c_str(), O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC, mode));
+    if (made) return made;
+    if (errno != EEXIST) throw SysError("making ", quoted(place.name), " to mount on");
+    UniqueFd there = sys::openat(place.parent.get(), place.name, O_PATH | O_NOFOLLOW);
+    if (S_ISLNK(sys::fstat(there.get()).st_mode)) throw SysError(ELOOP, str("mounting on ", quoted(place.name)));
+    return there;
+}
+
+UniqueFd make_detached(const char* type, const std::string& options, uint64_t attrs, const std::string& source) {
     const UniqueFd fs(int(check(::syscall(SYS_fsopen, type, FSOPEN_CLOEXEC), "fsopen of ", type)));
+    if (!source.empty())
+        check(::syscall(SYS_fsconfig, fs.get(), FSCONFIG_SET_STRING, "source", source.c_str(), 0), "source of a ", type);
     for (const std::string& option : split(options, ',')) {
         if (option.empty()) continue;
         const size_t equal = option.find('=');
@@ -221,7 +232,8 @@ void check_not_over_proc(std::string_view inside, const spec::Mount& mount, int 
     };
     if (inside == "/proc") {
         struct statfs fs{};
-        if (source >= 0 && ::fstatfs(source, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC) return;
+        // The whole of one, and no directory of it.
+        if (source >= 0 && ::fstatfs(source, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC && sys::fstat(source).st_ino == 1) return;
         if (source < 0 && mount.type == "proc") return;
         throw Error(quoted(mount.destination), " cannot be mounted because it is not of type proc");
     }
@@ -232,9 +244,23 @@ void check_not_over_proc(std::string_view inside, const spec::Mount& mount, int 
 UniqueFd make_target(const Root& root, const std::string& inside, bool directory) {
     if (directory) return root.make_directories(inside);
     if (auto there = root.open_if_exists(inside, O_PATH)) return std::move(*there);
-    const Root::Place place = root.make_place(inside);
-    const UniqueFd made(::openat(place.parent.get(), place.name.c_str(), O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0755));
-    return root.open(inside, O_PATH);
+    return make_mount_point(root.make_place(inside), 0755);
+}
+
+// A link would let an image choose what becomes of /proc, through which labels are written and which is
+// masked by name (CVE-2023-27561); so none is followed, and what was checked is what is mounted on.
+UniqueFd make_ordinary_directory(const Root& root, const spec::Mount& mount) {
+    open_how how{};
+    how.flags = O_PATH | O_NOFOLLOW;
+    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS;
+    auto there = sys::try_openat2(root.fd(), mount.destination, how);
+    if (!there && there.error() == ENOENT) {
+        root.make_directories(mount.destination);
+        there = sys::try_openat2(root.fd(), mount.destination, how);
+    }
+    if (!there || !S_ISDIR(sys::fstat(there->get()).st_mode))
+        throw Error("filesystem ", quoted(mount.type), " must be mounted on ordinary directory");
+    return std::move(*there);
 }
 
 void copy_tree(int from, int to) {
@@ -387,19 +413,9 @@ void mount_cgroups(const Root& root, const spec::Mount& mount, const MountReques
 
 void mount_file_system(const Root& root, const spec::Mount& mount, const MountRequest& request,
                        const MountEnvironment& environment) {
-    if ((mount.type == "proc" || mount.type == "sysfs")) {
-        open_how how{};
-        how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
-        how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS;
-        const auto there = sys::try_openat2(root.fd(), mount.destination, how);
-        if (!there && there.error() != ENOENT)
-            throw Error("filesystem ", quoted(mount.type), " must be mounted on ordinary directory");
-        if (there && !S_ISDIR(sys::fstat(there->get()).st_mode))
-            throw Error("filesystem ", quoted(mount.type), " must be mounted on ordinary directory");
-    }
-    const UniqueFd target = make_target(root, mount.destination, true);
-    const std::string inside = path_inside(root, target.get());
-    check_not_over_proc(inside, mount, -1);
+    const bool kernels = mount.type == "proc" || mount.type == "sysfs";
+    const UniqueFd target = kernels ? make_ordinary_directory(root, mount) : make_target(root, mount.destination, true);
+    check_not_over_proc(path_inside(root, target.get()), mount, -1);
 
     std::string data = request.data;
     if (!environment.mount_label.empty() && mount.type != "proc" && mount.type != "sysfs")
@@ -412,19 +428,22 @@ void mount_file_system(const Root& root, const spec::Mount& mount, const MountRe
         data += str(data.empty() ? "" : ",", octal);
     }
     const unsigned long flags = request.flags;
-    const std::string place = sys::proc_fd(target.get());
-    const UniqueFd below = request.copy_up ? sys::open(place, O_RDONLY | O_DIRECTORY) : UniqueFd{};
-    const unsigned long first = request.copy_up ? flags & ~static_cast<unsigned long>(MS_RDONLY) : flags;
-    if (::mount(mount.source.c_str(), place.c_str(), mount.type.c_str(), first, data.empty() ? nullptr : data.c_str()) < 0)
-        throw SysError("mount ", mount.type);
-    if (!request.copy_up && request.propagation.empty() && !request.recursive_set && !request.recursive_clear) return;
-
-    const UniqueFd top = root.open(inside, O_PATH | O_DIRECTORY);
+    if (!request.copy_up && request.propagation.empty() && !request.recursive_set && !request.recursive_clear) {
+        if (::mount(mount.source.c_str(), sys::proc_fd(target.get()).c_str(), mount.type.c_str(), flags,
+                    data.empty() ? nullptr : data.c_str()) < 0)
+            throw SysError("mount ", mount.type);
+        return;
+    }
+    // What has to be changed afterwards is made where nobody sees it: found again by its path, it might
+    // be another.
+    const uint64_t wanted = attributes_of(flags);
+    const UniqueFd top = make_detached(mount.type.c_str(), data, request.copy_up ? wanted & ~uint64_t(MOUNT_ATTR_RDONLY) : wanted, mount.source);
     if (request.copy_up) {
-        copy_tree(below.get(), top.get());
-        if ((flags & MS_RDONLY) != 0) set_mount_attributes(top.get(), false, MOUNT_ATTR_RDONLY, 0);
+        copy_tree(target.get(), top.get());
+        set_mount_attributes(top.get(), false, wanted & MOUNT_ATTR_RDONLY, 0);
     }
     finish(top.get(), request);
+    attach(top.get(), target.get(), quoted(mount.destination));
 }
 
 }  // namespace

@@ -41,9 +41,13 @@ void mount_into(const Root& root, const spec::Mount& mount, const MountEnvironme
 // Each, in order, with runc's words around an error.
 void mount_all(const Root& root, const std::vector<spec::Mount>& mounts, const MountEnvironment& environment);
 
+// A file to mount on: what is there, whatever it is but a link, or a new empty file. It is not opened: it
+// may be a device of the image's.
+UniqueFd make_mount_point(const Root::Place& place, mode_t mode);
+
 // Detached trees, for masks, devices and consoles: made, changed, then attached by descriptor.
 UniqueFd clone_tree(int fd, bool recursive = false);
 void set_mount_attributes(int fd, bool recursive, uint64_t set, uint64_t clear, uint64_t propagation = 0);
 void attach(int tree, int target, std::string_view shown);
 // A new file system, detached. options: "mode=755,size=64k".
-UniqueFd make_detached(const char* type, const std::string& options, uint64_t attributes);
+UniqueFd make_detached(const char* type, const std::string& options, uint64_t attributes, const std::string& source = {});

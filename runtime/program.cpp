@@ -107,9 +107,19 @@ std::string find_executable(const spec::Process& process) {
     throw Error("exec: ", quoted(name), ": executable file not found in $PATH");
 }
 
-void close_from(int first) {
-    check(::syscall(SYS_close_range, unsigned(first), ~0U, CLOSE_RANGE_CLOEXEC), "close_range");
-    // Those in between are given on purpose, whatever flag they came with.
+void close_from(int first, std::vector<int> but) {
+    // Closed now and not by the exec: what is open here can be reached as /proc/self/fd/N while the
+    // kernel resolves the working directory and the program (CVE-2024-21626).
+    std::ranges::sort(but);
+    int next = first;
+    for (const int kept : but) {
+        if (kept < next) continue;
+        if (kept > next) check(::syscall(SYS_close_range, unsigned(next), unsigned(kept - 1), 0), "close_range");
+        ::fcntl(kept, F_SETFD, FD_CLOEXEC);
+        next = kept + 1;
+    }
+    check(::syscall(SYS_close_range, unsigned(next), ~0U, 0), "close_range");
+    // Those below are given on purpose, whatever flag they came with.
     for (int fd = 3; fd < first; ++fd) ::fcntl(fd, F_SETFD, 0);
 }
 

@@ -24,9 +24,10 @@ void change_directory(const std::string& cwd);
 // As the user, with the container's PATH; throws runc's words:
 // `exec: "x": executable file not found in $PATH`.
 std::string find_executable(const spec::Process& process);
-// Closes (at the exec) all but 0, 1, 2 and the preserved. Before the seccomp filter, which may forbid it;
-// what is opened later is close-on-exec anyway.
-void close_from(int first);
+// Closes all but 0, 1, 2, the preserved (those below `first`), and until the exec those of `but`, none of
+// which may be a directory. Before the container's words are resolved as paths, and before the seccomp
+// filter, which may forbid it; what is opened later is close-on-exec anyway.
+void close_from(int first, std::vector<int> but);
 [[noreturn]] void execute(const std::string& program, const spec::Process& process);
 // Signals, their mask and the affinity are as if nobody had touched them.
 void reset_signals();
