@@ -4,24 +4,16 @@ import stat
 import subprocess
 
 import image
-from check import become, check, limits, sh, skip, wait_for, write
+from check import become, check, documented, limits, sh, skip, wait_for, write
 
 # On a hybrid machine podman 4.3 does not remove the cgroup of a pod, libpod_parent/ID; containers are in libpod-ID.
 KEEPS = "libpod_parent(/conmon|/[0-9a-f]{64})?|/run/netns|/dev/(net/tun|fuse)"
-CONFIG = """# /etc/containers/containers.conf.d/keg.conf
-[engine]
-runtime = "keg"
-# podman reads a runtime's log, and takes its errors from there, if the runtime's file name is in this list.
-runtime_supports_json = ["crun", "runc", "kata", "runsc", "keg-runtime"]
-
-[engine.runtimes]
-keg = ["/usr/local/bin/keg-runtime"]
-"""
 
 
 def main(network):
     settings(network)
-    write("/etc/containers/containers.conf.d/keg.conf", CONFIG)
+    config = "/etc/containers/containers.conf.d/keg.conf"
+    write(config, documented("callers.md", config))
     if network == "rootless":
         become_rootless()
     load()
@@ -116,6 +108,7 @@ def cgroups():
     check("pause", "podman pause work && podman ps -a --filter name=work", "[Pp]aused")
     check("exec in a paused one", "podman exec work true", "running containers|paused", exit=255)
     check("unpause", "podman unpause work && podman ps --filter name=work", "Up")
+    check("without cgroups", "podman run --rm --cgroups disabled busybox grep -c libpod /proc/self/cgroup", "^0\n", exit=1)
     check("private user namespace", "podman run --rm --uidmap 0:100000:1000 busybox cat /proc/self/uid_map", "^ +0 +100000 +1000\n$")
     check("private cgroup namespace", "podman run --rm --cgroupns private busybox sh -c 'grep memory /proc/self/cgroup || cat /proc/self/cgroup'", ":/\n$")
 
