@@ -96,9 +96,9 @@ void be_the_process(const EnterPlan& plan, Channel& channel, int procfs) {
     execute(program, process);
 }
 
-Child clone_into(const EnterPlan& plan, const Container& container, int pidfd, Channel& channel) {
+Child clone_into(const EnterPlan& plan, const CgroupRecord& place, int pidfd, Channel& channel) {
     const UniqueFd procfs = open_procfs();
-    const Cgroup cgroup = container.cgroup();
+    const Cgroup cgroup = Cgroup::load(place);
     const UniqueFd clone_target = cgroup.clone_target();
     const std::vector<UniqueFd> tasks = cgroup.tasks();
     const auto report = [&](const std::exception& e) { channel.send(Step::error, e.what()); };
@@ -146,7 +146,8 @@ Entered enter(const Container& container, const ExecOptions& options) {
     if (!container.init_is_alive()) throw Error("cannot exec in a stopped container");
 
     Channel channel;
-    Child between = clone_into(plan, container, pidfd.get(), channel);
+    const CgroupRecord place = Cgroup::place_exec(container.record().cgroup, options.cgroups, init);
+    Child between = clone_into(plan, place, pidfd.get(), channel);
     Entered entered;
     // The two write to one channel: the pid may come after what the process says.
     for (bool ready = false; !ready || entered.child.pid() < 0;) {

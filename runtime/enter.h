@@ -11,6 +11,7 @@ struct ExecOptions {
     std::string console_socket, pidfd_socket, pid_file;
     bool detached = false, ignore_paused = false;
     int preserve_fds = 0;
+    std::vector<std::string> cgroups;   // "[controller[,controller…]:]path", below the container's
 };
 
 struct Entered {

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "runtime/attributes.h"
+#include "runtime/cgroup/v2.h"
 #include "runtime/mounts.h"
 #include "runtime/program.h"
 
@@ -47,7 +48,7 @@ CgroupRequest plan_cgroup(const Plan& plan) {
     const spec::Linux& linux = plan.config.linux;
     return {.manager = plan.options.cgroup_manager, .cgroups_path = linux.cgroups_path, .id = plan.options.id,
             .rootless = plan.options.rootless, .resources = linux.resources.value_or(spec::Resources{}),
-            .annotations = plan.config.annotations};
+            .annotations = plan.config.annotations, .owner = v2::plan_owner(plan.config)};
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <map>
 
 #include "base/defer.h"
 #include "base/error.h"
@@ -13,6 +15,7 @@
 #include "base/sys.h"
 #include "runtime/cgroup/freezer.h"
 #include "runtime/cgroup/limits.h"
+#include "runtime/cgroup/v1.h"
 #include "runtime/cgroup/v2.h"
 #include "runtime/namespaces.h"
 
@@ -78,6 +81,56 @@ std::vector<UniqueFd> Cgroup::tasks() const {
     for (const std::string& directory : record_.directories)
         if (!v2::holds(record_, directory)) opened.push_back(sys::open(directory + "/tasks", O_WRONLY));
     return opened;
+}
+
+namespace {
+
+// "" names all of them.
+using SubPaths = std::map<std::string, std::string>;
+SubPaths parse_sub_paths(const std::vector<std::string>& arguments) {
+    SubPaths paths;
+    for (const std::string& argument : arguments) {
+        const size_t colon = argument.find(':');
+        if (colon == std::string::npos && arguments.size() != 1)
+            throw Error("invalid --cgroup argument: ", argument, " (missing <controller>: prefix)");
+        if (colon == std::string::npos) return {{"", argument}};
+        for (const std::string& controller : split(argument.substr(0, colon), ',')) {
+            if (controller.empty()) throw Error("invalid --cgroup argument: ", argument, " (empty <controller> prefix)");
+            if (!paths.emplace(controller, argument.substr(colon + 1)).second)
+                throw Error("invalid --cgroup argument(s): controller ", controller, " specified multiple times");
+        }
+    }
+    return paths;
+}
+
+std::string below(const std::string& directory, const std::string& path) {
+    const std::string joined = std::filesystem::path(directory + "/" + path).lexically_normal().string();
+    if (!(joined + "/").starts_with(directory + "/")) throw Error(path, " is not a sub cgroup path");
+    return joined;
+}
+
+}  // namespace
+
+CgroupRecord sub_cgroup(CgroupRecord record, const std::vector<std::string>& arguments) {
+    const CgroupRecord top = record;
+    for (const auto& [controller, path] : parse_sub_paths(arguments)) {
+        const auto chosen = controller.empty() || record.v2 ? std::nullopt : directory_of(top, controller);
+        if (!controller.empty() && !chosen) throw Error("unknown controller ", controller, " in SubCgroupPaths");
+        for (size_t i = 0; i < top.directories.size(); ++i)
+            if (!chosen || *chosen == top.directories[i]) record.directories[i] = below(top.directories[i], path);
+    }
+    return record;
+}
+
+CgroupRecord Cgroup::place_exec(const CgroupRecord& record, const std::vector<std::string>& paths, int init) {
+    if (!paths.empty()) return sub_cgroup(record, paths);
+    if (!record.v2 || record.directories.empty()) return record;
+    const auto given_below = read_file_if_exists(record.directories[0] + "/cgroup.subtree_control");
+    if (trim(given_below.value_or("")).empty()) return record;
+    CgroupRecord own = record;
+    for (const v1::Hierarchy& hierarchy : v1::parse_hierarchies(read_file(str("/proc/", init, "/cgroup"))))
+        if (hierarchy.name == "unified") own.directories[0] = "/sys/fs/cgroup" + hierarchy.own;
+    return own;
 }
 
 void Cgroup::update(const spec::Resources& resources) const {

@@ -61,6 +61,9 @@ public:
     // into each of v1's files a thread that moves itself writes "0".
     UniqueFd clone_target() const;
     std::vector<UniqueFd> tasks() const;
+    // Where an exec goes: `paths` as its option says ("[controller[,controller…]:]path"), or the top, or, if
+    // that takes no processes because it has controllers below it, where init is.
+    static CgroupRecord place_exec(const CgroupRecord& record, const std::vector<std::string>& paths, int init);
     // Sets what is given and leaves the rest, devices too; all of it or nothing.
     void update(const spec::Resources& resources) const;
     std::vector<int> pids() const;          // of all processes in it and below, in our pid namespace
@@ -77,6 +80,9 @@ private:
     CgroupRecord record_;
     bool armed_ = false;
 };
+
+// Pure: the record of groups below the container's own, as the option of exec names them.
+CgroupRecord sub_cgroup(CgroupRecord record, const std::vector<std::string>& paths);
 
 // How a manager joins in: it is one of these, a name in the table in cgroup.cpp, and a file of its own.
 // A member that is null has nothing to do.

@@ -92,7 +92,7 @@ void set_limits(const CgroupRecord& record, const CgroupRequest& request) {
 
 // v2's directory, which the clone needs.
 void make(CgroupRecord& record, const CgroupRequest& request) {
-    if (request.is_rootless() && plan_limits(record, request.resources).empty())
+    if (plan_limits(record, request.resources).empty() && request.is_rootless())
         std::erase_if(record.directories, [](const std::string& directory) { return !can_be_made(directory); });
     make_directories(record, request, true);
     if (!record.v2 || record.directories.empty()) return;

@@ -86,6 +86,20 @@ void make_group(const std::string& mount, const std::string& path, const std::se
     if (!available.contains("memory") && !available.contains("io")) make_threaded_if_needed(directory, needed);
 }
 
+std::optional<uint32_t> plan_owner(const spec::Config& config) {
+    const spec::Linux& linux = config.linux;
+    const bool own_root = std::ranges::any_of(linux.namespaces, [](const spec::Namespace& n) { return n.type == "cgroup" && n.path.empty(); });
+    const bool writable = std::ranges::any_of(config.mounts, [](const spec::Mount& mount) {
+        return mount.source == "cgroup" && mount.destination == "/sys/fs/cgroup" && std::ranges::find(mount.options, "ro") == mount.options.end();
+    });
+    if (!own_root || !writable || !config.process) return {};
+    const uint32_t uid = config.process->user.uid;
+    if (linux.uid_mappings.empty()) return uid;
+    for (const spec::IdMapping& range : linux.uid_mappings)
+        if (uid >= range.container_id && uid - range.container_id < range.size) return range.host_id + (uid - range.container_id);
+    return {};   // refused elsewhere
+}
+
 void give_to(const std::string& directory, uint32_t owner) {
     const auto give = [&](const std::string& path) {
         if (::chown(path.c_str(), owner, gid_t(-1)) < 0 && errno != ENOENT) throw SysError("chown ", path);
@@ -229,6 +243,13 @@ constexpr Knob knobs[] = {
 };
 
 }  // namespace
+
+std::set<std::string_view> known_controllers() {
+    std::set<std::string_view> known{"hugetlb"};
+    for (const Knob& knob : knobs)
+        if (!knob.file.empty()) known.insert(knob.controller);
+    return known;
+}
 
 std::vector<Write> plan(const spec::Resources& resources, const Chosen& chosen) {
     std::vector<Write> writes = plan_writes(knobs, resources, chosen);

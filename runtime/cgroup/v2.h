@@ -1,6 +1,7 @@
 // cgroup v2: one hierarchy, in which a controller works below a group only if the group says so.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -21,12 +22,17 @@ bool holds(const CgroupRecord& record, const std::string& directory);
 // the others too, if that can be had: statistics come from them.
 void make_group(const std::string& mount, const std::string& path, const std::set<std::string>& needed);
 
-// The container's root may then make groups in it (runtime-spec: "cgroup ownership").
+// Who the cgroup is delegated to: the host's id of the container's user, if the container sees the group
+// as its root, and may write there (runtime-spec: "cgroup ownership"). Pure.
+std::optional<uint32_t> plan_owner(const spec::Config& config);
 void give_to(const std::string& directory, uint32_t owner);
 
 std::vector<Write> plan(const spec::Resources& resources, const Chosen& chosen);
 // Those lines of `unified`: last, as they are, whatever they mean.
 std::vector<Write> plan_unified(const spec::Resources& resources);
+
+// Those that the table has limits for.
+std::set<std::string_view> known_controllers();
 
 uint64_t weight_of_shares(uint64_t shares);
 

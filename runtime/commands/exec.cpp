@@ -22,6 +22,7 @@ static constexpr Option options[] = {
     {"no-new-privs", nullptr, "set the no new privileges value for the process"},
     {"cap,c", "CAP", "add a capability to the bounding set for the process"},
     {"preserve-fds", "N", "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)", "0", false, true},
+    {"cgroup", "PATH", "run the process in an (existing) sub-cgroup(s); the format is [<controller>:]<cgroup>"},
     {"ignore-paused", nullptr, "allow exec in a paused container"},
     {"no-subreaper", nullptr, "(ignored)", "", true},
 };
@@ -75,6 +76,7 @@ static int run_exec(const Arguments& globals, const Arguments& args) {
     wanted.pidfd_socket = args.get("pidfd-socket");
     wanted.pid_file = args.get("pid-file");
     wanted.detached = args.flag("detach");
+    wanted.cgroups = args.all("cgroup");
     wanted.ignore_paused = args.flag("ignore-paused");
     wanted.preserve_fds = int(parse_id(args.get("preserve-fds"), "preserve-fds"));
     Foreground foreground(!wanted.detached);
