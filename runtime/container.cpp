@@ -271,6 +271,7 @@ Cgroup Container::cgroup() const { return Cgroup::load(record_.cgroup); }
 void Container::start() {
     UniqueFd gate = [&] {
         auto opened = sys::try_open(fifo(), O_WRONLY | O_NONBLOCK);
+        if (!opened && cgroup().was_out_of_memory()) throw Error("container init was OOM-killed (memory limit too low?)");
         if (!opened) throw Error("cannot start a container that has stopped");
         return std::move(*opened);
     }();

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <set>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -64,7 +63,7 @@ std::string mount_of(const CgroupRecord& record, const std::string& directory) {
     return record.v2 ? mount : directory.substr(0, directory.find('/', std::string_view(mount).size() + 1));
 }
 
-void make_directory(const CgroupRecord& record, const std::string& directory, const std::set<std::string>& needed) {
+void make_directory(const CgroupRecord& record, const std::string& directory, const v2::Needed& needed) {
     const std::string root = mount_of(record, directory), path = directory.substr(root.size());
     if (v2::holds(record, directory)) v2::make_group(root, path, needed);
     else v1::make_group(root, path);
@@ -77,10 +76,10 @@ bool can_be_made(const std::string& directory) {
 }
 
 void make_directories(const CgroupRecord& record, const CgroupRequest& request, bool of_v2) {
-    std::set<std::string> needed;   // of a v2 hierarchy
+    v2::Needed needed;
     context("unable to apply cgroup configuration", [&] {
         for (const Write& write : plan_limits(record, request.resources))
-            if (write.controller != "cgroup" && (record.v2 || !directory_of(record, write.controller))) needed.insert(write.controller);
+            if (write.controller != "cgroup" && (record.v2 || !directory_of(record, write.controller))) needed.emplace(write.controller, write.setting);
         for (const std::string& directory : record.directories)
             if (v2::holds(record, directory) == of_v2) make_directory(record, directory, needed);
     });

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/defer.h"
 #include "base/error.h"
@@ -37,27 +38,23 @@ std::optional<std::string> directory_beside_v1(const CgroupRecord& record) {
 
 namespace {
 
-std::string v1_name(std::string_view controller) { return std::string(controller == "io" ? "blkio" : controller); }
+// What has no hierarchy of its own may be in the v2 one beside v1's; if it is not, writing says so.
+bool is_in_v1(const CgroupRecord& record, std::string_view controller) {
+    const std::string_view in_v1 = controller == "io" ? "blkio" : controller, in_v2 = controller == "blkio" ? "io" : controller;
+    return directory_of(record, in_v1) || !directory_beside_v1(record) || !v2::known_controllers().contains(in_v2);
+}
 
 }  // namespace
 
 std::vector<Write> plan_limits(const CgroupRecord& record, const spec::Resources& resources) {
-    if (record.v2) {
-        std::vector<Write> writes = v2::plan(resources, [](std::string_view) { return true; });
-        for (Write& write : v2::plan_unified(resources)) writes.push_back(std::move(write));
-        return writes;
+    std::vector<Write> writes;
+    if (!record.v2) {
+        if (!resources.unified.empty()) throw Error("invalid configuration: cannot use unified on cgroup v1");
+        writes = v1::plan(resources, [&](std::string_view controller) { return is_in_v1(record, controller); });
     }
-    if (!resources.unified.empty()) throw Error("invalid configuration: cannot use unified on cgroup v1");
-    const bool hybrid = directory_beside_v1(record).has_value();
-    std::vector<Write> writes = v1::plan(resources, [&](std::string_view controller) {
-        return !hybrid || directory_of(record, controller).has_value();
-    });
-    // What has no hierarchy of its own may be in the v2 one beside; if it is not, writing says so.
-    if (hybrid)
-        for (Write& write : v2::plan(resources, [&](std::string_view controller) {
-                 return controller != "net_cls" && controller != "net_prio" && !directory_of(record, v1_name(controller));
-             }))
-            writes.push_back(std::move(write));
+    std::vector<Write> of_v2 = v2::plan(resources, [&](std::string_view controller) { return record.v2 || !is_in_v1(record, controller); });
+    if (record.v2) std::ranges::move(v2::plan_unified(resources), std::back_inserter(of_v2));
+    std::ranges::move(of_v2, std::back_inserter(writes));
     return writes;
 }
 
@@ -66,7 +63,7 @@ namespace {
 std::string file_of(const CgroupRecord& record, const Write& write) {
     auto directory = directory_of(record, write.controller);
     if (!directory) directory = directory_beside_v1(record);
-    if (!directory) throw Error("linux.resources.", write.setting, ": controller ", write.controller, " not available");
+    if (!directory) throw Error("linux.resources.", write.setting, ": controller ", quoted(write.controller), " not available");
     return *directory + "/" + write.file;
 }
 

@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <ranges>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -39,10 +41,10 @@ std::set<std::string> words_of(std::string_view text) {
 
 // A new group below one in threaded mode cannot be entered before it is threaded as well, and then has no
 // controllers of whole processes.
-void make_threaded_if_needed(const std::string& directory, const std::set<std::string>& needed) {
+void make_threaded_if_needed(const std::string& directory, const Needed& needed) {
     const auto type = read_file_if_exists(directory + "/cgroup.type");
     if (!type || !type->starts_with("domain invalid")) return;
-    for (const std::string& controller : needed)
+    for (const auto& [controller, setting] : needed)
         if (controller == "memory" || controller == "io" || controller == "hugetlb" || controller == "rdma")
             throw Error("cannot enter cgroupv2 ", quoted(directory), " with domain controllers -- it is in an invalid state");
     write_file(directory + "/cgroup.type", "threaded");
@@ -50,7 +52,7 @@ void make_threaded_if_needed(const std::string& directory, const std::set<std::s
 
 // All at once, and if the kernel refuses, one by one: what is needed must work, the others may fail (a
 // group with processes of its own gives its controllers to nobody).
-void enable(const std::string& directory, const std::set<std::string>& missing, const std::set<std::string>& needed) {
+void enable(const std::string& directory, const std::set<std::string>& missing, const Needed& needed) {
     const std::string file = directory + "/cgroup.subtree_control";
     const auto control = sys::try_open(file, O_WRONLY);
     const auto try_write = [&](const std::string& text) {
@@ -68,17 +70,17 @@ void enable(const std::string& directory, const std::set<std::string>& missing, 
 
 }  // namespace
 
-void make_group(const std::string& mount, const std::string& path, const std::set<std::string>& needed) {
+void make_group(const std::string& mount, const std::string& path, const Needed& needed) {
     const std::string above_path = path.substr(0, path.rfind('/')), above = mount + above_path, directory = mount + path;
     const auto offered_to_above = [&] { return read_file_if_exists(above + "/cgroup.controllers"); };
     auto text = offered_to_above();
-    if (!above_path.empty() && (!text || !std::ranges::includes(words_of(*text), needed))) {
+    if (!above_path.empty() && (!text || !std::ranges::includes(words_of(*text), std::views::keys(needed)))) {
         make_group(mount, above_path, needed);   // it is missing, or was made for less
         text = offered_to_above();
     }
     const std::set<std::string> available = words_of(text.value_or("")), given = words_of(read_file(above + "/cgroup.subtree_control"));
-    for (const std::string& controller : needed)
-        if (!available.contains(controller)) throw Error("controller ", quoted(controller), " not available");
+    for (const auto& [controller, setting] : needed)
+        if (!available.contains(controller)) throw Error("linux.resources.", setting, ": controller ", quoted(controller), " not available");
     std::set<std::string> missing;
     std::ranges::set_difference(available, given, std::inserter(missing, missing.end()));
     if (!missing.empty()) enable(above, missing, needed);

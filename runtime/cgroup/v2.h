@@ -1,6 +1,7 @@
 // cgroup v2: one hierarchy, in which a controller works below a group only if the group says so.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -20,7 +21,8 @@ bool holds(const CgroupRecord& record, const std::string& directory);
 
 // Every level that is missing. The needed controllers are enabled in each level above, or it throws;
 // the others too, if that can be had: statistics come from them.
-void make_group(const std::string& mount, const std::string& path, const std::set<std::string>& needed);
+using Needed = std::map<std::string, std::string>;   // controller, and the setting that needs it
+void make_group(const std::string& mount, const std::string& path, const Needed& needed);
 
 // Who the cgroup is delegated to: the host's id of the container's user, if the container sees the group
 // as its root, and may write there (runtime-spec: "cgroup ownership"). Pure.

@@ -1,0 +1,391 @@
+"""What keg-runtime promises about cgroups: limits, update, events, pausing, killing, removal.
+
+The same promises are tested on v1 (also with an empty v2 hierarchy beside it) and on v2; what only one
+of them can do is skipped on the other.
+"""
+import json
+import os
+import pathlib
+import stat
+import subprocess
+import time
+import unittest
+
+from keg import RUNTIME, RuntimeCase, needs_root, run
+
+TOP = pathlib.Path("/sys/fs/cgroup")
+V2 = (TOP / "cgroup.controllers").exists()
+BESIDE = TOP / "unified"
+PARENT = f"keg-test-{os.getpid()}"
+
+on_v1 = unittest.skipIf(V2, "needs cgroup v1")
+on_v2 = unittest.skipUnless(V2, "needs cgroup v2 at /sys/fs/cgroup")
+
+
+def group(controller, name):
+    return (TOP if V2 else TOP / controller) / PARENT / name
+
+
+def setting(name, v1, v2):
+    """What a limit's file says; v1 as controller/file."""
+    controller, file = v1.split("/")
+    return (group(controller, name) / (v2 if V2 else file)).read_text().strip()
+
+
+def has(controller):
+    if V2:
+        return controller in (TOP / "cgroup.controllers").read_text().split()
+    return (TOP / controller).is_dir()
+
+
+def disk():
+    """Major and minor of one that is not empty."""
+    device = next(path for path in pathlib.Path("/sys/block").iterdir() if int((path / "size").read_text()) > 0)
+    return map(int, (device / "dev").read_text().split(":"))
+
+
+def unusual_device():
+    """One that opens here, and that no container has without asking: type, major, minor."""
+    for path in ("/dev/fuse", "/dev/loop-control", "/dev/zram0", "/dev/loop0", "/dev/rtc0", "/dev/ttyS0"):
+        try:
+            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+        except OSError:
+            continue
+        info = os.stat(path)
+        return "b" if stat.S_ISBLK(info.st_mode) else "c", os.major(info.st_rdev), os.minor(info.st_rdev)
+    raise unittest.SkipTest("needs a device like /dev/fuse")
+
+
+@needs_root
+class CgroupCase(RuntimeCase):
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self.remove_parent)
+
+    def remove_parent(self):
+        self.remove_all()
+        left = [path for path in TOP.glob(f"{PARENT}/*" if V2 else f"*/{PARENT}/*") if path.is_dir()]
+        for path in (TOP.glob(PARENT) if V2 else TOP.glob(f"*/{PARENT}")):
+            subprocess.run(["find", path, "-depth", "-type", "d", "-delete"], stderr=subprocess.DEVNULL)
+        self.assertEqual(left, [], "cgroups were left behind")
+
+    def start(self, name, *args, resources=None, edit=None, flags=()):
+        """A detached container in the cgroup PARENT/name."""
+        def change(config):
+            config["linux"]["cgroupsPath"] = f"/{PARENT}/{name}"
+            config["linux"]["resources"].update(resources or {})
+            if edit:
+                edit(config)
+        bundle = self.bundle(*(args or ("sleep", "60")), edit=change, name=name)
+        # Not to a pipe: the container would keep it open.
+        with open(self.dir / "out", "w+") as out:
+            subprocess.run([RUNTIME, "--root", self.state, *flags, "run", "--detach", "--bundle", bundle, name],
+                           stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False, timeout=60)
+            out.seek(0)
+            return out.read()
+
+    def fails(self, *words, says):
+        result = self.runtime(*words, check=False)
+        self.assertNotEqual(result.returncode, 0, result.stdout)
+        self.assertIn(says, result.stderr)
+
+
+class Limits(CgroupCase):
+    def test_limits_reach_the_kernel(self):
+        self.assertEqual(self.start("limits", resources={
+            "memory": {"limit": 33554432, "reservation": 16777216, "swap": 50331648},
+            "cpu": {"shares": 512, "quota": 20000, "period": 50000, "cpus": "0"}, "pids": {"limit": 30}}), "")
+        self.assertEqual(setting("limits", "memory/memory.limit_in_bytes", "memory.max"), "33554432")
+        self.assertEqual(setting("limits", "memory/memory.soft_limit_in_bytes", "memory.low"), "16777216")
+        self.assertEqual(setting("limits", "memory/memory.memsw.limit_in_bytes", "memory.swap.max"), "16777216" if V2 else "50331648")
+        self.assertEqual(setting("limits", "cpu/cpu.shares", "cpu.weight"), "59" if V2 else "512")
+        self.assertEqual(setting("limits", "cpu/cpu.cfs_quota_us", "cpu.max"), "20000 50000" if V2 else "20000")
+        self.assertEqual(setting("limits", "cpuset/cpuset.cpus", "cpuset.cpus"), "0")
+        self.assertEqual(setting("limits", "pids/pids.max", "pids.max"), "30")
+
+    def test_disks_are_throttled(self):
+        major, minor = disk()
+        rate = [{"major": major, "minor": minor, "rate": 1048576}]
+        self.assertEqual(self.start("disk", resources={"blockIO": {"throttleReadBpsDevice": rate}}), "")
+        self.assertIn(f"{major}:{minor} " + ("rbps=1048576" if V2 else "1048576"), setting("disk", "blkio/blkio.throttle.read_bps_device", "io.max"))
+
+    @unittest.skipUnless(any("hugetlb" in path.read_text().split() for path in (TOP / "cgroup.controllers", BESIDE / "cgroup.controllers") if path.exists())
+                         and any(pathlib.Path("/sys/kernel/mm/hugepages").iterdir()), "needs huge pages and their controller in cgroup v2")
+    def test_huge_pages_are_limited_also_beside_v1(self):
+        offered = (TOP if V2 else BESIDE) / "cgroup.subtree_control"
+        if "hugetlb" not in offered.read_text().split():
+            self.addCleanup(offered.write_text, "-hugetlb")
+        self.assertEqual(self.start("huge", resources={"hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}]}), "")
+        directory = group("unified", "huge")
+        self.assertEqual((directory / "hugetlb.2MB.rsvd.max").read_text().strip(), "4194304")
+        self.assertEqual((directory / "hugetlb.2MB.max").read_text().strip(), "4194304")
+        self.runtime("delete", "--force", "huge")
+
+    def test_setting_that_this_machine_has_not_is_refused_by_name(self):
+        if has("net_cls"):
+            self.skipTest("this machine has net_cls")
+        said = self.start("nothing", resources={"network": {"classID": 5}})
+        self.assertIn("linux.resources.network.classID", said)
+        if not V2:
+            self.assertIn("net_cls", said)
+
+    @on_v1
+    def test_unified_is_refused_on_v1(self):
+        self.assertIn("cannot use unified on cgroup v1", self.start("unified", resources={"unified": {"memory.max": "1"}}))
+
+    @on_v2
+    def test_unified_is_written_as_it_is(self):
+        self.assertEqual(self.start("unified", resources={"unified": {"memory.high": "33554432"}}), "")
+        self.assertEqual((group("", "unified") / "memory.high").read_text().strip(), "33554432")
+        self.assertIn('"nonsense" not available', self.start("unknown", resources={"unified": {"nonsense.max": "1"}}))
+
+    def test_devices_need_a_rule(self):
+        kind, major, minor = unusual_device()
+        script = f"mknod /node {kind} {major} {minor}; (: </node) 2>/dev/null && echo opened; head -c 1 /dev/zero >/dev/null && echo usual"
+
+        def edit(config, rules):
+            config["root"]["readonly"] = False
+            config["linux"]["cgroupsPath"] = f"/{PARENT}/devices"
+            config["linux"]["resources"]["devices"] = rules
+            for name in ("bounding", "effective", "permitted"):
+                config["process"]["capabilities"][name].append("CAP_MKNOD")
+        for count, (rules, opened) in enumerate((([], False), ([{"allow": False, "access": "rwm"}], False),
+                                                 ([{"allow": True, "type": kind, "major": major, "minor": minor, "access": "r"}], True),
+                                                 ([{"allow": True, "access": "rwm"}], True))):
+            with self.subTest(rules=rules):
+                bundle = self.bundle("sh", "-c", script, edit=lambda config: edit(config, rules), name=f"devices{count}")
+                output = self.runtime("run", "--bundle", bundle, "devices").stdout
+                self.assertEqual("opened" in output, opened, output)
+                self.assertIn("usual", output)
+
+    def test_init_that_gets_too_little_memory_is_said_so(self):
+        said = self.start("tiny", resources={"memory": {"limit": 16384}})
+        self.assertIn("container init was OOM-killed (memory limit too low?)", said)
+
+    def test_cgroup_with_strangers_in_it_is_refused_and_left_alone(self):
+        group("pids", "shared").mkdir(parents=True)
+        stranger = subprocess.Popen(["sleep", "60"])
+        self.addCleanup(lambda: (stranger.kill(), stranger.wait(), time.sleep(0.05), group("pids", "shared").rmdir()))
+        (group("pids", "shared") / "cgroup.procs").write_text(str(stranger.pid))
+        self.assertIn("container's cgroup is not empty: 1 process(es) found", self.start("shared"))
+        self.assertIsNone(stranger.poll())
+
+    def test_relative_path_stays_below_the_callers_group(self):
+        bundle = self.bundle("cat", "/proc/self/cgroup", edit=lambda config: (
+            config["linux"].update(cgroupsPath="below"),
+            config["linux"].update(namespaces=[n for n in config["linux"]["namespaces"] if n["type"] != "cgroup"])))
+        controller = "" if V2 else "freezer"
+        caller = group(controller, "caller") / "inner"
+        caller.mkdir(parents=True)
+        self.addCleanup(lambda: (caller.rmdir(), caller.parent.rmdir()))
+        output = run("sh", "-c", 'echo $$ > "$1"; shift; "$@"', "sh", caller / "cgroup.procs",
+                     RUNTIME, "--root", self.state, "run", "--bundle", bundle, "below").stdout
+        self.assertIn(f"/{PARENT}/caller/below" if V2 else f"freezer:/{PARENT}/caller/inner/below", output)
+
+
+class Managers(CgroupCase):
+    def test_without_cgroups_the_container_stays_in_its_callers(self):
+        self.assertEqual(self.start("none", flags=("--cgroup-manager", "disabled")), "")
+        pid = json.loads(self.runtime("state", "none").stdout)["pid"]
+        self.assertEqual(pathlib.Path(f"/proc/{pid}/cgroup").read_text(), pathlib.Path("/proc/self/cgroup").read_text())
+        self.assertEqual(self.runtime("exec", "none", "echo", "in").stdout, "in\n")
+        # Who made it is remembered: no later command says it.
+        self.fails("update", "--pids-limit", "5", "none", says="no cgroup")
+        self.fails("pause", "none", says="no cgroup")
+        self.runtime("kill", "none", "KILL")
+        self.runtime("delete", "--force", "none")
+        self.assertEqual(self.runtime("list", "-q").stdout, "")
+
+    def test_unknown_manager_is_refused_with_those_there_are(self):
+        bundle = self.bundle("true")
+        result = self.runtime("--cgroup-manager", "mine", "run", "--bundle", bundle, "x", check=False)
+        self.assertIn("unknown cgroup manager", result.stderr)
+        self.assertIn("known are: cgroupfs, ", result.stderr)
+
+    def test_groups_made_inside_go_with_the_container(self):
+        self.assertEqual(self.start("nested"), "")
+        deep = group("pids", "nested") / "a" / "b"
+        deep.mkdir(parents=True)
+        self.runtime("delete", "--force", "nested")
+        self.assertFalse(group("pids", "nested").exists())
+
+    def test_all_processes_die_even_those_that_fork(self):
+        # Without a pid namespace nothing but the cgroup knows them; each forks and ends all the time.
+        script = "walk() { while :; do sh -c : ; done; }; for i in 1 2 3 4; do walk & done; wait"
+        self.assertEqual(self.start("many", "sh", "-c", script, edit=lambda config: config["linux"].update(
+            namespaces=[n for n in config["linux"]["namespaces"] if n["type"] != "pid"])), "")
+        self.runtime("kill", "many", "KILL")
+        self.assertEqual((group("pids", "many") / "cgroup.procs").read_text(), "")
+        self.runtime("delete", "many")
+
+    def test_paused_container_is_killed_and_removed(self):
+        self.assertEqual(self.start("paused"), "")
+        self.runtime("pause", "paused")
+        self.assertEqual(json.loads(self.runtime("state", "paused").stdout)["status"], "paused")
+        self.runtime("delete", "--force", "paused")
+        self.assertFalse(group("freezer", "paused").exists())
+
+
+class Update(CgroupCase):
+    def memory(self):
+        return setting("c", "memory/memory.limit_in_bytes", "memory.max")
+
+    def test_options_change_what_they_name_and_nothing_else(self):
+        self.start("c", resources={"memory": {"limit": 33554432}, "cpu": {"quota": 20000, "period": 50000}, "pids": {"limit": 20}})
+        self.runtime("update", "--memory", "64m", "--pids-limit", "-1", "--cpu-quota", "30000", "c")
+        self.assertEqual(self.memory(), "67108864")
+        self.assertEqual(setting("c", "pids/pids.max", "pids.max"), "max")
+        self.assertEqual(setting("c", "cpu/cpu.cfs_quota_us", "cpu.max"), "30000 50000" if V2 else "30000")
+        self.runtime("update", "--cpu-period", "60000", "c")
+        self.assertEqual(setting("c", "cpu/cpu.cfs_period_us", "cpu.max"), "30000 60000" if V2 else "60000")
+        self.runtime("update", "--cpuset-cpus", "0", "--cpu-share", "100", "--memory-reservation", "1M", "c")
+        self.assertEqual(setting("c", "cpuset/cpuset.cpus", "cpuset.cpus"), "0")
+        self.assertEqual(self.memory(), "67108864")
+
+    def test_resources_come_from_a_file_or_from_standard_input(self):
+        self.start("c")
+        self.runtime("update", "--resources", "-", "c", input='{"memory": {"limit": 50331648}, "unknown": 1}')
+        self.assertEqual(self.memory(), "50331648")
+        (self.dir / "new.json").write_text('{"pids": {"limit": 9}}')
+        self.runtime("update", "-r", self.dir / "new.json", "--pids-limit", "5", "c")   # options are ignored then
+        self.assertEqual(setting("c", "pids/pids.max", "pids.max"), "9")
+
+    def test_memory_and_swap_move_together_in_both_directions(self):
+        self.start("c", resources={"memory": {"limit": 33554432, "swap": 67108864}})
+        for memory, swap in ((128, 256), (32, 48), (64, 64)):
+            self.runtime("update", "--memory", f"{memory}M", "--memory-swap", f"{swap}M", "c")
+            self.assertEqual(self.memory(), str(memory << 20))
+            self.assertEqual(setting("c", "memory/memory.memsw.limit_in_bytes", "memory.swap.max"), str((swap - memory if V2 else swap) << 20))
+        self.runtime("update", "--memory", "-1", "c")
+        self.assertIn(self.memory(), ("max", "9223372036854771712"))
+        self.assertIn(setting("c", "memory/memory.memsw.limit_in_bytes", "memory.swap.max"), ("max", "9223372036854771712"))
+
+    def test_failed_update_changes_nothing(self):
+        self.start("c", resources={"memory": {"limit": 33554432}, "pids": {"limit": 20}})
+        self.fails("update", "--memory", "64M", "--pids-limit", "5", "--cpuset-cpus", "4000", "c", says="cpuset.cpus: ")
+        self.assertEqual(self.memory(), "33554432")
+        self.assertEqual(setting("c", "pids/pids.max", "pids.max"), "20")
+
+    def test_what_is_not_a_value_is_refused(self):
+        self.start("c")
+        self.fails("update", "--memory", "4x", "c", says="invalid value for memory: invalid size: '4x'")
+        self.fails("update", "--cpu-period", "-5", "c", says="invalid value for cpu-period")
+        self.fails("update", "-r", "-", "c", says="")
+
+    @on_v2
+    def test_limit_below_what_is_used_is_refused_if_wanted(self):
+        self.start("c")
+        result = self.runtime("update", "-r", "-", "c", check=False, input='{"memory": {"limit": 4096, "checkBeforeUpdate": true}}')
+        self.assertIn("rejecting memory limit 4096 <= usage", result.stderr)
+
+    def test_stopped_container_is_not_updated(self):
+        self.start("c")
+        self.runtime("kill", "c", "KILL")
+        for _ in range(100):
+            if json.loads(self.runtime("state", "c").stdout)["status"] == "stopped":
+                break
+            time.sleep(0.02)
+        self.fails("update", "--pids-limit", "5", "c", says="container not running")
+
+
+class Events(CgroupCase):
+    def test_statistics_have_runcs_shape(self):
+        self.start("c", resources={"memory": {"limit": 33554432}, "pids": {"limit": 20}})
+        event = json.loads(self.runtime("events", "--stats", "c").stdout)
+        self.assertEqual([event["type"], event["id"]], ["stats", "c"])
+        data = event["data"]
+        self.assertEqual(list(data), ["cpu", "cpuset", "memory", "pids", "blkio", "hugetlb", "intel_rdt", "network_interfaces"])
+        self.assertEqual(data["pids"], {"current": 1, "limit": 20})
+        self.assertEqual(data["memory"]["usage"]["limit"], 33554432)
+        self.assertGreater(data["memory"]["usage"]["usage"], 0)
+        self.assertGreater(data["cpu"]["usage"]["total"], 0)
+
+    def test_events_come_at_the_interval_until_the_container_ends(self):
+        self.start("c", "sleep", "1.5")
+        lines = self.runtime("events", "--interval", "400ms", "c").stdout.splitlines()
+        self.assertTrue(2 <= len(lines) <= 4, lines)
+        self.assertTrue(all(json.loads(line)["type"] == "stats" for line in lines))
+        self.fails("events", "--stats", "c", says="container with id c is not running")
+
+    def test_want_of_memory_is_told(self):
+        self.start("c", "sh", "-c", "sleep 1; dd if=/dev/zero of=/dev/null bs=60M count=1; sleep 1",
+                   resources={"memory": {"limit": 33554432, "swap": 33554432}})
+        lines = self.runtime("events", "--interval", "10s", "c").stdout.splitlines()
+        self.assertEqual([json.loads(line) for line in lines], [{"type": "oom", "id": "c"}])
+
+    def test_interval_must_be_one(self):
+        self.start("c")
+        self.fails("events", "--interval", "0s", "c", says="duration interval must be greater than 0")
+        self.fails("events", "--interval", "soon", "c", says="parse error")
+
+
+class Exec(CgroupCase):
+    def where(self, *options):
+        """The groups of an exec'd process by controller, as the host sees them."""
+        child = subprocess.Popen([RUNTIME, "--root", self.state, "exec", *options, "c", "sh", "-c", "echo here; read wait"],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            self.assertEqual(child.stdout.readline(), "here\n")
+            pid = max(map(int, json.loads(self.runtime("ps", "--format", "json", "c").stdout)))
+            lines = pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+        finally:
+            child.communicate("\n")
+        return {controller: path for _, names, path in (line.split(":", 2) for line in lines) for controller in names.split(",")}
+
+    def test_process_goes_to_the_groups_it_is_told(self):
+        self.start("c")
+        top = f"/{PARENT}/c"
+        for name in ("pids", "freezer"):
+            (group(name, "c") / "sub").mkdir(exist_ok=True)
+        key = "" if V2 else "pids"
+        self.assertEqual(self.where()[key], top)
+        if V2:
+            self.assertEqual(self.where("--cgroup", "sub")[""], f"{top}/sub")
+        else:
+            places = self.where("--cgroup", "pids,freezer:sub", "--cgroup", "cpu:/")
+            self.assertEqual([places["pids"], places["freezer"], places["cpu"], places["memory"]], [f"{top}/sub", f"{top}/sub", top, top])
+
+    def test_only_groups_of_the_container_are_accepted(self):
+        self.start("c")
+        for options, says in ((["--cgroup", "../x"], "../x is not a sub cgroup path"), (["--cgroup", "nowhere"], "no such file or directory"),
+                              (["--cgroup", "nonsense:sub"], "unknown controller nonsense in SubCgroupPaths"),
+                              (["--cgroup", ":sub"], "empty <controller> prefix"),
+                              (["--cgroup", "a", "--cgroup", "b"], "missing <controller>: prefix"),
+                              (["--cgroup", "pids:a", "--cgroup", "pids:b"], "specified multiple times")):
+            with self.subTest(options=options):
+                self.fails("exec", *options, "c", "true", says=says)
+
+    @on_v2
+    def test_top_that_takes_no_processes_is_no_obstacle(self):
+        self.start("c")
+        pid = json.loads(self.runtime("state", "c").stdout)["pid"]
+        inner = group("", "c") / "init"
+        inner.mkdir()
+        (inner / "cgroup.procs").write_text(str(pid))
+        (group("", "c") / "cgroup.subtree_control").write_text("+memory")
+        self.assertEqual(self.where()[""], f"/{PARENT}/c/init")
+        self.fails("exec", "--cgroup", "/", "c", "true", says="device or resource busy")
+
+
+@on_v2
+class Delegation(CgroupCase):
+    def owner(self, *options):
+        def edit(config):
+            config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] != "cgroup"] + [{"type": "cgroup"}]
+            config["mounts"] = [m for m in config["mounts"] if m["destination"] != "/sys/fs/cgroup"] + [
+                {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": list(options)}]
+            config["process"]["user"] = {"uid": 1234, "gid": 1234}
+        self.assertEqual(self.start("owned", edit=edit), "")
+        owners = {file: (group("", "owned") / file).stat().st_uid for file in (".", "cgroup.procs", "memory.max")}
+        self.runtime("delete", "--force", "owned")
+        self.assertFalse(group("", "owned").exists())
+        subprocess.run(["rm", "-rf", self.dir / "owned"], check=True)
+        return owners
+
+    def test_group_belongs_to_the_containers_user_only_if_it_may_write_there(self):
+        self.assertEqual(self.owner("nosuid", "rw"), {".": 1234, "cgroup.procs": 1234, "memory.max": 0})
+        self.assertEqual(self.owner("nosuid", "ro"), {".": 0, "cgroup.procs": 0, "memory.max": 0})
+
+
+if __name__ == "__main__":
+    unittest.main()
