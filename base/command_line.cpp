@@ -30,6 +30,7 @@ struct Parser {
     Style style;
     std::span<const Option> options;
     bool interspersed;
+    bool global = false;   // before the command, where --version is one
 
     const Option* find(std::string_view name) const {
         for (const Option& option : options)
@@ -43,6 +44,7 @@ struct Parser {
     }
 
     bool wants_help(const std::string& word) const { return word == "--help" || (word == "-h" && !find("h")); }
+    static bool wants_version(const std::string& word) { return word == "--version" || word == "-version" || word == "-v"; }
 
     static std::string long_name(const Option& option) { return split(option.names, ',')[0]; }
 
@@ -73,7 +75,7 @@ struct Parser {
                 ++at;
                 break;
             }
-            if (wants_help(word)) return at;
+            if (wants_help(word) || (global && wants_version(word))) return at;
             if (word.size() < 2 || word[0] != '-') {
                 if (!interspersed) break;
                 out.words_.push_back(word);
@@ -216,7 +218,7 @@ void check_count(const Program& program, const Command& command, const Arguments
 
 int dispatch(const Program& program, int argc, char** argv) {
     const std::vector<std::string> words(argv + 1, argv + argc);
-    const Parser global_parser{program.style, program.globals, false};
+    const Parser global_parser{program.style, program.globals, false, true};
     if (words.empty() || asks_for_help(global_parser, words, 0) || words[0] == "help") {
         size_t at = 1;
         const Command* command = words.size() > 1 ? find_command(program, words, at) : nullptr;
@@ -224,14 +226,10 @@ int dispatch(const Program& program, int argc, char** argv) {
         else print_help(program);
         return 0;
     }
-    if (words[0] == "--version" || words[0] == "-v" || words[0] == "-version") {
-        program.print_version();
-        return 0;
-    }
     Arguments globals;
     size_t at = global_parser.parse(words, 0, globals);
     if (at < words.size() && (words[at] == "--help" || words[at] == "-h")) return print_help(program), 0;
-    if (at < words.size() && (words[at] == "--version" || words[at] == "-v")) return program.print_version(), 0;
+    if (at < words.size() && Parser::wants_version(words[at])) return program.print_version(), 0;
     if (at >= words.size()) return print_help(program), 0;
     const size_t first = at;
     const Command* command = find_command(program, words, at);

@@ -2,7 +2,7 @@
 """Runs a command in a world of its own: sandbox.py [--timeout SECONDS] COMMAND [ARGUMENT...]
 
 A runtime under test leaves things behind: processes, mounts, cgroups, state below /run. Here the
-command gets new mount, pid, ipc, uts and cgroup namespaces, an empty /run and temporary directory,
+command gets new mount, pid, network, ipc, uts and cgroup namespaces, an empty /run and temporary directory,
 and cgroups of its own as the roots of every hierarchy; all of it goes away when the command ends.
 So two programs that both use the cgroup "/cgrouptest" can run at the same time.
 
@@ -21,8 +21,7 @@ import subprocess
 import sys
 import time
 
-CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID = (
-    0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x20000000)
+NAMESPACES = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000  # NS CGROUP UTS IPC PID NET
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
 PR_SET_PDEATHSIG = 1
 TIMED_OUT = 124  # as timeout(1)
@@ -120,7 +119,7 @@ def be_init(argv):
 def enter(mounts, made, argv):
     for group in made:
         (group / "cgroup.procs").write_text("0")
-    call("unshare", CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID)
+    call("unshare", NAMESPACES)
     for group, (_, options) in zip(made, mounts):
         if not options:
             (group / "sandbox").mkdir()

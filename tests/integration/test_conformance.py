@@ -1,9 +1,10 @@
 """The conformance suites' own promise: what does not work is not reported as a pass."""
+import json
 import sys
 import textwrap
 import unittest
 
-from keg import PROJECT
+from keg import PROJECT, needs_root, run
 
 sys.path.insert(0, str(PROJECT / "conformance"))
 import report  # noqa: E402
@@ -68,6 +69,19 @@ class Verdict(unittest.TestCase):
         for name, row in report.known_failures("runtime-tools").items():
             self.assertIn(name, programs)
             self.assertTrue(row.reason and row.runc and row.crun, name)
+
+
+@needs_root
+class Suites(unittest.TestCase):
+    def test_no_case_passes_for_what_is_no_runtime(self):
+        for program in ("/bin/true", "/bin/false"):
+            results = [json.loads(line) for line in run(PROJECT / "conformance/cases/run", program, "properties/*", "errors/*").stdout.splitlines()]
+            self.assertGreater(len(results), 100)
+            self.assertEqual([r["name"] for r in results if r["result"] == "pass"], [], program)
+
+    def test_every_known_failure_of_the_cases_is_a_case(self):
+        results = [json.loads(line) for line in run(PROJECT / "conformance/cases/run", "/bin/false").stdout.splitlines()]
+        self.assertEqual(set(report.known_failures("cases")) - {r["name"] for r in results}, set())
 
 
 if __name__ == "__main__":
