@@ -5,6 +5,7 @@
 // nobody published must not be reached from other machines through the forwarding we switch on.
 #include "engine/firewall.h"
 
+#include <dlfcn.h>
 #include <nftables/libnftables.h>
 
 #include <memory>
@@ -44,16 +45,40 @@ std::string firewall_elements(const std::string& verb, const std::string& table,
     return out;
 }
 
+namespace {
+
+// Loaded when it is needed: most commands touch no rule, and would pay 1 ms for it at their start.
+struct Nftables {
+    void* library = ::dlopen("libnftables.so.1", RTLD_NOW | RTLD_LOCAL);
+    decltype(&::nft_ctx_new) ctx_new = find<decltype(ctx_new)>("nft_ctx_new");
+    decltype(&::nft_ctx_free) ctx_free = find<decltype(ctx_free)>("nft_ctx_free");
+    decltype(&::nft_ctx_buffer_output) buffer_output = find<decltype(buffer_output)>("nft_ctx_buffer_output");
+    decltype(&::nft_ctx_buffer_error) buffer_error = find<decltype(buffer_error)>("nft_ctx_buffer_error");
+    decltype(&::nft_ctx_get_error_buffer) get_error_buffer = find<decltype(get_error_buffer)>("nft_ctx_get_error_buffer");
+    decltype(&::nft_run_cmd_from_buffer) run_cmd_from_buffer = find<decltype(run_cmd_from_buffer)>("nft_run_cmd_from_buffer");
+
+private:
+    template <class Function>
+    Function find(const char* name) const {
+        void* const symbol = library ? ::dlsym(library, name) : nullptr;
+        if (!symbol) throw Error("bridge networks need libnftables: ", ::dlerror());
+        return reinterpret_cast<Function>(symbol);
+    }
+};
+
 // One transaction: all of it or nothing.
-static void run(const std::string& commands) {
-    const std::unique_ptr<nft_ctx, decltype(&::nft_ctx_free)> context(::nft_ctx_new(NFT_CTX_DEFAULT), &::nft_ctx_free);
+void run(const std::string& commands) {
+    static const Nftables nft;
+    const std::unique_ptr<nft_ctx, decltype(nft.ctx_free)> context(nft.ctx_new(NFT_CTX_DEFAULT), nft.ctx_free);
     if (!context) throw Error("opening nftables failed");
-    ::nft_ctx_buffer_output(context.get());
-    ::nft_ctx_buffer_error(context.get());
-    if (::nft_run_cmd_from_buffer(context.get(), commands.c_str()) == 0) return;
-    const std::string_view text = ::nft_ctx_get_error_buffer(context.get());
+    nft.buffer_output(context.get());
+    nft.buffer_error(context.get());
+    if (nft.run_cmd_from_buffer(context.get(), commands.c_str()) == 0) return;
+    const std::string_view text = nft.get_error_buffer(context.get());
     throw Error("nftables: ", trim(text.substr(0, text.find('\n'))));
 }
+
+}  // namespace
 
 void Firewall::create(const std::string& subnet) const {
     run(str("add table inet ", table_, "\ndelete table inet ", table_, "\n", firewall_table(table_, bridge_, subnet)));

@@ -1,17 +1,33 @@
+// libcrypto's plain functions, not EVP: the first use of EVP loads providers and reads openssl.cnf,
+// which takes longer than hashing what most commands hash.
 #include "image/digest.h"
 
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 
 #include "base/error.h"
 
 namespace {
 
+union Context {
+    SHA256_CTX sha256;
+    SHA512_CTX sha512;
+};
+
 struct Algorithm {
     std::string_view name;
     size_t hex_digits;
-    const EVP_MD* (*method)();
+    void (*start)(Context&);
+    void (*update)(Context&, std::string_view data);
+    void (*finish)(Context&, unsigned char* bytes);
 };
-constexpr Algorithm algorithms[] = {{"sha256", 64, EVP_sha256}, {"sha512", 128, EVP_sha512}};
+constexpr Algorithm algorithms[] = {
+    {"sha256", 64, [](Context& c) { ::SHA256_Init(&c.sha256); },
+     [](Context& c, std::string_view data) { ::SHA256_Update(&c.sha256, data.data(), data.size()); },
+     [](Context& c, unsigned char* bytes) { ::SHA256_Final(bytes, &c.sha256); }},
+    {"sha512", 128, [](Context& c) { ::SHA512_Init(&c.sha512); },
+     [](Context& c, std::string_view data) { ::SHA512_Update(&c.sha512, data.data(), data.size()); },
+     [](Context& c, unsigned char* bytes) { ::SHA512_Final(bytes, &c.sha512); }},
+};
 
 const Algorithm* find_algorithm(std::string_view name) {
     for (const Algorithm& algorithm : algorithms)
@@ -39,27 +55,24 @@ std::string Digest::hex() const { return text_.substr(text_.find(':') + 1); }
 
 struct Hasher::State {
     const Algorithm* algorithm;
-    EVP_MD_CTX* context = EVP_MD_CTX_new();
-    ~State() { EVP_MD_CTX_free(context); }
+    Context context;
 };
 
-Hasher::Hasher(std::string_view algorithm) : state_(std::make_unique<State>(find_algorithm(algorithm))) {
+Hasher::Hasher(std::string_view algorithm) : state_(std::make_unique<State>(find_algorithm(algorithm), Context{})) {
     if (!state_->algorithm) throw Error("unknown digest algorithm ", quoted(algorithm));
-    if (EVP_DigestInit_ex(state_->context, state_->algorithm->method(), nullptr) != 1)
-        throw Error("cannot start ", state_->algorithm->name);
+    state_->algorithm->start(state_->context);
 }
 Hasher::~Hasher() = default;
 Hasher::Hasher(Hasher&&) noexcept = default;
 Hasher& Hasher::operator=(Hasher&&) noexcept = default;
 
-void Hasher::update(std::string_view data) { EVP_DigestUpdate(state_->context, data.data(), data.size()); }
+void Hasher::update(std::string_view data) { state_->algorithm->update(state_->context, data); }
 
 Digest Hasher::finish() {
-    unsigned char bytes[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    EVP_DigestFinal_ex(state_->context, bytes, &size);
+    unsigned char bytes[SHA512_DIGEST_LENGTH];
+    state_->algorithm->finish(state_->context, bytes);
     std::string text = str(state_->algorithm->name, ":");
-    for (unsigned i = 0; i < size; ++i) {
+    for (size_t i = 0; i < state_->algorithm->hex_digits / 2; ++i) {
         static constexpr char hex[] = "0123456789abcdef";
         text += hex[bytes[i] >> 4];
         text += hex[bytes[i] & 15];
