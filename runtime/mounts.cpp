@@ -357,7 +357,9 @@ void mount_cgroups(const Root& root, const spec::Mount& mount, const MountReques
                    const MountEnvironment& environment) {
     struct statfs fs{};
     check(::statfs("/sys/fs/cgroup", &fs), "statfs /sys/fs/cgroup");
-    const uint64_t set = attributes_of(request.flags);
+    uint64_t set = attributes_of(request.flags);
+    // What is bound are the cgroups of whoever runs us, perhaps more than the container's (CVE-2023-25809).
+    if (environment.user_namespace && !environment.cgroup_namespace) set |= MOUNT_ATTR_RDONLY;
     const UniqueFd target = make_target(root, mount.destination, true);
     check_not_over_proc(path_inside(root, target.get()), mount, -1);
 
