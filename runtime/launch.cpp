@@ -38,6 +38,7 @@
 #include "runtime/credentials.h"
 #include "runtime/devices.h"
 #include "runtime/hooks.h"
+#include "runtime/mapped_mounts.h"
 #include "runtime/mounts.h"
 #include "runtime/network.h"
 #include "runtime/program.h"
@@ -62,6 +63,7 @@ private:
     void wait_for_hooks();
     void set_limits();
     MountEnvironment mount_environment() const;
+    std::vector<UniqueFd> receive_mapped_trees();
     void open_terminal(const Root& root);
     void set_names();
     void write_sysctls(int procfs);
@@ -92,7 +94,7 @@ void Init::run() {
     join_keyring();
 
     Root root = open_root(plan_.rootfs, plan_.propagation);
-    mount_all(root, config_.mounts, mount_environment());
+    mount_all(root, config_.mounts, mount_environment(), receive_mapped_trees());
     make_devices(root, config_, plan_.user_namespace());
     open_terminal(root);
     wait_for_hooks();
@@ -155,6 +157,13 @@ void Init::join_keyring() {
 MountEnvironment Init::mount_environment() const {
     return {.bundle = plan_.state.bundle, .mount_label = config_.linux.mount_label,
             .user_namespace = plan_.user_namespace(), .cgroup_namespace = plan_.namespaces.has(CLONE_NEWCGROUP)};
+}
+
+std::vector<UniqueFd> Init::receive_mapped_trees() {
+    std::vector<UniqueFd> trees;
+    for (const spec::Mount& mount : config_.mounts)
+        if (is_mapped(mount)) trees.push_back(std::move(channel_.expect(Step::mapped).fds.at(0)));
+    return trees;
 }
 
 void Init::set_names() {
@@ -289,6 +298,13 @@ void send_placed(Channel& channel, int pid, const Cgroup& cgroup) {
     channel.send(Step::placed, std::to_string(pid), fds);
 }
 
+void send_mapped_trees(Channel& channel, int pid, const Plan& plan) {
+    for (const UniqueFd& tree : make_mapped_trees(plan.config.mounts, plan.state.bundle, plan.user_namespace() ? pid : 0)) {
+        const int fds[] = {tree.get()};
+        channel.send(Step::mapped, {}, fds);
+    }
+}
+
 void send_pidfd(const std::string& socket_path, int pidfd) {
     if (!socket_path.empty()) send_descriptor(socket_path, "standard", pidfd);
 }
@@ -347,6 +363,7 @@ Created create(const CreateOptions& options) {
     send_pidfd(options.pidfd_socket, init.pidfd());
     dir.save(record);            // before init goes on: `delete` needs it
     send_placed(channel, init.pid(), cgroup);
+    send_mapped_trees(channel, init.pid(), plan);
 
     UniqueFd console;
     if (plan.config.process->terminal) console = receive_console(channel, options);

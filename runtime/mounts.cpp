@@ -8,7 +8,6 @@
 #include <sys/vfs.h>
 #include <linux/magic.h>
 #include <dirent.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,9 +17,8 @@
 #include "base/defer.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "base/process.h"
 #include "base/sys.h"
-#include "runtime/namespaces.h"
+#include "runtime/mapped_mounts.h"
 
 #ifndef MS_NOSYMFOLLOW
 #define MS_NOSYMFOLLOW 256
@@ -297,37 +295,6 @@ void copy_tree(int from, int to) {
     }
 }
 
-// A process that does nothing but hold a user namespace with these mappings.
-UniqueFd user_namespace_with(const spec::Mount& mount) {
-    const sys::Pipe alive = sys::pipe();
-    const int read_end = alive.read.get(), write_end = alive.write.get();
-    Child holder = clone_process({.flags = CLONE_NEWUSER}, [&] {
-        ::close(write_end);
-        char byte;
-        if (::read(read_end, &byte, 1) < 0) return;
-        ::_exit(0);
-    }, [](const std::exception&) {});
-    write_file(str("/proc/", holder.pid(), "/uid_map"), id_map_text(mount.uid_mappings));
-    write_file(str("/proc/", holder.pid(), "/gid_map"), id_map_text(mount.gid_mappings));
-    return sys::open(str("/proc/", holder.pid(), "/ns/user"), O_RDONLY);
-}
-
-void map_ids(int tree, const spec::Mount& mount, const MountRequest& request, const MountEnvironment& environment) {
-    if (!request.idmap && !request.recursive_idmap && mount.uid_mappings.empty()) return;
-    UniqueFd made;
-    int users = environment.user_namespace_fd;
-    if (!mount.uid_mappings.empty()) {
-        made = user_namespace_with(mount);
-        users = made.get();
-    }
-    if (users < 0) throw Error("id-mapped mount without mappings and without a user namespace");
-    mount_attr wanted{};
-    wanted.attr_set = MOUNT_ATTR_IDMAP;
-    wanted.userns_fd = uint64_t(users);
-    const unsigned flags = AT_EMPTY_PATH | (request.recursive_idmap ? AT_RECURSIVE : 0);
-    check(::syscall(SYS_mount_setattr, tree, "", flags, &wanted, sizeof wanted), "id-mapping the mount");
-}
-
 // Everything that changes a mount which nobody sees yet (or, of a new file system, just came).
 void finish(int tree, const MountRequest& request) {
     for (const unsigned long kind : request.propagation)
@@ -335,15 +302,11 @@ void finish(int tree, const MountRequest& request) {
     set_mount_attributes(tree, true, request.recursive_set, request.recursive_clear);
 }
 
-void bind_into(const Root& root, const spec::Mount& mount, const MountRequest& request, const MountEnvironment& environment) {
-    const std::string source = mount.source.starts_with('/') ? mount.source : environment.bundle + "/" + mount.source;
-    const UniqueFd from = sys::open(source, O_PATH);
-    const bool directory = S_ISDIR(sys::fstat(from.get()).st_mode);
+void bind_into(const Root& root, const spec::Mount& mount, const MountRequest& request, UniqueFd tree) {
+    const bool directory = S_ISDIR(sys::fstat(tree.get()).st_mode);
     const UniqueFd target = make_target(root, mount.destination, directory);
-    check_not_over_proc(path_inside(root, target.get()), mount, from.get());
+    check_not_over_proc(path_inside(root, target.get()), mount, tree.get());
 
-    const UniqueFd tree = clone_tree(from.get(), (request.flags & MS_REC) != 0);
-    map_ids(tree.get(), mount, request, environment);
     const uint64_t set = attributes_of(request.flags);
     uint64_t clear = attributes_of(request.cleared);
     if ((request.flags & access_times) != 0) clear |= MOUNT_ATTR__ATIME;
@@ -450,7 +413,11 @@ void mount_file_system(const Root& root, const spec::Mount& mount, const MountRe
 
 }  // namespace
 
-void mount_into(const Root& root, const spec::Mount& mount, const MountEnvironment& environment) {
+UniqueFd open_source(const spec::Mount& mount, const std::string& bundle) {
+    return sys::open(mount.source.starts_with('/') ? mount.source : bundle + "/" + mount.source, O_PATH);
+}
+
+void mount_into(const Root& root, const spec::Mount& mount, const MountEnvironment& environment, UniqueFd mapped) {
     const MountRequest request = plan_mount(mount.options);
     if (request.copy_up && mount.type != "tmpfs") throw Error("tmpcopyup needs a tmpfs");
     if ((request.flags & MS_REMOUNT) != 0) {
@@ -460,15 +427,20 @@ void mount_into(const Root& root, const spec::Mount& mount, const MountEnvironme
                       request.data.empty() ? nullptr : request.data.c_str()), "remount");
         return;
     }
-    if ((request.flags & MS_BIND) != 0) return bind_into(root, mount, request, environment);
-    if (request.idmap || request.recursive_idmap || !mount.uid_mappings.empty())
-        throw Error("id-mapped mounts must be bind mounts");
+    if (mapped) return bind_into(root, mount, request, std::move(mapped));
+    if ((request.flags & MS_BIND) != 0)
+        return bind_into(root, mount, request, clone_tree(open_source(mount, environment.bundle).get(), (request.flags & MS_REC) != 0));
     if (mount.type == "cgroup" || mount.type == "cgroup2") return mount_cgroups(root, mount, request, environment);
     mount_file_system(root, mount, request, environment);
 }
 
-void mount_all(const Root& root, const std::vector<spec::Mount>& mounts, const MountEnvironment& environment) {
+std::string mounting(const spec::Mount& mount) {
+    return str("error mounting ", quoted(mount.source), " to rootfs at ", quoted(mount.destination));
+}
+
+void mount_all(const Root& root, const std::vector<spec::Mount>& mounts, const MountEnvironment& environment,
+               std::vector<UniqueFd> mapped) {
+    auto next = mapped.begin();
     for (const spec::Mount& mount : mounts)
-        context(str("error mounting ", quoted(mount.source), " to rootfs at ", quoted(mount.destination)),
-                [&] { mount_into(root, mount, environment); });
+        context(mounting(mount), [&] { mount_into(root, mount, environment, is_mapped(mount) ? std::move(*next++) : UniqueFd{}); });
 }

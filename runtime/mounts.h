@@ -34,12 +34,14 @@ struct MountEnvironment {
     std::string mount_label;             // SELinux: context="…"
     bool user_namespace = false;
     bool cgroup_namespace = false;
-    int user_namespace_fd = -1;          // of the container, for idmap without mappings
 };
-// Mounts one, making its destination if it is missing.
-void mount_into(const Root& root, const spec::Mount& mount, const MountEnvironment& environment);
-// Each, in order, with runc's words around an error.
-void mount_all(const Root& root, const std::vector<spec::Mount>& mounts, const MountEnvironment& environment);
+// Mounts one, making its destination if it is missing; `mapped` is its tree if the host had to make it.
+void mount_into(const Root& root, const spec::Mount& mount, const MountEnvironment& environment, UniqueFd mapped = {});
+// Each, in order, with runc's words around an error; `mapped` has the trees of those that are id-mapped.
+void mount_all(const Root& root, const std::vector<spec::Mount>& mounts, const MountEnvironment& environment,
+               std::vector<UniqueFd> mapped = {});
+std::string mounting(const spec::Mount& mount);   // those words
+UniqueFd open_source(const spec::Mount& mount, const std::string& bundle);
 
 // A file to mount on: what is there, whatever it is but a link, or a new empty file. It is not opened: it
 // may be a device of the image's.

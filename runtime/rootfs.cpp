@@ -65,9 +65,11 @@ void make_read_only(const Root& root, const std::vector<std::string>& paths) {
 }
 
 void pivot_into(const Root& root) {
+    const UniqueFd old = sys::open("/", O_PATH | O_DIRECTORY);
     check(::fchdir(root.fd()), "fchdir to the root file system");
     // With "." for both, the old root lies below the new one, and no directory is needed for it.
     check(::syscall(SYS_pivot_root, ".", "."), "pivot_root");
+    check(::fchdir(old.get()), "fchdir to the old root");
     // The detach must not travel to the host through a shared mount.
     check(::mount("", ".", "", MS_SLAVE | MS_REC, nullptr), "making the old root a slave");
     check(::umount2(".", MNT_DETACH), "unmounting the old root");

@@ -172,6 +172,16 @@ def idmapped_like_users(bench):
     bench.equal(bench.sh("stat -c %u:%g /mnt/file", patch={**USERS, "mounts+": [mount]}), "0:0")
 
 
+@case("config.md: mounts may be id-mapped, by the host's ids, in a user namespace, with what is below")
+def idmapped_in_user_namespace(bench):
+    mount = {**bind(bench, "rbind", "ridmap"), **{which: [{"containerID": 0, "hostID": 100005, "size": 10}] for which in ("uidMappings", "gidMappings")}}
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", bench.dir / "source"], check=True)
+    (bench.dir / "source/below").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=700", "tmpfs", bench.dir / "source/below"], check=True)
+    users = {**USERS, "linux.gidMappings": USERS["linux.uidMappings"]}
+    bench.equal(bench.sh("stat -c %u:%g /mnt /mnt/below", patch={**users, "mounts+": [mount]}), "5:5\n5:5")
+
+
 @case("config.md: uidMappings without gidMappings is an error")
 def idmapped_half(bench):
     bench.refused("true", patch={"mounts+": [{**bind(bench, "bind"), "uidMappings": [{"containerID": 0, "hostID": 1000, "size": 10}]}]})

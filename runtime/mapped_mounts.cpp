@@ -1,0 +1,67 @@
+#include "runtime/mapped_mounts.h"
+
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/process.h"
+#include "base/sys.h"
+#include "runtime/mounts.h"
+#include "runtime/namespaces.h"
+
+namespace {
+
+// A process that does nothing but hold a user namespace with these mappings.
+UniqueFd user_namespace_with(const spec::Mount& mount) {
+    const sys::Pipe alive = sys::pipe();
+    const int read_end = alive.read.get(), write_end = alive.write.get();
+    Child holder = clone_process({.flags = CLONE_NEWUSER}, [&] {
+        ::close(write_end);
+        char byte;
+        if (::read(read_end, &byte, 1) < 0) return;
+        ::_exit(0);
+    }, [](const std::exception&) {});
+    write_file(str("/proc/", holder.pid(), "/uid_map"), id_map_text(mount.uid_mappings));
+    write_file(str("/proc/", holder.pid(), "/gid_map"), id_map_text(mount.gid_mappings));
+    return sys::open(str("/proc/", holder.pid(), "/ns/user"), O_RDONLY);
+}
+
+UniqueFd user_namespace_for(const spec::Mount& mount, int init) {
+    if (!mount.uid_mappings.empty()) return user_namespace_with(mount);
+    if (!init) throw Error("id-mapped mount without mappings and without a user namespace");
+    return sys::open(str("/proc/", init, "/ns/user"), O_RDONLY);
+}
+
+UniqueFd make_mapped_tree(const spec::Mount& mount, const std::string& bundle, int init) {
+    const MountRequest request = plan_mount(mount.options);
+    if ((request.flags & MS_BIND) == 0) throw Error("id-mapped mounts must be bind mounts");
+    UniqueFd tree = clone_tree(open_source(mount, bundle).get(), (request.flags & MS_REC) != 0);
+    const UniqueFd users = user_namespace_for(mount, init);
+    mount_attr wanted{};
+    wanted.attr_set = MOUNT_ATTR_IDMAP;
+    wanted.userns_fd = uint64_t(users.get());
+    const unsigned flags = AT_EMPTY_PATH | (request.recursive_idmap ? AT_RECURSIVE : 0);
+    check(::syscall(SYS_mount_setattr, tree.get(), "", flags, &wanted, sizeof wanted), "id-mapping the mount");
+    return tree;
+}
+
+}  // namespace
+
+bool is_mapped(const spec::Mount& mount) {
+    const auto asks = [](const std::string& option) { return option == "idmap" || option == "ridmap"; };
+    return !mount.uid_mappings.empty() || std::ranges::any_of(mount.options, asks);
+}
+
+std::vector<UniqueFd> make_mapped_trees(const std::vector<spec::Mount>& mounts, const std::string& bundle, int init) {
+    std::vector<UniqueFd> trees;
+    for (const spec::Mount& mount : mounts)
+        if (is_mapped(mount)) trees.push_back(context(mounting(mount), [&] { return make_mapped_tree(mount, bundle, init); }));
+    return trees;
+}
