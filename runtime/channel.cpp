@@ -33,7 +33,13 @@ void Channel::send(Step step, std::string_view text, std::span<const int> fds) {
     log_debug(str(side_ == Side::create ? "create" : "init", " says ", step_name(step)));
     std::string packet(1, char(step));
     packet += text.substr(0, 64 * 1024);
-    sys::send_with_fds(fd(), packet, fds);
+    try {
+        sys::send_with_fds(fd(), packet, fds);
+    } catch (const SysError& e) {
+        if (e.code() != EPIPE && e.code() != ECONNRESET) throw;
+        // The other side is gone. Why, it said before, or its silence is explained: receive() throws either.
+        for (;;) receive();
+    }
 }
 
 bool Channel::receive_packet(Message& message) {

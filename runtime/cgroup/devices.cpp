@@ -103,9 +103,9 @@ DevicePlan plan_devices(const std::vector<spec::DeviceRule>& wanted) {
         for (const char* each : {"b", "c"}) plan.asked.push_back({rule.allow, each, rule.major, rule.minor, rule.access});
     }
     if (plan.allows_all()) return plan;
-    for (const char* type : {"c", "b"}) plan.always.push_back({.allow = true, .type = type, .access = "m"});
-    for (const auto& [major, minor] : nodes)
-        plan.always.push_back({.allow = true, .type = "c", .major = major, .minor = minor < 0 ? std::nullopt : std::optional<int64_t>(minor), .access = "rwm"});
+    for (const char* each : {"c", "b"}) plan.always.push_back({.allow = true, .type = each, .access = "m"});
+    for (const auto& [first, second] : nodes)
+        plan.always.push_back({.allow = true, .type = "c", .major = first, .minor = second, .access = "rwm"});
     return plan;
 }
 

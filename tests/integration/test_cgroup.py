@@ -137,7 +137,7 @@ class Limits(CgroupCase):
     def test_unified_is_written_as_it_is(self):
         self.assertEqual(self.start("unified", resources={"unified": {"memory.high": "33554432"}}), "")
         self.assertEqual((group("", "unified") / "memory.high").read_text().strip(), "33554432")
-        self.assertIn('"nonsense" not available', self.start("unknown", resources={"unified": {"nonsense.max": "1"}}))
+        self.assertIn('linux.resources.unified', self.start("unknown", resources={"unified": {"nonsense.max": "1"}}))
 
     def test_devices_need_a_rule(self):
         kind, major, minor = unusual_device()
@@ -301,9 +301,9 @@ class Events(CgroupCase):
         self.assertGreater(data["cpu"]["usage"]["total"], 0)
 
     def test_events_come_at_the_interval_until_the_container_ends(self):
-        self.start("c", "sleep", "1.5")
-        lines = self.runtime("events", "--interval", "400ms", "c").stdout.splitlines()
-        self.assertTrue(2 <= len(lines) <= 4, lines)
+        self.start("c", "sleep", "3")
+        lines = self.runtime("events", "--interval", "500ms", "c").stdout.splitlines()
+        self.assertTrue(2 <= len(lines) <= 6, lines)
         self.assertTrue(all(json.loads(line)["type"] == "stats" for line in lines))
         self.fails("events", "--stats", "c", says="container with id c is not running")
 
