@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/sys.h"
 #include "cli/commands.h"
+#include "engine/lifecycle.h"
 #include "image/registry.h"
 #include "image/snapshots.h"
 
@@ -205,7 +206,10 @@ Containers::Made make_container(const Arguments& globals, const Arguments& args,
     const std::string cid_file = args.get("cidfile");
     if (!cid_file.empty() && sys::exists(cid_file))
         throw Error("container ID file found, make sure the other container isn't running or delete ", cid_file);
-    if (args.has("name")) check_name(args.get("name"));
+    if (args.has("name")) {
+        check_name(args.get("name"));
+        if (const auto other = containers.find(args.get("name"))) remove_if_left(containers, *other);
+    }
 
     const Store store = open_store(globals);
     const NamedImage named = find_image(args, store);

@@ -8,7 +8,9 @@ std::optional<Monitored> start_container(const Containers& containers, const Con
     if (status == "running") return {};
     auto lock = container.lock();   // that of a container which ended a moment ago is about to be free
     if (!lock) throw Error("No such container: ", container.id());
-    if (container.state().status == "running") return {};
+    // Its monitor may have been killed, or the machine switched off: what was written then is no proof.
+    const State before = container.last_state();
+    if (is_alive(before.pid, before.pid_started)) return {};
     clean_up_after_monitor(containers, container, how.runtime);
     return start_monitored(containers, container, std::move(*lock), how);
 }

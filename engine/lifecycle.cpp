@@ -34,13 +34,19 @@ bool wait_for(const UniqueFd& process, int milliseconds) {
     return n > 0;
 }
 
+bool was_running(const State& state) { return state.status == "running" || state.status == "paused"; }
+
 // The monitor cleans up; if it was killed, we do.
 void settle(const Containers& containers, const Container& container) {
     const auto lock = container.lock();
     if (!lock) return;
     clean_up_after_monitor(containers, container, "");
     State state = container.last_state();
-    if (state.status != "running" && state.status != "paused") return;
+    if (!was_running(state)) return;
+    if (container.settings().auto_remove) {
+        containers.remove(container);
+        return remove_anonymous_volumes(containers, container);
+    }
     state.status = "exited", state.exit_code = 255, state.pid = 0, state.network = {};
     state.finished_at = rfc3339_now();
     container.save(state);
@@ -118,9 +124,17 @@ int wait_container(const Container& container) {
     return parse_number<int>(std::string_view(text, n > 0 ? size_t(n) : 0)).value_or(container.state().exit_code);
 }
 
+bool remove_if_left(const Containers& containers, const Container& container) {
+    const State state = container.last_state();
+    if (!container.settings().auto_remove || !was_running(state) || is_alive(state.pid, state.pid_started)) return false;
+    if (!container.try_lock()) return false;
+    settle(containers, container);
+    return true;
+}
+
 void remove_container(const Containers& containers, const Container& container, const RemoveOptions& options) {
     const State state = container.state();
-    const bool runs = state.status == "running" || state.status == "paused";
+    const bool runs = was_running(state);
     if (runs && !options.force)
         throw Error("cannot remove container ", quoted(container.settings().name), ": container is running: stop the container before removing or force remove");
     if (runs)

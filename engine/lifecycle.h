@@ -12,6 +12,9 @@ void pause_container(const Containers& containers, const Container& container);
 void resume_container(const Containers& containers, const Container& container);
 // Blocks until it has ended; gives its exit code.
 int wait_container(const Container& container);
+// A container that should have removed itself (--rm), but its monitor was killed, or the machine was
+// switched off: whoever comes across it removes it. False: it is none of those.
+bool remove_if_left(const Containers& containers, const Container& container);
 struct RemoveOptions {
     bool force = false, volumes = false;
 };

@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/format.h"
 #include "engine/container.h"
+#include "engine/lifecycle.h"
 #include "engine/status.h"
 
 namespace {
@@ -105,7 +106,9 @@ int ps(const Arguments& globals, const Arguments& args) {
     const bool all = args.flag("all") || most || filters.contains("status") || filters.contains("exited");
 
     std::vector<json::Value> rows;
-    for (const Container& container : Containers(store_root(globals)).list()) {
+    const Containers containers(store_root(globals));
+    for (const Container& container : containers.list()) {
+        if (remove_if_left(containers, container)) continue;
         const Entry entry{container, container.state()};
         if (!all && entry.state.status != "running" && entry.state.status != "paused") continue;
         if (wanted(entry, filters)) rows.push_back(row(entry, args.flag("no-trunc")));

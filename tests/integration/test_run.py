@@ -4,6 +4,7 @@ import pathlib
 import pty
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -232,8 +233,7 @@ class Run(keg.StoreCase):
 
     def test_a_killed_monitor_hurts_nobody_for_long(self):
         full = self.run_detached("--name", "orphan", "base", "sleep", "1000")
-        pid = int(self.keg("inspect", "-f", "{{.State.Pid}}", "orphan").stdout)
-        monitor = int(re.search(r"PPid:\s*(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
+        pid, monitor = self.monitor_of("orphan")
         os.kill(monitor, signal.SIGKILL)
         self.assertEqual(self.keg("ps", "-q").stdout.strip(), full[:12])
         self.assertEqual(self.keg("exec", "orphan", "echo", "alive").stdout, "alive\n")
@@ -246,12 +246,70 @@ class Run(keg.StoreCase):
         self.assertFalse(os.path.exists(f"/proc/{pid}/root/bin"))   # gone, or waiting to be reaped
         self.assert_nothing_left()
 
+    def monitor_of(self, name):
+        pid = int(self.keg("inspect", "-f", "{{.State.Pid}}", name).stdout)
+        return pid, int(re.search(r"PPid:\s*(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
+
+    def switch_off(self, *names):
+        """What a power cut leaves: files, and nothing that runs."""
+        import hashlib
+        store = hashlib.sha256(os.path.realpath(self.store).encode()).hexdigest()[:8]
+        for name in names:
+            full = self.keg("inspect", "-f", "{{.Id}}", name).stdout.strip()
+            for pid in reversed(self.monitor_of(name)):
+                os.kill(pid, signal.SIGKILL)
+            keg.run("umount", "-l", self.store / "containers" / full / "rootfs")
+            for path in self.cgroups():
+                if path.endswith(full):   # the kernel lets it go when the last process has been reaped
+                    self.assertTrue(wait_until(lambda: subprocess.run(["rmdir", path], stderr=subprocess.DEVNULL).returncode == 0))
+        keg.run("ip", "link", "del", f"keg-{store}")
+        keg.run("nft", "delete", "table", "inet", f"keg_{store}")
+        shutil.rmtree(f"/run/keg/{store}")
+
+    def test_a_power_cut_ends_containers_and_nothing_else(self):
+        port = free_port()
+        self.serve("--name", "stays", "-p", f"{port}:80")
+        self.run_detached("--name", "goes", "--rm", "-v", "/anonymous", "base", "sleep", "1000")
+        self.switch_off("stays", "goes")
+        self.assertEqual(self.keg("ps", "-a", "--format", "{{.Names}} {{.State}} {{.Ports}}").stdout, "stays exited \n")
+        self.assertEqual(os.listdir(self.store / "volumes"), [])
+        self.keg("start", "stays")
+        self.assertTrue(wait_until(lambda: self.keg("exec", "stays", "wget", "-qO-", "127.0.0.1", check=False).returncode == 0))
+        self.assertEqual(self.get(f"http://127.0.0.1:{port}/"), "container\n")
+        self.keg("rm", "-f", "stays")
+        self.assert_nothing_left()
+
+    def test_the_name_of_what_should_have_removed_itself_is_free(self):
+        self.run_detached("--name", "gone", "--rm", "base", "sleep", "1000")
+        pid, monitor = self.monitor_of("gone")
+        os.kill(monitor, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
+        self.assertTrue(wait_until(lambda: not os.path.exists(f"/proc/{pid}/root/bin")))
+        self.assertEqual(self.keg("run", "--rm", "--name", "gone", "base", "echo", "again").stdout, "again\n")
+        self.assert_nothing_left()
+
+    def test_a_detached_container_outlives_its_shell(self):
+        port = free_port()
+        script = f"{keg.KEG} --root {self.store} run -d -p {port}:80 base sh -c 'mkdir /www; echo container > /www/index.html; echo up; exec httpd -f -p 80 -h /www'; sleep 1000"
+        shell = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        name = shell.stdout.readline().strip()
+        os.killpg(shell.pid, signal.SIGKILL)
+        self.assertEqual(shell.communicate(timeout=10)[0], "")     # nobody holds its output either
+        self.assertTrue(wait_until(lambda: self.keg("logs", name).stdout == "up\n"))
+        self.assertTrue(wait_until(lambda: self.keg("exec", name, "wget", "-qO-", "127.0.0.1", check=False).returncode == 0))
+        self.assertEqual(self.get(f"http://127.0.0.1:{port}/"), "container\n")
+        self.keg("rm", "-f", name)
+        self.assert_nothing_left()
+
     def test_many_at_once_get_names_and_addresses_of_their_own(self):
-        processes = [subprocess.Popen([keg.KEG, "--root", self.store, "run", "--rm", "base", "hostname", "-i"], stdout=subprocess.PIPE, text=True)
-                     for _ in range(8)]
-        addresses = [p.communicate(timeout=60)[0] for p in processes]
-        self.assertEqual([p.returncode for p in processes], [0] * 8)
-        self.assertTrue(all(addresses))
+        processes = [subprocess.Popen([keg.KEG, "--root", self.store, "run", "-d", "-p", "0:80", "base", "sleep", "1000"], stdout=subprocess.PIPE, text=True)
+                     for _ in range(20)]
+        names = [p.communicate(timeout=60)[0].strip() for p in processes]
+        self.assertEqual([p.returncode for p in processes], [0] * 20)
+        addresses = self.keg("inspect", "-f", "{{.NetworkSettings.IPAddress}}", *names).stdout.split()
+        self.assertEqual(len(set(addresses)), 20)
+        self.assertEqual(len(set(self.keg("ps", "--format", "{{.Ports}}").stdout.split("\n"))), 21)
+        self.assertEqual(self.keg("rm", "-f", *names).stdout.split(), names)
         self.assert_nothing_left()
 
     # --- the network
@@ -330,7 +388,7 @@ class Run(keg.StoreCase):
     # --- what stays
 
     def cgroups(self):
-        return [str(path) for depth in ("*", "*/*") for path in pathlib.Path("/sys/fs/cgroup").glob(depth) if path.name.startswith("keg-")]
+        return [str(path) for depth in ("*", "*/*") for path in pathlib.Path("/sys/fs/cgroup").glob(depth) if re.fullmatch("keg-[0-9a-f]{64}", path.name)]
 
     def leftovers(self):
         """What this store's containers may have left: its bridge's and table's names hold the hash of its path."""
