@@ -83,10 +83,14 @@ private:
 
 void Init::run() {
     channel_.become(Side::init);
-    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);                 // nobody in there may look into us
+    // Nobody in there may look into us. But a creator without privileges writes our id maps first, and may
+    // not open the files of who is not dumpable.
+    const bool waits_for_maps = plan_.namespaces.makes(CLONE_NEWUSER);
+    if (!waits_for_maps) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);          // until it is made, its creator's end is ours
     make_network();                                       // it takes longest: create makes the cgroups meanwhile
     join_cgroups();
+    if (waits_for_maps) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     const UniqueFd procfs = open_procfs();                // the host's: a mount namespace to join has its own
     enter_namespaces();
     reset_signals();

@@ -89,10 +89,18 @@ void set_limits(const CgroupRecord& record, const CgroupRequest& request) {
     context("error setting cgroup config for procHooks process", [&] { write_limits(record, request); });
 }
 
+// An ordinary user does without the hierarchies that he may not write to, if no limit needs them.
+void leave_out_forbidden(CgroupRecord& record, const CgroupRequest& request) {
+    const bool limited = !plan_limits(record, request.resources).empty();
+    if ((limited && ::geteuid() == 0) || !request.is_rootless()) return;
+    std::erase_if(record.directories, [](const std::string& directory) { return !can_be_made(directory); });
+    if (limited && record.directories.empty())
+        throw Error("rootless needs no limits + no cgrouppath when no permission is granted for cgroups");
+}
+
 // v2's directory, which the clone needs.
 void make(CgroupRecord& record, const CgroupRequest& request) {
-    if (plan_limits(record, request.resources).empty() && request.is_rootless())
-        std::erase_if(record.directories, [](const std::string& directory) { return !can_be_made(directory); });
+    leave_out_forbidden(record, request);
     make_directories(record, request, true);
     if (!record.v2 || record.directories.empty()) return;
     if (request.owner) v2::give_to(record.directories[0], *request.owner);

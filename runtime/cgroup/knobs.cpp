@@ -67,6 +67,8 @@ Lines rdma(const spec::Resources& resources) {
 std::vector<Write> hugetlb(const spec::Resources& resources, std::string_view reserved_file, std::string_view file) {
     std::vector<Write> writes;
     for (const spec::HugepageLimit& limit : resources.hugepage_limits) {
+        if (limit.page_size.empty() || limit.page_size.contains('/'))
+            throw Error("linux.resources.hugepageLimits: invalid pageSize ", quoted(limit.page_size));
         const std::string setting = str("hugepageLimits ", limit.page_size), value = std::to_string(limit.limit);
         writes.push_back({"hugetlb", setting, str("hugetlb.", limit.page_size, reserved_file), value, Missing::skip});
         writes.push_back({"hugetlb", setting, str("hugetlb.", limit.page_size, file), value});

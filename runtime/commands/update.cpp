@@ -48,6 +48,8 @@ constexpr Setting settings[] = {
     {{"pids-limit", "N", "maximum number of pids allowed in the container"}, [](auto& r, auto& n, auto& t) { r.pids.limit = number<int64_t>(n, t); }},
 };
 constexpr Option others[] = {
+    {"l3-cache-schema", "SCHEMA", "the string of Intel RDT/CAT L3 cache schema"},
+    {"mem-bw-schema", "SCHEMA", "the string of Intel RDT/MBA memory bandwidth schema"},
     {"resources,r", "FILE", "path to the file containing the resources to update, or '-' to read from the standard input; all other options are ignored then"},
     {"kernel-memory", "BYTES", "(obsolete)", "", true},
     {"kernel-memory-tcp", "BYTES", "(obsolete)", "", true},
@@ -73,11 +75,36 @@ Resources read(const Arguments& args) {
     return wanted;
 }
 
+// A container that was made without intelRdt gets a group now.
+RdtRecord rdt_record(const Container& container) {
+    if (container.record().intel_rdt) return *container.record().intel_rdt;
+    IntelRdt rdt = IntelRdt::create(plan_intel_rdt({}, container.id()), resctrl_root());
+    Record record = container.record();
+    record.intel_rdt = rdt.record();
+    container.save(record);
+    rdt.keep();
+    for (const int pid : container.cgroup().pids()) join_intel_rdt(*record.intel_rdt, pid);
+    return *record.intel_rdt;
+}
+
+void update_intel_rdt(const Container& container, const Arguments& args) {
+    struct { std::string schema; const char *kind, *what; } wanted[] = {
+        {args.get("l3-cache-schema"), "L3", "Intel RDT/CAT: l3 cache schema is not enabled"},
+        {args.get("mem-bw-schema"), "MB", "Intel RDT/MBA: memory bandwidth schema is not enabled"}};
+    const auto root = find_resctrl(read_file("/proc/self/mountinfo"));
+    for (const auto& [schema, kind, what] : wanted) {
+        if (schema.empty()) continue;
+        if (!root || !sys::exists(*root + "/info/" + kind)) throw Error(what);
+        write_schemata(rdt_record(container), {schema});
+    }
+}
+
 int update(const Arguments& globals, const Arguments& args) {
     const Container container = Container::load(state_root(globals), args[0]);
     const Resources wanted = read(args);
     if (container.status() == Status::stopped) throw Error("container not running");
     container.cgroup().update(wanted);
+    update_intel_rdt(container, args);
     return 0;
 }
 
