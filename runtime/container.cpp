@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "runtime/hooks.h"
+#include "runtime/rootfs.h"
 
 using json::optional;
 using json::required;
@@ -33,6 +34,7 @@ template <> inline constexpr auto json::fields<Record> = std::tuple(
     required("rootfs", &Record::rootfs), required("created", &Record::created), required("pid", &Record::pid),
     required("startTime", &Record::start_time), required("owner", &Record::owner),
     optional("annotations", &Record::annotations), required("privatePids", &Record::private_pids),
+    optional("hostMounts", &Record::host_mounts),
     required("cgroup", &Record::cgroup), optional("intelRdt", &Record::intel_rdt));
 
 void check_id(const std::string& id) {
@@ -328,6 +330,7 @@ void Container::destroy() {
         cgroup().remove();
     });
     if (record_.intel_rdt) remove_intel_rdt(*record_.intel_rdt);
+    if (record_.host_mounts) unmount_down_to(record_.rootfs, *record_.host_mounts);
     // Before the state goes: a delete that is killed here is repeated, hooks and all.
     for (const spec::Hook& hook : hooks)  // one that fails does not keep the others from running
         attempt("running poststop hook", [&] { run_hooks("poststop", {hook}, state(Status::stopped)); });

@@ -26,6 +26,7 @@
 #include "runtime/credentials.h"
 #include "runtime/namespaces.h"
 #include "runtime/program.h"
+#include "runtime/rootfs.h"
 #include "runtime/seccomp.h"
 #include "runtime/security_labels.h"
 #include "runtime/terminal.h"
@@ -50,6 +51,7 @@ struct EnterPlan {
     CapabilityPlan capabilities;
     std::optional<Filter> filter;
     uint64_t namespaces = 0;
+    std::optional<Root> root;   // init's, which has to be entered if the mount namespace is not
     int last_preserved = 2;
     bool detached = false;
 };
@@ -69,6 +71,7 @@ void be_the_process(const EnterPlan& plan, Channel& channel, int procfs) {
     }
     reset_signals();
     check(::setsid(), "setsid");
+    if (plan.root) change_root(*plan.root);
     const Root root("/");
     if (process.terminal) {
         Terminal terminal = open_terminal(root.open("/dev/pts", O_PATH | O_DIRECTORY).get(), process.console_size);
@@ -141,6 +144,7 @@ Entered enter(const Container& container, const ExecOptions& options) {
     warn_about_unknown(plan.capabilities);
     if (plan.config.linux.seccomp) plan.filter = compile_seccomp(*plan.config.linux.seccomp);
     plan.namespaces = differing_namespaces(init);
+    if ((plan.namespaces & CLONE_NEWNS) == 0) plan.root.emplace(str("/proc/", init, "/root"));
     plan.last_preserved = 2 + options.preserve_fds;
     const UniqueFd pidfd(int(check(::syscall(SYS_pidfd_open, init, 0), "pidfd_open")));
     if (!container.init_is_alive()) throw Error("cannot exec in a stopped container");

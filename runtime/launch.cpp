@@ -29,6 +29,7 @@
 
 #include <cstring>
 
+#include "base/defer.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/process.h"
@@ -97,7 +98,7 @@ void Init::run() {
     check(::setsid(), "setsid");
     join_keyring();
 
-    Root root = open_root(plan_.rootfs, plan_.propagation);
+    Root root = plan_.mount_namespace() ? open_root(plan_.rootfs, plan_.propagation) : open_root_on_host(plan_.rootfs);
     mount_all(root, config_.mounts, mount_environment(), receive_mapped_trees());
     make_devices(root, config_, plan_.user_namespace());
     open_terminal(root);
@@ -110,7 +111,8 @@ void Init::run() {
     mask(root, config_.linux.masked_paths);
     make_working_directory(root, process_.cwd);
     set_home(process_.env, root, process_.user.uid);
-    if (plan_.options.no_pivot) move_into(root);
+    if (!plan_.mount_namespace()) change_root(root);
+    else if (plan_.options.no_pivot) move_into(root);
     else pivot_into(root);       // From here on "/" is the container's: load nothing from it.
     finish_root(config_.root->readonly, plan_.propagation);
     set_attributes();
@@ -343,6 +345,10 @@ Created create(const CreateOptions& options) {
     dir.save(record);            // what will be made, so that a kill leaves no orphan
     Cgroup cgroup = Cgroup::create(record.cgroup, plan.cgroup);
 
+    Defer host_mounts([&] {
+        if (record.host_mounts) attempt("unmounting the root", [&] { unmount_down_to(record.rootfs, *record.host_mounts); });
+    });
+
     Channel channel;
     channel.explain_silence([&] {
         return std::string(cgroup.was_out_of_memory() ? "container init was OOM-killed (memory limit too low?)" : "");
@@ -387,6 +393,7 @@ Created create(const CreateOptions& options) {
 
     write_pid_file(options.pid_file, init.pid());
     if (rdt) rdt->keep();
+    host_mounts.keep();
     cgroup.keep(), init.release();
     return {Container::made(std::move(dir), std::move(record)), std::move(console)};
 }

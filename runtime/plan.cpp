@@ -15,6 +15,7 @@
 #include "runtime/cgroup/v2.h"
 #include "runtime/mounts.h"
 #include "runtime/program.h"
+#include "runtime/rootfs.h"
 
 Bundle load_bundle(const std::string& path, const std::string& config) {
     Bundle bundle;
@@ -80,7 +81,6 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
     }
     plan.cgroup = plan_cgroup(plan);
     warn_about_unknown(plan.capabilities);
-    if (!plan.namespaces.has(CLONE_NEWNS)) throw Error("a container without a mount namespace of its own is not supported");
     return plan;
 }
 
@@ -103,6 +103,7 @@ Record intended(const Plan& plan, const Bundle& bundle) {
     record.cgroup = Cgroup::plan(plan.cgroup);
     if (plan.intel_rdt) record.intel_rdt = place_intel_rdt(*plan.intel_rdt, plan.resctrl);
     record.private_pids = plan.namespaces.makes(CLONE_NEWPID);
+    if (!plan.mount_namespace()) record.host_mounts = mounts_at(plan.rootfs);
     return record;
 }
 

@@ -50,6 +50,7 @@ struct Plan {
     spec::State state;      // for hooks
 
     bool user_namespace() const { return namespaces.has(CLONE_NEWUSER); }
+    bool mount_namespace() const { return namespaces.has(CLONE_NEWNS); }
     bool has_runtime_hooks() const { return !config.hooks.prestart.empty() || !config.hooks.create_runtime.empty(); }
     // Root of another user namespace may not raise what its creator may.
     bool limited_by_create() const { return user_namespace() && !config.process->rlimits.empty(); }

@@ -6,6 +6,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sys.h"
@@ -32,6 +34,12 @@ Root open_root(const std::string& host_path, unsigned long propagation) {
     sys::mount("none", "/", nullptr, propagation ? propagation : MS_SLAVE | MS_REC);
     if ((propagation & MS_SHARED) != 0) sys::mount("none", mount_point_of(host_path), nullptr, MS_PRIVATE);
     sys::mount(host_path, host_path, "bind", MS_BIND | MS_REC);
+    return Root(host_path);
+}
+
+Root open_root_on_host(const std::string& host_path) {
+    sys::mount(host_path, host_path, "bind", MS_BIND | MS_REC);
+    sys::mount("none", host_path, nullptr, MS_PRIVATE | MS_REC);
     return Root(host_path);
 }
 
@@ -83,9 +91,30 @@ void move_into(const Root& root) {
     check(::chdir("/"), "chdir to /");
 }
 
+void change_root(const Root& root) {
+    check(::fchdir(root.fd()), "fchdir to the root file system");
+    check(::chroot("."), "chroot");
+    check(::chdir("/"), "chdir to /");
+}
+
 void finish_root(bool readonly, unsigned long propagation) {
     if (propagation) sys::mount("", "/", nullptr, propagation);
     if (!readonly) return;
     const UniqueFd root = sys::open("/", O_PATH | O_DIRECTORY);
     set_mount_attributes(root.get(), false, MOUNT_ATTR_RDONLY, 0);
+}
+
+int mounts_at(const std::string& host_path) {
+    std::string shown;   // as mountinfo writes it
+    for (const char c : host_path) shown += c == ' ' ? "\\040" : c == '\t' ? "\\011" : c == '\n' ? "\\012" : c == '\\' ? "\\134" : std::string(1, c);
+    const std::vector<std::string> lines = split(read_file("/proc/self/mountinfo"), '\n');
+    return int(std::ranges::count_if(lines, [&](const std::string& line) {
+        const std::vector<std::string> fields = split(line, ' ');
+        return fields.size() > 4 && fields[4] == shown;
+    }));
+}
+
+void unmount_down_to(const std::string& host_path, int before) {
+    for (int there = mounts_at(host_path); there > before; --there)
+        check(::umount2(host_path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW), "unmounting ", host_path);
 }

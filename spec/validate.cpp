@@ -77,7 +77,6 @@ void namespaces(const Config& config, Problems& out) {
         if (!seen.insert(ns.type).second) out.push_back(str("linux.namespaces: malformed spec file: duplicated ns ", quoted(ns.type)));
         if (!ns.path.empty() && ns.path[0] != '/') out.push_back(str("linux.namespaces: the path of ", ns.type, " must be absolute"));
     }
-    if (!find_namespace(config, "mount")) out.push_back("linux.namespaces: a container needs a mount namespace of its own");
     if (!config.hostname.empty() && !find_namespace(config, "uts")) out.push_back("hostname: unable to set hostname without a private UTS namespace");
     if (!config.domainname.empty() && !find_namespace(config, "uts")) out.push_back("domainname: unable to set domainname without a private UTS namespace");
     if (!config.linux.time_offsets.empty() && !find_namespace(config, "time"))

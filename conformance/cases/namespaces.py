@@ -22,6 +22,26 @@ def inherited(bench, kind):
     bench.equal(inode(pid, kind), inode("self", kind))
 
 
+def mounts_of(bench):
+    return [line.split()[4] for line in open("/proc/self/mountinfo") if str(bench.rootfs) in line]
+
+
+@case("config-linux.md: an absent mount namespace is the runtime's; what was mounted goes with the container")
+def inherited_mount(bench):
+    without = {"linux.namespaces": namespaces(without=["mount"])}
+    bench.bundle("sleep", "1000", patch=without)
+    subprocess.run(["mount", "--bind", bench.rootfs, bench.rootfs], check=True)  # the caller's own, which stays
+    before = mounts_of(bench)
+    bench.rt("run", "--detach", bench.id)
+    bench.equal(inode(bench.state()["pid"], "mount"), inode("self", "mount"))
+    bench.equal(bench.exec("sh", "-c", "pwd; ls -d /etc/passwd; mount | grep -q ' /dev/shm ' && echo mounted").out.split(), ["/", "/etc/passwd", "mounted"])
+    bench.kill()
+    bench.rt("delete", bench.id)
+    bench.equal(mounts_of(bench), before)
+    bench.refused("/no/where", patch=without)
+    bench.equal(mounts_of(bench), before, "after a create that failed")
+
+
 def another(bench, kind):
     """A process in a namespace of that kind, to join it."""
     option = {"network": "net", "time": "time", "user": "map-root-user"}.get(kind, kind)
