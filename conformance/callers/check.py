@@ -75,7 +75,7 @@ def daemon(command, log, ready):
     """Starts a daemon, which stop_daemons() ends; it is ready when the second command succeeds."""
     with open(log, "wb") as output:
         daemons.append(subprocess.Popen(shlex.split(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True))
-    if not wait_for(ready):
+    if not wait_for(ready, seconds=120):
         tell(f"start {command}", ["is not ready"], pathlib.Path(log).read_text(errors="replace")[-3000:])
         raise SystemExit(1)
 
@@ -88,6 +88,10 @@ def stop_daemons():
         except subprocess.TimeoutExpired:
             tell(f"stop {process.args[0]}", ["did not end on SIGTERM"])
             process.kill()
+
+
+def has_systemd():
+    return os.path.isdir("/run/systemd/system")
 
 
 def limits(cgroup=""):

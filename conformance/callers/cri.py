@@ -3,7 +3,6 @@
 The configuration of containerd and the RuntimeClass's handler are those of docs/kubernetes.md."""
 import base64
 import json
-import os
 import re
 import shlex
 
@@ -12,6 +11,8 @@ import image
 from check import documented, sh, tell, wait_for, write
 
 KEEPS = "k8s.io|pods|/run/netns"
+# What the kubelet makes of its cgroupDriver.
+PARENT = "/pods.slice" if check.has_systemd() else "/pods"
 LOGS = "/var/log/pods/test"
 POD = {
     "metadata": {"name": "pod", "uid": "u1", "namespace": "test", "attempt": 1},
@@ -19,7 +20,7 @@ POD = {
     "log_directory": LOGS,
     "dns_config": {"servers": ["192.0.2.1"]},
     "port_mappings": [{"container_port": 80, "host_port": 8080}],
-    "linux": {"cgroup_parent": "/pods", "sysctls": {"net.ipv4.ip_unprivileged_port_start": "10"},
+    "linux": {"cgroup_parent": PARENT, "sysctls": {"net.ipv4.ip_unprivileged_port_start": "10"},
               "security_context": {"namespace_options": {"pid": "CONTAINER"}}},
 }
 SERVER = {
@@ -79,7 +80,7 @@ def start_containerd(version):
 
 def without_systemd(config):
     """The documented text, on a machine that may have neither systemd nor the right to lower an oom_score_adj."""
-    if not os.path.isdir("/run/systemd/system"):
+    if not check.has_systemd():
         config = config.replace("SystemdCgroup = true", "SystemdCgroup = false")
     return re.sub(r"""(?m)^(\[plugins\.["']io\.containerd\.(grpc\.v1\.cri|cri\.v1\.runtime)["']\])$""", r"\1\n  restrict_oom_score_adj = true", config)
 
@@ -152,7 +153,8 @@ def resources(server):
     cpu, memory = (int(stats[which][key]["value"]) for which, key in (("cpu", "usage_core_nano_seconds"), ("memory", "working_set_bytes")))
     tell("stats: cpu and memory were used", [] if cpu and memory else [f"cpu {cpu}, memory {memory}"])
     ask("update", "UpdateContainerResources", container_id=server, linux={"memory_limit_in_bytes": 96 << 20, "cpu_quota": 20000, "cpu_period": 100000})
-    check.check("update is in force", f"cat {check.limits(f'pods/{server}')}", r"^100663296\n20000\b")
+    cgroup = f"pods.slice/cri-containerd-{server}.scope" if check.has_systemd() else f"pods/{server}"
+    check.check("update is in force", f"cat {check.limits(cgroup)}", r"^100663296\n20000\b")
 
 
 def stop(pod, server, client):
@@ -172,7 +174,7 @@ def remove_pod(name, pod):
 
 
 def failures():
-    plain = {"metadata": {"name": "other", "uid": "u2", "namespace": "test"}, "log_directory": LOGS, "linux": {"cgroup_parent": "/pods"}}
+    plain = {"metadata": {"name": "other", "uid": "u2", "namespace": "test"}, "log_directory": LOGS, "linux": {"cgroup_parent": PARENT}}
     ask("a runtime class that is not there", "RunPodSandbox", "no runtime for", fails=True, config=plain, runtime_handler="other")
     pod = need("pod_sandbox_id", "another pod", "RunPodSandbox", config=plain, runtime_handler="keg")
     bad = {"metadata": {"name": "bad"}, "image": {"image": image.BUSYBOX}, "command": ["nonexistent"]}
@@ -189,7 +191,7 @@ def failures():
 
 def host_namespaces():
     config = {"metadata": {"name": "host", "uid": "u3", "namespace": "kube-system"}, "log_directory": LOGS,
-              "linux": {"cgroup_parent": "/pods", "security_context": {"namespace_options": {"network": "NODE", "pid": "NODE", "ipc": "NODE"}, "privileged": True}}}
+              "linux": {"cgroup_parent": PARENT, "security_context": {"namespace_options": {"network": "NODE", "pid": "NODE", "ipc": "NODE"}, "privileged": True}}}
     pod = need("pod_sandbox_id", "a pod in the host's namespaces", "RunPodSandbox", config=config, runtime_handler="keg")
     container = create(pod, {"metadata": {"name": "all"}, "image": {"image": image.BUSYBOX}, "command": ["sleep", "1000"],
                              "linux": {"security_context": {"namespace_options": {"network": "NODE", "pid": "NODE", "ipc": "NODE"}}}}, config)

@@ -11,9 +11,10 @@ its daemons (a process, a mount, a cgroup that is not a mere parent) is a failur
 runtime, and is reported before it goes.
 
 On cgroup v1 and hybrid machines every hierarchy gets a directory, and a cgroup namespace makes that the
-root. On v2 the root of the namespace may not hold processes and hand out controllers at once, so the
-processes move into a leaf first.
+root. On v2 the root of the namespace may not hold processes and hand out controllers at once: the directory
+is made at the top, where controllers are to be had, and the processes in it move on.
 """
+import errno
 import os
 import pathlib
 import re
@@ -49,12 +50,19 @@ def hierarchies():
 
 
 class Cgroups:
-    """A cgroup in every hierarchy, for the time of a `with`."""
+    """A cgroup in every hierarchy, for the time of a `with`; without a name there are none, and no machine."""
 
     def __init__(self, name):
-        self.directories = [point / path.lstrip("/") / name for point, _, path in hierarchies()]
+        if not name:
+            self.directories = []
+        elif is_unified():
+            self.directories = [CGROUPS / name]
+        else:
+            self.directories = [point / path.lstrip("/") / name for point, _, path in hierarchies()]
 
     def __enter__(self):
+        if self.directories and is_unified():
+            hand_out_controllers(CGROUPS)
         for directory in self.directories:
             directory.mkdir()
             for setting in ("cpuset.cpus", "cpuset.mems"):  # v1: empty means that nothing may run there
@@ -66,29 +74,51 @@ class Cgroups:
         for directory in self.directories:
             (directory / "cgroup.procs").write_text(str(os.getpid()))
 
+    def release(self, process):
+        """On v2: takes the starter of the machine's first process out, when that has been born inside."""
+        mine = next(path for point, _, path in hierarchies() if point == CGROUPS)
+        children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while process.poll() is None and not children.read_text():
+            time.sleep(0.01)
+        (CGROUPS / mine.lstrip("/") / "cgroup.procs").write_text(str(process.pid))
+
     def left(self, kept):
         """Cgroups below ours, but for those which the caller keeps."""
         found = {str(below.relative_to(directory)) for directory in self.directories
                  for below in directory.rglob("*") if below.is_dir()}
-        return sorted(path for path in found if not re.fullmatch(kept, path))
+        return sorted(path for path in found if path != "init" and not re.fullmatch(kept, path))
 
     def __exit__(self, *_):
         for directory in self.directories:
-            for below in sorted(filter(pathlib.Path.is_dir, directory.rglob("*")), reverse=True):
-                below.rmdir()
-            for _ in range(50):  # the kernel lets go of the dead a moment later
-                try:
-                    directory.rmdir()
-                    break
-                except OSError:
-                    time.sleep(0.1)
+            for cgroup in [*sorted(filter(pathlib.Path.is_dir, directory.rglob("*")), reverse=True), directory]:
+                for _ in range(50):  # the kernel lets go of the dead a moment later
+                    try:
+                        cgroup.rmdir()
+                        break
+                    except OSError:
+                        time.sleep(0.1)
 
 
 def start(command, cgroups):
     """The command as the first process of the machine."""
-    return subprocess.Popen(
-        ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--net", "--ipc", "--uts", "--cgroup", *command],
-        preexec_fn=cgroups.enter, stdout=subprocess.PIPE, text=True, errors="replace", start_new_session=True)
+    if cgroups.directories:
+        command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--net", "--ipc", "--uts", "--cgroup", *command]
+    process = subprocess.Popen(command, preexec_fn=cgroups.enter, stdout=subprocess.PIPE, text=True, errors="replace", start_new_session=True)
+    if cgroups.directories and is_unified():
+        cgroups.release(process)
+    return process
+
+
+def hand_out_controllers(directory):
+    for controller in (directory / "cgroup.controllers").read_text().split():
+        for _ in range(100):  # busy until the last process is out
+            try:
+                (directory / "cgroup.subtree_control").write_text("+" + controller)
+                break
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    break  # the kernel keeps some to itself, such as cpu beside real-time processes
+            time.sleep(0.05)
 
 
 def mount(*words):
@@ -97,7 +127,6 @@ def mount(*words):
 
 def set_up(runtime, trace):
     """Inside: private directories, cgroups, loopback, and the runtime in its place."""
-    runtime = pathlib.Path(runtime).read_bytes()
     os.chdir("/")
     mount("--make-rshared", "/")  # as systemd has it
     store = pathlib.Path("/mnt")
@@ -123,9 +152,7 @@ def set_up_cgroups():
         mount(*mounts[0][1], "cgroup2", str(CGROUPS))
         (CGROUPS / "init").mkdir()
         (CGROUPS / "init/cgroup.procs").write_text(str(os.getpid()))
-        for controller in (CGROUPS / "cgroup.controllers").read_text().split():
-            (CGROUPS / "cgroup.subtree_control").write_text("+" + controller)
-        return
+        return hand_out_controllers(CGROUPS)
     mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(CGROUPS))
     for point, options, _ in mounts:
         point.mkdir()

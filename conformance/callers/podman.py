@@ -4,7 +4,7 @@ import stat
 import subprocess
 
 import image
-from check import become, check, documented, limits, sh, skip, wait_for, write
+from check import become, check, documented, has_systemd, limits, sh, skip, wait_for, write
 
 # On a hybrid machine podman 4.3 does not remove the cgroup of a pod, libpod_parent/ID; containers are in libpod-ID.
 KEEPS = "libpod_parent(/conmon|/[0-9a-f]{64})?|/run/netns|/dev/(net/tun|fuse)"
@@ -41,7 +41,7 @@ def settings(network):
 default_ulimits = ["nofile=1024:{hard}", "nproc=10000:10000"]
 log_driver = "k8s-file"
 [engine]
-cgroup_manager = "cgroupfs"
+cgroup_manager = "{'systemd' if has_systemd() else 'cgroupfs'}"
 events_logger = "file"
 [network]
 network_backend = "{'cni' if network == 'cni' else 'netavark'}"
@@ -115,7 +115,7 @@ def cgroups():
 
 def pods(network):
     # podman 4.3's own pod cgroup refuses every device on cgroup v2 with the cgroupfs manager.
-    share = "--share-parent=false" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else ""
+    share = "--share-parent=false" if not has_systemd() and os.path.exists("/sys/fs/cgroup/cgroup.controllers") else ""
     check("pod create", f"podman pod create {share} --name pod -p 8082:80")
     check("two containers in a pod", "podman run -d --pod pod --name one busybox httpd -f -p 80 -h /var/www && podman run -d --pod pod --name two busybox sleep 1000")
     wait_for("curl -sf http://127.0.0.1:8082/")
