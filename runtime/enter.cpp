@@ -80,6 +80,7 @@ void be_the_process(const EnterPlan& plan, Channel& channel, int procfs) {
         check(::fchown(terminal.slave.get(), process.user.uid, gid_t(-1)), "chown of the terminal");
         attach_terminal(terminal);
     }
+    reopen_null();
     set_home(process.env, root, process.user.uid);
     set_scheduler(process.scheduler);
     set_io_priority(process.io_priority);

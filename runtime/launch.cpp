@@ -115,6 +115,7 @@ void Init::run() {
     else if (plan_.options.no_pivot) move_into(root);
     else pivot_into(root);       // From here on "/" is the container's: load nothing from it.
     finish_root(config_.root->readonly, plan_.propagation);
+    reopen_null();
     set_attributes();
     set_limits();
 

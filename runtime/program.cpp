@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -81,6 +82,18 @@ int problem_with(const std::string& path, bool& directory) {
 }
 
 }  // namespace
+
+void reopen_null() {
+    const dev_t null = makedev(1, 3);
+    const auto is_null = [null](int fd) {
+        struct stat info{};
+        return ::fstat(fd, &info) == 0 && S_ISCHR(info.st_mode) && info.st_rdev == null;
+    };
+    const auto own = sys::try_open("/dev/null", O_RDWR | O_NOFOLLOW);
+    if (!own || !is_null(own->get())) return;
+    for (int fd = 0; fd < 3; ++fd)
+        if (is_null(fd)) check(::dup3(own->get(), fd, 0), "dup of /dev/null");
+}
 
 std::string find_executable(const spec::Process& process) {
     const std::string& name = process.args.at(0);

@@ -21,6 +21,10 @@ void make_working_directory(const Root& root, const std::string& cwd);
 bool try_change_directory(const std::string& cwd);
 void change_directory(const std::string& cwd);
 
+// Standard descriptors that are the host's null device become the container's own, so that nothing of the
+// host's /dev stays open (and CRIU finds where they lead). A container without one keeps the host's.
+void reopen_null();
+
 // As the user, with the container's PATH; throws runc's words:
 // `exec: "x": executable file not found in $PATH`.
 std::string find_executable(const spec::Process& process);

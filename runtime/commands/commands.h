@@ -4,9 +4,12 @@
 #include "base/command_line.h"
 
 extern const Command create_command, start_command, run_command, exec_command, kill_command, delete_command,
-    state_command, list_command, ps_command, pause_command, resume_command, update_command, events_command, spec_command, features_command;
+    state_command, list_command, ps_command, pause_command, resume_command, update_command, events_command, checkpoint_command, restore_command,
+    spec_command, features_command;
 
 // The directory of states: --root, absolute, or /run/keg, or for users below XDG_RUNTIME_DIR.
 std::string state_root(const Arguments& globals);
 // --cgroup-manager, or what --systemd-cgroup says; throws Error if there is no such manager.
 std::string cgroup_manager(const Arguments& globals);
+// What checkpoint and restore both take.
+struct CriuOptions read_criu_options(const Arguments& args);

@@ -1,0 +1,56 @@
+#include <sys/prctl.h>
+
+#include "base/defer.h"
+#include "base/error.h"
+#include "runtime/checkpoint.h"
+#include "runtime/commands/commands.h"
+#include "runtime/foreground.h"
+
+static constexpr Option options[] = {
+    {"console-socket", "PATH", "path to an AF_UNIX socket which will receive a file descriptor of the console's master end"},
+    {"image-path", "DIR", "path to criu image files for restoring", "./checkpoint"},
+    {"work-path", "DIR", "path for saving work files and logs"},
+    {"tcp-established", nullptr, "allow open tcp connections"},
+    {"ext-unix-sk", nullptr, "allow external unix sockets"},
+    {"shell-job", nullptr, "allow shell jobs"},
+    {"file-locks", nullptr, "handle file locks, for safety"},
+    {"manage-cgroups-mode", "MODE", "cgroups mode: soft, full, strict or ignore", "soft"},
+    {"bundle,b", "DIR", "path to the root of the bundle directory"},
+    {"detach,d", nullptr, "detach from the container's process"},
+    {"pid-file", "FILE", "specify the file to write the process id to"},
+    {"no-subreaper", nullptr, "disable the use of the subreaper used to reap reparented processes"},
+    {"no-pivot", nullptr, "(ignored: criu makes the mounts)", "", true},
+    {"empty-ns", "NAMESPACE", "create a namespace, but don't restore its properties"},
+    {"auto-dedup", nullptr, "enable auto deduplication of memory images"},
+    {"lazy-pages", nullptr, "use userfaultfd to lazily restore memory pages"},
+    {"lsm-profile", "TYPE:NAME", "the LSM profile to be used during restore: apparmor or selinux, and a label"},
+    {"lsm-mount-context", "CONTEXT", "the LSM mount context to be used during restore"},
+};
+
+static int run(const Arguments& globals, const Arguments& args) {
+    const bool detached = args.flag("detach");
+    CriuOptions criu = read_criu_options(args);
+    criu.lsm_profile = args.get("lsm-profile");
+    criu.lsm_mount_context = args.get("lsm-mount-context");
+    const CreateOptions wanted{.state_root = state_root(globals), .id = args[0], .bundle = args.get("bundle"),
+                               .console_socket = args.get("console-socket"), .pid_file = args.get("pid-file"),
+                               .detached = detached, .cgroup_manager = cgroup_manager(globals), .rootless = globals.get("rootless")};
+    if (!detached && !args.flag("no-subreaper")) ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    Foreground foreground(!detached);
+    Created created = restore(wanted, criu);
+    if (detached) return 0;
+    const Defer undo([&] { attempt("deleting the container", [&] { created.container.destroy(); }); });
+    Child init(created.container.record().pid);
+    return foreground.wait(init, std::move(created.console)).shell();
+}
+
+constinit const Command restore_command = {
+    .name = "restore",
+    .synopsis = "<container-id>",
+    .summary = "restore a container from a previous checkpoint",
+    .options = options,
+    .least = 1,
+    .most = 1,
+    .interspersed = true,
+    .run = run,
+};
