@@ -5,6 +5,7 @@
 #include <regex.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -270,6 +271,14 @@ spec::State Container::state(bool with_owner) const {
 
 Cgroup Container::cgroup() const { return Cgroup::load(record_.cgroup); }
 
+// What nobody read from the fifo: it stays there as long as one end is open.
+static std::string unread(const std::string& fifo) {
+    const UniqueFd end = sys::open(fifo, O_RDONLY | O_NONBLOCK);
+    char text[PIPE_BUF];
+    const ssize_t got = ::read(end.get(), text, sizeof text);
+    return got > 0 ? std::string(text, size_t(got)) : "";
+}
+
 void Container::start() {
     UniqueFd gate = [&] {
         auto opened = sys::try_open(fifo(), O_WRONLY | O_NONBLOCK);
@@ -282,11 +291,19 @@ void Container::start() {
     pollfd waiting{gate.get(), 0, 0};
     while (::poll(&waiting, 1, -1) < 0 && errno == EINTR) {
     }
+    const std::string left = unread(fifo());
     ::unlink(fifo().c_str());
+    if (left == "0") throw Error("cannot start a container that has stopped");
+    if (!left.empty()) throw Error(left);   // what kept init from its program
     lock_.reset();   // a hook may delete the container
     const std::vector<spec::Hook> hooks = config().hooks.poststart;
     if (hooks.empty()) return;
-    run_hooks("poststart", hooks, state(Status::running));
+    try {
+        run_hooks("poststart", hooks, state(Status::running));
+    } catch (const Error&) {
+        attempt("stopping the container", [&] { kill_all(); });
+        throw;
+    }
 }
 
 void Container::signal(int number, bool all) const {

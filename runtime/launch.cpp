@@ -20,6 +20,7 @@
 // end is reached.
 #include "runtime/launch.h"
 
+#include <limits.h>
 #include <linux/keyctl.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -72,6 +73,7 @@ private:
     void drop_privileges();
     void install_filter();
     void wait_for_start();
+    void run_start_hooks();
 
     const Plan& plan_;
     const spec::Config& config_;
@@ -126,7 +128,7 @@ void Init::run() {
     channel_.close();
 
     wait_for_start();
-    run_hooks("startContainer", config_.hooks.start_container, state_);
+    run_start_hooks();
     execute(program, process_);
 }
 
@@ -258,6 +260,16 @@ void Init::wait_for_start() {
     do got = ::read(fifo_, &byte, 1);
     while (got < 0 && errno == EINTR);
     check(got, "waiting for start");
+}
+
+// `start` has the other end of the fifo and reads there why its container did not start. An exec that fails
+// is the container's own end, with its words on the container's stderr, as with runc.
+void Init::run_start_hooks() try {
+    run_hooks("startContainer", config_.hooks.start_container, state_);
+} catch (const Error& e) {
+    const std::string why = std::string(e.what()).substr(0, PIPE_BUF);
+    if (::write(fifo_, why.data(), why.size()) < 0) log_warning("start does not hear why");
+    throw;
 }
 
 // Makes init. A pid namespace to join holds for children, so the parent enters it for the moment of

@@ -137,6 +137,22 @@ def failing(bench, kind):
 rows("hooks", [(f"failing-{kind}", f"runtime.md: a failed {kind} hook MUST be an error and stop the container", kind) for kind in KINDS[:5]], failing)
 
 
+@case("runtime.md: a failed poststart hook stops the container")
+def failing_poststart_stops(bench):
+    bench.create("sleep", "1000", hooks={"poststart": [hook("exit 3")]})
+    bench.true(bench.rt("start", bench.id, check=False).code != 0, "start succeeded")
+    if bench.rt("state", bench.id, check=False).code == 0:
+        bench.wait_for("stopped")
+
+
+@case("runtime.md: the words of a failed startContainer hook reach who typed start")
+def failing_start_container_words(bench):
+    bench.create("sleep", "1000", hooks={"startContainer": [hook("echo the reason >&2; exit 3")]})
+    done = bench.rt("start", bench.id, check=False)
+    bench.true(done.code != 0, "start succeeded")
+    bench.matches(done.err, "the reason")
+
+
 @case("runtime.md: a failed poststop hook is a warning, the others go on")
 def failing_poststop(bench):
     results = life(bench, hooks={"poststop": [hook("exit 3"), say(bench, "next", "poststop")]})
