@@ -49,6 +49,16 @@ bool is_predefined(std::string_view name) {
     return std::ranges::find(known, name) != std::end(known);
 }
 
+std::string stage_name(const std::string& typed) {
+    static constexpr std::string_view reserved[] = {"context", "scratch"};
+    const std::string name = lower(typed);
+    const auto is_word = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'; };
+    if (name.empty() || name[0] < 'a' || name[0] > 'z' || !std::ranges::all_of(name, is_word))
+        throw Error("invalid name for build stage: ", quoted(typed), ", name can't start with a number or contain symbols");
+    if (std::ranges::find(reserved, name) != std::end(reserved)) throw Error("invalid name for build stage: ", quoted(typed), ", name is reserved");
+    return name;
+}
+
 std::string display_name(const std::string& keyword, const std::string& rest) {
     std::string text = keyword + " " + rest;
     std::ranges::replace(text, '\n', ' ');
@@ -186,12 +196,12 @@ void Build::plan_stages() {
                 }
             } else if (statement.keyword == "FROM") {
                 std::vector<std::string> parts;
-                for (const std::string& word : blank_separated(statement.rest)) parts.push_back(expand(word, file_.escape, global));
+                for (const std::string& word : blank_separated(statement.rest)) parts.push_back(parts.size() < 2 ? expand(word, file_.escape, global) : word);
                 if (parts.size() != 1 && !(parts.size() == 3 && lower(parts[1]) == "as"))
                     throw Error("FROM requires either one or three arguments");
                 StagePlan plan;
                 plan.base = parts[0];
-                plan.name = parts.size() == 3 ? lower(parts[2]) : "";
+                plan.name = parts.size() == 3 ? stage_name(parts[2]) : "";
                 if (const std::string* platform = statement.flag("platform"))
                     if (const std::string wanted = expand(*platform, file_.escape, global); !wanted.empty() && wanted != host_platform())
                         throw Error("FROM --platform=", wanted, " is not supported yet: this machine is ", host_platform());
@@ -273,6 +283,7 @@ void Build::from(Stage& stage, const StagePlan& plan, size_t index) {
         stage.config.architecture = host_architecture();
         stage.config.os = "linux";
         stage.config.config.env = {str("PATH=", default_path)};
+        stage.config.config.working_dir = "/";
         stage.key = stage.next_key("scratch");
     } else {
         const Image image = load_image(plan.base);
@@ -359,7 +370,7 @@ void Build::run_instruction(Stage& stage, const Statement& statement) {
     std::string created_by = "RUN ";
     std::vector<std::string> args;
     for (const Argument& arg : stage.args)
-        if (arg.value) args.push_back(arg.name + "=" + *arg.value);
+        args.push_back(arg.name + "=" + arg.value.value_or(""));
     if (!args.empty()) created_by += str("|", args.size(), " ", join(args, " "), " ");
     if (statement.is_json) {
         run.args = statement.json;
@@ -403,6 +414,7 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
     if (const std::string* source = statement.flag("from")) {
         const std::string name = expand(*source, file_.escape, stage.lookup());
         const size_t self = size_t(std::ranges::find_if(stages_, [&](auto& each) { return &each.second == &stage; })->first);
+        if (!plans_[self].name.empty() && lower(name) == plans_[self].name) throw Error("circular dependency detected on stage: ", name);
         std::vector<Digest> layers;
         if (const auto index = stage_index(name, self)) {
             layers = stages_.at(*index).diff_ids;
@@ -425,6 +437,7 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
     // Heredocs are files that the Dockerfile itself brings.
     std::vector<std::string> sources;
     std::vector<const Heredoc*> inlined;
+    std::vector<std::string> shown;      // the heredocs come last
     for (const std::string& source : all) {
         const auto heredoc = std::ranges::find_if(statement.heredocs, [&](const Heredoc& each) {
             return source == "<<" + each.name || source == "<<-" + each.name;
@@ -433,8 +446,10 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
             inlined.push_back(&*heredoc);
             continue;
         }
+        shown.push_back(source);
         for (std::string& match : context("failed to compute cache key", [&] { return match_sources(root, source, ignore); })) sources.push_back(std::move(match));
     }
+    for (const Heredoc* heredoc : inlined) shown.push_back("<<" + heredoc->name);
     Hasher content;
     content.update(source_key);
     std::vector<std::string> inlined_text;
@@ -452,20 +467,21 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
         mode = parse_number<unsigned>(chmod, 8);
         if (!mode || *mode > 07777) throw Error("invalid --chmod ", quoted(chmod), ": expected an octal mode");
     }
-    const std::string text = str(statement.keyword, " ", chown.empty() ? "" : str("--chown=", chown, " "), chmod.empty() ? "" : str("--chmod=", chmod, " "), join(all, " "), " ", typed);
+    const std::string text = str(statement.keyword, " ", chown.empty() ? "" : str("--chown=", chown, " "), chmod.empty() ? "" : str("--chmod=", chmod, " "), join(shown, " "), " ", typed);
     const std::string key = stage.next_key(str(text, "\n", destination, "\n", join(sources, "\n"), "\n", content.finish().text()));
     layer_step(stage, key, text + " # buildkit", [&](const std::string& work) {
         const Snapshot snapshot{.layers = stage.diff_ids, .upper = work + "/upper", .work = work + "/work", .target = work + "/rootfs"};
         Snapshots(store_).mount(snapshot, true);
         const Defer gone([&] { attempt("unmounting " + snapshot.target, [&] { Snapshots::unmount(snapshot.target); }); });
         const Root to(snapshot.target);
-        CopyOwner owner;
+        std::optional<CopyOwner> owner;
+        if (!mounted) owner = CopyOwner{};   // what another image has keeps its owner
         if (!chown.empty()) {
             const ResolvedUser user = resolve_user(to, chown);
-            owner = {user.uid, chown.contains(':') ? user.gid : parse_number<uint32_t>(chown) ? user.uid : user.gid};
+            owner = CopyOwner{user.uid, chown.contains(':') ? user.gid : parse_number<uint32_t>(chown) ? user.uid : user.gid};
         }
         if (!sources.empty())
-            copy_sources({.from = root, .to = to, .ignore = ignore, .owner = owner, .mode = mode, .extract = is_add},
+            copy_sources({.from = root, .to = to, .ignore = ignore, .owner = owner, .chown = !chown.empty(), .mode = mode, .extract = is_add},
                          sources, all.size() > 1 && !destination.ends_with('/') ? destination + "/" : destination);
         for (size_t i = 0; i < inlined.size(); ++i) {
             const bool directory = destination.ends_with('/') || all.size() > 1;
@@ -473,7 +489,8 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
             ::unlinkat(place.parent.get(), place.name.c_str(), 0);
             const UniqueFd file = sys::openat(place.parent.get(), place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644);
             sys::write_all(file.get(), inlined_text[i]);
-            check(::fchown(file.get(), owner.uid, owner.gid), "chown");
+            const CopyOwner of = owner.value_or(CopyOwner{});
+            check(::fchown(file.get(), of.uid, of.gid), "chown");
             check(::fchmod(file.get(), mode.value_or(0644)), "chmod");
         }
     });
@@ -498,10 +515,14 @@ void Build::workdir(Stage& stage, const Statement& statement) {
         Snapshots(store_).mount(snapshot, true);
         const Defer gone([&] { attempt("unmounting " + snapshot.target, [&] { Snapshots::unmount(snapshot.target); }); });
         const Root root(snapshot.target);
-        if (root.open_if_exists(next, O_PATH | O_DIRECTORY)) return;
-        const UniqueFd made = root.make_directories(next, 0755);
         const ResolvedUser user = resolve_user(root, stage.config.config.user);
-        check(::fchownat(made.get(), "", user.uid, user.gid, AT_EMPTY_PATH), "chown ", next);
+        std::string level;
+        for (const std::string& part : split(clean_path(next), '/')) {
+            level += "/" + part;
+            if (root.open_if_exists(level, O_PATH | O_DIRECTORY)) continue;
+            const UniqueFd made = root.make_directories(level, 0755);
+            check(::fchownat(made.get(), "", user.uid, user.gid, AT_EMPTY_PATH), "chown ", level);
+        }
     });
     current = next;
 }

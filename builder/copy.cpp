@@ -43,13 +43,21 @@ bool is_directory(const Root& root, const std::string& path) {
     return fd && S_ISDIR(sys::fstat(fd->get()).st_mode);
 }
 
+// Ignored, and nothing below it is brought back.
+bool is_left_out(const Root& root, const std::string& path, const IgnoreRules& ignore) {
+    if (!ignore.ignores(path)) return false;
+    if (!ignore.has_exceptions() || !S_ISDIR(stat_in(root, path).st_mode)) return true;
+    const UniqueFd dir = root.open(path, O_PATH | O_DIRECTORY);
+    return std::ranges::all_of(children(dir.get()), [&](const std::string& name) { return is_left_out(root, below(path, name), ignore); });
+}
+
 void find_matches(const Root& root, const std::string& pattern, const std::string& path, const IgnoreRules& ignore, std::vector<std::string>& out) {
     const auto depth = std::ranges::count(pattern, '/');
     const UniqueFd dir = root.open(path, O_PATH | O_DIRECTORY);
     for (const std::string& name : children(dir.get())) {
         const std::string child = below(path, name);
         if (match_path(pattern, child)) {
-            if (!ignore.ignores(child)) out.push_back(child);
+            if (!is_left_out(root, child, ignore)) out.push_back(child);
         } else if (std::ranges::count(child, '/') < depth && S_ISDIR(stat_in(root, child).st_mode)) {
             find_matches(root, pattern, child, ignore, out);
         }
@@ -97,27 +105,12 @@ public:
     void contents(int from, const std::string& path, int to) {
         for (const std::string& name : children(from)) {
             const std::string child = below(path, name);
-            if (job_.ignore.ignores(child)) {
-                struct stat info{};
-                const bool may_hold = job_.ignore.has_exceptions() && ::fstatat(from, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode);
-                if (!may_hold || !holds_exception(from, name, child)) continue;
-            }
+            if (is_left_out(job_.from, child, job_.ignore)) continue;
             item(from, name, child, to, name);
         }
     }
 
 private:
-    bool holds_exception(int dir, const std::string& name, const std::string& path) {
-        const UniqueFd self = sys::openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-        for (const std::string& each : children(self.get())) {
-            const std::string child = path + "/" + each;
-            if (!job_.ignore.ignores(child)) return true;
-            struct stat info{};
-            if (::fstatat(self.get(), each.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode) && holds_exception(self.get(), each, child)) return true;
-        }
-        return false;
-    }
-
     void file(int from, const std::string& from_name, const std::string& path, int to, const std::string& name) {
         const UniqueFd source = sys::openat(from, from_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
         const UniqueFd target = sys::openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
@@ -133,7 +126,8 @@ private:
     }
 
     void metadata(int dir, const std::string& name, const struct stat& info) {
-        if (::fchownat(dir, name.c_str(), job_.owner.uid, job_.owner.gid, AT_SYMLINK_NOFOLLOW) < 0) throw SysError("chown ", quoted(name));
+        const CopyOwner owner = job_.owner.value_or(CopyOwner{info.st_uid, info.st_gid});
+        if (::fchownat(dir, name.c_str(), owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) < 0) throw SysError("chown ", quoted(name));
         if (!S_ISLNK(info.st_mode) && ::fchmodat(dir, name.c_str(), job_.mode.value_or(info.st_mode & 07777), 0) < 0) throw SysError("chmod ", quoted(name));
         const timespec times[2] = {info.st_mtim, info.st_mtim};
         ::utimensat(dir, name.c_str(), times, AT_SYMLINK_NOFOLLOW);
@@ -160,10 +154,9 @@ std::vector<std::string> match_sources(const Root& root, const std::string& sour
     std::vector<std::string> found;
     if (path.find_first_of("*?[") != std::string::npos) {
         find_matches(root, path, "", ignore, found);
-        if (found.empty()) throw Error("no files match ", quoted(source));
         return found;
     }
-    if (!path.empty() && (!root.open_if_exists(path, O_PATH | O_NOFOLLOW) || (ignore.ignores(path) && !ignore.has_exceptions())))
+    if (!path.empty() && (!root.open_if_exists(path, O_PATH | O_NOFOLLOW) || is_left_out(root, path, ignore)))
         throw Error(quoted("/" + path), ": not found");
     return {path};
 }
@@ -183,7 +176,7 @@ void hash_tree(Hasher& hasher, const Root& root, const std::string& path, const 
         const UniqueFd dir = root.open(path, O_PATH | O_DIRECTORY);
         for (const std::string& name : children(dir.get())) {
             const std::string child = below(path, name);
-            if (!ignore.ignores(child) || ignore.has_exceptions()) hash_tree(hasher, root, child, ignore);
+            if (!is_left_out(root, child, ignore)) hash_tree(hasher, root, child, ignore);
         }
     }
 }
@@ -202,7 +195,9 @@ void copy_sources(const CopyJob& job, const std::vector<std::string>& sources, c
         } else if (job.extract && is_archive(job.from, source)) {
             const UniqueFd archive = job.from.open(source, O_RDONLY);
             const UniqueFd to = job.to.make_directories(target);
-            apply_layer(archive.get(), sys::proc_fd(to.get()));
+            ApplyOptions as{.whiteouts = false};   // a tar like any other
+            if (job.owner && job.chown) as.owner = {job.owner->uid, job.owner->gid};
+            apply_layer(archive.get(), sys::proc_fd(to.get()), as);
         } else {
             const std::string final_path = into_directory ? below(target, base_name(source)) : target;
             const Root::Place place = job.to.make_place(final_path);

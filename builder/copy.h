@@ -16,7 +16,7 @@ struct CopyOwner {
 };
 
 // The paths in `root` that a COPY source names, cleaned and sorted: itself, or what its pattern matches.
-// Throws Error in BuildKit's words if there is none: `"/nope": not found`.
+// Throws Error in BuildKit's words if there is none: `"/nope": not found`; a pattern may match nothing.
 std::vector<std::string> match_sources(const Root& root, const std::string& source, const IgnoreRules& ignore);
 
 // Adds names, kinds, modes and contents of everything below the path to the hash: what makes a copy
@@ -27,7 +27,8 @@ struct CopyJob {
     const Root& from;
     const Root& to;
     const IgnoreRules& ignore;
-    CopyOwner owner;
+    std::optional<CopyOwner> owner;    // nothing: as in the source
+    bool chown = false;                // that owner was asked for: also for what is unpacked
     std::optional<unsigned> mode;      // --chmod
     bool extract = false;              // ADD unpacks local tars
 };

@@ -67,7 +67,7 @@ void check_statement(const Statement& statement) {
         if (std::ranges::find(later, flag) != later.end())
             throw Error(statement.keyword, " --", flag, " is not supported yet");
         const std::string_view meant = nearest(flag, known);
-        throw Error("unknown flag: --", flag, " for ", statement.keyword, meant.empty() ? "" : str(" (did you mean ", meant, "?)"));
+        throw Error("unknown flag: --", flag, " for ", statement.keyword, meant.empty() ? "" : str(" (did you mean --", meant, "?)"));
     }
     if (rule->needs_arguments && statement.rest.empty())
         throw Error(statement.keyword, " requires at least one argument");

@@ -56,7 +56,6 @@ std::string set_pairs(const Call& call, const std::function<void(const std::stri
 
 std::string cmd(const Call& call) {
     call.config().cmd = command(call);
-    call.config().args_escaped = true;
     call.stage.has_cmd = true;
     return "CMD " + list_in_quotes(*call.config().cmd);
 }

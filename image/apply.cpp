@@ -48,7 +48,7 @@ std::pair<std::string, std::string> split_parent(const std::string& path) {
 
 class Layer {
 public:
-    explicit Layer(const std::string& directory) : root_(directory) {}
+    Layer(const std::string& directory, const ApplyOptions& options) : root_(directory), options_(options) {}
 
     void apply(archive_entry* entry, ArchiveReader& reader, uint64_t& bytes);
     void finish();  // what must come last: the times of directories
@@ -69,6 +69,7 @@ private:
     void set_metadata(archive_entry* entry, int dir, const std::string& name, const std::string& path, int fd);
 
     Root root_;
+    const ApplyOptions& options_;
     std::unordered_set<std::string> touched_;
     std::vector<DirectoryTime> times_;
     std::string parent_path_;      // the last parent, open: entries come directory by directory
@@ -230,7 +231,8 @@ void Layer::set_metadata(archive_entry* entry, int dir, const std::string& name,
     const auto uid = uid_t(archive_entry_uid(entry)), gid = gid_t(archive_entry_gid(entry));
     if (archive_entry_uid(entry) < 0 || archive_entry_uid(entry) > 0xfffffffe || archive_entry_gid(entry) < 0 || archive_entry_gid(entry) > 0xfffffffe)
         throw Error("owner ", archive_entry_uid(entry), ":", archive_entry_gid(entry), " is out of range");
-    if (::fchownat(dir, name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) < 0) throw SysError("chown ", quoted(path));
+    const auto [owner, group] = options_.owner.value_or(std::pair(uid, gid));
+    if (::fchownat(dir, name.c_str(), owner, group, AT_SYMLINK_NOFOLLOW) < 0) throw SysError("chown ", quoted(path));
     const mode_t mode = archive_entry_perm(entry);
     if (type != AE_IFLNK) {
         // The entry was made by us just now, in a directory nobody else writes to: it is no link.
@@ -272,9 +274,9 @@ void Layer::apply(archive_entry* entry, ArchiveReader& reader, uint64_t& bytes) 
             if (archive_entry_filetype(entry) != AE_IFDIR) throw Error("the root must be a directory");
             return set_metadata(entry, root_.fd(), ".", "", -1);
         }
-        if (is_aufs_own(path)) return;
+        if (options_.whiteouts && is_aufs_own(path)) return;
         auto [directory, name] = split_parent(path);
-        if (name.starts_with(whiteout_prefix)) return whiteout(directory, name);
+        if (options_.whiteouts && name.starts_with(whiteout_prefix)) return whiteout(directory, name);
         const int dir = parent(directory);
         make(entry, reader, dir, name, path, bytes);
         touch(path);
@@ -305,7 +307,7 @@ std::string clean_path(std::string_view name) {
     return join(parts, "/");
 }
 
-Applied apply_layer(int blob_fd, const std::string& directory) {
+Applied apply_layer(int blob_fd, const std::string& directory, const ApplyOptions& options) {
     Hasher hasher;
     ArchiveReader plain(blob_fd, ArchiveReader::Kind::raw);
     const bool any = plain.next() != nullptr;
@@ -317,7 +319,7 @@ Applied apply_layer(int blob_fd, const std::string& directory) {
     Applied result;
     if (any) {
         ArchiveReader tar(bytes_of_tar, ArchiveReader::Kind::tar);
-        Layer layer(directory);
+        Layer layer(directory, options);
         while (archive_entry* entry = tar.next()) layer.apply(entry, tar, result.bytes);
         layer.finish();
         // Bytes behind the end of the archive count for the diff ID.

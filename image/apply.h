@@ -2,10 +2,13 @@
 // directories, hard links, types that change) applied to a directory or an overlay mount.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
-#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "image/digest.h"
 
@@ -14,10 +17,15 @@ struct Applied {
     uint64_t bytes = 0;      // of the regular files' content
 };
 
+struct ApplyOptions {
+    bool whiteouts = true;                                 // names with ".wh." hide what is below
+    std::optional<std::pair<uid_t, gid_t>> owner = {};     // of everything, whatever the headers say
+};
+
 // Applies the layer that `blob_fd` holds (a tar, plain or gzip or zstd or …) to `directory`, a host
 // path whose content is untrusted. Owners, modes, times, xattrs and device nodes are set: needs root.
 // Throws Error that names the entry; what was applied by then stays (the caller throws it away).
-Applied apply_layer(int blob_fd, const std::string& directory);
+Applied apply_layer(int blob_fd, const std::string& directory, const ApplyOptions& options = {});
 
 // "./a//b/../c/" -> "a/c"; ".." above the root stays at the root. For names in archives.
 std::string clean_path(std::string_view name);

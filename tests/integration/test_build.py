@@ -1,6 +1,7 @@
 """keg build: from a Dockerfile to an image, as its user meets it."""
 import json
 import os
+import tarfile
 import unittest
 
 from keg import StoreCase, needs_root, run
@@ -110,6 +111,66 @@ class Build(StoreCase):
         self.keg("build", "-t", "app", context)
         self.assertEqual(self.output("cat", "/out/inside"), "x")
 
+    def test_copies_from_an_image_keep_their_owners_those_from_the_context_are_roots(self):
+        self.context("", file="x")
+        os.chown(self.dir / "context" / "file", 12, 34)
+        self.build("""FROM base AS other
+RUN echo x > /f; chown 7:8 /f
+FROM base
+COPY file /file
+COPY --from=other /f /f
+COPY --from=other --chown=9 /f /g
+""")
+        self.assertEqual(self.output("sh", "-c", "stat -c %u:%g /file /f /g"), "0:0\n7:8\n9:9\n")
+
+    def test_what_is_ignored_is_not_there_for_copy(self):
+        (self.dir / "context/dir/deep").mkdir(parents=True)
+        (self.dir / "context" / "dir/deep/kept").write_text("x")
+        (self.dir / "context" / "dir/gone").write_text("x")
+        (self.dir / "context" / ".dockerignore").write_text("dir\n!dir/deep/kept\n")
+        self.build("FROM base\nCOPY di* /d/\n")
+        self.assertEqual(self.output("sh", "-c", "cd /d; find . -type f"), "./deep/kept\n")
+        self.fails("build", self.context("FROM base\nCOPY dir/gone /d/\n"), says='Dockerfile:2: failed to compute cache key: "/dir/gone": not found')
+
+    def test_an_archive_that_is_added_is_no_layer(self):
+        self.context("")
+        with tarfile.open(self.dir / "context" / "a.tar", "w") as tar:
+            info = tarfile.TarInfo(".wh.bin")
+            info.uid = 5
+            tar.addfile(info)
+        self.build("FROM base\nADD --chown=3:4 a.tar /x/\n")
+        self.assertEqual(self.output("sh", "-c", "stat -c '%n %u:%g' /x/.wh.bin"), "/x/.wh.bin 3:4\n")
+
+    def test_triggers_of_a_base_image_run_in_the_place_of_the_from(self):
+        self.build("FROM base\nONBUILD ARG WHO=you\nONBUILD RUN echo hello $WHO > /said\nONBUILD COPY <<EOF /file\nline\nEOF\n", tag="parent")
+        self.build("FROM parent\nRUN cat /said /file > /both\n")
+        self.assertEqual(self.output("sh", "-c", "cat /both"), "hello you\nline\n")
+        self.assertNotIn("OnBuild", str(json.loads(self.keg("image", "inspect", "app").stdout)[0]["Config"].get("OnBuild") or ""))
+
+    def test_the_last_of_arg_and_env_counts(self):
+        self.build("FROM base\nENV A=env\nARG A=arg\nRUN echo $A > /1\nARG B=arg\nENV B=env\nRUN echo $B > /2\n")
+        self.assertEqual(self.output("sh", "-c", "cat /1 /2; echo $A"), "arg\nenv\nenv\n")
+
+    def test_the_history_reads_as_dockers(self):
+        self.context("", f="x")
+        self.build("""FROM scratch
+ARG V=1 W
+ENV A=b C="d e"
+LABEL l=m
+EXPOSE 80 53/UDP
+VOLUME /data
+WORKDIR /w
+COPY f g/
+HEALTHCHECK --interval=90s CMD true
+CMD ["a", "b c"]
+ENTRYPOINT run it
+""")
+        lines = json.loads(self.keg("history", "--no-trunc", "--format", "json", "app").stdout.join(["[", "]"]).replace("}\n{", "},{"))
+        self.assertEqual([line["CreatedBy"] for line in reversed(lines)], [
+            "ARG V=1 W", "ENV A=b C=d e", "LABEL l=m", "EXPOSE [53/udp 80/tcp]", "VOLUME [/data]", "WORKDIR /w", "COPY f g/ # buildkit",
+            "HEALTHCHECK {Test:[CMD-SHELL true] Interval:1m30s Timeout:0s StartPeriod:0s StartInterval:0s Retries:0}",
+            'CMD ["a" "b c"]', 'ENTRYPOINT ["/bin/sh" "-c" "run it"]'])
+
     def test_copy_never_reads_outside_the_context(self):
         (self.dir / "outside").write_text("secret")
         context = self.context("FROM base\nCOPY link /got\n")
@@ -120,7 +181,17 @@ class Build(StoreCase):
     def test_mistakes_name_file_and_line_and_leave_no_image(self):
         cases = [
             ("FROM base\nRUM true\n", ["Dockerfile:2", "unknown instruction: RUM (did you mean RUN?)"]),
-            ("FROM base\nCOPY --chwon=1 a b\n", ["Dockerfile:2", "--chwon", "did you mean chown?"]),
+            ("FROM base\nCOPY --chwon=1 a b\n", ["Dockerfile:2", "--chwon", "did you mean --chown?"]),
+            ("FROM base\nEXPOSE 70000\n", ["Dockerfile:2", "invalid containerPort: 70000"]),
+            ("FROM base\nSTOPSIGNAL SIGNOPE\n", ["Dockerfile:2", "invalid signal: SIGNOPE"]),
+            ("FROM base\nSHELL /bin/bash\n", ["Dockerfile:2", "SHELL requires the arguments to be in JSON form"]),
+            ("FROM base AS 1st\n", ["Dockerfile:1", "invalid name for build stage"]),
+            ("FROM base AS own\nCOPY --from=own /a /b\n", ["Dockerfile:2", "circular dependency detected on stage: own"]),
+            ("FROM base\nONBUILD FROM x\n", ["Dockerfile:2", "FROM isn't allowed as an ONBUILD trigger"]),
+            ("FROM base\nCOPY f <<EOF\nx\nEOF\n", ["Dockerfile:2", "cannot accept a heredoc as the final argument"]),
+            ("FROM base\nHEALTHCHECK --interval=1 CMD true\n", ["Dockerfile:2", "invalid --interval"]),
+            ("FROM base\nCMD [1]\n", ["Dockerfile:2", "only string type is allowed in JSON format arrays"]),
+            ("FROM base\nADD https://x/y /\n", ["Dockerfile:2", "remote sources are not supported yet"]),
             ("", ["Dockerfile", "cannot be empty"]),
             ("# only a comment\n", ["Dockerfile", "cannot be empty"]),
             ("FROM base\nCOPY nope /x\n", ["Dockerfile:2", '"/nope": not found']),

@@ -117,7 +117,7 @@ TEST_CASE("heredocs belong to their instruction") {
 TEST_CASE("a mistyped word is named with its line and what was meant") {
     const struct { const char *text, *says; } cases[] = {
         {"FROM a\nRUM x\n", "Dockerfile:2: unknown instruction: RUM (did you mean RUN?)"},
-        {"FROM a\nCOPY --form=b x y\n", "Dockerfile:2: unknown flag: --form for COPY (did you mean from?)"},
+        {"FROM a\nCOPY --form=b x y\n", "Dockerfile:2: unknown flag: --form for COPY (did you mean --from?)"},
         {"FROM a\nENV\n", "Dockerfile:2: ENV requires at least one argument"},
     };
     for (const auto& [text, says] : cases) {
