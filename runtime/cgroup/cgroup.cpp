@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -218,6 +219,13 @@ bool Cgroup::was_out_of_memory() const {
     for (const std::string& line : split(text.value_or(""), '\n'))
         if (line.starts_with("oom_kill ")) return line != "oom_kill 0";
     return false;
+}
+
+bool Cgroup::remove_if_empty() const {
+    if (record_.directories.empty() || !record_.unit.empty()) return false;
+    return std::ranges::all_of(record_.directories, [](const std::string& directory) {
+        return ::rmdir(directory.c_str()) == 0 || errno == ENOENT;
+    });
 }
 
 void Cgroup::remove() const {

@@ -73,6 +73,7 @@ public:
     void thaw() const;
     void thaw_if_frozen() const { if (is_frozen()) thaw(); }
     void kill() const;                      // SIGKILL to all, and waits until they are gone
+    bool remove_if_empty() const;           // one call per group; false if anything is left
     void remove() const;                    // with all below it
 
 private:
