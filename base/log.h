@@ -11,6 +11,7 @@ struct LogSettings {
     LogFormat format = LogFormat::text;
     LogLevel level = LogLevel::info;     // what is less important than this is dropped
     bool plain = false;                  // people read it: "warning: …", as keg prints
+    bool is_read = false;                // who started us reads it, and shows what went wrong
 };
 
 void set_log(const LogSettings& settings);

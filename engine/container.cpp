@@ -47,7 +47,7 @@ std::string store_hash(const std::string& store_root) {
     return digest_of(path).hex().substr(0, 8);
 }
 
-std::string volatile_directory(const std::string& store_root) { return "/run/keg/" + store_hash(store_root); }
+std::string volatile_directory(const std::string& store_root) { return "/run/keg-stores/" + store_hash(store_root); }
 
 State Container::last_state() const {
     const auto text = read_file_if_exists(file("state.json"));

@@ -89,6 +89,7 @@ private:
 // Is that process still the one it was?
 bool is_alive(pid_t pid, uint64_t started);
 uint64_t start_time(pid_t pid);   // 0: there is none
-// Where runtime state and networks of that store are kept until the next boot: /run/keg/HASH.
+// Where runtime state and networks of that store are kept until the next boot: /run/keg-stores/HASH
+// (/run/keg is where keg-runtime by itself keeps containers).
 std::string volatile_directory(const std::string& store_root);
 std::string store_hash(const std::string& store_root);   // 8 hex digits

@@ -69,7 +69,7 @@ void Endpoint::make_network() {
         state_.gateway = parts.at(0), state_.prefix = parse_number<int>(parts.at(1)).value_or(16);
         return;
     }
-    const FileLock all_stores("/run/keg/lock");   // two stores must not choose the same
+    const FileLock all_stores("/run/keg-stores/lock");   // two stores must not choose the same
     const Subnet subnet = choose_subnet(parse_routes(read_file("/proc/net/route")));
     state_.gateway = address_text(subnet.address + 1), state_.prefix = subnet.prefix;
 

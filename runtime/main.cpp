@@ -51,8 +51,10 @@ static void prepare(const Arguments& given) {
     const std::string format = given.get("log-format");
     if (format != "text" && format != "json") throw Error("invalid log-format: ", format);
     if (format == "json") log.format = LogFormat::json;
-    if (const std::string file = given.get("log"); !file.empty())
+    if (const std::string file = given.get("log"); !file.empty()) {
         log.fd = sys::open(file, O_WRONLY | O_CREAT | O_APPEND | O_SYNC, 0644).release();
+        log.is_read = file.starts_with("/proc/self/fd/");   // a descriptor of our caller's
+    }
     // Podman reads the file as one JSON object: a failure writes one record, and nothing else comes before it.
     if (log.fd != 2) log.level = LogLevel::error;
     if (const auto level = given.value("log-level")) log.level = log_level(*level);
@@ -97,7 +99,7 @@ int main(int argc, char** argv) {
     } catch (const std::exception& e) {
         log_error(e.what());
         // Who sends the log elsewhere still sees the reason.
-        if (log_settings().fd != 2) ::dprintf(2, "%s\n", e.what());
+        if (log_settings().fd != 2 && !log_settings().is_read) ::dprintf(2, "%s\n", e.what());
         const auto* own = dynamic_cast<const Error*>(&e);
         return own && own->exit_code() ? own->exit_code() : 1;
     }

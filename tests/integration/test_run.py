@@ -178,6 +178,11 @@ class Run(keg.StoreCase):
         self.assertEqual(self.keg("ps", "-aq").stdout, "")
         self.fails("logs", "web", code=1, says="No such container: web")
 
+    def test_the_runtime_takes_no_store_for_a_container(self):
+        before = keg.run(keg.RUNTIME, "list", "-q").stdout.split()
+        self.run_detached("base", "sleep", "1000")
+        self.assertEqual(set(keg.run(keg.RUNTIME, "list", "-q").stdout.split()) - set(before), set())
+
     def test_stop_sends_the_stop_signal(self):
         self.run_detached("--name", "stopme", "--stop-signal", "USR1", "base", "sh", "-c", "trap 'echo usr1; exit 3' USR1; echo up; while :; do sleep 0.05; done")
         self.assertTrue(wait_until(lambda: "up" in self.keg("logs", "stopme").stdout))
@@ -229,7 +234,10 @@ class Run(keg.StoreCase):
         out = self.keg("exec", "-e", "A=new", "-w", "/tmp", "-u", "nobody", "execme", "sh", "-c", "echo $A $PWD $(id -u)").stdout
         self.assertEqual(out, "new /tmp 65534\n")
         self.assertEqual(self.keg("exec", "-i", "execme", "cat", input="piped").stdout, "piped")
-        self.fails("exec", "execme", "no-such-program", code=127)
+        # One error, said once.
+        failed = self.fails("exec", "execme", "no-such-program", code=127)
+        self.assertRegex(failed.stderr, r'\Akeg: OCI runtime exec failed: exec failed: [^\n]*exec: "no-such-program": executable file not found in \$PATH\n\Z')
+        self.fails("exec", "execme", "/etc", code=126)
 
     def test_a_killed_monitor_hurts_nobody_for_long(self):
         full = self.run_detached("--name", "orphan", "base", "sleep", "1000")
@@ -264,7 +272,7 @@ class Run(keg.StoreCase):
                     self.assertTrue(wait_until(lambda: subprocess.run(["rmdir", path], stderr=subprocess.DEVNULL).returncode == 0))
         keg.run("ip", "link", "del", f"keg-{store}")
         keg.run("nft", "delete", "table", "inet", f"keg_{store}")
-        shutil.rmtree(f"/run/keg/{store}")
+        shutil.rmtree(f"/run/keg-stores/{store}")
 
     def test_a_power_cut_ends_containers_and_nothing_else(self):
         port = free_port()
@@ -400,7 +408,7 @@ class Run(keg.StoreCase):
         found += [entry for entry in os.listdir(self.store / "containers") if entry != "names"]
         found += [entry for entry in os.listdir(self.store / "containers/names") if entry != ".lock"]
         found += sorted(set(self.cgroups()) - self.cgroups_before)
-        runtime = pathlib.Path(f"/run/keg/{name}/runtime")
+        runtime = pathlib.Path(f"/run/keg-stores/{name}/runtime")
         found += os.listdir(runtime) if runtime.is_dir() else []
         found += [str(path) for kind in ("addresses", "ports") for path in runtime.parent.glob(f"net/{kind}/*")]
         return found
