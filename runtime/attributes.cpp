@@ -12,6 +12,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
+#include "runtime/namespaces.h"
 
 namespace {
 
@@ -76,7 +78,14 @@ void raise_limits(int pid, const std::vector<spec::Rlimit>& limits) {
 }
 
 void set_oom_score(int pid, std::optional<int> score) {
-    if (score) write_file(str("/proc/", pid, "/oom_score_adj"), std::to_string(*score));
+    if (!score) return;
+    try {
+        write_file(str("/proc/", pid, "/oom_score_adj"), std::to_string(*score));
+    } catch (const SysError& e) {
+        // A user may not lower it. As for runc, the container is more likely to be killed, and starts.
+        if ((e.code() != EACCES && e.code() != EPERM) || !is_rootless()) throw;
+        log_warning(str("ignoring oomScoreAdj ", *score, ": ", e.what()));
+    }
 }
 
 void set_scheduler(const std::optional<spec::Scheduler>& scheduler) {

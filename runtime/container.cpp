@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <filesystem>
 
 #include "base/defer.h"
 #include "base/error.h"
@@ -19,6 +20,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "runtime/hooks.h"
+#include "runtime/namespaces.h"
 #include "runtime/rootfs.h"
 
 using json::optional;
@@ -92,6 +94,8 @@ StateDir StateDir::create(const std::string& root, const std::string& id) {
         if (errno == EEXIST) throw Error("container with given ID already exists");
         if (errno != ENOENT) throw SysError("mkdir ", path);
         sys::make_directories(root, 0711);
+        // Sticky, or systemd takes what lies in a user's XDG_RUNTIME_DIR for old, and removes it.
+        if (is_rootless()) ::chmod(root.c_str(), 01700);
         return create(root, id);
     }
     auto directory = sys::try_open(path, O_RDONLY | O_DIRECTORY);
@@ -306,15 +310,30 @@ void Container::start() {
     }
 }
 
+std::vector<int> Container::pids() const {
+    if (!record_.cgroup.directories.empty()) return cgroup().pids();
+    // A user's container has no cgroup, but perhaps a pid namespace; at least there is init.
+    if (!init_is_alive()) return {};
+    std::vector<int> found{record_.pid};
+    struct stat own{}, other{};
+    if (!record_.private_pids || ::stat(str("/proc/", record_.pid, "/ns/pid").c_str(), &own) < 0) return found;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+        const auto pid = parse_number<int>(entry.path().filename().string());
+        if (!pid || *pid == record_.pid || ::stat((entry.path() / "ns/pid").c_str(), &other) < 0) continue;
+        if (own.st_ino == other.st_ino) found.push_back(*pid);
+    }
+    return found;
+}
+
 void Container::signal(int number, bool all) const {
     const UniqueFd init = open_init();
     if (all || (number == SIGKILL && !record_.private_pids)) {
-        if (!init && cgroup().pids().empty()) {
+        if (!init && pids().empty()) {
             if (all) return;
             throw Error("container not running");
         }
-        if (number == SIGKILL) return cgroup().kill();
-        for (const int pid : cgroup().pids()) ::kill(pid, number);
+        if (number == SIGKILL && !record_.cgroup.directories.empty()) return cgroup().kill();
+        for (const int pid : pids()) ::kill(pid, number);
         return;
     }
     if (!init) throw Error("container not running");

@@ -89,6 +89,8 @@ public:
     bool lock();
 
     bool init_is_alive() const;
+    // Of all its processes: its cgroup's, or without one those of its pid namespace.
+    std::vector<int> pids() const;
     // Lets init go on, waits until it has executed the program (or ended), runs poststart hooks.
     void start();
     // Throws Error "container not running" if there is nobody.

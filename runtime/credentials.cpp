@@ -69,7 +69,14 @@ void set_groups(const spec::User& user) {
     if (::setgroups(groups.size(), groups.data()) == 0) return;
     // In a user namespace made without privilege setgroups is denied; with no groups wanted, that is fine.
     if (errno == EPERM && groups.empty()) return;
-    throw SysError("setgroups");
+    const int why = errno;
+    throw SysError(why, str("setgroups", why == EPERM ? " (a user namespace with no group but its creator's has no others)" : ""));
+}
+
+// EINVAL is the kernel's word for an id that the user namespace does not have.
+SysError refused(const char* call, uint32_t id) {
+    const int why = errno;
+    return {why, str(call, " ", id, why == EINVAL ? " (is it mapped into the user namespace?)" : "")};
 }
 
 }  // namespace
@@ -97,8 +104,8 @@ void become(const spec::User& user, const CapabilityPlan& plan) {
     drop_bounding(plan.bounding);
     check(::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "keeping capabilities");
     set_groups(user);
-    check(::setresgid(user.gid, user.gid, user.gid), "setgid ", user.gid);
-    check(::setresuid(user.uid, user.uid, user.uid), "setuid ", user.uid);
+    if (::setresgid(user.gid, user.gid, user.gid) < 0) throw refused("setgid", user.gid);
+    if (::setresuid(user.uid, user.uid, user.uid) < 0) throw refused("setuid", user.uid);
     check(::prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0), "dropping capabilities");
     set_capabilities(plan);
     ::umask(user.umask.value_or(0022));

@@ -108,6 +108,7 @@ Child clone_into(const EnterPlan& plan, const CgroupRecord& place, int pidfd, Ch
     const auto report = [&](const std::exception& e) { channel.send(Step::error, e.what()); };
     Child between = clone_process({.cgroup = clone_target.get()}, [&] {
         channel.become(Side::init);
+        set_oom_score(::getpid(), plan.process.oom_score_adj);   // inherited; later only root could write it
         ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         for (const UniqueFd& group : tasks) sys::write_all(group.get(), "0");
         set_affinity(0, plan.process.exec_cpu_affinity ? plan.process.exec_cpu_affinity->initial : "");
@@ -172,7 +173,6 @@ Entered enter(const Container& container, const ExecOptions& options) {
     between.wait();
     const int pid = entered.child.pid();
     if (container.record().intel_rdt) join_intel_rdt(*container.record().intel_rdt, pid);
-    set_oom_score(pid, plan.process.oom_score_adj);
     raise_limits(pid, plan.process.rlimits);
     if (!options.pidfd_socket.empty()) send_descriptor(options.pidfd_socket, "setns", entered.child.pidfd());
     channel.send(Step::limited);

@@ -296,6 +296,7 @@ Child spawn_init(Plan& plan, Channel& channel, StateDir& dir, int fifo, const Un
         return clone_process({.flags = plan.namespaces.with_clone, .cgroup = cgroup.get()}, body, report);
 
     Child between = clone_process({.cgroup = cgroup.get()}, [&] {
+        ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         if (users) join(*users);
         if (pids) join(*pids);
         Child init = clone_process({.flags = plan.namespaces.with_clone | CLONE_PARENT}, body, report);

@@ -67,8 +67,10 @@ static void prepare(const Arguments& given) {
 std::string state_root(const Arguments& given) {
     std::string root = given.get("root");
     if (root.empty()) {
-        const char* own = std::getenv("XDG_RUNTIME_DIR");
-        root = own && *own && is_rootless() ? std::string(own) + "/keg" : "/run/keg";
+        const char *own = std::getenv("XDG_RUNTIME_DIR"), *user = std::getenv("USER");
+        // podman starts us as root of a user's namespace. There root may also be who it is (runc's rule).
+        const bool really_root = ::geteuid() == 0 && user && std::string_view(user) == "root";
+        root = own && *own && !really_root && is_rootless() ? std::string(own) + "/keg" : "/run/keg";
     }
     root = std::filesystem::absolute(root).lexically_normal().string();
     while (root.size() > 1 && root.back() == '/') root.pop_back();

@@ -376,6 +376,17 @@ void mount_cgroups(const Root& root, const spec::Mount& mount, const MountReques
     finish(top.get(), request);
 }
 
+// A sysfs shows a network namespace and is mounted by who owns that one. A user without one of his own
+// gets the host's: all of it, for what lies on top hides something, and read-only, for there may be
+// cgroups in it that are the user's (CVE-2023-25809).
+void bind_sysfs(const MountRequest& request, int target, std::string_view destination) {
+    const UniqueFd host = sys::open("/sys", O_PATH | O_DIRECTORY);
+    const UniqueFd tree = clone_tree(host.get(), true);
+    set_mount_attributes(tree.get(), true, attributes_of(request.flags) | MOUNT_ATTR_RDONLY, 0);
+    finish(tree.get(), request);
+    attach(tree.get(), target, quoted(destination));
+}
+
 void mount_file_system(const Root& root, const spec::Mount& mount, const MountRequest& request,
                        const MountEnvironment& environment) {
     const bool kernels = mount.type == "proc" || mount.type == "sysfs";
@@ -395,9 +406,13 @@ void mount_file_system(const Root& root, const spec::Mount& mount, const MountRe
     const unsigned long flags = request.flags;
     if (!request.copy_up && request.propagation.empty() && !request.recursive_set && !request.recursive_clear) {
         if (::mount(mount.source.c_str(), sys::proc_fd(target.get()).c_str(), mount.type.c_str(), flags,
-                    data.empty() ? nullptr : data.c_str()) < 0)
-            throw SysError("mount ", mount.type);
-        return;
+                    data.empty() ? nullptr : data.c_str()) == 0)
+            return;
+        if (errno == EPERM && mount.type == "sysfs") return bind_sysfs(request, target.get(), mount.destination);
+        if (errno == EPERM && mount.type == "proc" && environment.user_namespace)
+            throw Error("mount proc: operation not permitted; in a user namespace the kernel allows it only with a new pid namespace, "
+                        "and where the /proc that is there already is not covered in parts (as it is in most containers)");
+        throw SysError("mount ", mount.type);
     }
     // What has to be changed afterwards is made where nobody sees it: found again by its path, it might
     // be another.

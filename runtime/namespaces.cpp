@@ -64,10 +64,7 @@ NamespacePlan plan_namespaces(const spec::Linux& linux) {
 }
 
 bool is_rootless() {
-    if (::geteuid() != 0) return true;
-    if (read_file("/proc/self/uid_map").contains("4294967295")) return false;   // the host's own
-    const char* user = std::getenv("USER");
-    return !user || std::string_view(user) != "root";
+    return ::geteuid() != 0 || !read_file("/proc/self/uid_map").contains("4294967295");   // the host's own has all ids
 }
 
 std::string id_map_text(const std::vector<spec::IdMapping>& mappings) {
@@ -79,29 +76,44 @@ std::string id_map_text(const std::vector<spec::IdMapping>& mappings) {
 
 namespace {
 
-void write_one_map(int pid, const char* file, const char* helper, const std::vector<spec::IdMapping>& mappings) {
-    if (::geteuid() == 0) return write_file(str("/proc/", pid, "/", file), id_map_text(mappings));
-    // One line that maps the caller to itself needs no help.
-    try {
-        return write_file(str("/proc/", pid, "/", file), id_map_text(mappings));
-    } catch (const SysError&) {
-    }
+// One that maps its writer alone needs no privilege; root of a namespace may map all that it has.
+bool is_ours_to_write(const std::vector<spec::IdMapping>& mappings, uint32_t own) {
+    return ::geteuid() == 0 || (mappings.size() == 1 && mappings[0].size == 1 && mappings[0].host_id == own);
+}
+
+void write_map(const std::string& file, const std::vector<spec::IdMapping>& mappings) try {
+    write_file(file, id_map_text(mappings));
+} catch (SysError& e) {
+    if (e.code() == EPERM) e.prefix("host ids must exist in the runtime's own user namespace, and mapping its root takes CAP_SETFCAP");
+    throw;
+}
+
+// The helpers are setuid and know /etc/subuid and /etc/subgid.
+void write_by_helper(int pid, const char* helper, const char* file, const std::vector<spec::IdMapping>& mappings) {
     std::vector<std::string> argv{helper, std::to_string(pid)};
     for (const spec::IdMapping& m : mappings)
         for (const uint32_t number : {m.container_id, m.host_id, m.size}) argv.push_back(std::to_string(number));
-    const Output output = run_program(argv);
-    if (output.status.shell() != 0) throw Error(helper, " failed: ", trim(output.err));
+    Output output;
+    try {
+        output = run_program(argv);
+    } catch (const SysError& e) {
+        throw Error("mapping ids other than your own needs ", helper, ", of Debian's package uidmap: ", e.what());
+    }
+    if (output.status.shell() == 0) return;
+    throw Error(helper, " failed: ", trim(output.err), "; does ", file, " give user ", ::geteuid(), " the ids that the config maps?");
 }
 
 }  // namespace
 
 void write_id_maps(int pid, const NamespacePlan& plan) {
     if (!plan.makes(CLONE_NEWUSER)) return;
-    // Without privilege over the groups, setgroups must be given up before the map may be written.
-    if (::geteuid() != 0 && plan.gid_mappings.size() == 1 && plan.gid_mappings[0].size == 1)
-        write_file(str("/proc/", pid, "/setgroups"), "deny");
-    write_one_map(pid, "uid_map", "newuidmap", plan.uid_mappings);
-    write_one_map(pid, "gid_map", "newgidmap", plan.gid_mappings);
+    const std::string process = str("/proc/", pid);
+    if (is_ours_to_write(plan.uid_mappings, ::geteuid())) write_map(process + "/uid_map", plan.uid_mappings);
+    else write_by_helper(pid, "newuidmap", "/etc/subuid", plan.uid_mappings);
+    if (!is_ours_to_write(plan.gid_mappings, ::getegid())) return write_by_helper(pid, "newgidmap", "/etc/subgid", plan.gid_mappings);
+    // Who is not root must give up setgroups first, with which a group could be left that denies something.
+    if (::geteuid() != 0) write_file(process + "/setgroups", "deny");
+    write_map(process + "/gid_map", plan.gid_mappings);
 }
 
 std::vector<OpenNamespace> open_namespaces(const NamespacePlan& plan) {

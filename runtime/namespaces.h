@@ -43,8 +43,7 @@ struct NamespacePlan {
 // Pure. Throws Error for an unknown type, one named twice, and offsets without a time namespace.
 NamespacePlan plan_namespaces(const spec::Linux& linux);
 
-// Whether we are an ordinary user, or root only in a user namespace of one: podman starts us there, and
-// runc tells that from a container's root by USER.
+// Whether we are an ordinary user, or root of a user namespace only.
 bool is_rootless();
 
 // /proc/PID/uid_map's text.

@@ -184,12 +184,13 @@ void limit_v2(const std::string& directory, const DevicePlan& plan, bool rootles
     attach_program(group.get(), program.get());
 }
 
-void limit_v1(const std::string& directory, const DevicePlan& plan) {
+void limit_v1(const std::string& directory, const DevicePlan& plan, bool rootless) {
     const UniqueFd allow = sys::open(directory + "/devices.allow", O_WRONLY), deny = sys::open(directory + "/devices.deny", O_WRONLY);
     for (const spec::DeviceRule& rule : plan.asked) {
         const std::string line = device_line(rule);
-        if (::write((rule.allow ? allow : deny).get(), line.data(), line.size()) < 0)
-            throw SysError("failed to write ", quoted(line), ": write ", directory, rule.allow ? "/devices.allow" : "/devices.deny");
+        if (::write((rule.allow ? allow : deny).get(), line.data(), line.size()) >= 0) continue;
+        if (errno == EPERM && rootless) return;   // the kernel wants root of the host, who then is not there to be held back
+        throw SysError("failed to write ", quoted(line), ": write ", directory, rule.allow ? "/devices.allow" : "/devices.deny");
     }
     for (const spec::DeviceRule& rule : plan.always) {
         const std::string line = device_line(rule);
@@ -205,7 +206,7 @@ void limit_devices(const CgroupRecord& record, const CgroupRequest& request) {
     const DevicePlan plan = plan_devices(request.resources.devices);
     const auto directory = directory_of(record, "devices");
     if (directory && record.v2) return limit_v2(*directory, plan, request.is_rootless());
-    if (directory) return limit_v1(*directory, plan);
+    if (directory) return limit_v1(*directory, plan, request.is_rootless());
     // Without the controller there are no walls; who is not root has others: he cannot make devices.
     if (!request.is_rootless() && !plan.allows_all()) throw Error("linux.resources.devices: controller devices not available");
 }

@@ -37,7 +37,7 @@ static void print_table(const std::vector<int>& pids, std::vector<std::string> w
 
 static int ps(const Arguments& globals, const Arguments& args) {
     const Container container = Container::load(state_root(globals), args[0]);
-    std::vector<int> pids = container.cgroup().pids();
+    std::vector<int> pids = container.pids();
     std::ranges::sort(pids);
     if (args.get("format") == "json") {
         std::vector<std::string> numbers;
