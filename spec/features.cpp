@@ -33,7 +33,12 @@ template <> inline constexpr auto json::fields<Features> = std::tuple(
 
 namespace spec {
 
-Features read_features(std::string_view text) { return json::from_text<Features>(text); }
+Features read_features(std::string_view text) {
+    auto features = json::from_text<Features>(text);
+    if (features.oci_version_min.empty()) throw Error("ociVersionMin: is missing");
+    if (features.oci_version_max.empty()) throw Error("ociVersionMax: is missing");
+    return features;
+}
 std::string write(const Features& features, int indent) { return json::to_text(features, indent); }
 
 }  // namespace spec

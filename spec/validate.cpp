@@ -119,6 +119,17 @@ void devices(const Config& config, Problems& out) {
     }
 }
 
+void hugepages(const Config& config, Problems& out) {
+    if (!config.linux.resources) return;
+    for (const HugepageLimit& limit : config.linux.resources->hugepage_limits) {  // "2MB", "64KB"
+        const size_t digits = limit.page_size.find_first_not_of("0123456789");
+        const bool has_unit = digits != std::string::npos && limit.page_size.size() == digits + 2 &&
+                              std::string_view("KMG").contains(limit.page_size[digits]) && limit.page_size.ends_with('B');
+        if (!has_unit || digits == 0 || limit.page_size.starts_with('0'))
+            out.push_back(str("linux.resources.hugepageLimits: pageSize must be a number and KB, MB or GB, but is ", quoted(limit.page_size)));
+    }
+}
+
 void sysctls(const Config& config, Problems& out) {
     static constexpr std::string_view ipc[] = {"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall",
                                                "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"};
@@ -145,6 +156,7 @@ constexpr struct {
     {"config.md#mounts", mounts},                 {"config.md#posix-platform-hooks", hooks},
     {"config-linux.md#namespaces", namespaces},   {"config-linux.md#masked-paths", paths},
     {"config-linux.md#devices", devices},         {"config-linux.md#sysctl", sysctls},
+    {"config-linux.md#huge-page-limits", hugepages},
 };
 
 }  // namespace
