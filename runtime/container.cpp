@@ -29,6 +29,7 @@ using json::required;
 template <> inline constexpr auto json::fields<CgroupRecord> = std::tuple(
     required("manager", &CgroupRecord::manager), required("path", &CgroupRecord::path),
     required("directories", &CgroupRecord::directories), optional("unit", &CgroupRecord::unit),
+    optional("users_own", &CgroupRecord::users_own),
     required("v2", &CgroupRecord::v2));
 template <> inline constexpr auto json::fields<RdtRecord> = std::tuple(
     required("group", &RdtRecord::group), required("own", &RdtRecord::own), optional("monitor", &RdtRecord::monitor));

@@ -25,7 +25,7 @@ constinit const CgroupManager disabled_manager = {
     .plan = [](const CgroupRequest&) { return CgroupRecord{}; },
 };
 
-static constexpr const CgroupManager* managers[] = {&cgroupfs_manager, &disabled_manager};
+static constexpr const CgroupManager* managers[] = {&cgroupfs_manager, &systemd_manager, &disabled_manager};
 
 const CgroupManager& cgroup_manager(std::string_view name) {
     if (name.empty()) return cgroupfs_manager;
@@ -136,8 +136,11 @@ CgroupRecord Cgroup::place_exec(const CgroupRecord& record, const std::vector<st
 
 void Cgroup::update(const spec::Resources& resources) const {
     if (record_.directories.empty()) throw Error("the container has no cgroup that could be updated");
-    if (const auto update = cgroup_manager(record_.manager).update) update(record_, resources);
     update_limits(record_, resources);
+    const auto update = cgroup_manager(record_.manager).update;
+    if (!update) return;
+    update(record_, resources);
+    update_limits(record_, resources);   // systemd has written what it made of them
 }
 
 namespace {

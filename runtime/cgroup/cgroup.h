@@ -22,6 +22,7 @@ struct CgroupRecord {
     std::string path;                       // "/name", below the mount of each hierarchy
     std::vector<std::string> directories;   // absolute, on the host
     std::string unit;                       // systemd's name of it
+    bool users_own = false;                 // that systemd is the service manager of the user's session
     bool v2 = false;                        // one hierarchy; otherwise v1, perhaps with an empty v2 beside it
 };
 
@@ -97,7 +98,7 @@ struct CgroupManager {
     // Init (a pid of our namespace) is born and waits; the limits must hold when this returns, so one that
     // did not write them in make() calls write_limits() (limits.h) once the directories are known and made.
     void (*adopt)(CgroupRecord&, const CgroupRequest&, int pid) = nullptr;
-    // Told of new limits before their files are written.
+    // Told of new limits that the kernel has taken; their files are written once more after it.
     void (*update)(const CgroupRecord&, const spec::Resources&) = nullptr;
     // Told that it ends; the directories that are still there are removed afterwards.
     void (*forget)(const CgroupRecord&) = nullptr;
@@ -106,4 +107,4 @@ struct CgroupManager {
 const CgroupManager& cgroup_manager(std::string_view name);
 std::vector<std::string_view> cgroup_manager_names();
 
-extern const CgroupManager cgroupfs_manager, disabled_manager;
+extern const CgroupManager cgroupfs_manager, systemd_manager, disabled_manager;
