@@ -2,7 +2,7 @@
 import image
 from check import check, write
 
-KEEPS = "buildah-buildah.*"
+KEEPS = ""
 RUNTIME = "--runtime /usr/local/bin/keg-runtime"
 
 

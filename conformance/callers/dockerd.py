@@ -1,6 +1,6 @@
 """dockerd with keg-runtime beside its own runtime, by the docker command line."""
 import image
-from check import check, daemon, documented, limits, sh, skip, wait_for, write
+from check import can_checkpoint, check, daemon, documented, eventually, limits, sh, wait_for, write
 
 KEEPS = "docker(/buildkit)?|/run/docker/netns/default"
 BIG = "sh -c 'head -c 60000000 /dev/zero | tail > /dev/null'"
@@ -87,8 +87,7 @@ def detached():
     check("exec in a paused one", "docker exec web true", "is paused", exit=1)
     check("unpause", "docker unpause web && docker ps --format '{{.Status}}'", "Up [^(]*$")
     check("healthcheck", "docker run -d --name healthy --health-cmd 'test -e /bin/sh' --health-interval 1s busybox sleep 100")
-    check("the container gets healthy", "docker inspect -f '{{.State.Health.Status}}' healthy",
-          "healthy" if wait_for("docker inspect -f '{{.State.Health.Status}}' healthy | grep -x healthy") else "healthy in time")
+    eventually("the container gets healthy", "docker inspect -f '{{.State.Health.Status}}' healthy | grep -x healthy")
     check("restart", "docker restart -t 0 web && docker exec web true")
     check("stop: TERM, then KILL", "docker stop -t 1 web && docker inspect -f '{{.State.ExitCode}}' web", "137")
     check("start, kill, wait", "docker start web && docker kill -s KILL web && docker wait web", "137")
@@ -98,7 +97,8 @@ def detached():
 def security():
     check("capabilities, no_new_privs, seccomp", "docker run --rm --cap-drop ALL --cap-add CHOWN --security-opt no-new-privileges busybox"
           " grep -E 'CapBnd|NoNewPrivs|Seccomp:' /proc/self/status", "CapBnd:\t0+1\nNoNewPrivs:\t1\nSeccomp:\t2\n")
-    check("seccomp refuses what the default profile refuses", "docker run --rm busybox unshare -m true", "Operation not permitted", exit=1)
+    check("seccomp refuses what Docker's profile refuses", "docker run --rm busybox unshare -U true", "Operation not permitted", exit=1)
+    check("and without the profile it does not", "docker run --rm --security-opt seccomp=unconfined busybox unshare -U true")
     check("masked and read-only paths", "docker run --rm busybox sh -c 'exec 2>&1; cat /proc/keys /proc/timer_list | wc -c; echo 1 > /proc/sys/kernel/panic'", "^0\n.*Read-only", exit=1)
 
 
@@ -121,9 +121,8 @@ def builds():
 
 
 def checkpoint():
-    status, said = sh("criu check")
-    if status != 0:
-        return skip("checkpoint and restore", "criu check: " + said.strip().splitlines()[-1])
+    if not can_checkpoint():
+        return
     count = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done"
     check("checkpoint", f"docker run -d --name k --security-opt seccomp=unconfined busybox sh -c '{count}'; sleep 1; docker checkpoint create k c1", "c1")
     check("start from a checkpoint", "sleep 1; docker start --checkpoint c1 k; sleep 1; [ $(docker logs k | tail -1) -gt 12 ]")

@@ -4,7 +4,7 @@ import stat
 import subprocess
 
 import image
-from check import become, check, documented, has_systemd, limits, sh, skip, wait_for, write
+from check import become, can_checkpoint, check, documented, has_systemd, limits, wait_for, write
 
 # On a hybrid machine podman 4.3 does not remove the cgroup of a pod, libpod_parent/ID; containers are in libpod-ID.
 KEEPS = "libpod_parent(/conmon|/[0-9a-f]{64})?|/run/netns|/dev/(net/tun|fuse)"
@@ -133,9 +133,8 @@ def builds():
 
 
 def checkpoint():
-    status, said = sh("criu check")
-    if status != 0:
-        return skip("checkpoint and restore", "criu check: " + said.strip().splitlines()[-1])
+    if not can_checkpoint():
+        return
     count = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done"
     check("checkpoint", f"podman run -d --name k busybox sh -c '{count}'; sleep 1; podman container checkpoint k")
     check("restore", "podman container restore k; sleep 1; [ $(podman logs k | tail -1) -gt 12 ]")
