@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 
-from bench import case
+from bench import TIMEOUT, case
 
 
 def listen(path):
@@ -199,29 +199,24 @@ def seccomp_listener(bench):
     os.close(fds[0])
 
 
+def run_with_descriptors(bench, before, *options):
+    """`run` by a shell that has opened some files first."""
+    words = " ".join(map(str, (bench.runtime, "--root", bench.root, "run", *options, "--bundle", bench.dir, bench.id)))
+    return subprocess.run(["sh", "-c", f"{before} exec {words}"], capture_output=True, text=True, timeout=TIMEOUT, check=False).stdout
+
+
 @case("runc: --preserve-fds gives descriptors to the process, others are closed")
 def preserve_fds(bench):
-    given, extra = os.open("/etc/passwd", os.O_RDONLY), os.open("/etc/group", os.O_RDONLY)
-    try:
-        script = (f"exec 3<&{given} 4<&{extra}; exec {bench.runtime} --root {bench.root} run --preserve-fds 1 --bundle {bench.dir} {bench.id}")
-        bench.bundle("sh", "-c", "ls /proc/self/fd | tr '\\n' ' '; head -c5 <&3")
-        out = subprocess.run(["sh", "-c", script], pass_fds=[given, extra], capture_output=True, text=True, timeout=20, check=False).stdout
-        # ls itself has its directory open: 4, once 3 is taken.
-        bench.equal(out.split(), ["0", "1", "2", "3", "4", "root:"])
-    finally:
-        os.close(given), os.close(extra)
+    bench.bundle("sh", "-c", "ls /proc/self/fd | tr '\\n' ' '; head -c5 <&3")
+    out = run_with_descriptors(bench, "exec 3< /etc/passwd 4< /etc/group;", "--preserve-fds", 1)
+    bench.equal(out.split(), ["0", "1", "2", "3", "4", "root:"])  # 4 is the directory that ls reads
 
 
 @case("runc: LISTEN_FDS passes sockets on and tells the container")
 def listen_fds(bench):
-    given = os.open("/etc/passwd", os.O_RDONLY)
-    try:
-        bench.bundle("sh", "-c", "echo $LISTEN_FDS-$LISTEN_PID; head -c5 <&3")
-        script = f"exec 3<&{given}; LISTEN_FDS=1 exec {bench.runtime} --root {bench.root} run --bundle {bench.dir} {bench.id}"
-        out = subprocess.run(["sh", "-c", script], pass_fds=[given], capture_output=True, text=True, timeout=20, check=False).stdout
-        bench.equal(out.split(), ["1-1", "root:"])
-    finally:
-        os.close(given)
+    bench.bundle("sh", "-c", "echo $LISTEN_FDS-$LISTEN_PID; head -c5 <&3")
+    out = run_with_descriptors(bench, "exec 3< /etc/passwd; LISTEN_FDS=1 LISTEN_PID=$$")
+    bench.equal(out.split(), ["1-1", "root:"])
 
 
 @case("runc: no other descriptor reaches the process (CVE-2024-21626)")

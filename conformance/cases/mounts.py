@@ -1,5 +1,6 @@
 """mounts[]: order, sources, every option, recursive attributes, propagation, id mapping (config.md, config-linux.md)."""
 import os
+import re
 import subprocess
 
 from bench import USERS, case, rows
@@ -25,6 +26,10 @@ def flags_of(bench, where="/mnt"):
         if fields[4] == where:
             return fields[5].split(","), [f.split(":")[0] for f in fields[6:]], after.split()[2].split(",")
     return [], [], []
+
+
+# The bundles are on a tmpfs.
+MAPS_TMPFS = (tuple(map(int, re.match(r"(\d+)\.(\d+)", os.uname().release).groups())) >= (6, 3), "a tmpfs can be id-mapped since Linux 6.3")
 
 
 # option: what must be among the mount's and the file system's options, what must not
@@ -159,20 +164,20 @@ def tmpcopyup(bench):
     bench.true(not (bench.rootfs / "etc/x").exists(), "the copy is not the mount's own")
 
 
-@case("config.md: mounts may be id-mapped")
+@case("config.md: mounts may be id-mapped", needs=MAPS_TMPFS)
 def idmapped(bench):
     mapping = [{"containerID": 0, "hostID": 1000, "size": 10}]
     mount = {**bind(bench, "bind"), "uidMappings": mapping, "gidMappings": [{"containerID": 0, "hostID": 2000, "size": 10}]}
     bench.equal(bench.sh("stat -c %u:%g /mnt/file", patch={"mounts+": [mount]}), "1000:2000")
 
 
-@case("config.md: idmap without mappings takes those of the user namespace")
+@case("config.md: idmap without mappings takes those of the user namespace", needs=MAPS_TMPFS)
 def idmapped_like_users(bench):
     mount = bind(bench, "rbind", "idmap")
     bench.equal(bench.sh("stat -c %u:%g /mnt/file", patch={**USERS, "mounts+": [mount]}), "0:0")
 
 
-@case("config.md: mounts may be id-mapped, by the host's ids, in a user namespace, with what is below")
+@case("config.md: mounts may be id-mapped, by the host's ids, in a user namespace, with what is below", needs=MAPS_TMPFS)
 def idmapped_in_user_namespace(bench):
     mount = {**bind(bench, "rbind", "ridmap"), **{which: [{"containerID": 0, "hostID": 100005, "size": 10}] for which in ("uidMappings", "gidMappings")}}
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", bench.dir / "source"], check=True)
