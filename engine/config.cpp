@@ -84,7 +84,7 @@ spec::Mount tmpfs_mount(const std::string& destination, const std::string& typed
 std::vector<spec::Mount> plan_mounts(const Settings& s, const ConfigInputs& in) {
     std::vector<spec::Mount> users;
     for (const VolumeMount& mount : in.mounts)
-        users.push_back({mount.destination, "bind", mount.source, {"rbind", mount.propagation, mount.read_only ? "ro" : "rw"}});
+        users.push_back({mount.destination, "bind", mount.source, {"rbind", mount.propagation, mount.read_only ? "rro" : "rw"}});
     for (const auto& [destination, options] : s.tmpfs) users.push_back(tmpfs_mount(destination, options));
     std::ranges::stable_sort(users, {}, [](const spec::Mount& m) { return std::ranges::count(m.destination, '/'); });
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "base/defer.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/sys.h"
@@ -126,14 +127,14 @@ Containers::Made Containers::create(Settings settings) const {
         sys::mkdir(directory, 0710);
         return FileLock(directory + "/lock");
     }();
-    if (!settings.name.empty()) {
-        try {
-            take_name(settings.name, settings.id);
-        } catch (...) {
-            attempt("removing the container", [&] { sys::remove_tree(directory); });
-            throw;
-        }
-    }
+    Defer undo([&] {
+        attempt("removing the container", [&] {
+            const std::string name = root_ + "/names/" + settings.name;
+            if (!settings.name.empty() && read_file_if_exists(name) == settings.id) sys::unlink(name);
+            sys::remove_tree(directory);
+        });
+    });
+    if (!settings.name.empty()) take_name(settings.name, settings.id);
     for (int tries = 0; settings.name.empty(); ++tries) {
         const std::string name = tries > 5 ? settings.id.substr(0, 12) : random_name() + (tries ? str(tries) : "");
         if (owner_of(name)) continue;
@@ -142,6 +143,7 @@ Containers::Made Containers::create(Settings settings) const {
     }
     for (const char* name : {"/rootfs", "/upper", "/work"}) sys::mkdir(directory + name, 0755);
     replace_file(directory + "/settings.json", write(settings), 0600, Durability::rename_only);
+    undo.keep();
 
     Container container;
     container.directory_ = directory;

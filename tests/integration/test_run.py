@@ -140,6 +140,16 @@ class Run(keg.StoreCase):
         self.keg("run", "--rm", "-v", "vol:/etc", "base", "sh", "-c", "echo kept > /etc/new")
         self.assertEqual(self.keg("run", "--rm", "-v", "vol:/v", "base", "sh", "-c", "cat /v/new; ls /v/passwd").stdout, "kept\n/v/passwd\n")
 
+    def test_a_read_only_directory_is_so_all_the_way_down(self):
+        below = self.dir / "data/below"
+        below.mkdir(parents=True)
+        keg.run("mount", "-t", "tmpfs", "none", below)
+        try:
+            out = self.keg("run", "--rm", "-v", f"{self.dir}/data:/d:ro", "base", "sh", "-c", "touch /d/x /d/below/x; ls /d/below").stdout
+            self.assertEqual(out, "")
+        finally:
+            keg.run("umount", below)
+
     def test_limits_reach_the_cgroup(self):
         script = "cat /sys/fs/cgroup/memory.max 2>/dev/null || cat /sys/fs/cgroup/memory/memory.limit_in_bytes"
         self.assertEqual(self.keg("run", "--rm", "-m", "64m", "base", "sh", "-c", script).stdout, "67108864\n")
@@ -424,6 +434,31 @@ class Run(keg.StoreCase):
             self.keg("run", *words, check=False)
         self.assert_nothing_left()
         self.assertEqual(os.listdir(self.store / "volumes"), [])
+
+    @keg.needs("nft")
+    def test_a_full_disk_gets_one_error_and_nothing_half_made(self):
+        small = self.dir / "small"
+        small.mkdir()
+        keg.run("mount", "-t", "tmpfs", "-o", "size=6m", "none", small)
+        self.addCleanup(keg.run, "umount", "-l", small, check=False)
+        self.store = small / "store"
+        self.keg("import", self.dir / "busybox.tar", "base")
+        self.keg("run", "--rm", "--network", "none", "base", "true")
+        for pages in range(0, 12):   # it ends at another step each time
+            with open(small / "fill", "wb", buffering=0) as fill, self.subTest(pages=pages):
+                try:
+                    while fill.write(bytes(4096)):
+                        pass
+                except OSError:
+                    pass
+                os.truncate(small / "fill", (small / "fill").stat().st_size // 4096 * 4096 - pages * 4096)
+                result = self.keg("run", "--rm", "--name", "full", "--network", "none", "base", "true", check=False)
+                if result.returncode:
+                    self.assertEqual(result.returncode, 125)
+                    self.assertRegex(result.stderr, r"\Akeg: [^\n]*no space left on device\n\Z")
+                self.assert_nothing_left()
+            os.unlink(small / "fill")
+        self.keg("run", "--rm", "--network", "none", "base", "true")
 
 
 if __name__ == "__main__":

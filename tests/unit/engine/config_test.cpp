@@ -45,7 +45,7 @@ TEST_CASE("a user's mount replaces the default one and stands behind the default
     CHECK(order == std::vector<std::string>{"/proc", "/dev", "/dev/pts", "/sys", "/sys/fs/cgroup", "/dev/mqueue", "/run", "/dev/shm",
                                             "/x/y/z", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts"});
     CHECK(config.mounts[6].options == std::vector<std::string>{"nosuid", "nodev", "rprivate", "exec", "size=1m"});
-    CHECK(config.mounts[7].options == std::vector<std::string>{"rbind", "rprivate", "ro"});
+    CHECK(config.mounts[7].options == std::vector<std::string>{"rbind", "rprivate", "rro"});
 }
 
 TEST_CASE("privileged means nothing masked, all devices, no filter") {
