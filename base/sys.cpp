@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/walk.h"
 
 namespace sys {
 
@@ -35,6 +36,19 @@ std::expected<UniqueFd, int> try_open(const std::string& path, int flags, mode_t
     return UniqueFd(fd);
 }
 
+// Not in kernels before 5.6, and not behind a seccomp filter that does not know it: those say EPERM.
+static bool openat2_is_there() {
+    static const bool answer = [] {
+        open_how how{};
+        how.flags = O_PATH | O_CLOEXEC;
+        const int before = errno;
+        const UniqueFd fd(int(::syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof how)));
+        errno = before;
+        return bool(fd);
+    }();
+    return answer;
+}
+
 std::expected<UniqueFd, int> try_openat2(int dir, const std::string& path, const open_how& wanted) {
     open_how how = wanted;
     how.flags |= O_CLOEXEC;
@@ -42,6 +56,7 @@ std::expected<UniqueFd, int> try_openat2(int dir, const std::string& path, const
     for (int tries = 0;; ++tries) {
         const long fd = ::syscall(SYS_openat2, dir, path.c_str(), &how, sizeof how);
         if (fd >= 0) return UniqueFd(int(fd));
+        if ((errno == ENOSYS || errno == EPERM) && !openat2_is_there()) return walk(dir, path, how);
         if (errno != EINTR && (errno != EAGAIN || tries >= 128)) return std::unexpected(errno);
     }
 }

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 import unittest
@@ -310,6 +311,36 @@ class Mounts(Hostile):
         out = self.sh("echo x > /proc/sys/kernel/domainname; echo x > /link/x; echo x > /etc/x; ls /etc/x; true", edit,
                       self.link("link", "/tmp")).stdout
         self.assertEqual(out.strip(), "/etc/x")
+
+
+class WithoutOpenat2(Mounts):
+    """The same, in a container engine whose filter does not know openat2."""
+
+    refusal = 38   # ENOSYS
+
+    def filter(self):
+        PR_SET_SECCOMP, SECCOMP_MODE_FILTER, OPENAT2 = 22, 2, 437
+        program = b"".join(struct.pack("HBBI", *line) for line in (
+            (0x20, 0, 0, 0),                              # load the number
+            (0x15, 0, 1, OPENAT2),                        # if it is openat2:
+            (0x06, 0, 0, 0x00050000 | self.refusal),      #   return the error
+            (0x06, 0, 0, 0x7fff0000)))                    # allow
+        buffer = ctypes.create_string_buffer(program)
+        head = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer)))
+        if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, head, 0, 0) != 0:
+            os._exit(99)
+
+    def runtime(self, *words, **options):
+        return super().runtime(*words, preexec_fn=self.filter, **options)
+
+    def test_the_filter_works(self):
+        result = run("python3", "-c", "import ctypes; l = ctypes.CDLL(None, use_errno=True); l.syscall(437, 0, 0, 0, 0); print(ctypes.get_errno())",
+                     preexec_fn=self.filter)
+        self.assertEqual(int(result.stdout), self.refusal)
+
+
+class WithoutRightToOpenat2(WithoutOpenat2):
+    refusal = 1    # EPERM, as Docker's older profiles
 
 
 class Devices(Hostile):
