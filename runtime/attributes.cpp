@@ -29,6 +29,14 @@ int look_up(const Word (&table)[N], const std::string& word, std::string_view wh
     throw Error("invalid ", what, ": ", quoted(word));
 }
 
+template <size_t N>
+std::vector<std::string> names_of(const Word (&table)[N]) {
+    std::vector<std::string> names;
+    for (const Word& word : table) names.emplace_back(word.name);
+    std::ranges::sort(names);
+    return names;
+}
+
 constexpr Word rlimits[] = {
     {"RLIMIT_AS", RLIMIT_AS},           {"RLIMIT_CORE", RLIMIT_CORE},     {"RLIMIT_CPU", RLIMIT_CPU},
     {"RLIMIT_DATA", RLIMIT_DATA},       {"RLIMIT_FSIZE", RLIMIT_FSIZE},   {"RLIMIT_LOCKS", RLIMIT_LOCKS},
@@ -67,6 +75,9 @@ struct KernelSchedAttr {  // glibc 2.36 has no struct sched_attr, and the kernel
 };
 
 }  // namespace
+
+std::vector<std::string> memory_policy_modes() { return names_of(memory_modes); }
+std::vector<std::string> memory_policy_flags() { return names_of(memory_flags); }
 
 int rlimit_number(const std::string& type) { return look_up(rlimits, type, "rlimit type"); }
 
@@ -142,4 +153,22 @@ void set_affinity(int pid, const std::string& cpus) {
     std::vector<unsigned long> mask(8192 / (8 * sizeof(unsigned long)));
     for (const unsigned cpu : parse_number_list(cpus)) mask[cpu / (8 * sizeof mask[0])] |= 1ul << cpu % (8 * sizeof mask[0]);
     check(::syscall(SYS_sched_setaffinity, pid, mask.size() * sizeof mask[0], mask.data()), "sched_setaffinity");
+}
+
+void reset_affinity() {
+    unsigned long all[8192 / (8 * sizeof(unsigned long))];
+    std::ranges::fill(all, ~0ul);
+    // EINVAL: none of them is allowed, and then there is nothing to set.
+    if (::syscall(SYS_sched_setaffinity, 0, sizeof all, all) < 0 && errno != EINVAL) throw SysError("resetting the CPU affinity");
+}
+
+KeptAffinity::KeptAffinity() : mask_(8192 / (8 * sizeof(unsigned long))) {
+    if (::syscall(SYS_sched_getaffinity, 0, mask_.size() * sizeof mask_[0], mask_.data()) < 0) mask_.clear();
+}
+
+KeptAffinity::~KeptAffinity() {
+    if (mask_.empty()) return;
+    attempt("restoring the CPU affinity", [&] {
+        check(::syscall(SYS_sched_setaffinity, 0, mask_.size() * sizeof mask_[0], mask_.data()), "sched_setaffinity");
+    });
 }

@@ -19,6 +19,22 @@ void set_personality(const std::optional<spec::Personality>& personality);
 void set_memory_policy(const std::optional<spec::MemoryPolicy>& policy);
 // "0-3,7"; "" does nothing.
 void set_affinity(int pid, const std::string& cpus);
+// All CPUs that the cgroup allows, whatever the caller was bound to.
+void reset_affinity();
+// The caller's own affinity, put back by the destructor.
+class KeptAffinity {
+public:
+    KeptAffinity();
+    KeptAffinity(const KeptAffinity&) = delete;
+    ~KeptAffinity();
+
+private:
+    std::vector<unsigned long> mask_;
+};
+
+// The words of memoryPolicy: what `features` lists.
+std::vector<std::string> memory_policy_modes();
+std::vector<std::string> memory_policy_flags();
 
 // Pure. Throws Error for an unknown type: `invalid rlimit type: "X"`.
 int rlimit_number(const std::string& type);

@@ -15,7 +15,7 @@
 
 enum class Step : char {
     placed = 'p',      // id maps are written, devices are moved; with the cgroups to join
-    mapped = 'u',      // with the tree of an id-mapped mount
+    mapped = 'u',      // with the tree of a mount that the host made
     mounted = 'm',     // all mounts are below the new root
     hooks_ran = 'h',
     ready = 'r',       // nothing but dropping privileges is left

@@ -299,16 +299,17 @@ void Container::start() {
     const std::string left = unread(fifo());
     ::unlink(fifo().c_str());
     if (left == "0") throw Error("cannot start a container that has stopped");
-    if (!left.empty()) throw Error(left);   // what kept init from its program
     lock_.reset();   // a hook may delete the container
-    const std::vector<spec::Hook> hooks = config().hooks.poststart;
-    if (hooks.empty()) return;
-    try {
+    // A start that fails ends the container, as runtime.md's lifecycle has it.
+    Defer undo([&] {
+        attempt("deleting the container", [&] {
+            if (lock()) destroy();
+        });
+    });
+    if (!left.empty()) throw Error(left);   // what kept init from its program
+    if (const std::vector<spec::Hook> hooks = config().hooks.poststart; !hooks.empty())
         run_hooks("poststart", hooks, state(Status::running));
-    } catch (const Error&) {
-        attempt("stopping the container", [&] { kill_all(); });
-        throw;
-    }
+    undo.keep();
 }
 
 std::vector<int> Container::pids() const {
@@ -370,7 +371,6 @@ void Container::destroy() {
     if (record_.intel_rdt) remove_intel_rdt(*record_.intel_rdt);
     if (record_.host_mounts) unmount_down_to(record_.rootfs, *record_.host_mounts);
     // Before the state goes: a delete that is killed here is repeated, hooks and all.
-    for (const spec::Hook& hook : hooks)  // one that fails does not keep the others from running
-        attempt("running poststop hook", [&] { run_hooks("poststop", {hook}, state(Status::stopped)); });
+    run_poststop_hooks(hooks, state(Status::stopped));
     sys::remove_tree(path_);
 }

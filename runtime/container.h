@@ -91,7 +91,8 @@ public:
     bool init_is_alive() const;
     // Of all its processes: its cgroup's, or without one those of its pid namespace.
     std::vector<int> pids() const;
-    // Lets init go on, waits until it has executed the program (or ended), runs poststart hooks.
+    // Lets init go on, waits until it has executed the program (or ended), runs poststart hooks. If one
+    // of these fails, the container is destroyed.
     void start();
     // Throws Error "container not running" if there is nobody.
     void signal(int number, bool all = false) const;

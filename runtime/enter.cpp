@@ -85,6 +85,7 @@ void be_the_process(const EnterPlan& plan, Channel& channel, int procfs) {
     set_scheduler(process.scheduler);
     set_io_priority(process.io_priority);
     set_personality(plan.config.linux.personality);
+    set_memory_policy(plan.config.linux.memory_policy);
     channel.send(Step::ready);
     channel.expect(Step::limited);
 
@@ -106,12 +107,18 @@ Child clone_into(const EnterPlan& plan, const CgroupRecord& place, int pidfd, Ch
     const UniqueFd clone_target = cgroup.clone_target();
     const std::vector<UniqueFd> tasks = cgroup.tasks();
     const auto report = [&](const std::exception& e) { channel.send(Step::error, e.what()); };
+    // "initial" holds from before the process enters the cgroup, so it is inherited from us.
+    std::optional<KeptAffinity> own;
+    if (const auto& wanted = plan.process.exec_cpu_affinity; wanted && !wanted->initial.empty()) {
+        own.emplace();
+        set_affinity(0, wanted->initial);
+    }
     Child between = clone_process({.cgroup = clone_target.get()}, [&] {
         channel.become(Side::init);
         set_oom_score(::getpid(), plan.process.oom_score_adj);   // inherited; later only root could write it
         ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         for (const UniqueFd& group : tasks) sys::write_all(group.get(), "0");
-        set_affinity(0, plan.process.exec_cpu_affinity ? plan.process.exec_cpu_affinity->initial : "");
+        if (!plan.process.exec_cpu_affinity) reset_affinity();
         if (plan.namespaces) check(::setns(pidfd, int(plan.namespaces)), "joining the container's namespaces");
         Child process = clone_process({.flags = CLONE_PARENT}, [&] {
             ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

@@ -24,7 +24,7 @@ std::string content(const UniqueFd& fd) {
 
 }  // namespace
 
-void run_hooks(std::string_view kind, const std::vector<spec::Hook>& hooks, const spec::State& state) {
+void run_hooks(std::string_view kind, const std::vector<spec::Hook>& hooks, const spec::State& state, HookSide side) {
     for (size_t i = 0; i < hooks.size(); ++i) {
         const spec::Hook& hook = hooks[i];
         const std::string doing = str("error running ", kind, " hook #", i);
@@ -35,15 +35,24 @@ void run_hooks(std::string_view kind, const std::vector<spec::Hook>& hooks, cons
             SpawnOptions options{.program = hook.path, .argv = hook.args, .env = hook.env, .own_env = true,
                                  .in = in.get(), .out = out.get(), .err = err.get(), .dies_with_us = true};
             if (options.argv.empty()) options.argv = {hook.path};
+            if (side == HookSide::runtime) {
+                options.own_env = !hook.env.empty();
+                if (sys::exists(state.bundle)) options.directory = state.bundle;
+            }
             Child child = spawn(options);
             const UniqueFd pidfd(int(::syscall(SYS_pidfd_open, child.pid(), 0)));
             pollfd end{pidfd.get(), POLLIN, 0};
             if (hook.timeout && ::poll(&end, 1, *hook.timeout * 1000) == 0)
-                throw Error("timeout after ", *hook.timeout, ".0s");
+                throw Error("hook ran past specified timeout of ", *hook.timeout, ".0s");
             const ExitStatus status = child.wait();
             if (status.shell() == 0) return;
             throw Error(status.signal ? str("signal ", status.signal) : str("exit status ", status.code),
                         ", stdout: ", content(out), ", stderr: ", content(err));
         });
     }
+}
+
+void run_poststop_hooks(const std::vector<spec::Hook>& hooks, const spec::State& state) {
+    for (const spec::Hook& hook : hooks)
+        attempt("running poststop hook", [&] { run_hooks("poststop", {hook}, state); });
 }

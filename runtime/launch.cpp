@@ -4,7 +4,8 @@
 //      create (on the host)                            init (becoming the container)
 //      plan; state dir; v2 cgroup; clone ───────────▶  network namespace
 //      v1 cgroups, limits; id maps;
-//      move devices; save state        ── placed ───▶  join the cgroups; namespaces; mount all under the new root
+//      move devices; save state        ── placed ───▶  join the cgroups
+//      make the binds for it           ── mapped ───▶  namespaces; mount all under the new root
 //      prestart, createRuntime hooks   ◀── mounted ──  (if there are such hooks)
 //                                      ── hooks_ran ▶  createContainer hooks; masks; pivot
 //      (terminal, seccomp agent)       ◀── console, notify
@@ -28,6 +29,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/defer.h"
@@ -40,7 +42,7 @@
 #include "runtime/credentials.h"
 #include "runtime/devices.h"
 #include "runtime/hooks.h"
-#include "runtime/mapped_mounts.h"
+#include "runtime/host_binds.h"
 #include "runtime/mounts.h"
 #include "runtime/network.h"
 #include "runtime/program.h"
@@ -54,7 +56,7 @@ namespace {
 class Init {
 public:
     Init(const Plan& plan, Channel& channel, int fifo)
-        : plan_(plan), config_(plan.config), process_(*plan.config.process), channel_(channel), fifo_(fifo), state_(plan.state) {}
+        : plan_(plan), config_(plan.config), process_(*plan.config.process), channel_(channel), fifo_(fifo) {}
     void run();
 
 private:
@@ -74,13 +76,13 @@ private:
     void install_filter();
     void wait_for_start();
     void run_start_hooks();
+    spec::State state_inside() const;
 
     const Plan& plan_;
     const spec::Config& config_;
     spec::Process process_;
     Channel& channel_;
     int fifo_;
-    spec::State state_;
     Terminal terminal_;
 };
 
@@ -105,7 +107,7 @@ void Init::run() {
     make_devices(root, config_, plan_.user_namespace());
     open_terminal(root);
     wait_for_hooks();
-    run_hooks("createContainer", config_.hooks.create_container, state_);
+    run_hooks("createContainer", config_.hooks.create_container, state_inside());
 
     set_names();
     write_sysctls(procfs.get());
@@ -140,8 +142,8 @@ void Init::make_network() {
 // It moves itself: a pid that another moves waits milliseconds for the kernel.
 void Init::join_cgroups() {
     const Message placed = channel_.expect(Step::placed);
-    state_.pid = parse_number<int>(placed.text).value_or(0);   // as the host counts: for hooks
     for (const UniqueFd& tasks : placed.fds) sys::write_all(tasks.get(), "0");
+    reset_affinity();   // the cgroup's CPUs, not those of who called us
 }
 
 void Init::enter_namespaces() {
@@ -165,13 +167,13 @@ void Init::join_keyring() {
 
 MountEnvironment Init::mount_environment() const {
     return {.bundle = plan_.state.bundle, .mount_label = config_.linux.mount_label,
-            .user_namespace = plan_.user_namespace(), .cgroup_namespace = plan_.namespaces.has(CLONE_NEWCGROUP)};
+            .user_namespace = plan_.user_namespace(), .cgroup_namespace = plan_.namespaces.has(CLONE_NEWCGROUP), .host_binds = plan_.host_binds};
 }
 
 std::vector<UniqueFd> Init::receive_mapped_trees() {
     std::vector<UniqueFd> trees;
     for (const spec::Mount& mount : config_.mounts)
-        if (is_mapped(mount)) trees.push_back(std::move(channel_.expect(Step::mapped).fds.at(0)));
+        if (host_makes(mount, plan_.host_binds)) trees.push_back(std::move(channel_.expect(Step::mapped).fds.at(0)));
     return trees;
 }
 
@@ -265,11 +267,18 @@ void Init::wait_for_start() {
 // `start` has the other end of the fifo and reads there why its container did not start. An exec that fails
 // is the container's own end, with its words on the container's stderr, as with runc.
 void Init::run_start_hooks() try {
-    run_hooks("startContainer", config_.hooks.start_container, state_);
+    run_hooks("startContainer", config_.hooks.start_container, state_inside(), HookSide::container);
 } catch (const Error& e) {
     const std::string why = std::string(e.what()).substr(0, PIPE_BUF);
     if (::write(fifo_, why.data(), why.size()) < 0) log_warning("start does not hear why");
     throw;
+}
+
+// For hooks in the container's namespaces, where init has another number.
+spec::State Init::state_inside() const {
+    spec::State state = plan_.state;
+    state.pid = ::getpid();
+    return state;
 }
 
 // Makes init. A pid namespace to join holds for children, so the parent enters it for the moment of
@@ -311,15 +320,15 @@ Child spawn_init(Plan& plan, Channel& channel, StateDir& dir, int fifo, const Un
     return Child(pid.value_or(-1), UniqueFd(int(::syscall(SYS_pidfd_open, pid.value_or(-1), 0))));
 }
 
-void send_placed(Channel& channel, int pid, const Cgroup& cgroup) {
+void send_placed(Channel& channel, const Cgroup& cgroup) {
     const std::vector<UniqueFd> tasks = cgroup.tasks();
     std::vector<int> fds;
     for (const UniqueFd& fd : tasks) fds.push_back(fd.get());
-    channel.send(Step::placed, std::to_string(pid), fds);
+    channel.send(Step::placed, {}, fds);
 }
 
 void send_mapped_trees(Channel& channel, int pid, const Plan& plan) {
-    for (const UniqueFd& tree : make_mapped_trees(plan.config.mounts, plan.state.bundle, plan.user_namespace() ? pid : 0)) {
+    for (const UniqueFd& tree : make_host_trees(plan.config.mounts, plan.state.bundle, plan.user_namespace() ? pid : 0, plan.host_binds)) {
         const int fds[] = {tree.get()};
         channel.send(Step::mapped, {}, fds);
     }
@@ -351,6 +360,12 @@ Created create(const CreateOptions& options) {
     Plan plan = make_plan(options, bundle);
     check_terminal(options, *plan.config.process);
 
+    // If it fails once there was an init, poststop hooks follow: last, when all else is undone.
+    bool born = false;
+    Defer poststop([&] {
+        plan.state.status = status_name(Status::stopped), plan.state.pid = 0;
+        if (born) run_poststop_hooks(plan.config.hooks.poststop, plan.state);
+    });
     // Each of these undoes itself if a later step throws; keep() at the end makes it stay.
     StateDir dir = StateDir::create(options.state_root, options.id);
     Record record = intended(plan, bundle);
@@ -370,6 +385,7 @@ Created create(const CreateOptions& options) {
     const UniqueFd fifo = dir.make_exec_fifo();
     Child init = spawn_init(plan, channel, dir, fifo.get(), cgroup.clone_target());
     channel.become(Side::create);
+    born = true;
     record.pid = init.pid();
     record.start_time = start_time_of(init.pid()).value_or(0);
     plan.state = state_for_hooks(record, init.pid());
@@ -386,7 +402,7 @@ Created create(const CreateOptions& options) {
     set_oom_score(init.pid(), plan.config.process->oom_score_adj);
     send_pidfd(options.pidfd_socket, init.pidfd());
     dir.save(record);            // before init goes on: `delete` needs it
-    send_placed(channel, init.pid(), cgroup);
+    send_placed(channel, cgroup);
     send_mapped_trees(channel, init.pid(), plan);
 
     UniqueFd console;
@@ -408,6 +424,6 @@ Created create(const CreateOptions& options) {
     write_pid_file(options.pid_file, init.pid());
     if (rdt) rdt->keep();
     host_mounts.keep();
-    cgroup.keep(), init.release();
+    poststop.keep(), cgroup.keep(), init.release();
     return {Container::made(std::move(dir), std::move(record)), std::move(console)};
 }

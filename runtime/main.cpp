@@ -30,7 +30,7 @@ static constexpr Option globals[] = {
 static constexpr const Command* commands[] = {
     &checkpoint_command, &create_command, &delete_command, &exec_command, &features_command, &kill_command, &list_command,  &pause_command,
     &ps_command,     &restore_command, &resume_command, &run_command,  &spec_command,     &start_command, &state_command,
-    &update_command, &events_command,
+    &update_command, &events_command, &validate_command,
 };
 
 static void print_version() {

@@ -18,7 +18,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sys.h"
-#include "runtime/mapped_mounts.h"
+#include "runtime/host_binds.h"
 
 #ifndef MS_NOSYMFOLLOW
 #define MS_NOSYMFOLLOW 256
@@ -303,6 +303,8 @@ void finish(int tree, const MountRequest& request) {
 }
 
 void bind_into(const Root& root, const spec::Mount& mount, const MountRequest& request, UniqueFd tree) {
+    // Nobody would read them, and the mount would not be what was asked for.
+    if (!request.data.empty()) throw Error("bind mounts cannot have any filesystem-specific options applied: ", quoted(request.data));
     const bool directory = S_ISDIR(sys::fstat(tree.get()).st_mode);
     const UniqueFd target = make_target(root, mount.destination, directory);
     check_not_over_proc(path_inside(root, target.get()), mount, tree.get());
@@ -394,7 +396,7 @@ void mount_file_system(const Root& root, const spec::Mount& mount, const MountRe
     check_not_over_proc(path_inside(root, target.get()), mount, -1);
 
     std::string data = request.data;
-    if (!environment.mount_label.empty() && mount.type != "proc" && mount.type != "sysfs")
+    if (!environment.mount_label.empty() && mount.type != "proc" && mount.type != "sysfs" && mount.type != "mqueue")
         data += str(data.empty() ? "" : ",", "context=\"", environment.mount_label, "\"");
     // A tmpfs over a directory keeps that directory's mode, unless told otherwise.
     if (mount.type == "tmpfs" && !data.contains("mode=")) {
@@ -457,5 +459,5 @@ void mount_all(const Root& root, const std::vector<spec::Mount>& mounts, const M
                std::vector<UniqueFd> mapped) {
     auto next = mapped.begin();
     for (const spec::Mount& mount : mounts)
-        context(mounting(mount), [&] { mount_into(root, mount, environment, is_mapped(mount) ? std::move(*next++) : UniqueFd{}); });
+        context(mounting(mount), [&] { mount_into(root, mount, environment, host_makes(mount, environment.host_binds) ? std::move(*next++) : UniqueFd{}); });
 }

@@ -34,10 +34,11 @@ struct MountEnvironment {
     std::string mount_label;             // SELinux: context="…"
     bool user_namespace = false;
     bool cgroup_namespace = false;
+    bool host_binds = false;             // all binds come as trees, not only the id-mapped
 };
 // Mounts one, making its destination if it is missing; `mapped` is its tree if the host had to make it.
 void mount_into(const Root& root, const spec::Mount& mount, const MountEnvironment& environment, UniqueFd mapped = {});
-// Each, in order, with runc's words around an error; `mapped` has the trees of those that are id-mapped.
+// Each, in order, with runc's words around an error; `mapped` has the trees that the host made.
 void mount_all(const Root& root, const std::vector<spec::Mount>& mounts, const MountEnvironment& environment,
                std::vector<UniqueFd> mapped = {});
 std::string mounting(const spec::Mount& mount);   // those words

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include <cstring>
+#include <set>
 #include <vector>
 
 #include "base/defer.h"
@@ -89,12 +90,27 @@ std::vector<Address> permanent_addresses(unsigned index) {
     }
 }
 
+std::set<unsigned> device_indexes() {
+    std::set<unsigned> found;
+    struct if_nameindex* list = ::if_nameindex();
+    if (!list) throw SysError("listing network devices");
+    for (const struct if_nameindex* one = list; one->if_index; ++one) found.insert(one->if_index);
+    ::if_freenameindex(list);
+    return found;
+}
+
 void move_device(int network, const std::string& device, const std::string& new_name) {
     const unsigned index = ::if_nametoindex(device.c_str());
     if (!index) throw SysError("network device ", quoted(device));
     const std::vector<Address> addresses = permanent_addresses(index);
     const std::string name = new_name.empty() ? device : new_name;
     if (name.size() >= IFNAMSIZ) throw Error("invalid network device name ", quoted(name));
+
+    const UniqueFd own = sys::open("/proc/self/ns/net", O_RDONLY);
+    const auto back = [&] { check(::setns(own.get(), CLONE_NEWNET), "going back to the own network namespace"); };
+    check(::setns(network, CLONE_NEWNET), "joining the container's network namespace");
+    const std::set<unsigned> before = device_indexes();
+    back();
 
     ifinfomsg link{};
     link.ifi_index = int(index);
@@ -103,13 +119,15 @@ void move_device(int network, const std::string& device, const std::string& new_
     move.add(IFLA_IFNAME, name.c_str(), name.size() + 1);
     ask(route_socket().get(), std::move(move), str("moving the network device ", quoted(device)));
 
-    const UniqueFd own = sys::open("/proc/self/ns/net", O_RDONLY);
     check(::setns(network, CLONE_NEWNET), "joining the container's network namespace");
-    const Defer back([&] { attempt("going back to the own network namespace", [&] { check(::setns(own.get(), CLONE_NEWNET), "setns"); }); });
+    const Defer returning([&] { attempt("leaving the container's network", back); });
     const UniqueFd socket = route_socket();
-    // A "%d" in the name, and a number that was taken, make these differ from what we asked for.
+    // A "%d" in the name, and an index that was taken, make these differ from what we asked for.
+    std::set<unsigned> now = device_indexes();
+    std::erase_if(now, [&](unsigned i) { return before.contains(i); });
+    if (now.empty()) throw Error("the network device ", quoted(device), " did not arrive in the container");
     ifinfomsg up{};
-    up.ifi_index = int(name.contains('%') ? index : ::if_nametoindex(name.c_str()));
+    up.ifi_index = int(*now.begin());
     up.ifi_flags = IFF_UP, up.ifi_change = IFF_UP;
     for (const Address& address : addresses) {
         ifaddrmsg body{};

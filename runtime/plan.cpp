@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -13,9 +14,11 @@
 #include "base/sys.h"
 #include "runtime/attributes.h"
 #include "runtime/cgroup/v2.h"
+#include "runtime/host_binds.h"
 #include "runtime/mounts.h"
 #include "runtime/program.h"
 #include "runtime/rootfs.h"
+#include "runtime/security_labels.h"
 
 Bundle load_bundle(const std::string& path, const std::string& config) {
     Bundle bundle;
@@ -52,6 +55,17 @@ CgroupRequest plan_cgroup(const Plan& plan) {
             .annotations = plan.config.annotations, .owner = v2::plan_owner(plan.config)};
 }
 
+// A network namespace that is joined may be the one we are in: its settings are not the container's.
+void check_private_network(const Plan& plan) {
+    const auto joined = std::ranges::find(plan.joined, uint64_t(CLONE_NEWNET), &OpenNamespace::flag);
+    struct stat own{};
+    if (joined == plan.joined.end() || ::stat("/proc/self/ns/net", &own) < 0) return;
+    if (sys::fstat(joined->fd.get()).st_ino != own.st_ino) return;
+    if (!plan.config.linux.net_devices.empty()) throw Error("unable to move network devices without a private NET namespace");
+    for (const auto& [key, value] : plan.config.linux.sysctl)
+        if (key.starts_with("net.") || key.starts_with("net/")) throw Error("sysctl ", quoted(key), " not allowed in host network namespace");
+}
+
 }  // namespace
 
 Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
@@ -63,11 +77,14 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
         if (!::realpath(whole.c_str(), resolved)) throw SysError("stat ", whole);
         return std::string(resolved);
     });
-    if (!plan.config.process) throw Error("process: is missing");
+    if (!plan.config.process) throw Error("process property must not be empty");
+    if (!plan.config.linux.mount_label.empty() && !selinux_enabled())
+        throw Error("mountLabel is specified in config, but selinux is disabled or not supported");
     plan.namespaces = plan_namespaces(plan.config.linux);
     plan.joined = open_namespaces(plan.namespaces);
     plan.capabilities = plan_capabilities(*plan.config.process);
     if (plan.config.linux.seccomp) plan.filter = compile_seccomp(*plan.config.linux.seccomp);
+    plan.host_binds = plan.user_namespace() && may_clone_mounts();
     plan.propagation = propagation_flag(plan.config.linux.rootfs_propagation);
     plan.listen_fds = count_listen_fds();
     add_listen_environment(plan.config.process->env, plan.listen_fds);
@@ -75,6 +92,7 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
     for (const spec::Rlimit& limit : plan.config.process->rlimits) rlimit_number(limit.type);
     for (int fd = 3; fd < 3 + plan.listen_fds + options.preserve_fds; ++fd)
         if (::fcntl(fd, F_GETFD) < 0) throw SysError("unable to stat preserved-fd ", fd - 3 - plan.listen_fds);
+    check_private_network(plan);
     if (plan.config.linux.intel_rdt) {
         plan.intel_rdt = plan_intel_rdt(*plan.config.linux.intel_rdt, options.id);
         plan.resctrl = resctrl_root();

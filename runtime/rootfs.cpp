@@ -31,6 +31,8 @@ std::string mount_point_of(const std::string& path) {
 }  // namespace
 
 Root open_root(const std::string& host_path, unsigned long propagation) {
+    // What cannot be bound cannot be made a mount of its own: that waits for finish_root.
+    if ((propagation & MS_UNBINDABLE) != 0) propagation = MS_PRIVATE | MS_REC;
     sys::mount("none", "/", nullptr, propagation ? propagation : MS_SLAVE | MS_REC);
     if ((propagation & MS_SHARED) != 0) sys::mount("none", mount_point_of(host_path), nullptr, MS_PRIVATE);
     sys::mount(host_path, host_path, "bind", MS_BIND | MS_REC);
@@ -75,7 +77,7 @@ void make_read_only(const Root& root, const std::vector<std::string>& paths) {
 void pivot_into(const Root& root) {
     const UniqueFd old = sys::open("/", O_PATH | O_DIRECTORY);
     check(::fchdir(root.fd()), "fchdir to the root file system");
-    // With "." for both, the old root lies below the new one, and no directory is needed for it.
+    // With "." for both, the old root lies on top of the new one, and no directory is needed for it.
     check(::syscall(SYS_pivot_root, ".", "."), "pivot_root");
     check(::fchdir(old.get()), "fchdir to the old root");
     // The detach must not travel to the host through a shared mount.

@@ -223,6 +223,17 @@ std::vector<std::string> seccomp_operators() { return names_of(operators); }
 std::vector<std::string> seccomp_architectures() { return names_of(architectures); }
 std::vector<std::string> seccomp_flags() { return names_of(flags); }
 
+std::vector<std::string> seccomp_flags_of_kernel() {
+    std::vector<std::string> names;
+    for (const Flag& flag : flags) {
+        // Without a program the kernel says EFAULT, unless it does not know the flag.
+        const unsigned bits = flag.bit | (flag.for_agents ? unsigned(SECCOMP_FILTER_FLAG_NEW_LISTENER) : 0);
+        if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, bits, nullptr) < 0 && errno == EFAULT) names.emplace_back(flag.name);
+    }
+    std::ranges::sort(names);
+    return names;
+}
+
 Filter compile_seccomp(const spec::Seccomp& profile) {
     Filter filter;
     filter.listener_path = profile.listener_path, filter.listener_metadata = profile.listener_metadata;

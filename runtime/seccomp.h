@@ -23,5 +23,6 @@ std::vector<std::string> seccomp_actions();
 std::vector<std::string> seccomp_operators();
 std::vector<std::string> seccomp_architectures();
 std::vector<std::string> seccomp_flags();
+std::vector<std::string> seccomp_flags_of_kernel();   // those that the running kernel knows
 // In the process itself; gives the agent's descriptor if the filter has one.
 UniqueFd install(const Filter& filter);

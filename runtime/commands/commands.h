@@ -5,7 +5,7 @@
 
 extern const Command create_command, start_command, run_command, exec_command, kill_command, delete_command,
     state_command, list_command, ps_command, pause_command, resume_command, update_command, events_command, checkpoint_command, restore_command,
-    spec_command, features_command;
+    spec_command, features_command, validate_command;
 
 // The directory of states: --root, absolute, or /run/keg, or for users below XDG_RUNTIME_DIR.
 std::string state_root(const Arguments& globals);

@@ -6,12 +6,14 @@
 #include <cstdio>
 
 #include "base/text.h"
+#include "runtime/attributes.h"
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/cgroup/v2.h"
 #include "runtime/commands/commands.h"
 #include "runtime/credentials.h"
 #include "runtime/mounts.h"
 #include "runtime/namespaces.h"
+#include "runtime/seccomp.h"
 
 static int features(const Arguments&, const Arguments&) {
     spec::Features all;
@@ -25,10 +27,9 @@ static int features(const Arguments&, const Arguments&) {
     const bool by_systemd = std::ranges::find(managers, "systemd") != managers.end();
     all.linux.cgroup = {.v1 = true, .v2 = true, .systemd = by_systemd, .systemd_user = by_systemd,
                         .rdma = v2::known_controllers().contains("rdma")};
-    all.linux.seccomp.enabled = true;
-    all.linux.seccomp.actions = {"SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD",
-                                 "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP"};
-    all.linux.seccomp.operators = {"SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"};
+    all.linux.seccomp = {.enabled = true, .actions = seccomp_actions(), .operators = seccomp_operators(), .archs = seccomp_architectures(),
+                         .known_flags = seccomp_flags(), .supported_flags = seccomp_flags_of_kernel()};
+    all.linux.memory_policy = {.modes = memory_policy_modes(), .flags = memory_policy_flags()};
     all.linux.apparmor.enabled = true;
     all.linux.selinux.enabled = true;
     all.linux.intel_rdt = {.enabled = true, .schemata = true, .monitoring = true};
@@ -36,6 +37,8 @@ static int features(const Arguments&, const Arguments&) {
     all.linux.net_devices.enabled = true;
     const scmp_version* version = ::seccomp_version();
     all.annotations["io.github.seccomp.libseccomp.version"] = str(version->major, ".", version->minor, ".", version->micro);
+    all.annotations["org.opencontainers.runc.checkpoint.enabled"] = "false";
+    all.potentially_unsafe_config_annotations = {"bundle", "org.systemd.property.", "org.criu.config"};
     std::printf("%s\n", spec::write(all).c_str());
     return 0;
 }

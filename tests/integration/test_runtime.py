@@ -130,14 +130,6 @@ class Life(RuntimeCase):
         self.runtime("run", "-b", self.bundle("true", edit=edit), "c")
         self.assertEqual(log.read_text(), "other-name\n")
 
-    def test_hooks_of_both_sides_are_told_the_same_pid(self):
-        def edit(config):
-            say = lambda name: [{"path": "/bin/sh", "args": ["sh", "-c", f"cat > {self.dir}/{name}"]}]
-            config["hooks"] = {name: say(name) for name in ("createRuntime", "createContainer")}
-        self.detached("create", "-b", self.bundle("true", edit=edit), "--pid-file", self.dir / "pid", "c")
-        for name in ("createRuntime", "createContainer"):
-            self.assertEqual(str(json.loads((self.dir / name).read_text())["pid"]), (self.dir / "pid").read_text())
-
     def test_failing_hook_leaves_nothing(self):
         def edit(config):
             config["hooks"] = {"createRuntime": [{"path": "/bin/false"}]}

@@ -1,4 +1,4 @@
-#include "runtime/mapped_mounts.h"
+#include "runtime/host_binds.h"
 
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -39,29 +39,43 @@ UniqueFd user_namespace_for(const spec::Mount& mount, int init) {
     return sys::open(str("/proc/", init, "/ns/user"), O_RDONLY);
 }
 
-UniqueFd make_mapped_tree(const spec::Mount& mount, const std::string& bundle, int init) {
-    const MountRequest request = plan_mount(mount.options);
-    if ((request.flags & MS_BIND) == 0) throw Error("id-mapped mounts must be bind mounts");
-    UniqueFd tree = clone_tree(open_source(mount, bundle).get(), (request.flags & MS_REC) != 0);
-    const UniqueFd users = user_namespace_for(mount, init);
-    mount_attr wanted{};
-    wanted.attr_set = MOUNT_ATTR_IDMAP;
-    wanted.userns_fd = uint64_t(users.get());
-    const unsigned flags = AT_EMPTY_PATH | (request.recursive_idmap ? AT_RECURSIVE : 0);
-    check(::syscall(SYS_mount_setattr, tree.get(), "", flags, &wanted, sizeof wanted), "id-mapping the mount");
-    return tree;
-}
-
-}  // namespace
-
 bool is_mapped(const spec::Mount& mount) {
     const auto asks = [](const std::string& option) { return option == "idmap" || option == "ridmap"; };
     return !mount.uid_mappings.empty() || std::ranges::any_of(mount.options, asks);
 }
 
-std::vector<UniqueFd> make_mapped_trees(const std::vector<spec::Mount>& mounts, const std::string& bundle, int init) {
+void map_ids(const UniqueFd& tree, const spec::Mount& mount, bool recursive, int init) {
+    const UniqueFd users = user_namespace_for(mount, init);
+    mount_attr wanted{};
+    wanted.attr_set = MOUNT_ATTR_IDMAP;
+    wanted.userns_fd = uint64_t(users.get());
+    const unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+    check(::syscall(SYS_mount_setattr, tree.get(), "", flags, &wanted, sizeof wanted), "id-mapping the mount: mount_setattr");
+}
+
+UniqueFd make_tree(const spec::Mount& mount, const std::string& bundle, int init) {
+    const MountRequest request = plan_mount(mount.options);
+    if ((request.flags & MS_BIND) == 0) throw Error("id-mapped mounts must be bind mounts");
+    UniqueFd tree = clone_tree(open_source(mount, bundle).get(), (request.flags & MS_REC) != 0);
+    if (is_mapped(mount)) map_ids(tree, mount, request.recursive_idmap, init);
+    return tree;
+}
+
+}  // namespace
+
+bool host_makes(const spec::Mount& mount, bool all_binds) {
+    if (is_mapped(mount) || !all_binds) return is_mapped(mount);
+    const unsigned long flags = plan_mount(mount.options).flags;
+    return (flags & MS_BIND) != 0 && (flags & MS_REMOUNT) == 0;
+}
+
+bool may_clone_mounts() {
+    return bool(UniqueFd(int(::syscall(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC))));
+}
+
+std::vector<UniqueFd> make_host_trees(const std::vector<spec::Mount>& mounts, const std::string& bundle, int init, bool all_binds) {
     std::vector<UniqueFd> trees;
     for (const spec::Mount& mount : mounts)
-        if (is_mapped(mount)) trees.push_back(context(mounting(mount), [&] { return make_mapped_tree(mount, bundle, init); }));
+        if (host_makes(mount, all_binds)) trees.push_back(context(mounting(mount), [&] { return make_tree(mount, bundle, init); }));
     return trees;
 }

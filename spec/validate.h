@@ -1,0 +1,27 @@
+// What is wrong with a bundle's config by the words of runtime-spec: each violation with its rule.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "spec/runtime.h"
+
+namespace spec {
+
+struct Violation {
+    std::string message;    // "process: Cwd must be an absolute path": where, and what
+    std::string document;   // "config.md"
+    std::string section;    // "process", the section's anchor
+    std::string rule;       // the spec's words, or the kernel's rule behind them
+};
+std::vector<Violation> violations(const Config& config);
+
+// A whole document, its types included: what cannot be read is left out, and the rest is checked.
+struct Reading {
+    Config config;
+    std::vector<Violation> violations;
+};
+Reading read_and_validate(std::string_view text);
+
+}  // namespace spec

@@ -1,0 +1,162 @@
+// Each rule that a config can break, by a config that breaks it.
+#include "spec/validate.h"
+
+#include <set>
+
+#include "spec/rules.h"
+#include "tests/unit/catch.h"
+
+using namespace spec;
+
+namespace {
+const struct {
+    void (*edit)(Config&);
+    const char* document;
+    const char* section;
+    const char* message;
+} cases[] = {
+    {[](Config& c) { c.oci_version = ""; }, "config.md", "specification-version", "ociVersion: is missing"},
+    {[](Config& c) { c.oci_version = "1.3"; }, "config.md", "specification-version", "ociVersion: must be a semantic version, but is \"1.3\""},
+    {[](Config& c) { c.oci_version = "2.0.0-rc.1+x"; }, "config.md", "specification-version", "ociVersion: unsupported spec version: 2.0.0-rc.1+x"},
+    {[](Config& c) { c.root.reset(); }, "config.md", "root", "root: is missing"},
+    {[](Config& c) { c.root->path = ""; }, "config.md", "root", "root.path: is missing"},
+    {[](Config& c) { c.mounts[0].destination = ""; }, "config.md", "mounts", "mounts[0].destination: is missing"},
+    {[](Config& c) { c.mounts[0].uid_mappings = {{0, 1, 2}}, c.mounts[0].options = {"bind"}; }, "config.md", "posix-platform-mounts",
+     "mounts[0]: uidMappings and gidMappings must be given together"},
+    {[](Config& c) { c.mounts[0].options = {"bind", "ridmap"}; }, "config.md", "linux-mount-options", "mounts[0]: id-mapped mount without mappings and without a user namespace"},
+    {[](Config& c) { c.mounts[0].uid_mappings = c.mounts[0].gid_mappings = {{0, 1, 2}}; }, "config.md", "linux-mount-options", "mounts[0]: id-mapped mounts must be bind mounts"},
+    {[](Config& c) { c.mounts[0].options = {"tmpcopyup"}; }, "config.md", "linux-mount-options", "mounts[0]: tmpcopyup needs a tmpfs"},
+    {[](Config& c) { c.process->cwd = ""; }, "config.md", "process", "process: Cwd property must not be empty"},
+    {[](Config& c) { c.process->cwd = "x"; }, "config.md", "process", "process: Cwd must be an absolute path, but is \"x\""},
+    {[](Config& c) { c.process->args.clear(); }, "config.md", "process", "process: args must not be empty"},
+    {[](Config& c) { c.process->env = {"A"}; }, "config.md", "process", "process.env: invalid environment variable: missing '=' in \"A\""},
+    {[](Config& c) { c.process->env = {"=A"}; }, "config.md", "process", "process.env: invalid environment variable: name cannot be empty in \"=A\""},
+    {[](Config& c) { c.process->rlimits = {{"RLIMIT_MOON", 1, 1}}; }, "config.md", "posix-process", "process.rlimits: invalid rlimit type: \"RLIMIT_MOON\""},
+    {[](Config& c) { c.process->rlimits = {{"RLIMIT_CPU", 1, 2}}; }, "config.md", "posix-process", "process.rlimits: RLIMIT_CPU: the soft limit is above the hard limit"},
+    {[](Config& c) { c.process->rlimits = {{"RLIMIT_CPU", 1, 1}, {"RLIMIT_CPU", 1, 1}}; }, "config.md", "posix-process", "process.rlimits: duplicated rlimit \"RLIMIT_CPU\""},
+    {[](Config& c) { c.process->oom_score_adj = 1001; }, "config.md", "linux-process", "process.oomScoreAdj: must be from -1000 to 1000, but is 1001"},
+    {[](Config& c) { c.process->scheduler.emplace(); }, "config.md", "linux-process", "process.scheduler: scheduler policy is required"},
+    {[](Config& c) { c.process->scheduler = {.policy = "SCHED_MOON"}; }, "config.md", "linux-process", "process.scheduler: invalid scheduler policy: \"SCHED_MOON\""},
+    {[](Config& c) { c.process->scheduler = {.policy = "SCHED_OTHER", .flags = {"F"}}; }, "config.md", "linux-process", "process.scheduler: invalid scheduler flag: \"F\""},
+    {[](Config& c) { c.process->scheduler = {.policy = "SCHED_OTHER", .nice = -21}; }, "config.md", "linux-process", "process.scheduler: invalid scheduler.nice: -21"},
+    {[](Config& c) { c.process->scheduler = {.policy = "SCHED_OTHER", .priority = 1}; }, "config.md", "linux-process",
+     "process.scheduler: scheduler.priority can only be specified for SchedFIFO or SchedRR policy"},
+    {[](Config& c) { c.process->scheduler = {.policy = "SCHED_RR", .deadline = 1}; }, "config.md", "linux-process",
+     "process.scheduler: scheduler runtime/deadline/period can only be specified for SchedDeadline policy"},
+    {[](Config& c) { c.process->io_priority = {"IOPRIO_CLASS_MOON", 0}; }, "config.md", "linux-process", "process.ioPriority: invalid io priority class: \"IOPRIO_CLASS_MOON\""},
+    {[](Config& c) { c.process->io_priority = {"IOPRIO_CLASS_BE", 8}; }, "config.md", "linux-process", "process.ioPriority: invalid io priority: 8"},
+    {[](Config& c) { c.process->exec_cpu_affinity = {"1-0", ""}; }, "config.md", "linux-process", "process.execCPUAffinity: invalid list of CPUs: \"1-0\""},
+    {[](Config& c) { std::erase_if(c.linux.namespaces, [](auto& n) { return n.type == "uts"; }); }, "config.md", "hostname", "hostname: unable to set hostname without a private UTS namespace"},
+    {[](Config& c) { c.hostname = "", c.domainname = "d", std::erase_if(c.linux.namespaces, [](auto& n) { return n.type == "uts"; }); }, "config.md", "domainname",
+     "domainname: unable to set domainname without a private UTS namespace"},
+    {[](Config& c) { c.hooks.create_runtime = {{.path = "rm"}}; }, "config.md", "posix-platform-hooks", "hooks.createRuntime[0].path: must be an absolute path, but is \"rm\""},
+    {[](Config& c) { c.hooks.poststop = {{.path = "/rm", .timeout = 0}}; }, "config.md", "posix-platform-hooks", "hooks.poststop[0].timeout: must be greater than zero, but is 0"},
+
+    {[](Config& c) { c.linux.namespaces.push_back({"moon", ""}); }, "config-linux.md", "namespaces", "linux.namespaces: namespace \"moon\" does not exist"},
+    {[](Config& c) { c.linux.namespaces.push_back({"pid", "/x"}); }, "config-linux.md", "namespaces", "linux.namespaces: malformed spec file: duplicated ns \"pid\""},
+    {[](Config& c) { c.linux.namespaces[0].path = "x"; }, "config-linux.md", "namespaces", "linux.namespaces: the path of pid must be absolute, but is \"x\""},
+    {[](Config& c) { c.linux.gid_mappings = {{0, 1, 1}}; }, "config-linux.md", "user-namespace-mappings",
+     "linux.uidMappings: user namespace mappings specified, but user namespace isn't enabled in the config"},
+    {[](Config& c) { c.linux.namespaces.push_back({"user", ""}); }, "config-linux.md", "user-namespace-mappings", "linux.uidMappings: user namespaces enabled, but no user mapping found"},
+    {[](Config& c) { c.linux.time_offsets["boottime"] = {1, 0}; }, "config-linux.md", "offset-for-time-namespace",
+     "linux.timeOffsets: time namespace offsets specified, but time namespace isn't enabled in the config"},
+    {[](Config& c) { c.linux.namespaces.push_back({"time", ""}), c.linux.time_offsets["moon"] = {1, 0}; }, "config-linux.md", "offset-for-time-namespace", "linux.timeOffsets: unknown clock \"moon\""},
+    {[](Config& c) { c.linux.namespaces.push_back({"time", ""}), c.linux.time_offsets["boottime"] = {0, 1'000'000'000}; }, "config-linux.md", "offset-for-time-namespace",
+     "linux.timeOffsets.boottime.nanosecs: must be below 1000000000"},
+    {[](Config& c) { c.linux.devices = {{.path = "/dev/x", .type = "x"}}; }, "config-linux.md", "devices", "linux.devices: /dev/x: type must be one of c, b, u, p, but is \"x\""},
+    {[](Config& c) { c.linux.devices = {{.path = "dev/x", .type = "c"}}; }, "config-linux.md", "devices", "linux.devices: \"dev/x\" must be an absolute path"},
+    {[](Config& c) { c.linux.devices = {{.path = "/dev/x", .type = "c", .major = -1}}; }, "config-linux.md", "devices", "linux.devices: /dev/x: major and minor must not be negative"},
+    {[](Config& c) { c.linux.net_devices["a"], std::erase_if(c.linux.namespaces, [](auto& n) { return n.type == "network"; }); }, "config-linux.md", "network-devices",
+     "linux.netDevices: unable to move network devices without a private NET namespace"},
+    {[](Config& c) { c.linux.net_devices["a"].name = "sixteen-letters-"; }, "config-linux.md", "network-devices", "linux.netDevices: invalid network device name \"sixteen-letters-\""},
+    {[](Config& c) { c.linux.cgroups_path = "/a/../../b"; }, "config-linux.md", "cgroups-path", "linux.cgroupsPath: must not contain \"..\", but is \"/a/../../b\""},
+    {[](Config& c) { c.linux.resources->devices[0].type = "x"; }, "config-linux.md", "allowed-device-list", "linux.resources.devices: type must be one of a, b, c, but is \"x\""},
+    {[](Config& c) { c.linux.resources->devices[0].access = "rx"; }, "config-linux.md", "allowed-device-list", "linux.resources.devices: access must be of r, w, m, but is \"rx\""},
+    {[](Config& c) { c.linux.resources->block_io.weight_device = {{8, 1, {}, {}}}; }, "config-linux.md", "block-io", "linux.resources.blockIO.weightDevice: 8:1 has neither weight nor leafWeight"},
+    {[](Config& c) { c.linux.resources->hugepage_limits = {{"2M", 1}}; }, "config-linux.md", "huge-page-limits", "linux.resources.hugepageLimits: pageSize must be a number and KB, MB or GB, but is \"2M\""},
+    {[](Config& c) { c.linux.resources->rdma["mlx"]; }, "config-linux.md", "rdma", "linux.resources.rdma.mlx: has neither hcaHandles nor hcaObjects"},
+    {[](Config& c) { c.linux.resources->unified["../x"] = "1"; }, "config-linux.md", "unified", "linux.resources.unified: \"../x\" must be the name of a file"},
+    {[](Config& c) { c.linux.intel_rdt = {.clos_id = "a/b"}; }, "config-linux.md", "intelrdt", "linux.intelRdt: invalid intelRdt.ClosID \"a/b\""},
+    {[](Config& c) { c.linux.intel_rdt = {.mem_bw_schema = "L3:0=1"}; }, "config-linux.md", "intelrdt", "linux.intelRdt.memBwSchema: must start with MB: and be one line, but is \"L3:0=1\""},
+    {[](Config& c) { c.linux.intel_rdt = {.schemata = {"a\nb"}}; }, "config-linux.md", "intelrdt", "linux.intelRdt.schemata: must be one line, but is \"a\\nb\""},
+    {[](Config& c) { c.linux.memory_policy.emplace(); }, "config-linux.md", "memory-policy", "linux.memoryPolicy: invalid memory policy mode: \"\""},
+    {[](Config& c) { c.linux.memory_policy = {"MPOL_BIND", "0", {"F"}}; }, "config-linux.md", "memory-policy", "linux.memoryPolicy: invalid memory policy flag: \"F\""},
+    {[](Config& c) { c.linux.memory_policy = {"MPOL_BIND", "a", {}}; }, "config-linux.md", "memory-policy", "linux.memoryPolicy: invalid list of numbers: \"a\""},
+    {[](Config& c) { c.linux.sysctl["vm.swappiness"] = "1"; }, "config-linux.md", "sysctl", "linux.sysctl: sysctl \"vm.swappiness\" is not in a separate kernel namespace"},
+    {[](Config& c) { c.linux.sysctl["kernel/hostname"] = "x"; }, "config-linux.md", "sysctl",
+     "linux.sysctl: sysctl \"kernel/hostname\" is not allowed as it conflicts with the OCI \"hostname\" field"},
+    {[](Config& c) { c.linux.sysctl["net/ipv4/conf/eth0.1/x"] = "x", std::erase_if(c.linux.namespaces, [](auto& n) { return n.type == "network"; }); }, "config-linux.md", "sysctl",
+     "linux.sysctl: sysctl \"net/ipv4/conf/eth0.1/x\" not allowed in host network namespace"},
+    {[](Config& c) { c.linux.sysctl["kernel.sem"] = "x", std::erase_if(c.linux.namespaces, [](auto& n) { return n.type == "ipc"; }); }, "config-linux.md", "sysctl",
+     "linux.sysctl: sysctl \"kernel.sem\" is not allowed in the hosts ipc namespace"},
+    {[](Config& c) { c.linux.seccomp.emplace(); }, "config-linux.md", "seccomp", "linux.seccomp.defaultAction: string  is not a valid action for seccomp"},
+    {[](Config& c) { c.linux.seccomp = {.default_action = "SCMP_ACT_KILL", .default_errno_ret = 1}; }, "config-linux.md", "seccomp",
+     "linux.seccomp.defaultErrnoRet: errnoRet is not for seccomp action \"SCMP_ACT_KILL\""},
+    {[](Config& c) { c.linux.seccomp = {.default_action = "SCMP_ACT_ALLOW", .syscalls = {{{"a"}, "SCMP_ACT_LOG", 1, {}}}}; }, "config-linux.md", "seccomp",
+     "linux.seccomp.syscalls: errnoRet is not for seccomp action \"SCMP_ACT_LOG\""},
+    {[](Config& c) { c.linux.seccomp = {.default_action = "SCMP_ACT_ALLOW", .architectures = {"Z80"}}; }, "config-linux.md", "seccomp", "linux.seccomp.architectures: string Z80 is not a valid arch for seccomp"},
+    {[](Config& c) { c.linux.seccomp = {.default_action = "SCMP_ACT_ALLOW", .flags = {{"F"}}}; }, "config-linux.md", "seccomp", "linux.seccomp.flags: string F is not a valid flag for seccomp"},
+    {[](Config& c) { c.linux.seccomp = {.default_action = "SCMP_ACT_ALLOW", .listener_metadata = "x"}; }, "config-linux.md", "seccomp",
+     "linux.seccomp.listenerMetadata: is set, but listenerPath is not"},
+    {[](Config& c) { c.linux.seccomp = {.default_action = "SCMP_ACT_ALLOW", .syscalls = {{{}, "SCMP_ACT_LOG", {}, {}}}}; }, "config-linux.md", "seccomp",
+     "linux.seccomp.syscalls[0].names: must contain at least one entry"},
+    {[](Config& c) { c.linux.seccomp = {.default_action = "SCMP_ACT_ALLOW", .syscalls = {{{"a"}, "X", {}, {}}}}; }, "config-linux.md", "seccomp",
+     "linux.seccomp.syscalls: string X is not a valid action for seccomp"},
+    {[](Config& c) { c.linux.seccomp = {.default_action = "SCMP_ACT_ALLOW", .syscalls = {{{"a"}, "SCMP_ACT_LOG", {}, {{0, 0, 0, "=="}}}}}; }, "config-linux.md", "seccomp",
+     "linux.seccomp.syscalls: string == is not a valid operator for seccomp"},
+    {[](Config& c) { c.linux.seccomp = {.default_action = "SCMP_ACT_ALLOW", .syscalls = {{{"a"}, "SCMP_ACT_LOG", {}, {{6, 0, 0, "SCMP_CMP_EQ"}}}}}; }, "config-linux.md", "seccomp",
+     "linux.seccomp.syscalls: seccomp argument index 6 is too large"},
+    {[](Config& c) { c.linux.seccomp = {.default_action = "SCMP_ACT_NOTIFY"}; }, "config-linux.md", "seccomp", "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be used as default action"},
+    {[](Config& c) { c.linux.seccomp = {.default_action = "SCMP_ACT_ALLOW", .syscalls = {{{"a"}, "SCMP_ACT_NOTIFY", {}, {}}}}; }, "config-linux.md", "seccomp",
+     "linux.seccomp.listenerPath: seccomp listenerPath is not set, but SCMP_ACT_NOTIFY is used"},
+    {[](Config& c) { c.linux.seccomp = {.default_action = "SCMP_ACT_ALLOW", .listener_path = "/x", .syscalls = {{{"write"}, "SCMP_ACT_NOTIFY", {}, {}}}}; }, "config-linux.md", "seccomp",
+     "linux.seccomp.syscalls: SCMP_ACT_NOTIFY cannot be used for the write syscall"},
+    {[](Config& c) { c.linux.rootfs_propagation = "loud"; }, "config-linux.md", "rootfs-mount-propagation", "linux.rootfsPropagation: rootfsPropagation=loud is not supported"},
+    {[](Config& c) { c.linux.masked_paths = {"x"}; }, "config-linux.md", "masked-paths", "linux.maskedPaths: \"x\" must be an absolute path"},
+    {[](Config& c) { c.linux.readonly_paths = {"x"}; }, "config-linux.md", "readonly-paths", "linux.readonlyPaths: \"x\" must be an absolute path"},
+    {[](Config& c) { c.linux.personality = {"SOLARIS", {}}; }, "config-linux.md", "personality", "linux.personality: invalid personality domain: \"SOLARIS\""},
+    {[](Config& c) { c.linux.personality = {"LINUX", {"X"}}; }, "config-linux.md", "personality", "linux.personality: personality flags are not supported: \"X\""},
+};
+}  // namespace
+
+TEST_CASE("each rule finds the config that breaks it, and only that") {
+    for (const auto& one : cases) {
+        CAPTURE(one.message);
+        Config config = default_config();
+        one.edit(config);
+        const std::vector<Violation> found = violations(config);
+        REQUIRE(found.size() == 1);
+        CHECK(found[0].message == one.message);
+        CHECK(found[0].document == one.document);
+        CHECK(found[0].section == one.section);
+        CHECK_FALSE(found[0].rule.empty());
+    }
+}
+
+TEST_CASE("every rule has a config that breaks it") {
+    std::set<std::string> broken;
+    for (const auto& one : cases) {
+        Config config = default_config();
+        one.edit(config);
+        for (const Violation& violation : violations(config)) broken.insert(violation.section + violation.rule);
+    }
+    for (const auto& table : {rules_of_config(), rules_of_linux()})
+        for (const Rule& rule : table) {
+            CAPTURE(rule.section, rule.text);
+            CHECK(broken.contains(std::string(rule.section) + rule.text));
+        }
+}
+
+TEST_CASE("all that is wrong is told, types that cannot be read included") {
+    const Reading reading = read_and_validate(
+        R"({"ociVersion":"1.x","root":{"path":7},"process":{"user":{"uid":-1,"gid":"a"},"cwd":"/","args":["sh"]},"mounts":[{"destination":"/a"},{"destination":{}}],"linux":{"namespaces":[{"type":"mount"}]}})");
+    std::vector<std::string> messages;
+    for (const Violation& violation : reading.violations) messages.push_back(violation.message);
+    CHECK(messages == std::vector<std::string>{
+        "process: user: uid: is out of range: -1", "process: user: gid: must be a whole number, but is \"a\"", "root: path: must be a string, but is 7",
+        "mounts: [1]: destination: must be a string, but is {}", "ociVersion: must be a semantic version, but is \"1.x\"",
+        "root.path: is missing", "mounts[1].destination: is missing"});
+    CHECK(read_and_validate("{").violations.size() == 1);
+    CHECK(read_and_validate("[]").violations.size() == 1);
+    CHECK(read_and_validate(write(default_config())).violations.empty());
+}
