@@ -32,10 +32,10 @@ struct Knob {
     Missing missing = Missing::error;
 };
 
-// Whether a controller belongs to the hierarchies that a table is for.
+// Of which controllers a table's rows are wanted.
 using Chosen = std::function<bool(std::string_view controller)>;
 
-// The table's part; throws Error for what it has no file for.
+// Throws Error for what the table has no file for.
 std::vector<Write> plan_writes(std::span<const Knob> knobs, const spec::Resources& resources, const Chosen& chosen);
 
 // The write that makes a file again what it says now (some say more than what they were told).

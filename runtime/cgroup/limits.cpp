@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 
 #include "base/defer.h"
 #include "base/error.h"
@@ -20,11 +21,12 @@
 std::optional<std::string> directory_of(const CgroupRecord& record, std::string_view controller) {
     if (record.directories.empty()) return {};
     if (record.v2) return record.directories[0];
+    const std::string wanted = "," + std::string(controller) + ",";
     for (const std::string& directory : record.directories) {
         // /sys/fs/cgroup/cpu,cpuacct/…
-        const std::vector<std::string> parts = split(directory, '/');
-        const std::vector<std::string> controllers = split(parts.at(4), ',');
-        if (std::ranges::find(controllers, controller) != controllers.end()) return directory;
+        const size_t start = std::string_view("/sys/fs/cgroup/").size();
+        const std::string names = directory.substr(start, directory.find('/', start) - start);
+        if (("," + names + ",").contains(wanted)) return directory;
     }
     return {};
 }
@@ -38,23 +40,35 @@ std::optional<std::string> directory_beside_v1(const CgroupRecord& record) {
 
 namespace {
 
-// What has no hierarchy of its own may be in the v2 one beside v1's; if it is not, writing says so.
-bool is_in_v1(const CgroupRecord& record, std::string_view controller) {
-    const std::string_view in_v1 = controller == "io" ? "blkio" : controller, in_v2 = controller == "blkio" ? "io" : controller;
-    return directory_of(record, in_v1) || !directory_beside_v1(record) || !v2::known_controllers().contains(in_v2);
+std::string v1_name(std::string_view controller) { return std::string(controller == "io" ? "blkio" : controller); }
+
+std::vector<Write> plan_v2(const spec::Resources& resources) {
+    std::vector<Write> writes = v2::plan(resources, [](std::string_view) { return true; });
+    std::ranges::move(v2::plan_unified(resources), std::back_inserter(writes));
+    return writes;
+}
+
+// Controllers with limits, but no hierarchy of their own, that may be in the v2 one beside v1's.
+std::set<std::string> beside_v1(const CgroupRecord& record, const std::vector<Write>& writes) {
+    std::set<std::string> found;
+    if (!directory_beside_v1(record)) return found;
+    for (const std::string_view controller : v2::known_controllers())
+        if (const std::string name = v1_name(controller); !directory_of(record, name)) found.insert(name);
+    std::erase_if(found, [&](const std::string& name) { return std::ranges::find(writes, name, &Write::controller) == writes.end(); });
+    return found;
 }
 
 }  // namespace
 
 std::vector<Write> plan_limits(const CgroupRecord& record, const spec::Resources& resources) {
-    std::vector<Write> writes;
-    if (!record.v2) {
-        if (!resources.unified.empty()) throw Error("invalid configuration: cannot use unified on cgroup v1");
-        writes = v1::plan(resources, [&](std::string_view controller) { return is_in_v1(record, controller); });
-    }
-    std::vector<Write> of_v2 = v2::plan(resources, [&](std::string_view controller) { return record.v2 || !is_in_v1(record, controller); });
-    if (record.v2) std::ranges::move(v2::plan_unified(resources), std::back_inserter(of_v2));
-    std::ranges::move(of_v2, std::back_inserter(writes));
+    if (record.v2) return plan_v2(resources);
+    if (!resources.unified.empty()) throw Error("invalid configuration: cannot use unified on cgroup v1");
+    std::vector<Write> writes = v1::plan(resources);
+    const std::set<std::string> beside = beside_v1(record, writes);
+    if (beside.empty()) return writes;
+    std::erase_if(writes, [&](const Write& write) { return beside.contains(write.controller); });
+    const auto chosen = [&](std::string_view controller) { return beside.contains(v1_name(controller)); };
+    std::ranges::move(v2::plan(resources, chosen), std::back_inserter(writes));
     return writes;
 }
 

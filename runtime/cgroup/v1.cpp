@@ -131,10 +131,9 @@ constexpr Knob knobs[] = {
 
 }  // namespace
 
-std::vector<Write> plan(const spec::Resources& resources, const Chosen& chosen) {
-    std::vector<Write> writes = plan_writes(knobs, resources, chosen);
-    if (chosen("hugetlb"))
-        for (Write& write : hugetlb(resources, ".rsvd.limit_in_bytes", ".limit_in_bytes")) writes.push_back(std::move(write));
+std::vector<Write> plan(const spec::Resources& resources) {
+    std::vector<Write> writes = plan_writes(knobs, resources, [](std::string_view) { return true; });
+    for (Write& write : hugetlb(resources, ".rsvd.limit_in_bytes", ".limit_in_bytes")) writes.push_back(std::move(write));
     return writes;
 }
 

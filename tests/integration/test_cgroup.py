@@ -159,6 +159,14 @@ class Limits(CgroupCase):
                 self.assertEqual("opened" in output, opened, output)
                 self.assertIn("usual", output)
 
+    @unittest.skipIf(" resctrl " in pathlib.Path("/proc/self/mountinfo").read_text(), "needs a machine without resctrl")
+    def test_cache_shares_need_resctrl(self):
+        said = self.start("shares", edit=lambda config: config["linux"].update(intelRdt={"closID": "gold"}))
+        self.assertIn("intelRdt is specified in config, but no resctrl file system is mounted", said)
+        self.start("plain")
+        self.fails("update", "--l3-cache-schema", "L3:0=f", "plain", says="l3 cache schema is not enabled")
+        self.fails("update", "--mem-bw-schema", "MB:0=20", "plain", says="memory bandwidth schema is not enabled")
+
     def test_init_that_gets_too_little_memory_is_said_so(self):
         said = self.start("tiny", resources={"memory": {"limit": 16384}})
         self.assertIn("container init was OOM-killed (memory limit too low?)", said)
@@ -193,6 +201,7 @@ class Managers(CgroupCase):
         # Who made it is remembered: no later command says it.
         self.fails("update", "--pids-limit", "5", "none", says="no cgroup")
         self.fails("pause", "none", says="no cgroup")
+        self.assertEqual(json.loads(self.runtime("ps", "--format", "json", "none").stdout), [pid])
         self.runtime("kill", "none", "KILL")
         self.runtime("delete", "--force", "none")
         self.assertEqual(self.runtime("list", "-q").stdout, "")
