@@ -20,6 +20,7 @@
 #include "base/root.h"
 #include "base/sys.h"
 #include "image/archive_reader.h"
+#include "image/read_ahead.h"
 
 namespace {
 
@@ -318,12 +319,13 @@ Applied apply_layer(int blob_fd, const std::string& directory, const ApplyOption
     };
     Applied result;
     if (any) {
-        ArchiveReader tar(bytes_of_tar, ArchiveReader::Kind::tar);
+        ReadAhead ahead(bytes_of_tar);
+        ArchiveReader tar([&] { return ahead.next(); }, ArchiveReader::Kind::tar);
         Layer layer(directory, options);
         while (archive_entry* entry = tar.next()) layer.apply(entry, tar, result.bytes);
         layer.finish();
         // Bytes behind the end of the archive count for the diff ID.
-        while (!bytes_of_tar().empty()) {
+        while (!ahead.next().empty()) {
         }
     }
     result.diff_id = hasher.finish();
