@@ -128,6 +128,32 @@ TEST_CASE("cgroup limits: beside v1, what has no v1 hierarchy may be in v2") {
     CHECK_FALSE(directory_of({}, "memory"));
 }
 
+TEST_CASE("cgroup of an exec: groups below the container's, each controller's or all") {
+    const CgroupRecord record{.directories = {"/sys/fs/cgroup/pids/a", "/sys/fs/cgroup/cpu,cpuacct/a"}};
+    using Directories = std::vector<std::string>;
+    CHECK(sub_cgroup(record, {"b"}).directories == Directories{"/sys/fs/cgroup/pids/a/b", "/sys/fs/cgroup/cpu,cpuacct/a/b"});
+    CHECK(sub_cgroup(record, {"pids:b/../c", "cpuacct:d"}).directories == Directories{"/sys/fs/cgroup/pids/a/c", "/sys/fs/cgroup/cpu,cpuacct/a/d"});
+    CHECK(sub_cgroup(on_v2, {"b"}).directories == Directories{"/sys/fs/cgroup/a/b"});
+    CHECK(error_of([&] { sub_cgroup(on_v2, {"memory:b"}); }) == "unknown controller memory in SubCgroupPaths");
+    CHECK(error_of([&] { sub_cgroup(record, {"b/../../ab"}); }) == "b/../../ab is not a sub cgroup path");
+}
+
+TEST_CASE("cgroup v2: it is given to the container's user if that sees it as its root and may write") {
+    spec::Config config;
+    config.process.emplace().user.uid = 1000;
+    config.mounts = {{.destination = "/sys/fs/cgroup", .type = "cgroup", .source = "cgroup"}};
+    CHECK_FALSE(v2::plan_owner(config));
+    config.linux.namespaces = {{"cgroup", ""}};
+    CHECK(v2::plan_owner(config) == 1000u);
+    config.linux.uid_mappings = {{0, 100000, 500}, {500, 200000, 1000}};
+    CHECK(v2::plan_owner(config) == 200500u);
+    config.mounts[0].options = {"nosuid", "ro"};
+    CHECK_FALSE(v2::plan_owner(config));
+    config.mounts[0].options = {};
+    config.linux.namespaces = {{"cgroup", "/proc/1/ns/cgroup"}};
+    CHECK_FALSE(v2::plan_owner(config));
+}
+
 TEST_CASE("cgroup v2: shares become weights so that the usual one stays the usual one") {
     struct { uint64_t shares, weight; } cases[] = {{0, 0}, {1, 1}, {2, 1}, {1024, 100}, {262144, 10000}, {1000000, 10000}};
     for (const auto& [shares, weight] : cases) {
