@@ -17,7 +17,10 @@ std::optional<std::string> read_file_if_exists(const std::string& path, size_t m
     auto fd = sys::try_open(path, O_RDONLY);
     if (!fd && (fd.error() == ENOENT || fd.error() == ENOTDIR)) return {};
     if (!fd) throw SysError(fd.error(), "open " + path);
-    return context(path, [&] { return sys::read_all(fd->get(), most); });
+    auto text = context(path, [&] { return sys::try_read_all(fd->get(), most); });
+    if (text) return std::move(*text);
+    if (text.error() == ENODEV) return {};   // of a cgroup that was removed meanwhile
+    throw SysError(text.error(), str(path, ": read"));
 }
 
 void write_file(const std::string& path, std::string_view data, mode_t mode) {

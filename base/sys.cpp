@@ -70,7 +70,7 @@ void write_all(int fd, std::string_view data) {
     }
 }
 
-std::string read_all(int fd, size_t most) {
+std::expected<std::string, int> try_read_all(int fd, size_t most) {
     std::string out;
     struct stat info{};
     size_t step = 2048;   // a file of proc or of a cgroup says that it is empty, and is small
@@ -80,7 +80,7 @@ std::string read_all(int fd, size_t most) {
         if (out.size() == used) out.resize(used + step), step = std::min<size_t>(step * 8, 1 << 20);
         const ssize_t n = ::read(fd, out.data() + used, out.size() - used);
         if (n < 0 && errno == EINTR) continue;
-        check(n, "read");
+        if (n < 0) return std::unexpected(errno);
         used += size_t(n);
         if (used > most) throw Error("more than ", most, " bytes");
         if (n == 0) {
@@ -88,6 +88,12 @@ std::string read_all(int fd, size_t most) {
             return out;
         }
     }
+}
+
+std::string read_all(int fd, size_t most) {
+    auto all = try_read_all(fd, most);
+    if (!all) throw SysError(all.error(), "read");
+    return std::move(*all);
 }
 
 struct stat fstat(int fd) {

@@ -26,6 +26,7 @@ std::expected<UniqueFd, int> try_openat2(int dir, const std::string& path, const
 void write_all(int fd, std::string_view data);
 // Reads until the end or until `most` bytes; throws Error if there are more.
 std::string read_all(int fd, size_t most = size_t(1) << 30);
+std::expected<std::string, int> try_read_all(int fd, size_t most);
 
 struct stat fstat(int fd);
 // lstat; throws.

@@ -38,6 +38,7 @@ template <> inline constexpr auto json::fields<Record> = std::tuple(
     required("rootfs", &Record::rootfs), required("created", &Record::created), required("pid", &Record::pid),
     required("startTime", &Record::start_time), required("owner", &Record::owner),
     optional("annotations", &Record::annotations), required("privatePids", &Record::private_pids),
+    optional("poststartHooks", &Record::poststart_hooks), optional("poststopHooks", &Record::poststop_hooks),
     optional("hostMounts", &Record::host_mounts),
     required("cgroup", &Record::cgroup), optional("intelRdt", &Record::intel_rdt));
 
@@ -307,8 +308,7 @@ void Container::start() {
         });
     });
     if (!left.empty()) throw Error(left);   // what kept init from its program
-    if (const std::vector<spec::Hook> hooks = config().hooks.poststart; !hooks.empty())
-        run_hooks("poststart", hooks, state(Status::running));
+    if (record_.poststart_hooks) run_hooks("poststart", config().hooks.poststart, state(Status::running));
     undo.keep();
 }
 
@@ -360,9 +360,7 @@ void Container::kill_all() const {
 void Container::destroy() {
     if (!lock_ && !lock()) return;
     std::vector<spec::Hook> hooks;
-    attempt("reading the container's config", [&] {
-        if (sys::exists(path_ + "/config.json")) hooks = config().hooks.poststop;
-    });
+    if (record_.poststop_hooks) attempt("reading the container's config", [&] { hooks = config().hooks.poststop; });
     context("unable to remove the container's cgroup", [&] {
         if (!init_is_alive() && cgroup().remove_if_empty()) return;   // mostly nothing else is left
         kill_all();

@@ -134,7 +134,7 @@ Child clone_into(const EnterPlan& plan, const CgroupRecord& place, int pidfd, Ch
 
 }  // namespace
 
-Entered enter(const Container& container, const ExecOptions& options) {
+Entered enter(const Container& container, const spec::Config& config, const ExecOptions& options) {
     const int init = container.record().pid;
     const Status status = container.status();
     if (status == Status::stopped || status == Status::creating) throw Error("cannot exec in a stopped container");
@@ -147,7 +147,7 @@ Entered enter(const Container& container, const ExecOptions& options) {
     for (int fd = 3; fd < 3 + options.preserve_fds; ++fd)
         if (::fcntl(fd, F_GETFD) < 0) throw SysError("unable to stat preserved-fd ", fd - 3);
 
-    EnterPlan plan{.process = options.process, .config = container.config()};
+    EnterPlan plan{.process = options.process, .config = config};
     plan.process.env = unique_environment(plan.process.env);
     plan.capabilities = plan_capabilities(plan.process);
     warn_about_unknown(plan.capabilities);

@@ -18,6 +18,6 @@ struct Entered {
     Child child;
     UniqueFd console;   // the terminal's master, if it is ours to relay
 };
-// The process runs its program when this returns. Throws runc's words:
+// The process runs its program when this returns. config: the container's. Throws runc's words:
 // "cannot exec in a stopped container".
-Entered enter(const Container& container, const ExecOptions& options);
+Entered enter(const Container& container, const spec::Config& config, const ExecOptions& options);

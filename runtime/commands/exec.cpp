@@ -35,9 +35,8 @@ static uint32_t parse_id(const std::string& text, const char* what) {
 
 // The bundle's process with what the options change: another program is not the bundle's terminal,
 // and never gets inheritable capabilities (CVE-2022-29162).
-static spec::Process plan_process(const Arguments& args, const Container& container) {
+static spec::Process plan_process(const Arguments& args, const spec::Config& config) {
     if (const auto file = args.value("process")) return spec::read_process(read_file(*file));
-    const spec::Config config = container.config();
     if (!config.process) throw Error("the container's config has no process");
     spec::Process process = *config.process;
     process.args.assign(args.words().begin() + 1, args.words().end());
@@ -67,8 +66,9 @@ static spec::Process plan_process(const Arguments& args, const Container& contai
 static int run_exec(const Arguments& globals, const Arguments& args) {
     const Container container = Container::load(state_root(globals), args[0]);
     if (args.size() < 2 && !args.has("process")) throw Error("process args cannot be empty");
+    const spec::Config config = container.config();
     ExecOptions wanted;
-    wanted.process = plan_process(args, container);
+    wanted.process = plan_process(args, config);
     if (wanted.process.args.empty()) throw Error("args must not be empty");
     if (wanted.process.cwd.empty()) throw Error("Cwd property must not be empty");
     if (!wanted.process.cwd.starts_with('/')) throw Error("Cwd must be an absolute path");
@@ -80,7 +80,7 @@ static int run_exec(const Arguments& globals, const Arguments& args) {
     wanted.ignore_paused = args.flag("ignore-paused");
     wanted.preserve_fds = int(parse_id(args.get("preserve-fds"), "preserve-fds"));
     Foreground foreground(!wanted.detached);
-    Entered entered = enter(container, wanted);
+    Entered entered = enter(container, config, wanted);
     if (!wanted.detached) return foreground.wait(entered.child, std::move(entered.console)).shell();
     entered.child.release();
     return 0;
