@@ -79,6 +79,7 @@ public:
 
     const Record& record() const { return record_; }
     const std::string& id() const { return record_.id; }
+    const std::string& directory() const { return path_; }   // of its state
     Status status() const;
     spec::Config config() const;                 // as it was at create
     spec::State state(bool with_owner = false) const;

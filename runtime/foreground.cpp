@@ -48,13 +48,14 @@ std::optional<ExitStatus> reap(pid_t wanted) {
 
 }  // namespace
 
-ExitStatus Foreground::wait(Child& child, UniqueFd console) {
+ExitStatus Foreground::wait(Child& child, UniqueFd console, NotifySocket* notify) {
     std::optional<RawMode> raw;
     if (console && ::isatty(0)) raw.emplace(0), copy_window_size(0, console.get());
-    pollfd watched[3] = {{signals_.get(), POLLIN, 0}, {console ? 0 : -1, POLLIN, 0}, {console.get(), POLLIN, 0}};
+    pollfd watched[4] = {{signals_.get(), POLLIN, 0}, {console ? 0 : -1, POLLIN, 0}, {console.get(), POLLIN, 0},
+                         {notify ? notify->fd() : -1, POLLIN, 0}};
     std::optional<ExitStatus> end = reap(child.pid());
     while (!end) {
-        if (::poll(watched, 3, -1) < 0) {
+        if (::poll(watched, 4, -1) < 0) {
             if (errno == EINTR) continue;
             throw SysError("poll");
         }
@@ -64,6 +65,7 @@ ExitStatus Foreground::wait(Child& child, UniqueFd console) {
             else if (info.ssi_signo == SIGWINCH && console) copy_window_size(0, console.get());
             else ::kill(child.pid(), int(info.ssi_signo));
         }
+        if (watched[3].revents) attempt("passing readiness on", [&] { if (notify->pass_on(child.pid())) watched[3].fd = -1; });
         if (watched[1].revents && !relay(0, console.get())) watched[1].fd = -1;
         if (watched[2].revents && !relay(console.get(), 1)) watched[2].fd = -1;
     }

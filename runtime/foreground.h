@@ -3,13 +3,14 @@
 #pragma once
 
 #include "base/process.h"
+#include "runtime/notify_socket.h"
 
 class Foreground {
 public:
     // From here on no signal ends us before the container heard of it. active: false does nothing.
     explicit Foreground(bool active);
-    // console: the terminal's master, or an empty descriptor.
-    ExitStatus wait(Child& child, UniqueFd console);
+    // console: the terminal's master, or an empty descriptor; notify: what the container's readiness goes to.
+    ExitStatus wait(Child& child, UniqueFd console, NotifySocket* notify = nullptr);
 
 private:
     UniqueFd signals_;

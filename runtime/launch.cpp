@@ -45,6 +45,7 @@
 #include "runtime/host_binds.h"
 #include "runtime/mounts.h"
 #include "runtime/network.h"
+#include "runtime/notify_socket.h"
 #include "runtime/program.h"
 #include "runtime/rootfs.h"
 #include "runtime/seccomp.h"
@@ -371,6 +372,7 @@ Created create(const CreateOptions& options) {
     Record record = intended(plan, bundle);
     plan.state = state_for_hooks(record, 0);
     dir.save_config(bundle.text);
+    if (plan.notifies) make_notify_directory(dir.path());
     dir.save(record);            // what will be made, so that a kill leaves no orphan
     Cgroup cgroup = Cgroup::create(record.cgroup, plan.cgroup);
 

@@ -16,6 +16,7 @@
 #include "runtime/cgroup/v2.h"
 #include "runtime/host_binds.h"
 #include "runtime/mounts.h"
+#include "runtime/notify_socket.h"
 #include "runtime/program.h"
 #include "runtime/rootfs.h"
 #include "runtime/security_labels.h"
@@ -86,6 +87,7 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
     if (plan.config.linux.seccomp) plan.filter = compile_seccomp(*plan.config.linux.seccomp);
     plan.host_binds = plan.user_namespace() && may_clone_mounts();
     plan.propagation = propagation_flag(plan.config.linux.rootfs_propagation);
+    plan.notifies = add_notify_socket(plan.config, options.state_root + "/" + options.id);
     plan.listen_fds = count_listen_fds();
     add_listen_environment(plan.config.process->env, plan.listen_fds);
     plan.config.process->env = unique_environment(plan.config.process->env);

@@ -37,7 +37,7 @@ static int features(const Arguments&, const Arguments&) {
     all.linux.net_devices.enabled = true;
     const scmp_version* version = ::seccomp_version();
     all.annotations["io.github.seccomp.libseccomp.version"] = str(version->major, ".", version->minor, ".", version->micro);
-    all.annotations["org.opencontainers.runc.checkpoint.enabled"] = "false";
+    all.annotations["org.opencontainers.runc.checkpoint.enabled"] = "true";
     all.potentially_unsafe_config_annotations = {"bundle", "org.systemd.property.", "org.criu.config"};
     std::printf("%s\n", spec::write(all).c_str());
     return 0;

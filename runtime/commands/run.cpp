@@ -5,6 +5,7 @@
 #include "runtime/commands/commands.h"
 #include "runtime/foreground.h"
 #include "runtime/launch.h"
+#include "runtime/notify_socket.h"
 
 static constexpr Option options[] = {
     {"bundle,b", "DIR", "path to the root of the bundle directory, defaults to the current directory"},
@@ -47,13 +48,15 @@ static int run(const Arguments& globals, const Arguments& args) {
     Foreground foreground(!wanted.detached);
     Created created = context("keg-runtime run failed", [&] { return create(wanted); });
     Defer undo([&] { attempt("deleting the container", [&] { created.container.destroy(); }); });
-    context("keg-runtime run failed", [&] { created.container.start(); });
     if (wanted.detached) {
+        context("keg-runtime run failed", [&] { start_and_notify(created.container); });
         undo.keep();
         return 0;
     }
+    auto notify = NotifySocket::listen(created.container.directory());
+    context("keg-runtime run failed", [&] { created.container.start(); });
     Child init(created.container.record().pid);
-    const ExitStatus status = foreground.wait(init, std::move(created.console));
+    const ExitStatus status = foreground.wait(init, std::move(created.console), notify ? &*notify : nullptr);
     if (args.flag("keep")) undo.keep();
     return status.shell();
 }

@@ -1,12 +1,13 @@
 #include "base/error.h"
 #include "runtime/commands/commands.h"
 #include "runtime/container.h"
+#include "runtime/notify_socket.h"
 
 static int start(const Arguments& globals, const Arguments& args) {
     Container container = Container::load(state_root(globals), args[0]);
     if (!container.lock()) throw Error("container does not exist");
     switch (container.status()) {
-        case Status::created: container.start(); return 0;
+        case Status::created: start_and_notify(container); return 0;
         case Status::stopped: throw Error("cannot start a container that has stopped");
         case Status::running: throw Error("cannot start an already running container");
         default: throw Error("cannot start a container in the ", status_name(container.status()), " state");

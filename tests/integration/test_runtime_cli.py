@@ -1,7 +1,9 @@
 """keg-runtime's command line: what runc's callers send, and what they read of the answers."""
 import json
 import os
+import socket
 import subprocess
+import threading
 import time
 import unittest
 
@@ -221,6 +223,58 @@ class Running(RuntimeCase):
         self.assertEqual(out, ["one", "two", "6"])
         missing = self.runtime("run", "-b", bundle, "--preserve-fds", "30", "c", check=False)
         self.assertIn("unable to stat preserved-fd", missing.stderr)
+
+
+@needs_root
+class Notify(RuntimeCase):
+    """NOTIFY_SOCKET: the container says READY=1 on a socket of its own, the service manager hears it."""
+
+    def manager(self):
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        manager.settimeout(20)
+        manager.bind(str(self.dir / "manager"))
+        self.addCleanup(manager.close)
+        return manager
+
+    def hear(self, manager, heard):
+        """Everything the manager is told; the descriptor that comes with BARRIER=1 is closed by dropping it."""
+        while len(heard) < 2:
+            data, control, _, _ = manager.recvmsg(4096, socket.CMSG_SPACE(4))
+            heard.append(data.decode())
+            for _, _, fd in control:
+                os.close(int.from_bytes(fd[:4], "little"))
+
+    def test_start_waits_until_the_container_is_ready(self):
+        # busybox has no datagram client: the word is sent by a program of python's from outside, as the container would.
+        script = "test -d /run/notify && echo $NOTIFY_SOCKET > /where; sleep 100"
+        bundle = self.bundle("sh", "-c", script)
+        env = {**os.environ, "NOTIFY_SOCKET": str(self.dir / "manager")}
+        manager, heard = self.manager(), []
+        listener = threading.Thread(target=self.hear, args=(manager, heard), daemon=True)
+        listener.start()
+        subprocess.run([RUNTIME, "--root", self.state, "create", "-b", bundle, "c"], env=env, check=True, timeout=20,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        starting = subprocess.Popen([RUNTIME, "--root", self.state, "start", "c"], env=env)
+        while not (bundle / "rootfs/where").exists() or not (bundle / "rootfs/where").read_text():
+            time.sleep(0.02)
+        self.assertEqual((bundle / "rootfs/where").read_text(), "/run/notify/notify.sock\n")
+        self.assertIsNone(starting.poll())
+        pid = json.loads(self.runtime("state", "c").stdout)["pid"]
+        container = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(container.close)
+        container.connect(f"/proc/{pid}/root/run/notify/notify.sock")
+        container.send(b"STATUS=warming up")
+        container.send(b"READY=1")
+        self.assertEqual(starting.wait(timeout=20), 0)
+        listener.join(timeout=20)
+        self.assertEqual(heard, [f"READY=1\nMAINPID={pid}\n", "BARRIER=1"])
+
+    def test_start_ends_with_a_container_that_never_is_ready(self):
+        self.manager()
+        env = {**os.environ, "NOTIFY_SOCKET": str(self.dir / "manager")}
+        self.runtime("run", "-b", self.bundle("true"), "c", env=env)
+        subprocess.run([RUNTIME, "--root", self.state, "run", "-d", "-b", self.dir / "bundle", "d"], env=env, check=True, timeout=20,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 class Spec(RuntimeCase):
