@@ -155,8 +155,22 @@ std::vector<std::string> groups_below(const std::string& directory) {
     return found;
 }
 
+// Nothing if the group is gone, be it while its file is open. A threaded one tells only its threads.
+std::optional<std::string> read_members(const std::string& directory, const char* name) {
+    const auto file = sys::try_open(directory + name, O_RDONLY);
+    if (!file) return {};
+    std::string text;
+    char buffer[1024];
+    ssize_t got;
+    while ((got = ::read(file->get(), buffer, sizeof buffer)) > 0) text.append(buffer, size_t(got));
+    if (got == 0) return text;
+    if (errno == EOPNOTSUPP) return read_members(directory, "/cgroup.threads");
+    if (errno == ENODEV) return {};
+    throw SysError("read ", directory, name);
+}
+
 void collect_pids(const std::string& directory, std::vector<int>& pids) {
-    const auto text = read_file_if_exists(directory + "/cgroup.procs");
+    const auto text = read_members(directory, "/cgroup.procs");
     if (!text) return;
     for (const std::string& line : split(*text, '\n'))
         if (const auto pid = parse_number<int>(line)) pids.push_back(*pid);

@@ -219,6 +219,16 @@ class Managers(CgroupCase):
         self.runtime("delete", "--force", "nested")
         self.assertFalse(group("pids", "nested").exists())
 
+    @unittest.skipUnless(V2 or BESIDE.is_dir(), "needs a cgroup v2 hierarchy")
+    def test_threaded_groups_are_no_obstacle(self):
+        self.assertEqual(self.start("threads"), "")
+        threaded = group("unified", "threads") / "t"
+        threaded.mkdir()
+        (threaded / "cgroup.type").write_text("threaded")   # says nothing about processes from now on
+        self.assertEqual(len(json.loads(self.runtime("ps", "--format", "json", "threads").stdout)), 1)
+        self.runtime("delete", "--force", "threads")
+        self.assertFalse(threaded.exists())
+
     def test_all_processes_die_even_those_that_fork(self):
         # Without a pid namespace nothing but the cgroup knows them; each forks and ends all the time.
         script = "walk() { while :; do sh -c : ; done; }; for i in 1 2 3 4; do walk & done; wait"
