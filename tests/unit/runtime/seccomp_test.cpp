@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "engine/seccomp_profile.h"
+#include "runtime/attributes.h"
 #include "runtime/seccomp.h"
 #include "tests/unit/catch.h"
 
@@ -188,4 +189,21 @@ TEST_CASE("flags: the kernel's by name, none for [], no slower speculation witho
     CHECK(compile_seccomp({.default_action = "SCMP_ACT_ALLOW", .flags = std::vector<std::string>{}}).flags == 0);
     CHECK(compile_seccomp({.default_action = "SCMP_ACT_ALLOW", .flags = {{"SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_TSYNC"}}}).flags ==
           (SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_TSYNC));
+}
+
+TEST_CASE("the words that the runtime knows are those that a valid config may use") {
+    const auto valid = [](auto edit) {
+        spec::Config config = spec::default_config();
+        config.linux.seccomp = {.default_action = "SCMP_ACT_ALLOW"};
+        edit(config);
+        return spec::problems(config).empty();
+    };
+    CHECK(valid([](auto& c) { c.linux.seccomp->architectures = seccomp_architectures(); }));
+    CHECK(valid([](auto& c) { c.linux.seccomp->flags = seccomp_flags(); }));
+    for (const std::string& op : seccomp_operators())
+        CHECK(valid([&](auto& c) { c.linux.seccomp->syscalls = {{.names = {"read"}, .action = "SCMP_ACT_LOG", .args = {{0, 1, 1, op}}}}; }));
+    for (const std::string& action : seccomp_actions())
+        CHECK(valid([&](auto& c) { c.linux.seccomp->listener_path = "/x", c.linux.seccomp->syscalls = {{.names = {"read"}, .action = action}}; }));
+    for (const std::string& mode : memory_policy_modes())
+        CHECK(valid([&](auto& c) { c.linux.memory_policy = {mode, "0", memory_policy_flags()}; }));
 }
