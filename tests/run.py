@@ -97,7 +97,7 @@ def run_in_vm(selection):
     build = os.path.relpath(os.environ["KEG_BUILD"], TESTS.parent)
     steps = [f"{become}python3 tests/run.py --build {build} {' '.join(selection[who])}"
              for who, become in {"root": "", "user": "as-user "}.items() if selection[who]]
-    process = subprocess.Popen([TESTS / "vm/run", "--", "sh", "-c", "; ".join(steps)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([TESTS / "vm/run", "--timeout", "1800", "--", "sh", "-c", "; ".join(steps)], stdout=subprocess.PIPE, text=True)
     counted = 0
     for line in process.stdout:
         print(line, end="", flush=True)
