@@ -83,6 +83,8 @@ void make_group(const std::string& mount, const std::string& path, const Needed&
         if (!available.contains(controller)) throw Error("linux.resources.", setting, ": controller ", quoted(controller), " not available");
     std::set<std::string> missing;
     std::ranges::set_difference(available, given, std::inserter(missing, missing.end()));
+    // Beside v1 nobody looks for statistics here.
+    if (mount == beside_v1) std::erase_if(missing, [&](const std::string& controller) { return !needed.contains(controller); });
     if (!missing.empty()) enable(above, missing, needed);
     if (::mkdir(directory.c_str(), 0755) < 0 && errno != EEXIST) throw SysError("mkdir ", directory);
     if (!available.contains("memory") && !available.contains("io")) make_threaded_if_needed(directory, needed);

@@ -20,7 +20,7 @@ bool is_everything();
 bool holds(const CgroupRecord& record, const std::string& directory);
 
 // Every level that is missing. The needed controllers are enabled in each level above, or it throws;
-// the others too, if that can be had: statistics come from them.
+// the others too, if that can be had and v2 is all there is: statistics come from them.
 using Needed = std::map<std::string, std::string>;   // controller, and the setting that needs it
 void make_group(const std::string& mount, const std::string& path, const Needed& needed);
 
