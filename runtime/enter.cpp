@@ -148,6 +148,7 @@ Entered enter(const Container& container, const spec::Config& config, const Exec
         if (::fcntl(fd, F_GETFD) < 0) throw SysError("unable to stat preserved-fd ", fd - 3);
 
     EnterPlan plan{.process = options.process, .config = config};
+    require_label_modules(plan.process.apparmor_profile, plan.process.selinux_label);
     plan.process.env = unique_environment(plan.process.env);
     plan.capabilities = plan_capabilities(plan.process);
     warn_about_unknown(plan.capabilities);

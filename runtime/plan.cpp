@@ -79,6 +79,7 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
         return std::string(resolved);
     });
     if (!plan.config.process) throw Error("process property must not be empty");
+    require_label_modules(plan.config.process->apparmor_profile, plan.config.process->selinux_label);
     if (!plan.config.linux.mount_label.empty() && !selinux_enabled())
         throw Error("mountLabel is specified in config, but selinux is disabled or not supported");
     plan.namespaces = plan_namespaces(plan.config.linux);

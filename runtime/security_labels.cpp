@@ -38,13 +38,15 @@ bool apparmor_enabled() {
 
 bool selinux_enabled() { return sys::exists("/sys/fs/selinux/enforce"); }
 
+void require_label_modules(const std::string& apparmor_profile, const std::string& selinux_label) {
+    if (!apparmor_profile.empty() && !apparmor_enabled()) throw Error("apparmor: config provided but apparmor not supported");
+    if (!selinux_label.empty() && !selinux_enabled())
+        throw Error("selinux label is specified in config, but selinux is disabled or not supported");
+}
+
 void set_exec_labels(int procfs, const std::string& apparmor_profile, const std::string& selinux_label) {
-    if (!apparmor_profile.empty()) {
-        if (!apparmor_enabled()) throw Error("apparmor: config provided but apparmor not supported");
+    if (!apparmor_profile.empty())
         context("unable to apply apparmor profile", [&] { write_attribute(procfs, "apparmor/exec", "exec " + apparmor_profile); });
-    }
-    if (!selinux_label.empty()) {
-        if (!selinux_enabled()) throw Error("selinux label is specified in config, but selinux is disabled or not supported");
+    if (!selinux_label.empty())
         context("unable to apply SELinux label", [&] { write_attribute(procfs, "exec", selinux_label); });
-    }
 }

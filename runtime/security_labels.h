@@ -8,7 +8,9 @@
 
 // The host's /proc, opened before the container's root is entered. Throws Error if it is none.
 UniqueFd open_procfs();
-// profile and label may be "". Throws Error if the module they are for is not there.
+// By the parent: a container's own /sys does not show whether the host has the modules. profile and label
+// may be "". Throws Error if the module that one is for is not there.
+void require_label_modules(const std::string& apparmor_profile, const std::string& selinux_label);
 void set_exec_labels(int procfs, const std::string& apparmor_profile, const std::string& selinux_label);
 bool apparmor_enabled();
 bool selinux_enabled();

@@ -121,6 +121,16 @@ class Life(RuntimeCase):
             "env", "-i", f"XDG_RUNTIME_DIR={own}", RUNTIME, "run", "-b", bundle, "c")
         self.assertEqual(os.listdir(own), ["keg"])
 
+    @unittest.skipUnless(os.path.exists("/sys/kernel/security/apparmor"), "the kernel runs without AppArmor")
+    def test_apparmor_profile_is_the_processes(self):
+        def edit(config):
+            config["process"]["apparmorProfile"] = "unconfined"
+        bundle = self.bundle("sleep", "100", edit=edit)
+        self.detached("run", "-d", "-b", bundle, "c")
+        result = self.runtime("exec", "--apparmor", "unconfined", "c", "cat", "/proc/1/attr/current", "/proc/self/attr/current")
+        self.assertEqual(result.stdout, "unconfined\nunconfined\n")
+        self.assertIn("unable to apply apparmor profile", self.runtime("exec", "--apparmor", "keg-none", "c", "true", check=False).stderr)
+
     def test_hook_is_named_by_its_arguments(self):
         # dockerd's hook is its own executable under the name "libnetwork-setkey", which chooses what it does.
         log = self.dir / "name"
