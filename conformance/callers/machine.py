@@ -99,6 +99,12 @@ class Cgroups:
                         time.sleep(0.1)
 
 
+def hides(path):
+    """The directory whose private copy does not show the path, because it is on another file system."""
+    above = (directory for directory in WRITTEN if path.is_relative_to(directory))
+    return next((directory for directory in above if os.stat(directory).st_dev != path.stat().st_dev), None)
+
+
 def start(command, cgroups):
     """The command as the first process of the machine."""
     if cgroups.directories:
