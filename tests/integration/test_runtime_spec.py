@@ -179,7 +179,8 @@ class Mounts(SpecCase):
         # procfs takes no mapping.
         self.refused(mount("/m", "/proc", "bind", ["bind", "idmap"], uidMappings=SHIFT, gidMappings=SHIFT), 'error mounting "/proc"', "mount_setattr")
 
-    def test_a_bind_takes_no_data(self):
+    def test_a_bind_ignores_the_options_of_a_file_system(self):
+        self.assertEqual(self.out("ls -d /m", mount("/m", self.data, "bind", ["bind", "size=3"])), "/m")
 
     def test_bind_sources_that_only_the_host_may_reach(self):
         os.chmod(self.dir / "data", 0o700)
