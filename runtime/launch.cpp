@@ -260,7 +260,7 @@ void Init::install_filter() {
 void Init::wait_for_start() {
     char byte;
     ssize_t got;
-    do got = ::read(fifo_, &byte, 1);
+    do got = plan_.releases_memory() ? read_without_code(fifo_, &byte) : ::read(fifo_, &byte, 1);
     while (got < 0 && errno == EINTR);
     check(got, "waiting for start");
 }

@@ -22,6 +22,7 @@ struct CreateOptions {
     std::string config;                   // instead of the bundle's config.json
     std::string console_socket, pidfd_socket, pid_file;
     bool no_pivot = false, no_new_keyring = false, detached = true;
+    bool starts_later = false;            // nobody knows when: init waits in as little memory as it can
     int preserve_fds = 0;
     std::string cgroup_manager, rootless = "auto";
 };
@@ -54,6 +55,10 @@ struct Plan {
     bool user_namespace() const { return namespaces.has(CLONE_NEWUSER); }
     bool mount_namespace() const { return namespaces.has(CLONE_NEWNS); }
     bool has_runtime_hooks() const { return !config.hooks.prestart.empty() || !config.hooks.create_runtime.empty(); }
+    // A filter is there already when init has nothing to do but wait.
+    bool releases_memory() const {
+        return options.starts_later && (!config.linux.seccomp || always_allows(*config.linux.seccomp, "madvise"));
+    }
     // Root of another user namespace may not raise what its creator may.
     bool limited_by_create() const { return user_namespace() && !config.process->rlimits.empty(); }
 };

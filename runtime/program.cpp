@@ -1,7 +1,9 @@
 #include "runtime/program.h"
 
+#include <link.h>
 #include <linux/close_range.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -11,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/sys.h"
+#include "runtime/raw_call.h"
 
 std::vector<std::string> unique_environment(const std::vector<std::string>& env) {
     std::vector<std::string> kept;
@@ -143,6 +146,30 @@ void reset_signals() {
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+long read_without_code(int fd, char* byte) {
+    struct Parts {
+        void* start[16];
+        size_t size[16], count = 0;
+    } parts;
+    // All are found first, and libc is left alone: what runs afterwards is brought back.
+    ::dl_iterate_phdr([](dl_phdr_info* info, size_t, void* found) {
+        auto& all = *static_cast<Parts*>(found);
+        for (int i = 0; i < info->dlpi_phnum && all.count < std::size(all.start); ++i) {
+            const ElfW(Phdr)& part = info->dlpi_phdr[i];
+            if (part.p_type != PT_LOAD || (part.p_flags & PF_W) != 0) continue;
+            const uintptr_t begin = info->dlpi_addr + part.p_vaddr, page = begin & ~uintptr_t(4095);
+            all.start[all.count] = reinterpret_cast<void*>(page);
+            all.size[all.count++] = begin + part.p_memsz - page;
+        }
+        return 0;
+    }, &parts);
+    for (size_t i = 0; i < parts.count; ++i)
+        raw_call(SYS_madvise, reinterpret_cast<long>(parts.start[i]), long(parts.size[i]), MADV_DONTNEED);
+    const long got = raw_call(SYS_read, fd, reinterpret_cast<long>(byte), 1);
+    if (got < 0) errno = int(-got);
+    return got < 0 ? -1 : got;
 }
 
 void execute(const std::string& program, const spec::Process& process) {

@@ -33,5 +33,8 @@ std::string find_executable(const spec::Process& process);
 // filter, which may forbid it; what is opened later is close-on-exec anyway.
 void close_from(int first, std::vector<int> but);
 [[noreturn]] void execute(const std::string& program, const spec::Process& process);
+// Reads a byte like read(2), which may take days: the pages of this program's code and constants are given
+// back for it, and come again from its file when they are needed.
+long read_without_code(int fd, char* byte);
 // Signals, their mask and the affinity are as if nobody had touched them.
 void reset_signals();

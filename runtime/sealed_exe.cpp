@@ -20,16 +20,11 @@
 
 #include <cstddef>
 
+#include "runtime/raw_call.h"
+
 namespace {
 
 #if defined(__x86_64__)
-long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0) {
-    register long r10 asm("r10") = d;
-    register long r8 asm("r8") = e;
-    long result;
-    asm volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8) : "rcx", "r11", "memory");
-    return result;
-}
 // The stack is as the kernel left it: argc, argv, 0, environ, 0. rdx is for _start.
 asm(R"(
     .globl keg_entry
@@ -43,16 +38,6 @@ keg_entry:
     jmp _start
 )");
 #elif defined(__aarch64__)
-long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0) {
-    register long x8 asm("x8") = number;
-    register long x0 asm("x0") = a;
-    register long x1 asm("x1") = b;
-    register long x2 asm("x2") = c;
-    register long x3 asm("x3") = d;
-    register long x4 asm("x4") = e;
-    asm volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
-    return x0;
-}
 asm(R"(
     .globl keg_entry
 keg_entry:
@@ -62,8 +47,6 @@ keg_entry:
     ldp x0, x30, [sp], #16
     b _start
 )");
-#else
-#error "the entry point is written for x86-64 and aarch64"
 #endif
 
 long pointer(const void* p) { return reinterpret_cast<long>(p); }
@@ -86,23 +69,23 @@ constexpr long all_seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WR
 
 bool is_sealed(long exe) {
     struct statfs fs;
-    if (call(SYS_fstatfs, exe, pointer(&fs)) == 0 && (fs.f_flags & ST_RDONLY) != 0) return true;
-    return call(SYS_fcntl, exe, F_GET_SEALS) == all_seals;
+    if (raw_call(SYS_fstatfs, exe, pointer(&fs)) == 0 && (fs.f_flags & ST_RDONLY) != 0) return true;
+    return raw_call(SYS_fcntl, exe, F_GET_SEALS) == all_seals;
 }
 
 long read_only_view(long exe) {
-    const long view = call(SYS_open_tree, exe, pointer(""), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    const long view = raw_call(SYS_open_tree, exe, pointer(""), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
     if (view < 0) return view;
     const mount_attr wanted{MOUNT_ATTR_RDONLY, 0, 0, 0};
-    const long failed = call(SYS_mount_setattr, view, pointer(""), AT_EMPTY_PATH, pointer(&wanted), sizeof wanted);
+    const long failed = raw_call(SYS_mount_setattr, view, pointer(""), AT_EMPTY_PATH, pointer(&wanted), sizeof wanted);
     return failed < 0 ? failed : view;
 }
 
 long sealed_copy(long exe) {
-    const long copy = call(SYS_memfd_create, pointer("keg-runtime"), MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    const long copy = raw_call(SYS_memfd_create, pointer("keg-runtime"), MFD_CLOEXEC | MFD_ALLOW_SEALING);
     long done = copy;
-    while (done > 0) done = call(SYS_sendfile, copy, exe, 0, 1 << 30);
-    if (done >= 0) done = call(SYS_fcntl, copy, F_ADD_SEALS, all_seals);
+    while (done > 0) done = raw_call(SYS_sendfile, copy, exe, 0, 1 << 30);
+    if (done >= 0) done = raw_call(SYS_fcntl, copy, F_ADD_SEALS, all_seals);
     return done < 0 ? done : copy;
 }
 
@@ -112,16 +95,16 @@ long sealed_copy(long exe) {
 extern "C" void keg_seal(long* stack) {
     auto** argv = reinterpret_cast<char**>(stack + 1);
     if (!enters_container(argv)) return;
-    const long exe = call(SYS_openat, AT_FDCWD, pointer("/proc/self/exe"), O_RDONLY | O_CLOEXEC);
+    const long exe = raw_call(SYS_openat, AT_FDCWD, pointer("/proc/self/exe"), O_RDONLY | O_CLOEXEC);
     if (exe >= 0 && is_sealed(exe)) {
-        call(SYS_close, exe);
+        raw_call(SYS_close, exe);
         return;
     }
     long copy = read_only_view(exe);
     if (copy < 0) copy = sealed_copy(exe);
     char** environment = argv + *stack + 1;
-    call(SYS_execveat, copy, pointer(""), pointer(argv), pointer(environment), AT_EMPTY_PATH);
+    raw_call(SYS_execveat, copy, pointer(""), pointer(argv), pointer(environment), AT_EMPTY_PATH);
     constexpr char failed[] = "keg-runtime cannot execute a sealed copy of itself: is /proc mounted?\n";
-    call(SYS_write, 2, pointer(failed), sizeof failed - 1);
-    call(SYS_exit_group, 1);
+    raw_call(SYS_write, 2, pointer(failed), sizeof failed - 1);
+    raw_call(SYS_exit_group, 1);
 }

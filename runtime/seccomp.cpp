@@ -218,6 +218,16 @@ std::vector<uint32_t> tokens_of(const std::vector<std::string>& names) {
 
 }  // namespace
 
+bool always_allows(const spec::Seccomp& profile, std::string_view call) {
+    bool allowed = profile.default_action == "SCMP_ACT_ALLOW";
+    for (const auto& rule : profile.syscalls) {
+        if (std::ranges::find(rule.names, call) == rule.names.end()) continue;
+        if (rule.action != "SCMP_ACT_ALLOW" || !rule.args.empty()) return false;
+        allowed = true;
+    }
+    return allowed;
+}
+
 std::vector<std::string> seccomp_actions() { return names_of(actions); }
 std::vector<std::string> seccomp_operators() { return names_of(operators); }
 std::vector<std::string> seccomp_architectures() { return names_of(architectures); }

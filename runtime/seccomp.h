@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/unique_fd.h"
@@ -18,6 +19,8 @@ struct Filter {
 };
 // Throws Error for an unknown action, operator, architecture or flag.
 Filter compile_seccomp(const spec::Seccomp& profile);
+// Pure. Whether the call goes through whatever its arguments are.
+bool always_allows(const spec::Seccomp& profile, std::string_view call);
 // The words of a profile, sorted: what `features` lists.
 std::vector<std::string> seccomp_actions();
 std::vector<std::string> seccomp_operators();

@@ -36,7 +36,9 @@ static CreateOptions read_options(const Arguments& globals, const Arguments& arg
 }
 
 static int create_only(const Arguments& globals, const Arguments& args) {
-    context("keg-runtime create failed", [&] { create(read_options(globals, args)); });
+    CreateOptions wanted = read_options(globals, args);
+    wanted.starts_later = true;
+    context("keg-runtime create failed", [&] { create(wanted); });
     return 0;
 }
 

@@ -140,6 +140,19 @@ class Life(RuntimeCase):
         self.runtime("run", "-b", self.bundle("true", edit=edit), "c")
         self.assertEqual(log.read_text(), "other-name\n")
 
+    def test_a_container_that_waits_for_its_start_takes_little_memory_and_starts(self):
+        bundle = self.bundle("sh", "-c", "echo ran > /ran; sleep 100")
+        self.detached("create", "-b", bundle, "c")
+        pid = json.loads(self.runtime("state", "c").stdout)["pid"]
+        lines = (line.split() for line in open(f"/proc/{pid}/smaps_rollup"))
+        self.assertLess(sum(int(words[1]) for words in lines if words[0].startswith("Private_")), 1024)
+        self.runtime("start", "c")
+        for _ in range(100):
+            if (bundle / "rootfs/ran").exists():
+                return
+            time.sleep(0.05)
+        self.fail("it did not run")
+
     def test_failing_hook_leaves_nothing(self):
         def edit(config):
             config["hooks"] = {"createRuntime": [{"path": "/bin/false"}]}

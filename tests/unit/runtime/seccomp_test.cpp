@@ -207,3 +207,16 @@ TEST_CASE("the words that the runtime knows are those that a valid config may us
     for (const std::string& mode : memory_policy_modes())
         CHECK(valid([&](auto& c) { c.linux.memory_policy = {mode, "0", memory_policy_flags()}; }));
 }
+
+TEST_CASE("a call goes through always, only if no rule looks at it closer") {
+    spec::Seccomp profile;
+    profile.default_action = "SCMP_ACT_ERRNO";
+    profile.syscalls = {{.names = {"read", "madvise"}, .action = "SCMP_ACT_ALLOW"}, {.names = {"kill"}, .action = "SCMP_ACT_ALLOW", .args = {{}}}};
+    CHECK(always_allows(profile, "madvise"));
+    CHECK_FALSE(always_allows(profile, "kill"));
+    CHECK_FALSE(always_allows(profile, "write"));
+    profile.default_action = "SCMP_ACT_ALLOW";
+    CHECK(always_allows(profile, "write"));
+    profile.syscalls.push_back({.names = {"madvise"}, .action = "SCMP_ACT_KILL"});
+    CHECK_FALSE(always_allows(profile, "madvise"));
+}
