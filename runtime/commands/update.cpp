@@ -100,7 +100,8 @@ void update_intel_rdt(const Container& container, const Arguments& args) {
 }
 
 int update(const Arguments& globals, const Arguments& args) {
-    const Container container = Container::load(state_root(globals), args[0]);
+    Container container = Container::load(state_root(globals), args[0]);
+    if (!container.lock()) throw Error("container does not exist");   // removed while we waited for it
     const Resources wanted = read(args);
     if (container.status() == Status::stopped) throw Error("container not running");
     container.cgroup().update(wanted);
