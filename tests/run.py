@@ -15,10 +15,10 @@ passed = failed = skipped = 0
 
 # What is tested once more in a machine of its own (tests/vm/run), with systemd and cgroup v2: as root and as
 # the ordinary user in there. An emulated machine is slow, so every run has the first list, --vm the second.
-IN_VM = {"root": ["runtime.Life", "cgroup.Limits", "systemd"],
+IN_VM = {"root": ["runtime.Life", "cgroup.Limits", "systemd", "checkpoint"],
          "user": ["systemd.Systemd.test_container_is_a_scope_that_systemd_knows",
                   "systemd.Systemd.test_limits_are_systemds_and_the_kernels"]}
-IN_VM_ALL = {"root": ["runtime", "cgroup", "systemd", "security", "kill"], "user": ["systemd"]}
+IN_VM_ALL = {"root": ["runtime", "cgroup", "systemd", "security", "kill", "rootless", "checkpoint"], "user": ["systemd"]}
 
 
 def run_catch(label, binary):
