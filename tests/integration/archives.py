@@ -99,7 +99,7 @@ class FakeRegistry:
         self.server.server_close()
 
 
-def registry_image(name, tag, layers, config=None, **changes):
+def registry_image(name, tag, layers, config=None, /, **changes):
     """Answers of a registry (for FakeRegistry) with one image of gzip layers, and its manifest."""
     config = config or config_of(*layers)
     stored = [gzip.compress(layer, 1) for layer in layers]
