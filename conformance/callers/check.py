@@ -29,8 +29,13 @@ def sh(command, timeout=60, tty=False):
 
 
 def become(name):
-    """From now on the commands are those of an ordinary user, whom this makes."""
+    """From now on the commands are those of an ordinary user, whom this makes; each comes by a login of its
+    own where there is a systemd that has sessions, and a service manager of the user's."""
     subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", name], check=True)
+    if os.path.isdir("/run/systemd/system"):
+        subprocess.run(["loginctl", "enable-linger", name], check=True)
+        user[:] = ["runuser", "-l", "-c", 'exec "$@"', "--", name, "sh"]
+        return
     account = pwd.getpwnam(name)
     directory = f"/run/user/{account.pw_uid}"
     os.makedirs(directory, 0o700)
@@ -99,10 +104,6 @@ def stop_daemons():
         except subprocess.TimeoutExpired:
             tell(f"stop {process.args[0]}", ["did not end on SIGTERM"])
             process.kill()
-
-
-def has_systemd():
-    return os.path.isdir("/run/systemd/system")
 
 
 def limits(cgroup=""):

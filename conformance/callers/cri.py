@@ -8,11 +8,12 @@ import shlex
 
 import check
 import image
+import machine
 from check import documented, sh, tell, wait_for, write
 
 KEEPS = "k8s.io|pods|/run/netns"
 # What the kubelet makes of its cgroupDriver.
-PARENT = "/pods.slice" if check.has_systemd() else "/pods"
+PARENT = "/pods.slice" if machine.uses_systemd() else "/pods"
 LOGS = "/var/log/pods/test"
 POD = {
     "metadata": {"name": "pod", "uid": "u1", "namespace": "test", "attempt": 1},
@@ -80,7 +81,7 @@ def start_containerd(version):
 
 def without_systemd(config):
     """The documented text, on a machine that may have neither systemd nor the right to lower an oom_score_adj."""
-    if not check.has_systemd():
+    if not machine.uses_systemd():
         config = config.replace("SystemdCgroup = true", "SystemdCgroup = false")
     return re.sub(r"""(?m)^(\[plugins\.["']io\.containerd\.(grpc\.v1\.cri|cri\.v1\.runtime)["']\])$""", r"\1\n  restrict_oom_score_adj = true", config)
 
@@ -153,7 +154,7 @@ def resources(server):
     cpu, memory = (int(stats[which][key]["value"]) for which, key in (("cpu", "usage_core_nano_seconds"), ("memory", "working_set_bytes")))
     tell("stats: cpu and memory were used", [] if cpu and memory else [f"cpu {cpu}, memory {memory}"])
     ask("update", "UpdateContainerResources", container_id=server, linux={"memory_limit_in_bytes": 96 << 20, "cpu_quota": 20000, "cpu_period": 100000})
-    cgroup = f"pods.slice/cri-containerd-{server}.scope" if check.has_systemd() else f"pods/{server}"
+    cgroup = f"pods.slice/cri-containerd-{server}.scope" if machine.uses_systemd() else f"pods/{server}"
     check.check("update is in force", f"cat {check.limits(cgroup)}", r"^100663296\n20000\b")
 
 

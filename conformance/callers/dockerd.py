@@ -1,5 +1,6 @@
 """dockerd with keg-runtime beside its own runtime, by the docker command line."""
 import image
+import machine
 from check import can_checkpoint, check, daemon, documented, eventually, limits, sh, wait_for, write
 
 KEEPS = "docker(/buildkit)?|/run/docker/netns/default"
@@ -9,8 +10,10 @@ BIG = "sh -c 'head -c 60000000 /dev/zero | tail > /dev/null'"
 def main(users):
     write("/etc/docker/daemon.json", documented("callers.md", "/etc/docker/daemon.json"))
     sh("ln -sf keg-runtime /usr/local/bin/runc")  # for BuildKit; checkpoint is experimental
-    daemon(f"env PATH=/usr/local/bin:/usr/sbin:/usr/bin dockerd --experimental {users}", "/var/log/dockerd.log", "docker version")
+    driver = f"--exec-opt native.cgroupdriver={machine.cgroup_manager}"
+    daemon(f"env PATH=/usr/local/bin:/usr/sbin:/usr/bin dockerd --experimental {driver} {users}", "/var/log/dockerd.log", "docker version")
     check("the runtime is known", "docker info", "Runtimes:.* keg", "Default Runtime: keg")
+    check("who makes cgroups", "docker info -f '{{.CgroupDriver}} {{.CgroupVersion}}'", f"^{machine.cgroup_manager} {2 if machine.is_unified() else 1}\n$")
     check("load", f"docker load -i {image.archive('/tmp/busybox.tar')}", "busybox:latest")
     if users:
         remapped()
@@ -62,7 +65,8 @@ def exit_codes():
     check("127: no such file", "docker run --rm busybox /nonexistent", "no such file or directory", exit=127)
     check("125: a directory onto a file", "docker run --rm -v /tmp:/etc/passwd busybox true",
           "not a directory.*Are you trying to mount a directory onto a file", exit=125)
-    check("137: out of memory", f"docker run --rm -m 16m busybox {BIG}", exit=137)
+    check("137: out of memory", f"docker run --name big -m 16m busybox {BIG}", exit=137)
+    check("out of memory is told", "docker inspect -f '{{.State.OOMKilled}}' big; docker events --since 1m --until 0s --filter container=big --filter event=oom; docker rm big", "^true\n.* container oom ")
     check("143: SIGTERM", "docker run --rm --init busybox sh -c 'kill $$'", exit=143)
 
 

@@ -31,6 +31,14 @@ WRITTEN = ("/etc", "/home", "/opt", "/root", "/tmp", "/usr/local/bin", "/var")
 EMPTY = ("/run", "/dev/shm", "/var/tmp", "/var/lib/containerd", "/var/lib/containers", "/var/lib/docker")
 
 
+# What the engines shall let make their cgroups: cgroupfs or systemd.
+cgroup_manager = "cgroupfs"
+
+
+def uses_systemd():
+    return cgroup_manager == "systemd"
+
+
 def is_unified():
     return (CGROUPS / "cgroup.controllers").exists()
 
@@ -224,6 +232,31 @@ def be_init(work, kept):
         time.sleep(0.1)
     yield from (f"process {words}" for words in processes())
     yield from (f"mount {point}" for point in sorted(mounts() - before) if not re.fullmatch(kept, point))
+
+
+def use_as_it_is(work, kept):
+    """Runs work() on the machine itself; what was not there before is yielded."""
+    before = remains()
+    work()
+    for _ in range(100):  # systemd tidies up in its own time
+        left = [thing for thing in sorted(remains() - before) if not re.fullmatch(f"{kept}|{SYSTEMDS}", thing)]
+        if not left:
+            break
+        time.sleep(0.1)
+    yield from left
+
+
+# What comes by a user's login, and what systemd starts when it is asked something.
+SYSTEMDS = (r"process (/lib/systemd/\S+|/usr/bin/dbus-daemon|\(sd-pam\)).*|/run/user/\d+|unit session-\w+\.scope"
+            r"|(user|system|machine)\.slice(/(init\.scope|session-\w+\.scope|[^/]+\.(slice|service|socket|mount)))*")
+
+
+def remains():
+    """Processes, mounts, cgroups, and the scopes that systemd remembers."""
+    listed = subprocess.run(["systemctl", "list-units", "--all", "--type=scope", "--plain", "--no-legend"], capture_output=True, text=True, check=True).stdout
+    units = {"unit " + line.split()[0] for line in listed.splitlines()}
+    cgroups = {str(path.relative_to(CGROUPS)) for path in CGROUPS.rglob("*") if path.is_dir()}
+    return {f"process {words}" for words in processes()} | mounts() | cgroups | units
 
 
 def bury():
