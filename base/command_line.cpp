@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <expected>
 
+#include "base/duration.h"
 #include "base/error.h"
 
 bool Arguments::has(std::string_view name) const { return given_.contains(name); }
@@ -26,6 +28,25 @@ std::vector<std::string> Arguments::all(std::string_view name) const {
     return at == given_.end() ? std::vector<std::string>{} : at->second;
 }
 
+namespace {
+
+// Go's, in base 0: a sign, then 0x, 0o, 0b or 0 before the digits of another base than ten.
+std::expected<int64_t, std::errc> parse_integer(std::string_view text, int base) {
+    const bool negative = text.starts_with('-');
+    if (negative || text.starts_with('+')) text.remove_prefix(1);
+    static constexpr std::pair<const char*, int> prefixes[] = {{"0x", 16}, {"0X", 16}, {"0o", 8}, {"0O", 8}, {"0b", 2}, {"0B", 2}, {"0", 8}};
+    for (const auto& [prefix, its_base] : prefixes)
+        if (base == 0 && text.size() > 1 && text.starts_with(prefix)) text.remove_prefix(std::strlen(prefix)), base = its_base;
+    const std::string digits = (negative ? "-" : "") + std::string(text);
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, base ? base : 10);
+    if (text.starts_with('-') || end != digits.data() + digits.size()) return std::unexpected(std::errc::invalid_argument);
+    if (error != std::errc{}) return std::unexpected(error);
+    return value;
+}
+
+}  // namespace
+
 struct Parser {
     Style style;
     std::span<const Option> options;
@@ -43,25 +64,54 @@ struct Parser {
         throw Error(why).exit_with(style == Style::docker ? 125 : 1);
     }
 
-    bool wants_help(const std::string& word) const { return word == "--help" || (word == "-h" && !find("h")); }
-    static bool wants_version(const std::string& word) { return word == "--version" || word == "-version" || word == "-v"; }
+    // To runc one dash or two are the same.
+    bool is(const std::string& word, const char* name) const {
+        const size_t dashes = word.starts_with("--") ? 2 : word.starts_with('-') ? 1 : 0;
+        if (dashes == 0 || word.substr(dashes) != name) return false;
+        return style == Style::runc || dashes == (std::strlen(name) == 1 ? 1 : 2);
+    }
+    bool wants_help(const std::string& word) const { return is(word, "help") || (is(word, "h") && !find("h")); }
+    bool wants_version(const std::string& word) const { return global && (is(word, "version") || is(word, "v")); }
 
     static std::string long_name(const Option& option) { return split(option.names, ',')[0]; }
-
-    void give(Arguments& out, const Option& option, std::string value) const {
-        if (option.number && !parse_number<int64_t>(value))
-            fail(str("invalid value ", quoted(value), " for flag -", long_name(option), ": strconv.ParseInt: parsing ", quoted(value), ": invalid syntax"));
-        out.given_[long_name(option)].push_back(std::move(value));
+    static std::string name_of(const std::string& word) {
+        const std::string name = word.substr(word.starts_with("--") ? 2 : 1);
+        return name.substr(0, name.find('='));
     }
 
-    void give_switch(Arguments& out, const Option& option, const std::string& value) const {
+    // The value as the commands read it: numbers in base ten.
+    std::string checked(const Option& option, const std::string& name, const std::string& value) const {
+        std::string why = "parse error";
+        if (option.kind == Value::text || (option.kind == Value::duration && parse_duration(value))) return value;
+        if (option.kind == Value::integer || option.kind == Value::integers) {
+            const auto number = parse_integer(value, option.kind == Value::integer ? 0 : 10);
+            if (number) return std::to_string(*number);
+            const bool too_large = number.error() == std::errc::result_out_of_range;
+            if (too_large) why = "value out of range";
+            if (option.kind == Value::integers)
+                why = str("strconv.ParseInt: parsing ", quoted(value), too_large ? ": value out of range" : ": invalid syntax");
+        }
+        fail(str("invalid value ", quoted(value), " for flag -", name, ": ", why));
+    }
+
+    void give(Arguments& out, const Option& option, const std::string& name, const std::string& value) const {
+        out.given_[long_name(option)].push_back(checked(option, name, value));
+    }
+
+    void give_switch(Arguments& out, const Option& option, const std::string& name, const std::string& value) const {
         static constexpr const char* yes[] = {"1", "t", "T", "true", "TRUE", "True"};
         static constexpr const char* no[] = {"0", "f", "F", "false", "FALSE", "False"};
-        const auto is = [&](const char* word) { return value == word; };
-        if (std::ranges::any_of(yes, is)) return give(out, option, "true");
-        if (std::ranges::any_of(no, is)) return give(out, option, "false");
-        if (style == Style::runc) fail(str("invalid boolean value ", quoted(value), " for -", long_name(option), ": parse error"));
+        const auto equals = [&](const char* word) { return value == word; };
+        if (std::ranges::any_of(yes, equals)) return give(out, option, name, "true");
+        if (std::ranges::any_of(no, equals)) return give(out, option, name, "false");
+        if (style == Style::runc) fail(str("invalid boolean value ", quoted(value), " for -", name, ": parse error"));
         fail(str("invalid argument ", quoted(value), " for --", long_name(option), ": expected true or false"));
+    }
+
+    // A positional word. Behind the first one runc takes what it does not know for one, too.
+    bool is_positional(const std::string& word, const Arguments& out) const {
+        if (word.size() < 2 || word[0] != '-') return true;
+        return style == Style::runc && !out.words_.empty() && !find(name_of(word));
     }
 
     // Words from `at` on; stops behind the options if they are not interspersed. Gives the index of
@@ -75,23 +125,23 @@ struct Parser {
                 ++at;
                 break;
             }
-            if (wants_help(word) || (global && wants_version(word))) return at;
-            if (word.size() < 2 || word[0] != '-') {
+            if (wants_help(word) || wants_version(word)) return at;
+            if (is_positional(word, out)) {
                 if (!interspersed) break;
                 out.words_.push_back(word);
                 continue;
             }
             const bool dashes = word.starts_with("--");
-            std::string name = word.substr(dashes ? 2 : 1);
+            const std::string name = name_of(word);
+            if (style == Style::runc && (name.empty() || name[0] == '-')) fail("bad flag syntax: " + word);
             std::optional<std::string> value;
-            if (const size_t equals = name.find('='); equals != std::string::npos)
-                value = name.substr(equals + 1), name.resize(equals);
-            const Option* option = dashes || style == Style::runc || name.size() == 1 ? find(name) : nullptr;
-            if (option && dashes && name.size() == 1) option = nullptr;
+            if (const size_t equals = word.find('='); equals != std::string::npos) value = word.substr(equals + 1);
+            const bool whole = style == Style::runc || dashes == (name.size() > 1);
+            const Option* option = whole ? find(name) : nullptr;
             if (option) {
-                if (!option->value) give_switch(out, *option, value.value_or("true"));
-                else if (value) give(out, *option, *value);
-                else if (++at < words.size()) give(out, *option, words[at]);
+                if (!option->value) give_switch(out, *option, name, value.value_or("true"));
+                else if (value) give(out, *option, name, *value);
+                else if (++at < words.size()) give(out, *option, name, words[at]);
                 else fail(str("flag needs an argument: ", style == Style::runc ? "-" + name : word));
                 continue;
             }
@@ -107,14 +157,15 @@ private:
     size_t parse_cluster(const std::vector<std::string>& words, size_t at, Arguments& out) const {
         const std::string& word = words[at];
         for (size_t i = 1; i < word.size(); ++i) {
-            const Option* option = find(std::string_view(word).substr(i, 1));
-            if (!option) fail(unknown(word, std::string(1, word[i])));
+            const std::string name(1, word[i]);
+            const Option* option = find(name);
+            if (!option) fail(unknown(word, style == Style::runc ? name_of(word) : name));
             if (!option->value) {
                 if (i + 1 < word.size() && word[i + 1] == '=') {
-                    give_switch(out, *option, word.substr(i + 2));
+                    give_switch(out, *option, name, word.substr(i + 2));
                     return at;
                 }
-                give_switch(out, *option, "true");
+                give_switch(out, *option, name, "true");
                 continue;
             }
             std::string rest = word.substr(i + 1);
@@ -123,7 +174,7 @@ private:
                 if (++at >= words.size()) fail(str("flag needs an argument: ", word));
                 rest = words[at];
             }
-            give(out, *option, rest);
+            give(out, *option, name, rest);
             return at;
         }
         return at;
@@ -191,12 +242,6 @@ const Command* find_command(const Program& program, const std::vector<std::strin
     return nullptr;
 }
 
-bool asks_for_help(const Parser& parser, const std::vector<std::string>& words, size_t at) {
-    if (at >= words.size()) return false;
-    // Only the first word: later ones may be the container's own.
-    return parser.wants_help(words[at]);
-}
-
 void check_count(const Program& program, const Command& command, const Arguments& args) {
     if (args.size() >= command.least && args.size() <= command.most) return;
     const char* bound = command.least == command.most ? "exactly" : args.size() < command.least ? "a minimum of" : "a maximum of";
@@ -214,54 +259,64 @@ void check_count(const Program& program, const Command& command, const Arguments
     throw Error(program.name, ": ", quoted(command.name), " requires ", bound, " ", wanted, " argument(s)");
 }
 
+// Reads the options of one place; what is wrong with them is told with the usage where runc does that.
+template <class PrintHelp>
+size_t parse(const Parser& parser, const std::vector<std::string>& words, size_t at, Arguments& out, PrintHelp&& print_usage) try {
+    return parser.parse(words, at, out);
+} catch (const Error& e) {
+    if (parser.style == Style::runc) {
+        std::printf("Incorrect Usage%s %s\n\n", parser.global ? "." : ":", e.what());
+        print_usage();
+        std::fflush(stdout);
+    }
+    throw;
+}
+
+// "help run", "--help run"
+int help(const Program& program, const std::vector<std::string>& words, size_t at) {
+    const Command* command = find_command(program, words, at);
+    if (!command && at < words.size() && program.style == Style::runc) throw Error("No help topic for '", words[at], "'").exit_with(3);
+    if (command) print_help(program, *command);
+    else print_help(program);
+    return 0;
+}
+
+int dispatch_command(const Program& program, const Command& command, const std::vector<std::string>& words, size_t at, const Arguments& globals) {
+    const Parser parser{program.style, command.options, command.interspersed};
+    Arguments args;
+    try {
+        at = parse(parser, words, at, args, [&] { print_help(program, command); });
+    } catch (const Error& e) {
+        if (program.style == Style::runc) throw;
+        throw Error(e.what(), "\nSee '", program.name, " ", command.name, " --help'").exit_with(125);
+    }
+    if (at < words.size() && words[at - 1] != "--" && parser.wants_help(words[at])) {
+        print_help(program, command);
+        return 0;
+    }
+    if (!command.interspersed)
+        // The words behind the options are the command's, whatever they look like.
+        for (; at < words.size(); ++at) args.add_word(words[at]);
+    check_count(program, command, args);
+    return command.run(globals, args);
+}
+
 }  // namespace
 
 int dispatch(const Program& program, int argc, char** argv) {
     const std::vector<std::string> words(argv + 1, argv + argc);
-    const Parser global_parser{program.style, program.globals, false, true};
-    if (words.empty() || asks_for_help(global_parser, words, 0) || words[0] == "help") {
-        size_t at = 1;
-        const Command* command = words.size() > 1 ? find_command(program, words, at) : nullptr;
-        if (command) print_help(program, *command);
-        else print_help(program);
-        return 0;
-    }
+    const Parser parser{program.style, program.globals, false, true};
     Arguments globals;
-    size_t at = global_parser.parse(words, 0, globals);
-    if (at < words.size() && (words[at] == "--help" || words[at] == "-h")) return print_help(program), 0;
-    if (at < words.size() && Parser::wants_version(words[at])) return program.print_version(), 0;
-    if (at >= words.size()) return print_help(program), 0;
-    const size_t first = at;
-    const Command* command = find_command(program, words, at);
-    if (!command) {
-        if (program.style == Style::docker)
-            throw Error("unknown command: ", program.name, " ", words[first], "\nRun '", program.name, " --help' for usage")
-                .exit_with(1);
-        throw Error("No help topic for '", words[first], "'").exit_with(3);
-    }
-    const Parser parser{program.style, command->options, command->interspersed};
-    if (asks_for_help(parser, words, at)) {
-        print_help(program, *command);
-        return 0;
-    }
-    Arguments args;
-    try {
-        at = parser.parse(words, at, args);
-    } catch (Error& e) {
-        if (program.style == Style::docker) throw Error(e.what(), "\nSee '", program.name, " ", command->name, " --help'").exit_with(125);
-        std::printf("Incorrect Usage: %s\n\n", e.what());
-        print_help(program, *command);
-        std::fflush(stdout);
-        throw;
-    }
-    if (at < words.size() && words[at - 1] != "--" && parser.wants_help(words[at])) {  // behind options
-        print_help(program, *command);
-        return 0;
-    }
-    if (!command->interspersed)
-        // The words behind the options are the command's, whatever they look like.
-        for (; at < words.size(); ++at) args.add_word(words[at]);
-    check_count(program, *command, args);
+    size_t at = parse(parser, words, 0, globals, [&] { print_help(program); });
+    if (at >= words.size()) return help(program, words, at);
+    if (parser.wants_help(words[at])) return help(program, words, at + 1);
+    if (parser.wants_version(words[at])) return program.print_version(), 0;
     if (program.prepare) program.prepare(globals);
-    return command->run(globals, args);
+    if (words[at] == "help" || (words[at] == "h" && program.style == Style::runc)) return help(program, words, at + 1);
+    const size_t first = at;
+    if (const Command* command = find_command(program, words, at)) return dispatch_command(program, *command, words, at, globals);
+    if (program.style == Style::docker)
+        throw Error("unknown command: ", program.name, " ", words[first], "\nRun '", program.name, " --help' for usage").exit_with(1);
+    if (words[first].empty()) return help(program, {}, 0);
+    throw Error("No help topic for '", words[first], "'").exit_with(3);
 }

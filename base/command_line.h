@@ -1,6 +1,10 @@
 // Commands and their options as tables; help, errors and dispatch are made from them. The rules of
 // Go's flag packages, which runc's and Docker's users type: "--name value", "--name=value",
 // "--switch=false", "-n value", "-nvalue", "-it" for two switches; what follows "--" is data.
+//
+// What is hard: runc's and Docker's packages differ in the small. runc takes one dash for two, and where
+// options may follow the words it takes only those it knows for options ("kill web -9"); it reads the global
+// options, opens the log they name, and then looks at the rest, so that its complaints are in the log.
 #pragma once
 
 #include <map>
@@ -10,13 +14,15 @@
 #include <string_view>
 #include <vector>
 
+enum class Value { text, integer, integers, duration };  // what an option's value must be; integers: one of several
+
 struct Option {
     const char* names;             // "detach,d": one long name, then short ones
     const char* value = nullptr;   // what it takes, for the help ("DIR"); nullptr: a switch
     const char* help = "";
     const char* fallback = "";     // its default, shown in the help and given by Arguments::get
     bool hidden = false;           // understood, not in the help
-    bool number = false;           // its value must be a whole number
+    Value kind = Value::text;
 };
 
 // What was typed, by the options' long names.
@@ -61,7 +67,7 @@ struct Program {
     std::span<const Option> globals;
     std::span<const Command* const> commands;
     void (*print_version)();       // for --version, -v
-    void (*prepare)(const Arguments& globals) = nullptr;  // before a command runs: logging, roots
+    void (*prepare)(const Arguments& globals) = nullptr;  // before the command is looked at: logging
 };
 
 // Finds the command and runs it. Gives its exit code; what is wrong with the words is thrown as an

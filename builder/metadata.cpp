@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include <algorithm>
-#include <charconv>
 #include <functional>
 
+#include "base/duration.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "image/changes.h"
@@ -87,24 +87,11 @@ std::string exposed(const Call& call) {
 
 constexpr int64_t millisecond = 1'000'000, second = 1000 * millisecond;
 
-int64_t parse_duration(const std::string& flag, const std::string& text) {  // Go's: "1m30s"
-    static constexpr std::pair<std::string_view, double> units[] = {{"ns", 1}, {"us", 1e3}, {"µs", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 6e10}, {"h", 3.6e12}};
-    double total = 0;
-    std::string_view rest = text == "0" ? "0s" : std::string_view(text);
-    bool any = false;
-    while (!rest.empty()) {
-        const size_t digits = std::min(rest.find_first_not_of("0123456789."), rest.size());
-        const size_t unit_end = std::min(rest.find_first_of("0123456789.", digits), rest.size());
-        const auto unit = std::ranges::find(units, rest.substr(digits, unit_end - digits), &std::pair<std::string_view, double>::first);
-        double number = 0;
-        const auto [end, error] = std::from_chars(rest.data(), rest.data() + digits, number);
-        if (error != std::errc{} || end != rest.data() + digits || unit == std::end(units)) throw Error("invalid --", flag, ": invalid duration ", quoted(text));
-        total += number * unit->second;
-        rest.remove_prefix(unit_end);
-        any = true;
-    }
-    if (!any || (total != 0 && total < double(millisecond)) || total > 9e18) throw Error("invalid --", flag, ": interval ", quoted(text), " must be 0 or at least 1ms");
-    return int64_t(total);
+int64_t parse_interval(const std::string& flag, const std::string& text) {
+    const auto duration = parse_duration(text);
+    if (!duration) throw Error("invalid --", flag, ": invalid duration ", quoted(text));
+    if (duration->count() != 0 && duration->count() < millisecond) throw Error("invalid --", flag, ": interval ", quoted(text), " must be 0 or at least 1ms");
+    return duration->count();
 }
 
 std::string shown_duration(int64_t nanoseconds) {  // as Go prints it: "1m30s", "1.5s", "20ms"
@@ -141,7 +128,7 @@ std::string healthcheck(const Call& call) {
             }
             int64_t& member = flag == "interval" ? check.interval : flag == "timeout" ? check.timeout
                             : flag == "start-period" ? check.start_period : check.start_interval;
-            member = parse_duration(flag, value);
+            member = parse_interval(flag, value);
         }
     } else {
         throw Error("unknown type ", quoted(words.type), " in HEALTHCHECK (try CMD)");

@@ -34,7 +34,7 @@ template <> inline constexpr auto json::fields<CgroupRecord> = std::tuple(
 template <> inline constexpr auto json::fields<RdtRecord> = std::tuple(
     required("group", &RdtRecord::group), required("own", &RdtRecord::own), optional("monitor", &RdtRecord::monitor));
 template <> inline constexpr auto json::fields<Record> = std::tuple(
-    required("ociVersion", &Record::oci_version), required("id", &Record::id), required("bundle", &Record::bundle),
+    required("id", &Record::id), required("bundle", &Record::bundle),
     required("rootfs", &Record::rootfs), required("created", &Record::created), required("pid", &Record::pid),
     required("startTime", &Record::start_time), required("owner", &Record::owner),
     optional("annotations", &Record::annotations), required("privatePids", &Record::private_pids),
@@ -46,7 +46,8 @@ void check_id(const std::string& id) {
     const bool known = std::ranges::all_of(id, [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view("_+.-").contains(c);
     });
-    if (id.empty() || !known || id == "." || id == "..") throw Error("invalid container ID format: ", id);
+    if (id.empty()) throw Error("container id cannot be empty");
+    if (!known || id == "." || id == "..") throw Error("invalid container ID format");
 }
 
 std::optional<uint64_t> start_time_of(int pid) {
@@ -133,7 +134,7 @@ const char* status_name(Status status) {
 Container Container::read(const std::string& path, const std::string& id) {
     const auto text = read_file_if_exists(path + "/state.json");
     // Killed between the two: there is a directory, and nothing else was made.
-    if (!text || text->empty()) return Container(path, {.oci_version = "1.3.0", .id = id});
+    if (!text || text->empty()) return Container(path, {.id = id, .created = "0001-01-01T00:00:00Z"});
     return Container(path, context(path + "/state.json", [&] { return json::read<Record>(json::parse(*text)); }));
 }
 
@@ -158,7 +159,7 @@ std::vector<std::string> ids_in(const std::string& root) {
     if (!dir) return ids;
     const Defer closing([&] { ::closedir(dir); });
     while (const dirent* entry = ::readdir(dir))
-        if (entry->d_name[0] != '.') ids.emplace_back(entry->d_name);
+        if (entry->d_name[0] != '.' && (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN)) ids.emplace_back(entry->d_name);
     std::ranges::sort(ids);
     return ids;
 }
@@ -244,7 +245,6 @@ spec::Config Container::config() const { return spec::read_config(read_file(path
 
 spec::State Container::state(Status status) const {
     spec::State state;
-    state.oci_version = record_.oci_version;
     state.id = record_.id;
     state.status = status_name(status);
     state.pid = status == Status::stopped ? 0 : record_.pid;

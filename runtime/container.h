@@ -22,7 +22,7 @@
 
 // What state.json holds.
 struct Record {
-    std::string oci_version, id, bundle, rootfs, created;
+    std::string id, bundle, rootfs, created;
     int pid = 0;                     // of init; 0 until it is born
     uint64_t start_time = 0;         // of that pid: another process may get the number later
     uint32_t owner = 0;              // who created it

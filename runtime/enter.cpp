@@ -187,7 +187,7 @@ Entered enter(const Container& container, const spec::Config& config, const Exec
     if (plan.filter && plan.filter->notify) {
         const Message message = channel.expect(Step::notify);
         spec::State state = container.state(status);
-        const spec::ContainerProcessState told{plan.config.oci_version, {"seccompFd"}, pid, plan.filter->listener_metadata, state};
+        const spec::ContainerProcessState told{.fds = {"seccompFd"}, .pid = pid, .metadata = plan.filter->listener_metadata, .state = state};
         send_descriptor(plan.filter->listener_path, spec::write(told), message.fds.at(0).get());
     }
     channel.expect_close();

@@ -350,7 +350,7 @@ UniqueFd receive_console(Channel& channel, const CreateOptions& options) {
 void give_to_agent(Channel& channel, const Plan& plan) {
     const Message message = channel.expect(Step::notify);
     if (message.fds.size() != 1) throw Error("the seccomp descriptor did not arrive");
-    const spec::ContainerProcessState state{plan.config.oci_version, {"seccompFd"}, plan.state.pid, plan.filter->listener_metadata, plan.state};
+    const spec::ContainerProcessState state{.fds = {"seccompFd"}, .pid = plan.state.pid, .metadata = plan.filter->listener_metadata, .state = plan.state};
     send_descriptor(plan.filter->listener_path, spec::write(state), message.fds[0].get());
 }
 

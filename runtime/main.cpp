@@ -15,6 +15,7 @@
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/commands/commands.h"
 #include "runtime/namespaces.h"
+#include "spec/runtime.h"
 
 static constexpr Option globals[] = {
     {"root", "DIR", "root directory for storage of container state"},
@@ -35,7 +36,7 @@ static constexpr const Command* commands[] = {
 
 static void print_version() {
     const scmp_version* seccomp = ::seccomp_version();
-    std::printf("keg-runtime version 0.1.0\nspec: 1.3.0\nlibseccomp: %u.%u.%u\n", seccomp->major, seccomp->minor, seccomp->micro);
+    std::printf("keg-runtime version 0.1.0\nspec: %s\nlibseccomp: %u.%u.%u\n", spec::version, seccomp->major, seccomp->minor, seccomp->micro);
 }
 
 static LogLevel log_level(const std::string& word) {
@@ -49,7 +50,7 @@ static LogLevel log_level(const std::string& word) {
 static void prepare(const Arguments& given) {
     LogSettings log;
     const std::string format = given.get("log-format");
-    if (format != "text" && format != "json") throw Error("invalid log-format: ", format);
+    if (!format.empty() && format != "text" && format != "json") throw Error("invalid log-format: ", format);
     if (format == "json") log.format = LogFormat::json;
     if (const std::string file = given.get("log"); !file.empty()) {
         log.fd = sys::open(file, O_WRONLY | O_CREAT | O_APPEND | O_SYNC, 0644).release();
@@ -74,7 +75,7 @@ std::string state_root(const Arguments& given) {
     }
     root = std::filesystem::absolute(root).lexically_normal().string();
     while (root.size() > 1 && root.back() == '/') root.pop_back();
-    if (root == "/") throw Error("option --root argument should not be set to /");
+    if (root == "/") throw Error("Option --root argument should not be set to /");
     return root;
 }
 

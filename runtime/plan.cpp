@@ -26,6 +26,7 @@ Bundle load_bundle(const std::string& path, const std::string& config) {
     bundle.path = std::filesystem::absolute(path.empty() ? "." : path).lexically_normal().string();
     while (bundle.path.size() > 1 && bundle.path.back() == '/') bundle.path.pop_back();
     auto text = read_file_if_exists(config.empty() ? bundle.path + "/config.json" : config);
+    if (!text && !path.empty() && ::access(path.c_str(), X_OK) < 0) throw SysError("chdir ", path);
     if (!text) throw Error("JSON specification file ", config.empty() ? "config.json" : config, " not found");
     bundle.text = std::move(*text);
     bundle.config = context("config.json", [&] { return spec::read_config(bundle.text); });
@@ -114,7 +115,6 @@ void check_terminal(const CreateOptions& options, const spec::Process& process) 
 
 Record intended(const Plan& plan, const Bundle& bundle) {
     Record record;
-    record.oci_version = bundle.config.oci_version;
     record.id = plan.options.id;
     record.bundle = bundle.path;
     record.rootfs = plan.rootfs;
@@ -131,6 +131,6 @@ Record intended(const Plan& plan, const Bundle& bundle) {
 }
 
 spec::State state_for_hooks(const Record& record, int pid) {
-    return {.oci_version = record.oci_version, .id = record.id, .status = "created", .pid = pid,
+    return {.id = record.id, .status = "created", .pid = pid,
             .bundle = record.bundle, .annotations = record.annotations};
 }

@@ -27,7 +27,7 @@ std::vector<Mount> default_mounts() {
 
 Config default_config(bool cgroup_namespace) {
     Config config;
-    config.oci_version = "1.3.0";
+    config.oci_version = version;
     Process& process = config.process.emplace();
     process.terminal = true;
     process.args = {"sh"};

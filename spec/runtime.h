@@ -12,6 +12,8 @@
 
 namespace spec {
 
+inline constexpr const char* version = "1.3.0";   // of runtime-spec, that all here is about
+
 using Annotations = std::map<std::string, std::string>;
 
 struct Box { uint32_t height = 0, width = 0; };

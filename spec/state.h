@@ -10,7 +10,8 @@
 namespace spec {
 
 struct State {
-    std::string oci_version, id, status;   // creating created running paused stopped
+    std::string oci_version = version;     // the state's own, whatever the config's is
+    std::string id, status;                // creating created running paused stopped
     int pid = 0;                           // 0 = none
     std::string bundle, rootfs, created;   // created: RFC 3339; rootfs, created, owner: runc's own
     Annotations annotations;
@@ -23,7 +24,7 @@ std::string write_for_hook(const State& state);
 std::string write(const State& state, int indent = 2);
 
 struct ContainerProcessState {
-    std::string oci_version;
+    std::string oci_version = version;
     std::vector<std::string> fds;
     int pid = 0;
     std::string metadata;

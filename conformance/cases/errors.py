@@ -32,6 +32,14 @@ WORDS = [
     ("create-twice", running, ["create", "ID"], "container with given ID already exists", 1),
     ("create-bad-id", nothing, ["create", "a/b"], "invalid container ID format", 1),
     ("create-id-of-dots", nothing, ["create", ".."], "invalid container ID format", 1),
+    ("create-empty-id", nothing, ["create", ""], "container id cannot be empty", 1),
+    ("create-bundle-missing", nothing, ["create", "--bundle", "/no/where", "ID"], "chdir /no/where: no such file or directory", 1),
+    ("list-root-missing", nothing, ["list"], "no such file or directory", 1),
+    ("help-behind-the-id", nothing, ["state", "ID", "--help"], "", 0),
+    ("flag-value", nothing, ["run", "--preserve-fds", "x", "ID"], 'invalid value "x" for flag -preserve-fds: parse error', 1),
+    ("flag-syntax", nothing, ["run", "---keep", "ID"], "bad flag syntax: ---keep", 1),
+    ("flag-name", nothing, ["delete", "-f=maybe", "ID"], 'invalid boolean value "maybe" for -f: parse error', 1),
+    ("flag-behind-the-id", nothing, ["kill", "ID", "-9"], "container does not exist", 1),
     ("state-unknown", nothing, ["state", "ID"], "container does not exist", 1),
     ("start-unknown", nothing, ["start", "ID"], "container does not exist", 1),
     ("kill-unknown", nothing, ["kill", "ID", "9"], "container does not exist", 1),
@@ -63,7 +71,7 @@ WORDS = [
 def words(bench, prepare, command, text, code):
     prepare(bench)
     done = bench.rt(*(bench.id if word == "ID" else word for word in command), check=False)
-    bench.true(done.code == code if code else done.code != 0, f"exit {done.code} instead of {code}: {done.err.strip()[-200:]}")
+    bench.true(done.code == code if code is not None else done.code != 0, f"exit {done.code} instead of {code}: {done.err.strip()[-200:]}")
     said = done.err.replace('\\"', '"')
     bench.true(text in said, f"{said.strip()[-200:]!r} has not the words {text!r}")
 

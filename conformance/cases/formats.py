@@ -100,6 +100,7 @@ def list_quiet(bench):
 @case("runc: list without containers is no error")
 def list_empty(bench):
     bench.bundle()
+    bench.root.mkdir()
     bench.true(json.loads(bench.rt("list", "--format", "json").out or "null") in (None, []), "something is listed")
 
 

@@ -13,7 +13,7 @@ static constexpr Option options[] = {
     {"ext-unix-sk", nullptr, "allow external unix sockets"},
     {"shell-job", nullptr, "allow shell jobs"},
     {"lazy-pages", nullptr, "use userfaultfd to lazily restore memory pages"},
-    {"status-fd", "N", "criu writes \\0 to this descriptor once lazy-pages is ready", "-1"},
+    {"status-fd", "N", "criu writes \\0 to this descriptor once lazy-pages is ready", "-1", false, Value::integer},
     {"page-server", "ADDRESS:PORT", "the page server that lazy pages or a pre-dump use"},
     {"file-locks", nullptr, "handle file locks, for safety"},
     {"pre-dump", nullptr, "dump container's memory information only, leave the container running after this"},

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 
+#include "base/duration.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sys.h"
@@ -23,35 +23,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr Option options[] = {
-    {"interval", "DURATION", "set the stats collection interval", "5s"},
+    {"interval", "DURATION", "set the stats collection interval", "5s", false, Value::duration},
     {"stats", nullptr, "display the container's stats then exit"},
 };
-
-// Go's: "1m30s", "1.5h", "100ms".
-std::chrono::nanoseconds parse_duration(const std::string& text) {
-    static constexpr struct { std::string_view unit; double nanoseconds; } units[] = {
-        {"ns", 1}, {"us", 1e3}, {"µs", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
-    const auto fail = [&] { return Error("invalid value ", quoted(text), " for flag -interval: parse error"); };
-    double total = 0;
-    std::string_view rest = text;
-    if (rest.empty()) throw fail();
-    while (!rest.empty()) {
-        const size_t digits = std::min(rest.find_first_not_of("0123456789."), rest.size());
-        double amount = 0;
-        const auto [end, error] = std::from_chars(rest.data(), rest.data() + digits, amount, std::chars_format::fixed);
-        if (error != std::errc{} || end != rest.data() + digits) throw fail();
-        rest.remove_prefix(digits);
-        const std::string_view unit = rest.substr(0, std::min(rest.find_first_of("0123456789."), rest.size()));
-        rest.remove_prefix(unit.size());
-        bool known = false;
-        for (const auto& each : units)
-            if (each.unit == unit) known = true, total += amount * each.nanoseconds;
-        if (!known) throw fail();
-    }
-    if (total < 1) throw Error("duration interval must be greater than 0");
-    if (total > 9e18) throw fail();
-    return std::chrono::nanoseconds(int64_t(total));
-}
 
 void print(const std::string& line) {
     std::puts(line.c_str());
@@ -129,7 +103,8 @@ void watch(const Container& container, std::chrono::nanoseconds interval) {
 
 int events(const Arguments& globals, const Arguments& args) {
     const Container container = Container::load(state_root(globals), args[0]);
-    const auto interval = parse_duration(args.get("interval"));
+    const auto interval = parse_duration(args.get("interval")).value();
+    if (interval.count() <= 0) throw Error("duration interval must be greater than 0");
     if (container.status() == Status::stopped) throw Error("container with id ", args[0], " is not running");
     if (args.flag("stats")) print_stats(container);
     else watch(container, interval);

@@ -18,10 +18,11 @@
 static int features(const Arguments&, const Arguments&) {
     spec::Features all;
     all.oci_version_min = "1.0.0";
-    all.oci_version_max = "1.3.0";
+    all.oci_version_max = spec::version;
     all.hooks = {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"};
     all.mount_options = known_mount_options();
     for (const NamespaceKind& kind : namespace_kinds()) all.linux.namespaces.emplace_back(kind.type);
+    std::ranges::sort(all.linux.namespaces);
     for (const std::string_view name : capability_names()) all.linux.capabilities.emplace_back(name);
     const std::vector<std::string_view> managers = cgroup_manager_names();
     const bool by_systemd = std::ranges::find(managers, "systemd") != managers.end();
@@ -49,5 +50,6 @@ constinit const Command features_command = {
     .summary = "show the enabled features",
     .least = 0,
     .most = 0,
+    .interspersed = true,
     .run = features,
 };

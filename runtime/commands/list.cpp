@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 
@@ -24,8 +26,10 @@ static void print_table(const std::vector<std::vector<std::string>>& rows) {
 }
 
 static int list(const Arguments& globals, const Arguments& args) {
+    const std::string root = state_root(globals);
+    if (!globals.get("root").empty() && ::access(root.c_str(), R_OK) < 0) throw SysError("open ", root);
     std::vector<spec::State> states;
-    for (const Container& container : Container::all(state_root(globals))) states.push_back(container.state(true));
+    for (const Container& container : Container::all(root)) states.push_back(container.state(true));
     if (args.flag("quiet")) {
         for (const spec::State& state : states) std::puts(state.id.c_str());
     } else if (args.get("format") == "table") {
@@ -50,5 +54,6 @@ constinit const Command list_command = {
     .options = options,
     .least = 0,
     .most = 0,
+    .interspersed = true,
     .run = list,
 };

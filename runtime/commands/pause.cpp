@@ -23,6 +23,7 @@ constinit const Command pause_command = {
     .summary = "pause suspends all processes inside the container",
     .least = 1,
     .most = 1,
+    .interspersed = true,
     .run = pause,
 };
 
@@ -32,5 +33,6 @@ constinit const Command resume_command = {
     .summary = "resumes all processes that have been previously paused",
     .least = 1,
     .most = 1,
+    .interspersed = true,
     .run = resume,
 };

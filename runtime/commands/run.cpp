@@ -17,7 +17,7 @@ static constexpr Option options[] = {
     {"no-subreaper", nullptr, "disable the use of the subreaper used to reap reparented processes"},
     {"no-pivot", nullptr, "do not use pivot root to jail process inside rootfs"},
     {"no-new-keyring", nullptr, "do not create a new session keyring for the container"},
-    {"preserve-fds", "N", "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)", "0", false, true},
+    {"preserve-fds", "N", "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)", "0", false, Value::integer},
     {"config,f", "FILE", "the configuration to use instead of the bundle's config.json"},
 };
 // What only run has comes out of create's list.

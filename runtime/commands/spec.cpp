@@ -40,5 +40,6 @@ constinit const Command spec_command = {
     .options = options,
     .least = 0,
     .most = 0,
+    .interspersed = true,
     .run = write_spec,
 };

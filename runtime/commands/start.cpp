@@ -20,5 +20,6 @@ constinit const Command start_command = {
     .summary = "executes the user defined process in a created container",
     .least = 1,
     .most = 1,
+    .interspersed = true,
     .run = start,
 };

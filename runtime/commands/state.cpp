@@ -14,5 +14,6 @@ constinit const Command state_command = {
     .summary = "output the state of a container",
     .least = 1,
     .most = 1,
+    .interspersed = true,
     .run = state,
 };

@@ -32,7 +32,7 @@ struct Setting {
     void (*set)(Resources&, const std::string& name, const std::string& text);
 };
 constexpr Setting settings[] = {
-    {{"blkio-weight", "N", "specifies per cgroup weight, range is from 10 to 1000"}, [](auto& r, auto& n, auto& t) { r.block_io.weight = number<uint16_t>(n, t); }},
+    {{"blkio-weight", "N", "specifies per cgroup weight, range is from 10 to 1000", "", false, Value::integer}, [](auto& r, auto& n, auto& t) { r.block_io.weight = number<uint16_t>(n, t); }},
     {{"cpu-period", "N", "CPU CFS period to be used for hardcapping (in usecs). 0 to use system default"}, [](auto& r, auto& n, auto& t) { r.cpu.period = number<uint64_t>(n, t); }},
     {{"cpu-quota", "N", "CPU CFS hardcap limit (in usecs). Allowed cpu time in a given period"}, [](auto& r, auto& n, auto& t) { r.cpu.quota = number<int64_t>(n, t); }},
     {{"cpu-burst", "N", "CPU CFS hardcap burst limit (in usecs). Allowed accumulated cpu time additionally for burst a given period"}, [](auto& r, auto& n, auto& t) { r.cpu.burst = number<uint64_t>(n, t); }},
@@ -45,7 +45,7 @@ constexpr Setting settings[] = {
     {{"memory", "BYTES", "memory limit (in bytes)"}, [](auto& r, auto& n, auto& t) { r.memory.limit = bytes(n, t); }},
     {{"memory-reservation", "BYTES", "memory reservation or soft_limit (in bytes)"}, [](auto& r, auto& n, auto& t) { r.memory.reservation = bytes(n, t); }},
     {{"memory-swap", "BYTES", "total memory usage (memory + swap); set '-1' to enable unlimited swap"}, [](auto& r, auto& n, auto& t) { r.memory.swap = bytes(n, t); }},
-    {{"pids-limit", "N", "maximum number of pids allowed in the container"}, [](auto& r, auto& n, auto& t) { r.pids.limit = number<int64_t>(n, t); }},
+    {{"pids-limit", "N", "maximum number of pids allowed in the container", "", false, Value::integer}, [](auto& r, auto& n, auto& t) { r.pids.limit = number<int64_t>(n, t); }},
 };
 constexpr Option others[] = {
     {"l3-cache-schema", "SCHEMA", "the string of Intel RDT/CAT L3 cache schema"},

@@ -29,12 +29,16 @@ class Words(RuntimeCase):
         self.fails("run", "--nope", "c", says="flag provided but not defined: -nope", out="Incorrect Usage: flag provided")
         self.fails("run", "-bundle", says="flag needs an argument: -bundle")
         self.fails("run", "--detach=maybe", "c", says='invalid boolean value "maybe" for -detach: parse error')
-        self.fails("exec", "-g", "x", "c", "id", says='invalid value "x" for flag -additional-gids: strconv.ParseInt')
+        self.fails("exec", "-g", "x", "c", "id", says='invalid value "x" for flag -g: strconv.ParseInt: parsing "x": invalid syntax')
+        self.fails("run", "--preserve-fds", "x", "c", says='invalid value "x" for flag -preserve-fds: parse error')
+        self.fails("kill", "c", "-9", says="container does not exist")   # a word, as it is no option
+        self.fails("state", "", says="container id cannot be empty")
         self.fails("moon", says="No help topic for 'moon'", code=3)
+        self.state.mkdir()
         self.fails("list", "-f", "xml", says="invalid format option")
 
     def test_global_options_are_checked(self):
-        for words, says in ((("--log-format", "xml"), "invalid log-format: xml"), (("--root", "/"), "option --root argument should not be set to /"),
+        for words, says in ((("--log-format", "xml"), "invalid log-format: xml"), (("--root", "/"), "Option --root argument should not be set to /"),
                             (("--log-level", "loud"), "invalid log-level: loud"), (("--rootless", "perhaps"), 'invalid --rootless: "perhaps"')):
             result = run(RUNTIME, *words, "list", check=False)
             self.assertEqual(result.returncode, 1)
@@ -47,8 +51,10 @@ class Words(RuntimeCase):
         self.fails("kill", "none", "FOO", says="container does not exist")
         self.runtime("delete", "--force", "none")
         bundle = self.bundle("true")
-        for name in ("a/b", "..", "a b", ""):
+        for name in ("a/b", "..", "a b"):
             self.fails("create", "-b", bundle, name, says="keg-runtime create failed: invalid container ID format")
+        self.fails("create", "-b", self.dir / "none", "c", says=f"keg-runtime create failed: chdir {self.dir}/none: no such file or directory")
+        self.fails("list", says=f"open {self.state}: no such file or directory")
         self.fails("create", "-b", self.dir, "c", says="keg-runtime create failed: JSON specification file config.json not found")
 
     def test_version_is_what_callers_parse(self):
@@ -58,10 +64,13 @@ class Words(RuntimeCase):
         self.assertEqual(run(RUNTIME, "-version").stdout.splitlines(), lines)
 
     def test_help_is_asked_for_anywhere(self):
-        for words in (("--help",), ("help",), ("create", "--help"), ("help", "create"), ("exec", "-h"), ("list", "--quiet", "--help")):
+        for words in (("--help",), ("help",), ("create", "--help"), ("help", "create"), ("--debug", "h", "create"), ("exec", "-h"),
+                      ("list", "--quiet", "--help"), ("state", "c", "-help")):
             self.assertIn("USAGE:", run(RUNTIME, *words).stdout)
 
     def test_list_without_containers(self):
+        self.state.mkdir()
+        (self.state / "file").touch()
         self.assertEqual(self.runtime("list", "-f", "json").stdout, "null\n")
         self.assertEqual(self.runtime("list").stdout.split(), ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"])
         self.assertEqual(self.runtime("list", "-q").stdout, "")
@@ -82,6 +91,12 @@ class Log(RuntimeCase):
         time.strptime(record["time"], "%Y-%m-%dT%H:%M:%SZ")
         self.assertEqual(result.stderr.strip(), record["msg"])
         self.assertEqual(os.listdir(self.state), [])
+
+    def test_wrong_words_are_in_the_log(self):
+        for words in (("moon",), ("create",), ("run", "--nope")):
+            log = self.dir / words[0]
+            self.runtime("--log", log, "--log-format", "json", *words, check=False)
+            self.assertEqual(json.loads(log.read_text())["level"], "error")
 
     def test_debug_and_levels_add_records(self):
         bundle = self.bundle(edit=self.broken)

@@ -1,0 +1,137 @@
+#include "base/command_line.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/duration.h"
+#include "base/error.h"
+#include "base/sys.h"
+#include "tests/unit/catch.h"
+
+namespace {
+
+// What the last command was given: its name, its options, its words.
+std::string got;
+
+int remember(const char* name, const Arguments& args) {
+    got = name;
+    for (const char* option : {"force", "bundle", "count", "every"})
+        if (const auto value = args.value(option)) got += str(" ", option, "=", *value);
+    for (const std::string& gid : args.all("gid")) got += " gid=" + gid;
+    for (const std::string& word : args.words()) got += " " + word;
+    return 0;
+}
+
+constexpr Option options[] = {
+    {"force,f", nullptr, ""}, {"bundle,b", "DIR", ""}, {"count", "N", "", "", false, Value::integer},
+    {"gid,g", "GID", "", "", false, Value::integers}, {"every", "TIME", "", "", false, Value::duration},
+};
+constexpr Option globals[] = {{"root", "DIR", ""}, {"debug", nullptr, ""}};
+constexpr Command kill_command{.name = "kill", .synopsis = "", .summary = "", .options = options, .least = 1, .most = 2, .interspersed = true,
+                               .run = [](const Arguments&, const Arguments& args) { return remember("kill", args); }};
+constexpr Command exec_command{.name = "exec", .synopsis = "", .summary = "", .options = options, .least = 1,
+                               .run = [](const Arguments&, const Arguments& args) { return remember("exec", args); }};
+constexpr const Command* commands[] = {&kill_command, &exec_command};
+
+// Usage and help are nothing for the report of the tests.
+class Silence {
+public:
+    Silence() { std::fflush(stdout), ::dup2(sys::open("/dev/null", O_WRONLY).get(), 1); }
+    ~Silence() { std::fflush(stdout), ::dup2(stdout_.get(), 1); }
+
+private:
+    UniqueFd stdout_{::dup(1)};
+};
+
+// What the command got, or the error.
+std::string run(Style style, std::vector<const char*> words) {
+    const Program program{.name = "rt", .summary = "", .style = style, .globals = globals, .commands = commands, .print_version = [] { got = "version"; }};
+    words.insert(words.begin(), "rt");
+    got = "help";
+    const Silence silence;
+    try {
+        dispatch(program, int(words.size()), const_cast<char**>(words.data()));
+    } catch (const Error& e) {
+        return std::string(e.what()).substr(0, std::string_view(e.what()).find('\n'));
+    }
+    return got;
+}
+
+}  // namespace
+
+TEST_CASE("runc's command line: Go's flag package, and options behind the words if they are known") {
+    struct { std::vector<const char*> words; const char* want; } cases[] = {
+        {{"kill", "c", "9"}, "kill c 9"},
+        {{"kill", "-force", "c"}, "kill force=true c"},
+        {{"kill", "--f", "c", "--bundle=x"}, "kill force=true bundle=x c"},
+        {{"kill", "c", "-9"}, "kill c -9"},
+        {{"kill", "c", "--", "--force"}, "kill c --force"},
+        {{"kill", "-f=false", "-b", "", "c"}, "kill force=false bundle= c"},
+        {{"kill", "-fb", "x", "c"}, "kill force=true bundle=x c"},   // crun's
+        {{"exec", "-f", "c", "-f", "--help"}, "exec force=true c -f --help"},
+        {{"exec", "--", "c", "--", "-x"}, "exec c -- -x"},
+        {{"kill", "c", "-help"}, "help"},
+        {{"kill", "--h"}, "help"},
+        {{"help"}, "help"}, {{"h", "kill"}, "help"}, {{"--debug", "help", "kill"}, "help"}, {{""}, "help"},
+        {{"-version"}, "version"}, {{"--root", "x", "--v"}, "version"},
+        {{"help", "moon"}, "No help topic for 'moon'"},
+        {{"moon"}, "No help topic for 'moon'"},
+        {{"kill", "--nope", "c"}, "flag provided but not defined: -nope"},
+        {{"kill", "-nope", "c"}, "flag provided but not defined: -nope"},
+        {{"kill", "---f"}, "bad flag syntax: ---f"},
+        {{"kill", "--=x"}, "bad flag syntax: --=x"},
+        {{"kill", "-b"}, "flag needs an argument: -b"},
+        {{"kill", "-f=maybe", "c"}, "invalid boolean value \"maybe\" for -f: parse error"},
+    };
+    for (const auto& [words, want] : cases) {
+        CAPTURE(words);
+        CHECK(run(Style::runc, words) == want);
+    }
+}
+
+TEST_CASE("runc's command line: values have types, and the words of Go's strconv for what is not of them") {
+    struct { std::vector<const char*> words; const char* want; } cases[] = {
+        {{"kill", "--count", "0x1f", "c"}, "kill count=31 c"},
+        {{"kill", "--count=-010", "c"}, "kill count=-8 c"},
+        {{"kill", "-g", "010", "-g", "7", "c"}, "kill gid=10 gid=7 c"},
+        {{"kill", "--every", "1m30s", "c"}, "kill every=1m30s c"},
+        {{"kill", "--count", "many", "c"}, "invalid value \"many\" for flag -count: parse error"},
+        {{"kill", "--count=", "c"}, "invalid value \"\" for flag -count: parse error"},
+        {{"kill", "--count", "9223372036854775808", "c"}, "invalid value \"9223372036854775808\" for flag -count: value out of range"},
+        {{"kill", "-g", "x", "c"}, "invalid value \"x\" for flag -g: strconv.ParseInt: parsing \"x\": invalid syntax"},
+        {{"kill", "--every", "soon", "c"}, "invalid value \"soon\" for flag -every: parse error"},
+    };
+    for (const auto& [words, want] : cases) {
+        CAPTURE(words);
+        CHECK(run(Style::runc, words) == want);
+    }
+}
+
+TEST_CASE("Docker's command line: one dash for short options, two for long ones") {
+    struct { std::vector<const char*> words; const char* want; } cases[] = {
+        {{"kill", "c", "-fbx"}, "kill force=true bundle=x c"},
+        {{"kill", "--force=false", "c"}, "kill force=false c"},
+        {{"--help", "kill"}, "help"}, {{"kill", "-h"}, "help"},
+        {{"kill", "c", "--nope"}, "unknown flag: --nope"},
+        {{"kill", "c", "-x"}, "unknown shorthand flag: 'x' in -x"},
+        {{"kill", "--f", "c"}, "unknown flag: --f"},
+        {{"moon"}, "unknown command: rt moon"},
+    };
+    for (const auto& [words, want] : cases) {
+        CAPTURE(words);
+        CHECK(run(Style::docker, words) == want);
+    }
+}
+
+TEST_CASE("durations are Go's") {
+    using namespace std::chrono_literals;
+    CHECK(parse_duration("1h2m3s4ms") == 1h + 2min + 3s + 4ms);
+    CHECK(parse_duration("1.5s") == 1500ms);
+    CHECK(parse_duration("-2us") == -2us);
+    CHECK(parse_duration("0") == 0s);
+    for (const char* wrong : {"", "5", "s", "1x", "1..5s", "-", "1e3s", "10000000h"}) {
+        CAPTURE(wrong);
+        CHECK(!parse_duration(wrong));
+    }
+}
