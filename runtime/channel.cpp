@@ -15,6 +15,7 @@ static const char* step_name(Step step) {
         case Step::hooks_ran: return "hooks ran";
         case Step::ready: return "ready";
         case Step::limited: return "limited";
+        case Step::made: return "made";
         case Step::console: return "console";
         case Step::notify: return "notify";
         case Step::pid: return "pid";

@@ -20,6 +20,7 @@ enum class Step : char {
     hooks_ran = 'h',
     ready = 'r',       // nothing but dropping privileges is left
     limited = 'l',     // limits are raised
+    made = 'f',        // init waits for start: nothing more can fail before that
     console = 'c',     // with the master of the terminal
     notify = 'n',      // with the descriptor for a seccomp agent
     pid = 'i',         // of a process that somebody between the two made

@@ -305,9 +305,8 @@ Created restore(const CreateOptions& options, const CriuOptions& criu_options) {
     UniqueFd console;
     const criu::Outcome outcome = session.perform(criu::Request::restore, message, [&](const criu::Notice& notice) {
         if (notice.script == "setup-namespaces") {
-            const spec::State state = state_for_hooks(record, notice.pid);
-            run_hooks("prestart", plan.config.hooks.prestart, state);
-            run_hooks("createRuntime", plan.config.hooks.create_runtime, state);
+            run_hooks("prestart", plan.config.hooks.prestart, state_for_hooks(record, notice.pid, Status::created));
+            run_hooks("createRuntime", plan.config.hooks.create_runtime, state_for_hooks(record, notice.pid, Status::creating));
         } else if (notice.script == "orphan-pts-master" && notice.fd) {
             if (options.console_socket.empty()) console = UniqueFd(check(::fcntl(notice.fd.get(), F_DUPFD_CLOEXEC, 3), "dup"));
             else send_descriptor(options.console_socket, "/dev/pts", notice.fd.get());

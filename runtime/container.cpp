@@ -120,22 +120,36 @@ void Container::save(const Record& record) const { save_record(path_, record); }
 
 void StateDir::save_config(std::string_view text) const { write_file(path_ + "/config.json", text, 0600); }
 
+// A fifo is never executed: the bit only tells how far create has come.
+static constexpr mode_t fifo_in_the_making = 0700, fifo_made = 0600;
+
 UniqueFd StateDir::make_exec_fifo() const {
     const std::string path = path_ + "/exec.fifo";
-    check(::mkfifo(path.c_str(), 0600), "mkfifo ", path);
+    check(::mkfifo(path.c_str(), fifo_in_the_making), "mkfifo ", path);
     return sys::open(path, O_RDWR);
 }
+
+void StateDir::open_for_start(int fifo) const { check(::fchmod(fifo, fifo_made), "chmod of ", path_, "/exec.fifo"); }
 
 const char* status_name(Status status) {
     static constexpr const char* names[] = {"creating", "created", "running", "paused", "stopped"};
     return names[size_t(status)];
 }
 
-Container Container::read(const std::string& path, const std::string& id) {
+static Record read_record(const std::string& path, const std::string& id) {
     const auto text = read_file_if_exists(path + "/state.json");
     // Killed between the two: there is a directory, and nothing else was made.
-    if (!text || text->empty()) return Container(path, {.id = id, .created = "0001-01-01T00:00:00Z"});
-    return Container(path, context(path + "/state.json", [&] { return json::read<Record>(json::parse(*text)); }));
+    if (!text || text->empty()) return {.id = id, .created = "0001-01-01T00:00:00Z"};
+    return context(path + "/state.json", [&] { return json::read<Record>(json::parse(*text)); });
+}
+
+Container Container::read(const std::string& path, const std::string& id) {
+    Container found(path, read_record(path, id));
+    if (found.record_.pid != 0) return found;
+    found.unborn_ = found.is_locked_by_another();
+    // Who made it has ended since, or was killed before.
+    if (!found.unborn_) found.record_ = read_record(path, id);
+    return found;
 }
 
 std::optional<Container> Container::load_if_exists(const std::string& root, const std::string& id) {
@@ -212,8 +226,8 @@ bool Container::lock() {
         ::poll(nullptr, 0, wait);
     }
     if (state == Lock::gone) return false;
-    Container now = read(path_, record_.id);
-    record_ = std::move(now.record_);
+    record_ = read_record(path_, record_.id);
+    unborn_ = false;
     lock_ = std::move(*directory);
     return true;
 }
@@ -233,11 +247,13 @@ UniqueFd Container::open_init() const {
 
 Status Container::status() const {
     // Without a pid it is in the making, or who made it was killed.
-    if (record_.pid == 0 && is_locked_by_another()) return Status::creating;
+    if (unborn_) return Status::creating;
     if (!init_is_alive()) return Status::stopped;
-    if (cgroup().is_frozen()) return Status::paused;
     // Somebody reads the fifo as long as init waits for `start`.
     const auto waiting = sys::try_open(fifo(), O_WRONLY | O_NONBLOCK);
+    // A create that was killed at its very end has made a container nevertheless.
+    if (waiting && (sys::fstat(waiting->get()).st_mode & 0777) == fifo_in_the_making && is_locked_by_another()) return Status::creating;
+    if (cgroup().is_frozen()) return Status::paused;
     return waiting ? Status::created : Status::running;
 }
 

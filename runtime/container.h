@@ -1,7 +1,7 @@
 // A container on disk: <root>/<id>/ with state.json (what is to be made, written before anything is
 // made, so that `delete --force` finds it after a kill), config.json (as it was at create: later
-// changes have no effect) and exec.fifo (there while the container waits for `start`). Whether it
-// runs is never stored: /proc and the cgroup know.
+// changes have no effect) and exec.fifo (there while the container waits for `start`; its mode says
+// whether create has ended). Whether it runs is never stored: /proc and the cgroup know.
 //
 // create, start and delete hold a lock on the directory itself (flock, which ends with its holder), so
 // that of two at once each sees what the other made of the container. Whoever only looks takes none.
@@ -47,6 +47,8 @@ public:
     void save_config(std::string_view text) const;
     // Gives its descriptor for init: open for both directions, so that it never blocks to open.
     UniqueFd make_exec_fifo() const;
+    // The end of create: from here on it is "created".
+    void open_for_start(int fifo) const;
     // It stays, and the lock is whose who takes it over.
     UniqueFd keep() {
         armed_ = false;
@@ -114,6 +116,7 @@ private:
     UniqueFd open_init() const;
     std::string path_;
     Record record_;
+    bool unborn_ = false;    // when the record was read somebody was about to make init
     UniqueFd lock_;
 };
 

@@ -137,7 +137,8 @@ Child clone_into(const EnterPlan& plan, const CgroupRecord& place, int pidfd, Ch
 Entered enter(const Container& container, const spec::Config& config, const ExecOptions& options) {
     const int init = container.record().pid;
     const Status status = container.status();
-    if (status == Status::stopped || status == Status::creating) throw Error("cannot exec in a stopped container");
+    if (status == Status::stopped) throw Error("cannot exec in a stopped container");
+    if (status == Status::creating) throw Error("cannot exec in a container in the creating state");
     if (status == Status::paused && !options.ignore_paused)
         throw Error("cannot exec in a paused container (use --ignore-paused to override)");
     if (options.process.terminal && options.detached && options.console_socket.empty())

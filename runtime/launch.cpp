@@ -11,11 +11,11 @@
 //      (terminal, seccomp agent)       ◀── console, notify
 //      raise rlimits                   ◀── ready ────  (if only the host may)
 //                                      ── limited ──▶  drop privileges; seccomp; find the program
-//      pid file                        ◀── (close) ──  wait on the fifo for `start` …
+//      pid file                        ◀── made ─────  wait on the fifo for `start` …
 //                                                      … startContainer hooks; exec
 //
 // Each message that waits for an answer costs two switches between the two, so one that has nothing to
-// say is not sent.
+// say is not sent. `made` is: a channel that is merely closed may be that of an init which somebody killed.
 // An error from init is thrown again in create, in init's words, whenever it comes. If create dies,
 // init dies with it, or finds its channel closed and ends. Whatever create made undoes itself unless the
 // end is reached.
@@ -23,6 +23,7 @@
 
 #include <limits.h>
 #include <linux/keyctl.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -77,7 +78,7 @@ private:
     void install_filter();
     void wait_for_start();
     void run_start_hooks();
-    spec::State state_inside() const;
+    spec::State state_inside(Status status) const;
 
     const Plan& plan_;
     const spec::Config& config_;
@@ -108,7 +109,7 @@ void Init::run() {
     make_devices(root, config_, plan_.user_namespace());
     open_terminal(root);
     wait_for_hooks();
-    run_hooks("createContainer", config_.hooks.create_container, state_inside());
+    run_hooks("createContainer", config_.hooks.create_container, state_inside(Status::creating));
 
     set_names();
     write_sysctls(procfs.get());
@@ -128,6 +129,7 @@ void Init::run() {
     ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);   // the state is saved: it is a container, whatever becomes of create
     drop_privileges();           // descriptors, user, capabilities, no_new_privs, seccomp: order is inside
     const std::string program = find_executable(process_);   // as the user; fails at create
+    channel_.send(Step::made);
     channel_.close();
 
     wait_for_start();
@@ -268,7 +270,7 @@ void Init::wait_for_start() {
 // `start` has the other end of the fifo and reads there why its container did not start. An exec that fails
 // is the container's own end, with its words on the container's stderr, as with runc.
 void Init::run_start_hooks() try {
-    run_hooks("startContainer", config_.hooks.start_container, state_inside(), HookSide::container);
+    run_hooks("startContainer", config_.hooks.start_container, state_inside(Status::created), HookSide::container);
 } catch (const Error& e) {
     const std::string why = std::string(e.what()).substr(0, PIPE_BUF);
     if (::write(fifo_, why.data(), why.size()) < 0) log_warning("start does not hear why");
@@ -276,8 +278,9 @@ void Init::run_start_hooks() try {
 }
 
 // For hooks in the container's namespaces, where init has another number.
-spec::State Init::state_inside() const {
+spec::State Init::state_inside(Status status) const {
     spec::State state = plan_.state;
+    state.status = status_name(status);
     state.pid = ::getpid();
     return state;
 }
@@ -354,6 +357,12 @@ void give_to_agent(Channel& channel, const Plan& plan) {
     send_descriptor(plan.filter->listener_path, spec::write(state), message.fds[0].get());
 }
 
+// Somebody may have killed it after its last word.
+void check_alive(Channel& channel, const Child& init) {
+    pollfd ended{init.pidfd(), POLLIN, 0};
+    if (::poll(&ended, 1, 0) > 0) channel.receive();   // throws: nothing can come
+}
+
 }  // namespace
 
 Created create(const CreateOptions& options) {
@@ -370,7 +379,7 @@ Created create(const CreateOptions& options) {
     // Each of these undoes itself if a later step throws; keep() at the end makes it stay.
     StateDir dir = StateDir::create(options.state_root, options.id);
     Record record = intended(plan, bundle);
-    plan.state = state_for_hooks(record, 0);
+    plan.state = state_for_hooks(record, 0, Status::creating);
     dir.save_config(bundle.text);
     if (plan.notifies) make_notify_directory(dir.path());
     dir.save(record);            // what will be made, so that a kill leaves no orphan
@@ -390,7 +399,7 @@ Created create(const CreateOptions& options) {
     born = true;
     record.pid = init.pid();
     record.start_time = start_time_of(init.pid()).value_or(0);
-    plan.state = state_for_hooks(record, init.pid());
+    plan.state = state_for_hooks(record, init.pid(), Status::creating);
 
     cgroup.adopt(plan.cgroup, init.pid());
     record.cgroup = cgroup.record();
@@ -411,7 +420,7 @@ Created create(const CreateOptions& options) {
     if (plan.config.process->terminal) console = receive_console(channel, options);
     if (plan.has_runtime_hooks()) {
         channel.expect(Step::mounted);
-        run_hooks("prestart", plan.config.hooks.prestart, plan.state);
+        run_hooks("prestart", plan.config.hooks.prestart, state_for_hooks(record, init.pid(), Status::created));
         run_hooks("createRuntime", plan.config.hooks.create_runtime, plan.state);
         channel.send(Step::hooks_ran);
     }
@@ -421,9 +430,11 @@ Created create(const CreateOptions& options) {
         channel.send(Step::limited);
     }
     if (plan.filter && plan.filter->notify) give_to_agent(channel, plan);
-    channel.expect_close();      // nothing more can fail before `start`
+    channel.expect(Step::made);  // nothing more can fail before `start`
+    check_alive(channel, init);
 
     write_pid_file(options.pid_file, init.pid());
+    dir.open_for_start(fifo.get());
     if (rdt) rdt->keep();
     host_mounts.keep();
     poststop.keep(), cgroup.keep(), init.release();

@@ -130,7 +130,7 @@ Record intended(const Plan& plan, const Bundle& bundle) {
     return record;
 }
 
-spec::State state_for_hooks(const Record& record, int pid) {
-    return {.id = record.id, .status = "created", .pid = pid,
+spec::State state_for_hooks(const Record& record, int pid, Status status) {
+    return {.id = record.id, .status = status_name(status), .pid = pid,
             .bundle = record.bundle, .annotations = record.annotations};
 }

@@ -70,6 +70,6 @@ void check_terminal(const CreateOptions& options, const spec::Process& process);
 
 // What is stored before anything is made, so that a kill leaves no orphan.
 Record intended(const Plan& plan, const Bundle& bundle);
-// What the hooks of create and start are told. They come after step 2 of the lifecycle, where "creating"
-// ends by the words of the spec.
-spec::State state_for_hooks(const Record& record, int pid);
+// What the hooks of create are told. All but prestart's, which in older versions of the spec began `start`,
+// and which the OCI's validation programs still want to hear "created", are "creating".
+spec::State state_for_hooks(const Record& record, int pid, Status status);

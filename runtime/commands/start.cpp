@@ -3,15 +3,22 @@
 #include "runtime/container.h"
 #include "runtime/notify_socket.h"
 
-static int start(const Arguments& globals, const Arguments& args) {
-    Container container = Container::load(state_root(globals), args[0]);
-    if (!container.lock()) throw Error("container does not exist");
-    switch (container.status()) {
-        case Status::created: start_and_notify(container); return 0;
+static void check_created(Status status) {
+    switch (status) {
+        case Status::created: return;
         case Status::stopped: throw Error("cannot start a container that has stopped");
         case Status::running: throw Error("cannot start an already running container");
-        default: throw Error("cannot start a container in the ", status_name(container.status()), " state");
+        default: throw Error("cannot start a container in the ", status_name(status), " state");
     }
+}
+
+static int start(const Arguments& globals, const Arguments& args) {
+    Container container = Container::load(state_root(globals), args[0]);
+    check_created(container.status());   // a create that is not done has the lock: it is not waited for
+    if (!container.lock()) throw Error("container does not exist");
+    check_created(container.status());
+    start_and_notify(container);
+    return 0;
 }
 
 constinit const Command start_command = {

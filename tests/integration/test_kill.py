@@ -1,8 +1,9 @@
-"""Nothing is left behind: whenever keg-runtime is killed, `delete --force` removes the container.
+"""Nothing is left behind: whenever keg-runtime is killed, `delete --force` removes the container, and if
+its init is killed while it becomes one, create says so and removes it itself.
 
 Two ways to choose the moment: at the border of the n-th system call (the test traces the command), and
 after a random part of the time that the command takes. What may not be left: a cgroup in any hierarchy, a mount,
-a process, a file, a network device.
+a process, a file, a network device, a unit of systemd.
 """
 import ctypes
 import json
@@ -30,19 +31,27 @@ def become_subreaper():
         raise OSError(ctypes.get_errno(), "prctl")
 
 
+PTRACE_TRACEME, PTRACE_CONT, PTRACE_SYSCALL, PTRACE_SETOPTIONS = 0, 7, 24, 0x4200
+TRACE_CHILDREN = 2 | 8
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+
+
+def start_traced(argv, err="/dev/null"):
+    pid = os.fork()
+    if pid == 0:
+        null, words = os.open("/dev/null", os.O_RDWR), os.open(err, os.O_RDWR)
+        for fd, target in ((0, null), (1, null), (2, words)):
+            os.dup2(target, fd)
+        libc.ptrace(PTRACE_TRACEME, 0, None, None)
+        os.execv(argv[0], argv)
+    return pid
+
+
 def run_until_call(argv, n):
     """Runs a program and kills it when it enters or leaves a system call for the n-th time.
 
     True if it was killed, False if it ended before. Its children are not traced."""
-    PTRACE_TRACEME, PTRACE_SYSCALL = 0, 24
-    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-    pid = os.fork()
-    if pid == 0:
-        null = os.open("/dev/null", os.O_RDWR)
-        for fd in range(3):
-            os.dup2(null, fd)
-        libc.ptrace(PTRACE_TRACEME, 0, None, None)
-        os.execv(argv[0], argv)
+    pid = start_traced(argv)
     for _ in range(n):
         _, status = os.waitpid(pid, 0)
         if not os.WIFSTOPPED(status):
@@ -52,6 +61,30 @@ def run_until_call(argv, n):
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     return True
+
+
+def run_and_kill_child(argv, n, err):
+    """Runs a program and kills its first child when that enters or leaves a system call for the n-th time.
+
+    The program's exit code, and how often the child was seen until the program had ended."""
+    pid, child, seen = start_traced(argv, err), None, 0
+    while True:
+        stopped, status = os.waitpid(-1, 0x40000000)   # __WALL
+        if stopped == pid and not os.WIFSTOPPED(status):
+            return os.waitstatus_to_exitcode(status), seen
+        if not os.WIFSTOPPED(status):
+            continue
+        if stopped == pid:
+            libc.ptrace(PTRACE_SETOPTIONS, pid, None, TRACE_CHILDREN)
+            passed_on = os.WSTOPSIG(status) if os.WSTOPSIG(status) != signal.SIGTRAP else None
+            libc.ptrace(PTRACE_CONT, pid, None, passed_on)
+            continue
+        child = child or stopped
+        if stopped == child:
+            seen += 1
+            if seen == n:
+                os.kill(child, signal.SIGKILL)
+        libc.ptrace(PTRACE_SYSCALL, stopped, None, None)
 
 
 def living_children():
@@ -129,7 +162,8 @@ class KillCase(RuntimeCase):
         self.assertEqual(listed.stderr, "", when)
         state = self.runtime("state", "c", check=False)
         if there:
-            self.assertIn(json.loads(state.stdout)["status"], ("created", "running", "paused", "stopped"), when)
+            # "creating": init had no turn yet since it was born, and does not know that it shall end.
+            self.assertIn(json.loads(state.stdout)["status"], ("creating", "created", "running", "paused", "stopped"), when)
         else:
             self.assertIn("container does not exist", state.stderr, when)
         self.runtime("delete", "--force", "c")
@@ -209,6 +243,29 @@ class Kill(KillCase):
                 process.kill()
                 process.wait()
                 self.check(f"by create killed in a {kind} hook")
+
+    def test_init_that_is_killed_before_create_ends(self):
+        """Whenever that is, create says so and leaves nothing."""
+        self.make_bundle("sleep", "1000")
+        words, said = self.argv(("create", "-b", self.where, "c")), self.dir / "said"
+        def create(n):
+            said.write_text("")
+            return run_and_kill_child(words, n, said)
+        code, seen = create(-1)
+        self.assertEqual(code, 0)
+        self.check("without a kill")
+        said.unlink()
+        # The last thing that is seen is init's waiting for start; before that it has said that it is ready.
+        for n in [*range(random.randrange(1, 12), seen - 20, 12), *range(seen - 20, seen)]:
+            code, _ = create(n)
+            when = f"by init killed at call {n} of {seen}, after create ended with {code}: {said.read_text()}"
+            if code == 0:
+                self.assertGreater(n, seen - 8, when)
+            else:
+                self.assertEqual((code, os.listdir(self.state)), (1, []), when)
+                self.assertRegex(said.read_text(), r'^time="[^"]*" level=error msg="keg-runtime create failed: .*"\n$', when)
+            said.unlink()
+            self.check(when)
 
     def test_create_in_a_user_namespace(self):
         def edit(config):

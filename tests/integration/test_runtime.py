@@ -106,6 +106,35 @@ class Life(RuntimeCase):
         self.assertEqual(log.read_text().split(), ["prestart", "createRuntime", "createContainer", "poststart", "poststop"])
         self.assertEqual(json.loads(result.stdout)["id"], "c")
 
+    def test_container_is_creating_until_create_has_ended(self):
+        def edit(config):
+            ask = f"cat > {self.dir}/told; {RUNTIME} --root {self.state} state c > {self.dir}/answers; " \
+                  f"{RUNTIME} --root {self.state} list >> {self.dir}/answers; {RUNTIME} --root {self.state} start c 2> {self.dir}/refused; true"
+            config["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", ask]}]}
+        self.detached("create", "-b", self.bundle("sleep", "100", edit=edit), "c")
+        self.assertEqual(json.loads((self.dir / "told").read_text())["status"], "creating")
+        state, _, listed = (self.dir / "answers").read_text().partition("}")
+        self.assertEqual(json.loads(state + "}")["status"], "creating")
+        self.assertEqual(listed.splitlines()[-1].split()[2], "creating")
+        self.assertIn("cannot start a container in the creating state", (self.dir / "refused").read_text())
+        self.assertEqual(json.loads(self.runtime("state", "c").stdout)["status"], "created")
+        self.runtime("start", "c")
+
+    def test_hooks_are_told_how_far_the_container_is(self):
+        told = self.dir / "told"
+        told.touch()
+
+        def edit(config):
+            say = lambda name: [{"path": "/bin/sh", "args": ["sh", "-c", f"cat >> {told}"]}]
+            config["hooks"] = {name: say(name) for name in ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")}
+            config["mounts"] += [{"destination": str(told), "source": str(told), "type": "bind", "options": ["bind"]}]
+        self.runtime("run", "-b", self.bundle("true", edit=edit), "c")
+        decoder, text, found = json.JSONDecoder(), told.read_text(), []
+        while text:
+            state, end = decoder.raw_decode(text)
+            found, text = found + [state["status"]], text[end:].lstrip()
+        self.assertEqual(found, ["created", "creating", "creating", "created", "running", "stopped"])
+
     def test_root_of_a_users_namespace_keeps_its_states_with_the_user(self):
         # podman starts the runtime like this, with no other variable than XDG_RUNTIME_DIR.
         def edit(config):
