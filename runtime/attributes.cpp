@@ -88,10 +88,10 @@ void raise_limits(int pid, const std::vector<spec::Rlimit>& limits) {
     }
 }
 
-void set_oom_score(int pid, std::optional<int> score) {
+void set_oom_score(const Procfs& procfs, int pid, std::optional<int> score) {
     if (!score) return;
     try {
-        write_file(str("/proc/", pid, "/oom_score_adj"), std::to_string(*score));
+        procfs.write(str(pid, "/oom_score_adj"), std::to_string(*score));
     } catch (const SysError& e) {
         // A user may not lower it. As for runc, the container is more likely to be killed, and starts.
         if ((e.code() != EACCES && e.code() != EPERM) || !is_rootless()) throw;

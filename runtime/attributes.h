@@ -6,11 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "runtime/procfs.h"
 #include "spec/runtime.h"
 
 // By the parent, late: init may have lost the right, and a small limit would stop its own work.
 void raise_limits(int pid, const std::vector<spec::Rlimit>& limits);
-void set_oom_score(int pid, std::optional<int> score);
+void set_oom_score(const Procfs& procfs, int pid, std::optional<int> score);
 
 // By the process itself. Each does nothing if the config says nothing.
 void set_scheduler(const std::optional<spec::Scheduler>& scheduler);

@@ -38,7 +38,7 @@ template <> inline constexpr auto json::fields<Record> = std::tuple(
     required("rootfs", &Record::rootfs), required("created", &Record::created), required("pid", &Record::pid),
     required("startTime", &Record::start_time), required("owner", &Record::owner),
     optional("annotations", &Record::annotations), required("privatePids", &Record::private_pids),
-    optional("poststartHooks", &Record::poststart_hooks), optional("poststopHooks", &Record::poststop_hooks),
+    optional("noNewKeyring", &Record::no_new_keyring), optional("poststartHooks", &Record::poststart_hooks), optional("poststopHooks", &Record::poststop_hooks),
     optional("hostMounts", &Record::host_mounts),
     required("cgroup", &Record::cgroup), optional("intelRdt", &Record::intel_rdt));
 

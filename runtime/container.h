@@ -28,6 +28,7 @@ struct Record {
     uint32_t owner = 0;              // who created it
     spec::Annotations annotations;
     bool private_pids = true;        // the death of init kills all
+    bool no_new_keyring = false;     // processes that join it keep their caller's, as the first one did
     bool poststart_hooks = false, poststop_hooks = false;   // whether the config is worth reading for them
     std::optional<int> host_mounts;  // without a mount namespace of its own: mounts on the root before it came
     CgroupRecord cgroup;

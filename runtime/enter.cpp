@@ -24,7 +24,9 @@
 #include "runtime/attributes.h"
 #include "runtime/channel.h"
 #include "runtime/credentials.h"
+#include "runtime/keyring.h"
 #include "runtime/namespaces.h"
+#include "runtime/procfs.h"
 #include "runtime/program.h"
 #include "runtime/rootfs.h"
 #include "runtime/seccomp.h"
@@ -52,6 +54,7 @@ struct EnterPlan {
     std::optional<Filter> filter;
     uint64_t namespaces = 0;
     std::optional<Root> root;   // init's, which has to be entered if the mount namespace is not
+    std::string keyring_of;     // the container, if it has keys of its own
     int last_preserved = 2;
     bool detached = false;
 };
@@ -63,7 +66,7 @@ void install_filter(const EnterPlan& plan, Channel& channel) {
     channel.send(Step::notify, {}, fds);
 }
 
-void be_the_process(const EnterPlan& plan, Channel& channel, int procfs) {
+void be_the_process(const EnterPlan& plan, Channel& channel, const Procfs& procfs) {
     spec::Process process = plan.process;
     if ((plan.namespaces & CLONE_NEWUSER) != 0) {
         check(::setresgid(0, 0, 0), "becoming root in the user namespace");
@@ -71,6 +74,7 @@ void be_the_process(const EnterPlan& plan, Channel& channel, int procfs) {
     }
     reset_signals();
     check(::setsid(), "setsid");
+    if (!plan.keyring_of.empty()) join_new_session_keyring(plan.keyring_of, procfs, process.selinux_label);
     if (plan.root) change_root(*plan.root);
     const Root root("/");
     if (process.terminal) {
@@ -80,8 +84,8 @@ void be_the_process(const EnterPlan& plan, Channel& channel, int procfs) {
         check(::fchown(terminal.slave.get(), process.user.uid, gid_t(-1)), "chown of the terminal");
         attach_terminal(terminal);
     }
-    reopen_null();
-    set_home(process.env, root, process.user.uid);
+    reopen_null(procfs);
+    set_home(process.env, root, procfs, process.user.uid);
     set_scheduler(process.scheduler);
     set_io_priority(process.io_priority);
     set_personality(plan.config.linux.personality);
@@ -102,7 +106,8 @@ void be_the_process(const EnterPlan& plan, Channel& channel, int procfs) {
 }
 
 Child clone_into(const EnterPlan& plan, const CgroupRecord& place, int pidfd, Channel& channel) {
-    const UniqueFd procfs = open_procfs();
+    const bool labels = !plan.process.apparmor_profile.empty() || !plan.process.selinux_label.empty();
+    const Procfs procfs = labels ? Procfs::of_our_own(Procfs::Content::processes) : Procfs::of_host();
     const Cgroup cgroup = Cgroup::load(place);
     const UniqueFd clone_target = cgroup.clone_target();
     const std::vector<UniqueFd> tasks = cgroup.tasks();
@@ -115,7 +120,7 @@ Child clone_into(const EnterPlan& plan, const CgroupRecord& place, int pidfd, Ch
     }
     Child between = clone_process({.cgroup = clone_target.get()}, [&] {
         channel.become(Side::init);
-        set_oom_score(::getpid(), plan.process.oom_score_adj);   // inherited; later only root could write it
+        set_oom_score(procfs, ::getpid(), plan.process.oom_score_adj);   // inherited; later only root could write it
         ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         for (const UniqueFd& group : tasks) sys::write_all(group.get(), "0");
         if (!plan.process.exec_cpu_affinity) reset_affinity();
@@ -123,7 +128,7 @@ Child clone_into(const EnterPlan& plan, const CgroupRecord& place, int pidfd, Ch
         Child process = clone_process({.flags = CLONE_PARENT}, [&] {
             ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
             set_affinity(0, plan.process.exec_cpu_affinity ? plan.process.exec_cpu_affinity->final_ : "");
-            be_the_process(plan, channel, procfs.get());
+            be_the_process(plan, channel, procfs);
         }, report);
         channel.send(Step::pid, std::to_string(process.release()));
         ::_exit(0);
@@ -156,6 +161,7 @@ Entered enter(const Container& container, const spec::Config& config, const Exec
     if (plan.config.linux.seccomp) plan.filter = compile_seccomp(*plan.config.linux.seccomp);
     plan.namespaces = differing_namespaces(init);
     if ((plan.namespaces & CLONE_NEWNS) == 0) plan.root.emplace(str("/proc/", init, "/root"));
+    if (!container.record().no_new_keyring) plan.keyring_of = container.id();
     plan.last_preserved = 2 + options.preserve_fds;
     const UniqueFd pidfd(int(check(::syscall(SYS_pidfd_open, init, 0), "pidfd_open")));
     if (!container.init_is_alive()) throw Error("cannot exec in a stopped container");

@@ -10,11 +10,11 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/process.h"
 #include "base/sys.h"
 #include "runtime/mounts.h"
 #include "runtime/namespaces.h"
+#include "runtime/procfs.h"
 
 namespace {
 
@@ -28,8 +28,9 @@ UniqueFd user_namespace_with(const spec::Mount& mount) {
         if (::read(read_end, &byte, 1) < 0) return;
         ::_exit(0);
     }, [](const std::exception&) {});
-    write_file(str("/proc/", holder.pid(), "/uid_map"), id_map_text(mount.uid_mappings));
-    write_file(str("/proc/", holder.pid(), "/gid_map"), id_map_text(mount.gid_mappings));
+    const Procfs procfs = Procfs::of_host();
+    procfs.write(str(holder.pid(), "/uid_map"), id_map_text(mount.uid_mappings));
+    procfs.write(str(holder.pid(), "/gid_map"), id_map_text(mount.gid_mappings));
     return sys::open(str("/proc/", holder.pid(), "/ns/user"), O_RDONLY);
 }
 

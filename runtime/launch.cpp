@@ -22,7 +22,6 @@
 #include "runtime/launch.h"
 
 #include <limits.h>
-#include <linux/keyctl.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -44,9 +43,11 @@
 #include "runtime/devices.h"
 #include "runtime/hooks.h"
 #include "runtime/host_binds.h"
+#include "runtime/keyring.h"
 #include "runtime/mounts.h"
 #include "runtime/network.h"
 #include "runtime/notify_socket.h"
+#include "runtime/procfs.h"
 #include "runtime/program.h"
 #include "runtime/rootfs.h"
 #include "runtime/seccomp.h"
@@ -64,15 +65,15 @@ public:
 private:
     void make_network();
     void join_cgroups();
-    void enter_namespaces();
-    void join_keyring();
+    Procfs open_procfs() const;
+    void enter_namespaces(const Procfs& procfs);
     void wait_for_hooks();
     void set_limits();
     MountEnvironment mount_environment() const;
     std::vector<UniqueFd> receive_mapped_trees();
     void open_terminal(const Root& root);
     void set_names();
-    void write_sysctls(int procfs);
+    void write_sysctls(const Procfs& procfs);
     void set_attributes();
     void drop_privileges();
     void install_filter();
@@ -98,11 +99,11 @@ void Init::run() {
     make_network();                                       // it takes longest: create makes the cgroups meanwhile
     join_cgroups();
     if (waits_for_maps) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    const UniqueFd procfs = open_procfs();                // the host's: a mount namespace to join has its own
-    enter_namespaces();
+    const Procfs procfs = open_procfs();                  // now: a mount namespace to join has its own
+    enter_namespaces(procfs);
     reset_signals();
     check(::setsid(), "setsid");
-    join_keyring();
+    if (!plan_.options.no_new_keyring) join_new_session_keyring(plan_.options.id, procfs, process_.selinux_label);
 
     Root root = plan_.mount_namespace() ? open_root(plan_.rootfs, plan_.propagation) : open_root_on_host(plan_.rootfs);
     mount_all(root, config_.mounts, mount_environment(), receive_mapped_trees());
@@ -112,20 +113,20 @@ void Init::run() {
     run_hooks("createContainer", config_.hooks.create_container, state_inside(Status::creating));
 
     set_names();
-    write_sysctls(procfs.get());
+    write_sysctls(procfs);
     make_read_only(root, config_.linux.readonly_paths);
     mask(root, config_.linux.masked_paths);
     make_working_directory(root, process_.cwd);
-    set_home(process_.env, root, process_.user.uid);
+    set_home(process_.env, root, procfs, process_.user.uid);
     if (!plan_.mount_namespace()) change_root(root);
     else if (plan_.options.no_pivot) move_into(root);
     else pivot_into(root);       // From here on "/" is the container's: load nothing from it.
     finish_root(config_.root->readonly, plan_.propagation);
-    reopen_null();
+    reopen_null(procfs);
     set_attributes();
     set_limits();
 
-    set_exec_labels(procfs.get(), process_.apparmor_profile, process_.selinux_label);
+    set_exec_labels(procfs, process_.apparmor_profile, process_.selinux_label);
     ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);   // the state is saved: it is a container, whatever becomes of create
     drop_privileges();           // descriptors, user, capabilities, no_new_privs, seccomp: order is inside
     const std::string program = find_executable(process_);   // as the user; fails at create
@@ -149,7 +150,12 @@ void Init::join_cgroups() {
     reset_affinity();   // the cgroup's CPUs, not those of who called us
 }
 
-void Init::enter_namespaces() {
+Procfs Init::open_procfs() const {
+    if (!plan_.needs_procfs()) return Procfs::of_host();
+    return Procfs::of_our_own(config_.linux.sysctl.empty() ? Procfs::Content::processes : Procfs::Content::all);
+}
+
+void Init::enter_namespaces(const Procfs& procfs) {
     for (const OpenNamespace& target : plan_.joined)
         if ((target.flag & (CLONE_NEWUSER | CLONE_NEWPID)) == 0) join(target);  // those two are spawn_init's work
     if (plan_.user_namespace()) {
@@ -157,15 +163,7 @@ void Init::enter_namespaces() {
         check(::setresgid(0, 0, 0), "becoming root in the user namespace");
         check(::setresuid(0, 0, 0), "becoming root in the user namespace");
     }
-    make_own_namespaces(plan_.namespaces);
-}
-
-// A session keyring of its own, so that the caller's keys are not the container's.
-void Init::join_keyring() {
-    if (plan_.options.no_new_keyring) return;
-    const std::string name = "_ses." + plan_.options.id;
-    if (::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.c_str()) >= 0) return;
-    if (errno != ENOSYS && errno != EDQUOT && errno != EPERM) throw SysError("unable to join session keyring");
+    make_own_namespaces(plan_.namespaces, procfs);
 }
 
 MountEnvironment Init::mount_environment() const {
@@ -186,20 +184,14 @@ void Init::set_names() {
     if (!domain.empty()) check(::setdomainname(domain.data(), domain.size()), "setdomainname");
 }
 
-// Through the host's procfs: the container's may have been mounted over.
-void Init::write_sysctls(int procfs) {
+void Init::write_sysctls(const Procfs& procfs) {
     for (const auto& [key, value] : config_.linux.sysctl) {
         // The first separator decides which of the two is the separator: "net/ipv4/conf/eth0.1/…".
         std::string path = key;
         const size_t first = path.find_first_of("./");
         if (first != std::string::npos && path[first] == '.')
             for (char& c : path) c = c == '.' ? '/' : c == '/' ? '.' : c;
-        open_how how{};
-        how.flags = O_WRONLY | O_CLOEXEC;
-        how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
-        const auto file = sys::try_openat2(procfs, "sys/" + path, how);
-        if (!file) throw SysError(file.error(), str("write sysctl key ", key, ": open /proc/sys/", path));
-        context(str("write sysctl key ", key), [&] { sys::write_all(file->get(), value); });
+        context(str("write sysctl key ", key), [&] { procfs.write("sys/" + path, value); });
     }
 }
 
@@ -408,9 +400,10 @@ Created create(const CreateOptions& options) {
         rdt.emplace(IntelRdt::create(*plan.intel_rdt, plan.resctrl));
         join_intel_rdt(rdt->record(), init.pid());
     }
-    write_id_maps(init.pid(), plan.namespaces);
+    const Procfs procfs = Procfs::of_host();   // nobody of the container has run yet
+    write_id_maps(procfs, init.pid(), plan.namespaces);
     move_net_devices(init.pid(), plan.config.linux.net_devices);
-    set_oom_score(init.pid(), plan.config.process->oom_score_adj);
+    set_oom_score(procfs, init.pid(), plan.config.process->oom_score_adj);
     send_pidfd(options.pidfd_socket, init.pidfd());
     dir.save(record);            // before init goes on: `delete` needs it
     send_placed(channel, cgroup);

@@ -81,8 +81,8 @@ bool is_ours_to_write(const std::vector<spec::IdMapping>& mappings, uint32_t own
     return ::geteuid() == 0 || (mappings.size() == 1 && mappings[0].size == 1 && mappings[0].host_id == own);
 }
 
-void write_map(const std::string& file, const std::vector<spec::IdMapping>& mappings) try {
-    write_file(file, id_map_text(mappings));
+void write_map(const Procfs& procfs, const std::string& file, const std::vector<spec::IdMapping>& mappings) try {
+    procfs.write(file, id_map_text(mappings));
 } catch (SysError& e) {
     if (e.code() == EPERM) e.prefix("host ids must exist in the runtime's own user namespace, and mapping its root takes CAP_SETFCAP");
     throw;
@@ -105,15 +105,15 @@ void write_by_helper(int pid, const char* helper, const char* file, const std::v
 
 }  // namespace
 
-void write_id_maps(int pid, const NamespacePlan& plan) {
+void write_id_maps(const Procfs& procfs, int pid, const NamespacePlan& plan) {
     if (!plan.makes(CLONE_NEWUSER)) return;
-    const std::string process = str("/proc/", pid);
-    if (is_ours_to_write(plan.uid_mappings, ::geteuid())) write_map(process + "/uid_map", plan.uid_mappings);
+    const std::string process = std::to_string(pid);
+    if (is_ours_to_write(plan.uid_mappings, ::geteuid())) write_map(procfs, process + "/uid_map", plan.uid_mappings);
     else write_by_helper(pid, "newuidmap", "/etc/subuid", plan.uid_mappings);
     if (!is_ours_to_write(plan.gid_mappings, ::getegid())) return write_by_helper(pid, "newgidmap", "/etc/subgid", plan.gid_mappings);
     // Who is not root must give up setgroups first, with which a group could be left that denies something.
-    if (::geteuid() != 0) write_file(process + "/setgroups", "deny");
-    write_map(process + "/gid_map", plan.gid_mappings);
+    if (::geteuid() != 0) procfs.write(process + "/setgroups", "deny");
+    write_map(procfs, process + "/gid_map", plan.gid_mappings);
 }
 
 std::vector<OpenNamespace> open_namespaces(const NamespacePlan& plan) {
@@ -133,15 +133,15 @@ void join(const OpenNamespace& target) {
     throw SysError("joining the namespace ", quoted(target.path));
 }
 
-void make_own_namespaces(const NamespacePlan& plan) {
+void make_own_namespaces(const NamespacePlan& plan, const Procfs& procfs) {
     if (!plan.by_init) return;
     check(::unshare(int(plan.by_init)), "unshare of namespaces");
     std::string offsets;
     for (const auto& [clock, offset] : plan.time_offsets)
         offsets += str(clock, " ", offset.secs, " ", offset.nanosecs, "\n");
-    if (!offsets.empty()) write_file("/proc/self/timens_offsets", offsets);
+    if (!offsets.empty()) procfs.write("self/timens_offsets", offsets);
     if ((plan.by_init & CLONE_NEWTIME) == 0) return;
     // What unshare made is for children; an exec enters it too, but not before Linux 6.3.
-    const UniqueFd clocks = sys::open("/proc/self/ns/time_for_children", O_RDONLY);
+    const UniqueFd clocks = sys::openat(procfs.open("self/ns", O_PATH | O_DIRECTORY).get(), "time_for_children", O_RDONLY);
     check(::setns(clocks.get(), CLONE_NEWTIME), "joining the own time namespace");
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "runtime/procfs.h"
 #include "spec/runtime.h"
 
 struct NamespaceKind {
@@ -49,7 +50,7 @@ bool is_rootless();
 // /proc/PID/uid_map's text.
 std::string id_map_text(const std::vector<spec::IdMapping>& mappings);
 // By the parent; uses newuidmap and newgidmap if the caller is not root.
-void write_id_maps(int pid, const NamespacePlan& plan);
+void write_id_maps(const Procfs& procfs, int pid, const NamespacePlan& plan);
 
 // Namespaces to join, opened while the host's paths are the paths. Throws Error if a path is not a
 // namespace of its kind.
@@ -62,4 +63,4 @@ std::vector<OpenNamespace> open_namespaces(const NamespacePlan& plan);
 
 void join(const OpenNamespace& target);
 // Makes those of by_init and sets the time offsets.
-void make_own_namespaces(const NamespacePlan& plan);
+void make_own_namespaces(const NamespacePlan& plan, const Procfs& procfs);

@@ -124,6 +124,7 @@ Record intended(const Plan& plan, const Bundle& bundle) {
     record.cgroup = Cgroup::plan(plan.cgroup);
     if (plan.intel_rdt) record.intel_rdt = place_intel_rdt(*plan.intel_rdt, plan.resctrl);
     record.private_pids = plan.namespaces.makes(CLONE_NEWPID);
+    record.no_new_keyring = plan.options.no_new_keyring;
     record.poststart_hooks = !plan.config.hooks.poststart.empty();
     record.poststop_hooks = !plan.config.hooks.poststop.empty();
     if (!plan.mount_namespace()) record.host_mounts = mounts_at(plan.rootfs);

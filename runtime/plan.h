@@ -55,6 +55,11 @@ struct Plan {
     bool user_namespace() const { return namespaces.has(CLONE_NEWUSER); }
     bool mount_namespace() const { return namespaces.has(CLONE_NEWNS); }
     bool has_runtime_hooks() const { return !config.hooks.prestart.empty() || !config.hooks.create_runtime.empty(); }
+    // What init itself tells the kernel through files.
+    bool needs_procfs() const {
+        const spec::Process& process = *config.process;
+        return !config.linux.sysctl.empty() || !namespaces.time_offsets.empty() || !process.apparmor_profile.empty() || !process.selinux_label.empty();
+    }
     // A filter is there already when init has nothing to do but wait.
     bool releases_memory() const {
         return options.starts_later && (!config.linux.seccomp || always_allows(*config.linux.seccomp, "madvise"));

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/error.h"
 #include "base/sys.h"
@@ -28,22 +29,22 @@ std::vector<std::string> unique_environment(const std::vector<std::string>& env)
     return kept;
 }
 
-std::string home_of(const Root& root, uint32_t uid) {
-    // A fifo or a device of the image's must not stop us.
-    const auto passwd = root.open_if_exists("/etc/passwd", O_RDONLY | O_NONBLOCK);
+std::string home_of(const Root& root, const Procfs& procfs, uint32_t uid) {
+    // Opening a fifo or a device of the image's would stop us, or do something.
+    const auto passwd = root.open_if_exists("/etc/passwd", O_PATH);
     if (!passwd || !S_ISREG(sys::fstat(passwd->get()).st_mode)) return "/";
-    for (const std::string& line : split(sys::read_all(passwd->get(), 8 << 20), '\n')) {
+    for (const std::string& line : split(sys::read_all(procfs.reopen(passwd->get(), O_RDONLY).get(), 8 << 20), '\n')) {
         const std::vector<std::string> fields = split(line, ':');
         if (fields.size() >= 6 && parse_number<uint32_t>(fields[2]) == uid) return fields[5].empty() ? "/" : fields[5];
     }
     return "/";
 }
 
-void set_home(std::vector<std::string>& env, const Root& root, uint32_t uid) {
+void set_home(std::vector<std::string>& env, const Root& root, const Procfs& procfs, uint32_t uid) {
     const auto given = std::ranges::find_if(env, [](const std::string& e) { return e.starts_with("HOME="); });
     if (given != env.end() && *given != "HOME=") return;
     std::string home = "/";
-    attempt("looking for the user's home", [&] { home = home_of(root, uid); });
+    attempt("looking for the user's home", [&] { home = home_of(root, procfs, uid); });
     if (given != env.end()) *given = "HOME=" + home;
     else env.push_back("HOME=" + home);
 }
@@ -86,16 +87,17 @@ int problem_with(const std::string& path, bool& directory) {
 
 }  // namespace
 
-void reopen_null() {
+void reopen_null(const Procfs& procfs) {
     const dev_t null = makedev(1, 3);
     const auto is_null = [null](int fd) {
         struct stat info{};
         return ::fstat(fd, &info) == 0 && S_ISCHR(info.st_mode) && info.st_rdev == null;
     };
-    const auto own = sys::try_open("/dev/null", O_RDWR | O_NOFOLLOW);
-    if (!own || !is_null(own->get())) return;
+    const auto place = sys::try_open("/dev/null", O_PATH | O_NOFOLLOW);
+    if (!place || !is_null(place->get()) || std::ranges::none_of(std::array{0, 1, 2}, is_null)) return;
+    const UniqueFd own = procfs.reopen(place->get(), O_RDWR);
     for (int fd = 0; fd < 3; ++fd)
-        if (is_null(fd)) check(::dup3(own->get(), fd, 0), "dup of /dev/null");
+        if (is_null(fd)) check(::dup3(own.get(), fd, 0), "dup of /dev/null");
 }
 
 std::string find_executable(const spec::Process& process) {

@@ -6,13 +6,14 @@
 #include <vector>
 
 #include "base/root.h"
+#include "runtime/procfs.h"
 #include "spec/runtime.h"
 
 // Pure: a name twice keeps its last value; throws Error for an entry that is no NAME=VALUE.
 std::vector<std::string> unique_environment(const std::vector<std::string>& env);
 // The value of HOME for a user, read from the container's own passwd; "/" if it has none.
-std::string home_of(const Root& root, uint32_t uid);
-void set_home(std::vector<std::string>& env, const Root& root, uint32_t uid);
+std::string home_of(const Root& root, const Procfs& procfs, uint32_t uid);
+void set_home(std::vector<std::string>& env, const Root& root, const Procfs& procfs, uint32_t uid);
 
 // Makes the directory if it is missing, goes there, and makes sure that it lies inside the root
 // (CVE-2024-21626: a path through /proc/self/fd may lead to a directory of the host). try_ answers
@@ -23,7 +24,7 @@ void change_directory(const std::string& cwd);
 
 // Standard descriptors that are the host's null device become the container's own, so that nothing of the
 // host's /dev stays open (and CRIU finds where they lead). A container without one keeps the host's.
-void reopen_null();
+void reopen_null(const Procfs& procfs);
 
 // As the user, with the container's PATH; throws runc's words:
 // `exec: "x": executable file not found in $PATH`.

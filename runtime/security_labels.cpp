@@ -1,9 +1,7 @@
 #include "runtime/security_labels.h"
 
-#include <linux/magic.h>
-#include <sys/syscall.h>
-#include <sys/vfs.h>
-#include <unistd.h>
+#include <algorithm>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -11,25 +9,53 @@
 
 namespace {
 
-void write_attribute(int procfs, const std::string& module_path, const std::string& text) {
-    open_how how{};
-    how.flags = O_WRONLY | O_CLOEXEC;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
-    auto fd = sys::try_openat2(procfs, "thread-self/attr/" + module_path, how);
-    if (!fd && module_path != "exec") fd = sys::try_openat2(procfs, "thread-self/attr/exec", how);
-    if (!fd) throw SysError(fd.error(), "open /proc/thread-self/attr/" + module_path);
-    sys::write_all(fd->get(), text);
+// A label's text has no line of its own: the kernel ends it with a new line, or with the 0 of a C string.
+std::string_view without_end(std::string_view answer) {
+    while (!answer.empty() && (answer.back() == '\n' || answer.back() == '\0')) answer.remove_suffix(1);
+    return answer;
+}
+
+// The names of a stack of profiles, in an order of their own; ":ns://name" is also ":ns:name".
+std::vector<std::string> profiles_in(std::string_view label) {
+    std::vector<std::string> names;
+    for (size_t end = 0; end != std::string_view::npos;) {
+        end = label.find("//&");
+        std::string name(label.substr(0, end));
+        if (const size_t slashes = name.find("://"); name.starts_with(':') && slashes != std::string::npos) name.erase(slashes + 1, 2);
+        names.push_back(std::move(name));
+        if (end != std::string_view::npos) label.remove_prefix(end + 3);
+    }
+    std::ranges::sort(names);
+    return names;
+}
+
+std::string read_back(const Procfs& procfs, const std::string& path) {
+    return sys::read_all(procfs.open(path, O_RDONLY).get(), 64 << 10);
+}
+
+Error not_set(const std::string& path, std::string_view answer) {
+    return Error("/proc/", path, " says ", quoted(without_end(answer)), " afterwards");
+}
+
+// Of AppArmor's own files, or those that it had to share with other modules before Linux 5.8.
+std::string apparmor_exec(const Procfs& procfs) {
+    const std::string own = "thread-self/attr/apparmor/exec", shared = "thread-self/attr/exec";
+    try {
+        procfs.open(own, O_PATH);
+        return own;
+    } catch (const SysError& e) {
+        if (e.code() != ENOENT) throw;
+        return shared;
+    }
+}
+
+std::string as_the_kernel_writes(const std::string& selinux_label) {
+    const UniqueFd context = sys::open("/sys/fs/selinux/context", O_RDWR);
+    sys::write_all(context.get(), selinux_label);
+    return std::string(without_end(sys::read_all(context.get(), 64 << 10)));
 }
 
 }  // namespace
-
-UniqueFd open_procfs() {
-    UniqueFd proc = sys::open("/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW);
-    struct statfs fs{};
-    check(::fstatfs(proc.get(), &fs), "statfs /proc");
-    if (fs.f_type != PROC_SUPER_MAGIC) throw Error("/proc is not a procfs");
-    return proc;
-}
 
 bool apparmor_enabled() {
     const auto text = read_file_if_exists("/sys/module/apparmor/parameters/enabled");
@@ -38,15 +64,30 @@ bool apparmor_enabled() {
 
 bool selinux_enabled() { return sys::exists("/sys/fs/selinux/enforce"); }
 
-void require_label_modules(const std::string& apparmor_profile, const std::string& selinux_label) {
-    if (!apparmor_profile.empty() && !apparmor_enabled()) throw Error("apparmor: config provided but apparmor not supported");
-    if (!selinux_label.empty() && !selinux_enabled())
-        throw Error("selinux label is specified in config, but selinux is disabled or not supported");
+bool is_profile(std::string_view answer, std::string_view profile) {
+    answer = without_end(answer);
+    if (const size_t mode = answer.rfind(" ("); mode != std::string_view::npos && answer.ends_with(')')) answer = answer.substr(0, mode);
+    return profiles_in(answer) == profiles_in(profile);
 }
 
-void set_exec_labels(int procfs, const std::string& apparmor_profile, const std::string& selinux_label) {
+void require_label_modules(const std::string& apparmor_profile, std::string& selinux_label) {
+    if (!apparmor_profile.empty() && !apparmor_enabled()) throw Error("apparmor: config provided but apparmor not supported");
+    if (selinux_label.empty()) return;
+    if (!selinux_enabled()) throw Error("selinux label is specified in config, but selinux is disabled or not supported");
+    selinux_label = context(str("selinux label ", quoted(selinux_label)), [&] { return as_the_kernel_writes(selinux_label); });
+}
+
+void set_exec_labels(const Procfs& procfs, const std::string& apparmor_profile, const std::string& selinux_label) {
     if (!apparmor_profile.empty())
-        context("unable to apply apparmor profile", [&] { write_attribute(procfs, "apparmor/exec", "exec " + apparmor_profile); });
+        context("unable to apply apparmor profile: apparmor failed to apply profile", [&] {
+            const std::string path = apparmor_exec(procfs);
+            procfs.write(path, "exec " + apparmor_profile);
+            if (const std::string answer = read_back(procfs, path); !is_profile(answer, apparmor_profile)) throw not_set(path, answer);
+        });
     if (!selinux_label.empty())
-        context("unable to apply SELinux label", [&] { write_attribute(procfs, "exec", selinux_label); });
+        context("can't set process label", [&] {
+            const std::string path = "thread-self/attr/exec";
+            procfs.write(path, selinux_label);
+            if (const std::string answer = read_back(procfs, path); without_end(answer) != selinux_label) throw not_set(path, answer);
+        });
 }

@@ -4,6 +4,7 @@
 #include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
 #include <termios.h>
@@ -17,7 +18,14 @@ Terminal open_terminal(int pts_directory, const std::optional<spec::Box>& size) 
     check(::fstatfs(pts_directory, &fs), "statfs /dev/pts");
     if (fs.f_type != DEVPTS_SUPER_MAGIC) throw Error("a terminal needs a devpts on /dev/pts");
     Terminal made;
-    made.master = sys::openat(pts_directory, "ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW);
+    // What lies on it would be another file system's: a process of the container may mount in there.
+    open_how how{};
+    how.flags = O_RDWR | O_NOCTTY;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+    auto master = sys::try_openat2(pts_directory, "ptmx", how);
+    if (!master) throw SysError(master.error(), "open /dev/pts/ptmx");
+    if (sys::fstat(master->get()).st_rdev != makedev(5, 2)) throw Error("/dev/pts/ptmx is another device");
+    made.master = std::move(*master);
     const int unlock = 0;
     unsigned number = 0;
     check(::ioctl(made.master.get(), TIOCSPTLCK, &unlock), "unlocking the terminal");

@@ -18,7 +18,7 @@ passed = failed = skipped = 0
 IN_VM = {"root": ["runtime.Life", "cgroup.Limits", "systemd", "checkpoint"],
          "user": ["systemd.Systemd.test_container_is_a_scope_that_systemd_knows",
                   "systemd.Systemd.test_limits_are_systemds_and_the_kernels"]}
-IN_VM_ALL = {"root": ["runtime", "cgroup", "systemd", "security", "kill", "rootless", "checkpoint"], "user": ["systemd"]}
+IN_VM_ALL = {"root": ["runtime", "cgroup", "systemd", "security", "hostile", "labels", "kill", "rootless", "checkpoint"], "user": ["systemd"]}
 
 
 def run_catch(label, binary):

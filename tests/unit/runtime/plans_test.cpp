@@ -10,6 +10,7 @@
 #include "runtime/mounts.h"
 #include "runtime/namespaces.h"
 #include "runtime/program.h"
+#include "runtime/security_labels.h"
 #include "runtime/signals.h"
 #include "tests/unit/catch.h"
 
@@ -155,4 +156,27 @@ TEST_CASE("device rules: the last that fits decides, nothing else is allowed") {
     CHECK(decide(program, block, read, 8, 0) == 1);
     CHECK(decide(program, block, read | write, 8, 0) == 0);
     CHECK(decide(device_program({}), character, read, 1, 3) == 0);
+}
+
+TEST_CASE("the kernel's answer names the AppArmor profile that was asked for") {
+    struct {
+        std::string_view answer, profile;
+        bool same;
+    } cases[] = {
+        {"docker-default (enforce)\n", "docker-default", true},
+        {"docker-default (complain)", "docker-default", true},
+        {"unconfined\n", "unconfined", true},
+        {"unconfined\n", "docker-default", false},
+        {"docker-default2 (enforce)\n", "docker-default", false},
+        {"with (brackets) (enforce)\n", "with (brackets)", true},
+        {"a//&b (enforce)\n", "b//&a", true},
+        {"a//&b (enforce)\n", "a", false},
+        {":ns:a (enforce)\n", ":ns://a", true},
+        {"exec docker-default", "docker-default", false},   // what a file that takes anything says
+        {"", "docker-default", false},
+    };
+    for (auto& [answer, profile, same] : cases) {
+        CAPTURE(answer, profile);
+        CHECK(is_profile(answer, profile) == same);
+    }
 }

@@ -1,0 +1,174 @@
+"""What a hostile process cannot do to who enters its container, nor a hostile image to who prepares it: the
+attacks that have no number. docs/security.md says which of its points each test is for.
+"""
+import array
+import ctypes
+import json
+import os
+import pathlib
+import resource
+import shutil
+import socket
+import struct
+import subprocess
+import threading
+import time
+import unittest
+
+from hostile import Hostile, libc, swapping, without, without_dev
+from keg import RUNTIME, run
+
+SYS_ADD_KEY, SYS_KEYCTL = 248, 250   # x86_64
+
+
+def with_python(config):
+    """The host's python inside, for what a shell cannot do."""
+    for source in ("/usr", "/lib", "/lib64"):
+        if os.path.isdir(source):
+            config["mounts"].append({"destination": source, "type": "bind", "source": source, "options": ["rbind", "ro"]})
+
+
+def of_a_user(config):
+    """In a user namespace, and root in there with every right."""
+    config["linux"]["namespaces"].append({"type": "user"})
+    for which in ("uidMappings", "gidMappings"):
+        config["linux"][which] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+    with_all_capabilities(config)
+
+
+def with_all_capabilities(config):
+    last = int(pathlib.Path("/proc/sys/kernel/cap_last_cap").read_text())
+    names = json.loads(run(RUNTIME, "features").stdout)["linux"]["capabilities"][:last + 1]
+    config["process"]["capabilities"] = {kind: names for kind in ("bounding", "effective", "permitted")}
+
+
+def unmasked(config):
+    config["linux"]["maskedPaths"] = []
+
+
+class Keyrings(Hostile):
+    """Keys that the caller of the runtime holds are in its session keyring, which children inherit."""
+
+    def hold_a_secret(self):
+        libc.syscall(SYS_KEYCTL, 1, None)                                  # a session keyring of our own
+        libc.syscall(SYS_ADD_KEY, b"user", b"callers-secret", b"x", 1, -3)
+
+    # Whether it is in the session keyring of this process; what /proc/keys lists may not be read by who is not its holder.
+    LOOK = f"""import ctypes; libc = ctypes.CDLL(None)
+print("found" if libc.syscall({SYS_KEYCTL}, 10, -3, b"user", b"callers-secret", 0) > 0 else "nothing")"""
+
+    def test_the_callers_keys_stay_outside(self):
+        look = ("python3", "-c", self.LOOK)
+        self.assertEqual(run(*look, preexec_fn=self.hold_a_secret).stdout, "found\n")
+        bundle = self.bundle(*look, edit=with_python)
+        self.assertEqual(self.runtime("run", "-b", bundle, "c", preexec_fn=self.hold_a_secret).stdout, "nothing\n")
+        with self.sleeping(with_python):
+            self.assertEqual(self.runtime("exec", "s", *look, preexec_fn=self.hold_a_secret).stdout, "nothing\n")
+            kept = self.runtime("run", "-b", bundle, "--no-new-keyring", "c", preexec_fn=self.hold_a_secret).stdout
+            self.assertEqual(kept, "found\n")
+
+
+class KernelFiles(Hostile):
+    """What the runtime tells the kernel through /proc arrives there (point 2)."""
+
+    def test_time_offsets_reach_the_kernel(self):
+        """A mount namespace that is joined has a /proc of its own, and it may be none."""
+        with self.sleeping(lambda config: without(config, "/proc"), self.fake_proc):
+            pid = json.loads(self.runtime("state", "s").stdout)["pid"]
+            def edit(config):
+                for namespace in config["linux"]["namespaces"]:
+                    if namespace["type"] == "mount":
+                        namespace["path"] = f"/proc/{pid}/ns/mnt"
+                config["linux"]["namespaces"].append({"type": "time"})
+                config["linux"]["timeOffsets"] = {"monotonic": {"secs": 1000000}}
+                config["mounts"] = []
+            bundle = self.bundle("sleep", "1000", edit=edit)
+            # The root file system is looked for in the namespace that is joined.
+            mirror = self.dir / "sleeping/rootfs" / str(bundle).lstrip("/")
+            mirror.mkdir(parents=True)
+            run("cp", "-a", bundle / "rootfs", mirror)
+            subprocess.run([RUNTIME, "--root", str(self.state), "run", "-d", "-b", str(bundle), "c"], check=True,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            pid = json.loads(self.runtime("state", "c").stdout)["pid"]
+            self.assertRegex(pathlib.Path(f"/proc/{pid}/timens_offsets").read_text(), r"monotonic +1000000 ")
+
+    @staticmethod
+    def fake_proc(rootfs):
+        (rootfs / "proc/self/ns").mkdir(parents=True)
+        (rootfs / "proc/self/timens_offsets").write_text("")
+        (rootfs / "proc/self/ns/time_for_children").symlink_to("/dev/null")
+
+
+class Files(Hostile):
+    IN_OPEN = 0x20
+
+    def opened_in(self, directory, command):
+        """The names in there that somebody opened for more than their place (O_PATH) meanwhile."""
+        fd = libc.inotify_init1(os.O_NONBLOCK)
+        self.addCleanup(os.close, fd)
+        self.assertGreaterEqual(libc.inotify_add_watch(fd, os.fsencode(directory), self.IN_OPEN), 0)
+        command()
+        names = set()
+        try:
+            events = os.read(fd, 1 << 16)
+        except BlockingIOError:
+            return names
+        while events:
+            length = struct.unpack_from("iIII", events)[3]
+            names.add(events[16:16 + length].rstrip(b"\0").decode())
+            events = events[16 + length:]
+        return names - {""}
+
+    def test_the_images_devices_are_not_opened(self):
+        """Opening alone does something to a fifo, a terminal, a tape; so the runtime looks first."""
+        def prepare(rootfs):
+            for name in ("dev/null", "etc/passwd"):
+                (rootfs / name).unlink(missing_ok=True)
+                os.mkfifo(rootfs / name)
+        def edit(config):
+            without_dev(config)
+            config["process"]["args"] = ["true"]
+        bundle = self.bundle(edit=edit)
+        prepare(bundle / "rootfs")
+        for name in ("dev", "etc"):
+            self.assertEqual(self.opened_in(bundle / "rootfs" / name, lambda: self.runtime("run", "-b", bundle, "c")), set())
+        control = lambda: os.close(os.open(bundle / "rootfs/dev/null", os.O_RDWR))
+        self.assertEqual(self.opened_in(bundle / "rootfs/dev", control), {"null"})
+
+
+class Sealed(Hostile):
+    MOUNT_SETATTR, OPEN_TREE = 442, 428
+    AT_EMPTY_PATH, READ_ONLY = 0x1000, 1
+
+    def make_writable(self, fd):
+        wanted = struct.pack("QQQQ", 0, self.READ_ONLY, 0, 0)
+        return libc.syscall(self.MOUNT_SETATTR, fd, b"", self.AT_EMPTY_PATH, wanted, len(wanted)) == 0
+
+    def test_the_executables_mount_stays_read_only(self):
+        """CVE-2019-5736 once more: who has a descriptor of a detached mount may change it, if he may mount at all."""
+        AT_FDCWD, CLONE = -100, 1
+        victim = self.dir / "victim"
+        victim.write_text("")
+        tree = libc.syscall(self.OPEN_TREE, AT_FDCWD, os.fsencode(victim), CLONE)
+        wanted = struct.pack("QQQQ", self.READ_ONLY, 0, 0, 0)
+        self.assertEqual(libc.syscall(self.MOUNT_SETATTR, tree, b"", self.AT_EMPTY_PATH, wanted, len(wanted)), 0)
+        with self.assertRaises(OSError):
+            open(f"/proc/self/fd/{tree}", "w")
+        self.assertTrue(self.make_writable(tree))   # the attack works while whoever made it holds it
+        open(f"/proc/self/fd/{tree}", "w").close()
+        os.close(tree)
+
+        bundle = self.bundle("true")
+        subprocess.run([RUNTIME, "--root", str(self.state), "create", "-b", str(bundle), "c"], check=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        pid = json.loads(self.runtime("state", "c").stdout)["pid"]
+        exe = os.open(f"/proc/{pid}/exe", os.O_RDONLY)
+        self.addCleanup(os.close, exe)
+        self.assertFalse(self.make_writable(exe))
+        self.assertEqual(libc.syscall(self.OPEN_TREE, exe, b"", self.AT_EMPTY_PATH | CLONE), -1)
+        with self.assertRaises(OSError):
+            open(f"/proc/self/fd/{exe}", "w")
+
+
+if __name__ == "__main__":
+    unittest.main()
