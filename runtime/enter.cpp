@@ -30,6 +30,7 @@
 #include "runtime/program.h"
 #include "runtime/rootfs.h"
 #include "runtime/seccomp.h"
+#include "runtime/seccomp_agent.h"
 #include "runtime/security_labels.h"
 #include "runtime/terminal.h"
 
@@ -58,13 +59,6 @@ struct EnterPlan {
     int last_preserved = 2;
     bool detached = false;
 };
-
-void install_filter(const EnterPlan& plan, Channel& channel) {
-    const UniqueFd agent = install(*plan.filter);
-    if (!agent) return;
-    const int fds[] = {agent.get()};
-    channel.send(Step::notify, {}, fds);
-}
 
 void be_the_process(const EnterPlan& plan, Channel& channel, const Procfs& procfs) {
     spec::Process process = plan.process;
@@ -96,12 +90,12 @@ void be_the_process(const EnterPlan& plan, Channel& channel, const Procfs& procf
     set_exec_labels(procfs, process.apparmor_profile, process.selinux_label);
     close_from(plan.last_preserved + 1, {channel.fd(), log_settings().fd});
     const bool arrived = try_change_directory(process.cwd);
-    if (plan.filter && !process.no_new_privileges) install_filter(plan, channel);
+    if (plan.filter && !process.no_new_privileges) install_filter(*plan.filter, channel);
     become(process.user, plan.capabilities);
     if (!arrived) change_directory(process.cwd);
     if (process.no_new_privileges) set_no_new_privileges();
     const std::string program = find_executable(process);
-    if (plan.filter && process.no_new_privileges) install_filter(plan, channel);
+    if (plan.filter && process.no_new_privileges) install_filter(*plan.filter, channel);
     execute(program, process);
 }
 
@@ -191,12 +185,7 @@ Entered enter(const Container& container, const spec::Config& config, const Exec
     raise_limits(pid, plan.process.rlimits);
     if (!options.pidfd_socket.empty()) send_descriptor(options.pidfd_socket, "setns", entered.child.pidfd());
     channel.send(Step::limited);
-    if (plan.filter && plan.filter->notify) {
-        const Message message = channel.expect(Step::notify);
-        spec::State state = container.state(status);
-        const spec::ContainerProcessState told{.fds = {"seccompFd"}, .pid = pid, .metadata = plan.filter->listener_metadata, .state = state};
-        send_descriptor(plan.filter->listener_path, spec::write(told), message.fds.at(0).get());
-    }
+    if (plan.filter) give_to_agent(channel, *plan.filter, pid, container.state(status));
     channel.expect_close();
     write_pid_file(options.pid_file, pid);
     return entered;

@@ -51,6 +51,7 @@
 #include "runtime/program.h"
 #include "runtime/rootfs.h"
 #include "runtime/seccomp.h"
+#include "runtime/seccomp_agent.h"
 #include "runtime/security_labels.h"
 #include "runtime/terminal.h"
 
@@ -76,7 +77,6 @@ private:
     void write_sysctls(const Procfs& procfs);
     void set_attributes();
     void drop_privileges();
-    void install_filter();
     void wait_for_start();
     void run_start_hooks();
     spec::State state_inside(Status status) const;
@@ -237,18 +237,11 @@ void Init::drop_privileges() {
     const bool filtered = plan_.filter.has_value();
     close_from(3 + plan_.listen_fds + plan_.options.preserve_fds, {channel_.fd(), fifo_, log_settings().fd});
     const bool arrived = try_change_directory(process_.cwd);   // as root, if the user may not
-    if (filtered && !process_.no_new_privileges) install_filter();
+    if (filtered && !process_.no_new_privileges) install_filter(*plan_.filter, channel_);
     become(process_.user, plan_.capabilities);
     if (!arrived) change_directory(process_.cwd);
     if (process_.no_new_privileges) set_no_new_privileges();
-    if (filtered && process_.no_new_privileges) install_filter();
-}
-
-void Init::install_filter() {
-    const UniqueFd agent = install(*plan_.filter);
-    if (!agent) return;
-    const int fds[] = {agent.get()};
-    channel_.send(Step::notify, {}, fds);
+    if (filtered && process_.no_new_privileges) install_filter(*plan_.filter, channel_);
 }
 
 void Init::wait_for_start() {
@@ -342,13 +335,6 @@ UniqueFd receive_console(Channel& channel, const CreateOptions& options) {
     return {};
 }
 
-void give_to_agent(Channel& channel, const Plan& plan) {
-    const Message message = channel.expect(Step::notify);
-    if (message.fds.size() != 1) throw Error("the seccomp descriptor did not arrive");
-    const spec::ContainerProcessState state{.fds = {"seccompFd"}, .pid = plan.state.pid, .metadata = plan.filter->listener_metadata, .state = plan.state};
-    send_descriptor(plan.filter->listener_path, spec::write(state), message.fds[0].get());
-}
-
 // Somebody may have killed it after its last word.
 void check_alive(Channel& channel, const Child& init) {
     pollfd ended{init.pidfd(), POLLIN, 0};
@@ -422,7 +408,7 @@ Created create(const CreateOptions& options) {
         raise_limits(init.pid(), plan.config.process->rlimits);
         channel.send(Step::limited);
     }
-    if (plan.filter && plan.filter->notify) give_to_agent(channel, plan);
+    if (plan.filter) give_to_agent(channel, *plan.filter, plan.state.pid, plan.state);
     channel.expect(Step::made);  // nothing more can fail before `start`
     check_alive(channel, init);
 

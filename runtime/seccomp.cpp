@@ -258,6 +258,7 @@ Filter compile_seccomp(const spec::Seccomp& profile) {
         if (std::ranges::find(rule.names, "write") != rule.names.end())
             throw Error("SCMP_ACT_NOTIFY cannot be used for the write syscall");
     }
+    filter.asks_to_send = filter.notify && !always_allows(profile, "sendmsg");
     if (filter.notify && filter.listener_path.empty()) throw Error("seccomp listenerPath is not set, but SCMP_ACT_NOTIFY is used");
 
     // Without a word about flags: no slower speculation for the sake of a filter (as runc).

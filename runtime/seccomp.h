@@ -15,6 +15,7 @@ struct Filter {
     std::vector<sock_filter> program;
     unsigned flags = 0;             // SECCOMP_FILTER_FLAG_…
     bool notify = false;            // a descriptor for an agent comes of it
+    bool asks_to_send = false;      // and perhaps not even that may be sent without the agent's leave
     std::string listener_path, listener_metadata;
 };
 // Throws Error for an unknown action, operator, architecture or flag.

@@ -52,10 +52,15 @@ void send_descriptor(const std::string& socket_path, std::string_view word, int 
     if (socket_path.size() >= sizeof address.sun_path) throw Error("socket path too long: ", quoted(socket_path));
     socket_path.copy(address.sun_path, socket_path.size());
     const UniqueFd socket(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
-    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
-        throw SysError("dial unix ", socket_path, ": connect");
+    // Who does not accept lets others wait: for ever, if nobody said for how long.
+    const timeval patience{10, 0};
+    check(::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience), "setsockopt");
+    int connected;
+    do connected = ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    while (connected < 0 && errno == EINTR);
+    if (connected < 0) throw SysError("dial unix ", socket_path, ": connect");
     const int fds[] = {fd};
-    sys::send_with_fds(socket.get(), word, fds);
+    context(str("dial unix ", socket_path), [&] { sys::send_with_fds(socket.get(), word, fds); });
 }
 
 struct RawMode::Saved {
