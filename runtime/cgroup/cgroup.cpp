@@ -136,11 +136,17 @@ CgroupRecord Cgroup::place_exec(const CgroupRecord& record, const std::vector<st
 
 void Cgroup::update(const spec::Resources& resources) const {
     if (record_.directories.empty()) throw Error("the container has no cgroup that could be updated");
-    update_limits(record_, resources);
-    const auto update = cgroup_manager(record_.manager).update;
-    if (!update) return;
-    update(record_, resources);
-    update_limits(record_, resources);   // systemd has written what it made of them
+    const LimitChange change = update_limits(record_, resources);
+    const auto tell = cgroup_manager(record_.manager).update;
+    if (!tell) return;
+    // systemd writes what it makes of them, so the files come after it, forwards as backwards.
+    Defer roll_back([&] {
+        attempt("telling the former limits again", [&] { tell(record_, change.undo); });
+        attempt("setting the former limits again", [&] { rewrite_limits(record_, change.undo); });
+    });
+    tell(record_, change.made);
+    rewrite_limits(record_, change.made);
+    roll_back.keep();
 }
 
 namespace {

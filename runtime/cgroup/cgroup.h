@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "runtime/cgroup/knobs.h"
 #include "spec/runtime.h"
 
 // What is stored in the state: enough to find the cgroup again, whatever flags the next command has.
@@ -99,7 +100,7 @@ struct CgroupManager {
     // did not write them in make() calls write_limits() (limits.h) once the directories are known and made.
     void (*adopt)(CgroupRecord&, const CgroupRequest&, int pid) = nullptr;
     // Told of new limits that the kernel has taken; their files are written once more after it.
-    void (*update)(const CgroupRecord&, const spec::Resources&) = nullptr;
+    void (*update)(const CgroupRecord&, const std::vector<Write>&) = nullptr;
     // Told that it ends; the directories that are still there are removed afterwards.
     void (*forget)(const CgroupRecord&) = nullptr;
 };

@@ -177,12 +177,14 @@ void check_before(const CgroupRecord& record, const spec::Memory& wanted) {
 
 }  // namespace
 
-void update_limits(const CgroupRecord& record, const spec::Resources& resources) {
+LimitChange update_limits(const CgroupRecord& record, const spec::Resources& resources) {
     const spec::Resources wanted = with_current(record, resources);
-    const std::vector<Write> writes = plan_limits(record, wanted);
+    LimitChange change{.made = plan_limits(record, wanted), .undo = {}};
     check_before(record, wanted.memory);
-    std::vector<Write> journal;
-    Defer roll_back([&] { attempt("setting the former limits again", [&] { write_all(record, journal); }); });
-    write_all(record, writes, Writer(&journal));
+    Defer roll_back([&] { attempt("setting the former limits again", [&] { write_all(record, change.undo); }); });
+    write_all(record, change.made, Writer(&change.undo));
     roll_back.keep();
+    return change;
 }
+
+void rewrite_limits(const CgroupRecord& record, const std::vector<Write>& writes) { write_all(record, writes); }

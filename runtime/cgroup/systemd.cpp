@@ -171,9 +171,10 @@ void adopt(CgroupRecord& record, const CgroupRequest& request, int pid) {
     context("error setting cgroup config for procHooks process", [&] { write_limits(record, request); });
 }
 
-void update(const CgroupRecord& record, const spec::Resources& resources) {
+// All of them or none: systemd looks at each before it sets one.
+void update(const CgroupRecord& record, const std::vector<Write>& writes) {
     Systemd systemd(record.users_own);
-    const Properties properties = limit_properties(plan_limits(record, resources), [&] { return systemd.version(); });
+    const Properties properties = limit_properties(writes, [&] { return systemd.version(); });
     if (!properties.empty()) context(str("unable to set unit properties of ", quoted(record.unit)), [&] { systemd.set(record.unit, properties); });
 }
 

@@ -286,6 +286,45 @@ class Update(CgroupCase):
         self.assertEqual(self.memory(), "33554432")
         self.assertEqual(setting("c", "pids/pids.max", "pids.max"), "20")
 
+    def limits(self):
+        """What every file says that an update may write."""
+        names = ("memory.max memory.low memory.swap.max cpu.weight cpu.max cpuset.cpus cpuset.mems pids.max" if V2 else
+                 "memory.limit_in_bytes memory.memsw.limit_in_bytes memory.soft_limit_in_bytes cpu.shares cpu.cfs_quota_us "
+                 "cpu.cfs_period_us cpuset.cpus cpuset.mems pids.max").split()
+        files = {name: group(name.split(".")[0], "c") / name for name in names}
+        return {name: file.read_text() for name, file in files.items() if file.exists()}
+
+    def test_each_limit_before_the_refused_one_gets_its_old_value_back(self):
+        """Those that were set, and those that were not; the last in the order of writing is refused."""
+        everything = {"memory": {"limit": 50331648, "reservation": 16777216, "swap": 67108864}, "pids": {"limit": 9},
+                      "cpu": {"shares": 333, "quota": 40000, "period": 80000, "cpus": "0", "mems": "0"}}
+        no_such_disk = {"blockIO": {"throttleReadBpsDevice": [{"major": 4000, "minor": 9, "rate": 1000}]}}
+        for resources in ({}, {"memory": {"limit": 33554432, "swap": 41943040}, "pids": {"limit": 20}, "cpu": {"shares": 555, "quota": 20000, "period": 50000}}):
+            self.start("c", resources=resources)
+            before = self.limits()
+            self.assertGreaterEqual(len(before), 7)
+            refused = self.runtime("update", "-r", "-", "c", check=False, input=json.dumps({**everything, **no_such_disk}))
+            self.assertNotEqual(refused.returncode, 0)
+            self.assertIn("4000:9", refused.stderr)
+            self.assertEqual(refused.stderr.count("level="), 1, refused.stderr)   # the roll-back has nothing to complain of
+            self.assertEqual(self.limits(), before)
+            self.runtime("update", "-r", "-", "c", input=json.dumps(everything))
+            self.assertLessEqual(len(set(self.limits().items()) & set(before.items())), 1, self.limits())   # one memory node has no choice
+            self.runtime("delete", "--force", "c")
+            subprocess.run(["rm", "-rf", self.dir / "c"])
+
+    @on_v1
+    def test_limit_below_what_is_used_changes_nothing(self):
+        self.start("c", "sh", "-c", "exec dd if=/dev/zero of=/dev/stdout bs=20M count=1 | sleep 60",
+                   resources={"memory": {"limit": 67108864}, "cpu": {"shares": 555}})
+        for _ in range(100):
+            if int(setting("c", "memory/memory.usage_in_bytes", "")) > 20 << 20:
+                break
+            time.sleep(0.05)
+        before = self.limits()
+        self.fails("update", "--memory", "1M", "--cpu-share", "100", "--pids-limit", "5", "c", says="unable to set memory limit to 1048576 (current usage: ")
+        self.assertEqual(self.limits(), before)
+
     def test_what_is_not_a_value_is_refused(self):
         self.start("c")
         self.fails("update", "--memory", "4x", "c", says="invalid value for memory: invalid size: '4x'")

@@ -106,6 +106,39 @@ class Systemd(RuntimeCase):
             self.assertIn(quota, ("25500", "26000"))
             systemctl("daemon-reload")
 
+    @unittest.skipUnless(ROOT, "the last word is an ordinary user's only over some controllers")
+    def test_update_that_systemd_or_the_kernel_refuses_changes_nothing(self):
+        self.container(edit=lambda config: config["linux"].update(resources={"memory": {"limit": 64 << 20}, "cpu": {"shares": 2048}, "pids": {"limit": 50}}))
+        known = ("TasksMax", "CPUWeight" if V2 else "CPUShares", "MemoryMax" if V2 else "MemoryLimit", "AllowedCPUs")
+        before, files = self.show(*known), self.files()
+        resources = {"memory": {"limit": 96 << 20}, "pids": {"limit": 60}, "cpu": {"shares": 1024, "cpus": "0"},
+                     "blockIO": {"throttleReadBpsDevice": [{"major": 4000, "minor": 9, "rate": 1000}]}}
+        refused = self.runtime("update", "-r", "-", self.name, check=False, input=json.dumps(resources))
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertEqual((self.show(*known), self.files()), (before, files))
+        # Without its bus systemd cannot be told, so the kernel's files are as before too.
+        nowhere = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nowhere"}
+        refused = self.runtime("update", "--memory", "96m", "--cpuset-cpus", "0", self.name, check=False, env=nowhere)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertEqual((self.show(*known), self.files()), (before, files))
+        self.runtime("update", "--memory", "96m", "--cpuset-cpus", "0", self.name)
+        self.assertEqual(self.show("AllowedCPUs"), {"AllowedCPUs": "0"})
+
+    def test_failed_update_leaves_cpus_free_again(self):
+        self.container()
+        if not (self.directory("cpuset") / "cpuset.cpus").exists():
+            self.skipTest("needs the cpuset controller")
+        before = (self.directory("cpuset") / "cpuset.cpus").read_text()
+        self.runtime("update", "--cpuset-cpus", "0", "--cpuset-mems", "77", self.name, check=False)
+        self.assertEqual((self.directory("cpuset") / "cpuset.cpus").read_text(), before)
+
+    def test_container_that_cannot_be_made_leaves_no_failed_unit(self):
+        def edit(config):
+            config["hooks"] = {"createRuntime": [{"path": "/bin/false"}]}
+        self.assertEqual(self.container(edit=edit, check=False).returncode, 1)
+        self.assertTrue(self.is_gone())
+        self.assertNotIn(self.unit, systemctl("list-units", "--all", "--plain", "--no-legend", "--state=failed"))
+
     def files(self):
         names = ("memory.max", "cpu.max", "pids.max") if V2 else ("memory.limit_in_bytes", "cpu.cfs_quota_us", "pids.max")
         return tuple((self.directory(name.split(".")[0]) / name).read_text().split()[0] for name in names)
