@@ -18,7 +18,8 @@ passed = failed = skipped = 0
 IN_VM = {"root": ["runtime.Life", "cgroup.Limits", "systemd", "checkpoint"],
          "user": ["systemd.Systemd.test_container_is_a_scope_that_systemd_knows",
                   "systemd.Systemd.test_limits_are_systemds_and_the_kernels"]}
-IN_VM_ALL = {"root": ["runtime", "cgroup", "systemd", "security", "hostile", "labels", "kill", "rootless", "checkpoint"], "user": ["systemd"]}
+IN_VM_ALL = {"root": ["runtime", "cgroup", "systemd", "security", "hostile", "labels", "kill", "rootless", "checkpoint"],
+             "user": ["systemd", "kill.Systemd"]}
 
 
 def run_catch(label, binary):
@@ -87,7 +88,7 @@ def run_conformance():
     skipped += known + left_out
 
 
-def run_in_vm(selection):
+def run_in_vm(selection, seconds):
     """The tests of these names, inside; adds up what the runs in there count."""
     global passed, failed, skipped
     if os.geteuid() != 0 or os.uname().machine != "x86_64":
@@ -97,7 +98,7 @@ def run_in_vm(selection):
     build = os.path.relpath(os.environ["KEG_BUILD"], TESTS.parent)
     steps = [f"{become}python3 tests/run.py --build {build} {' '.join(selection[who])}"
              for who, become in {"root": "", "user": "as-user "}.items() if selection[who]]
-    process = subprocess.Popen([TESTS / "vm/run", "--timeout", "1800", "--", "sh", "-c", "; ".join(steps)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([TESTS / "vm/run", "--timeout", str(seconds), "--", "sh", "-c", "; ".join(steps)], stdout=subprocess.PIPE, text=True)
     counted = 0
     for line in process.stdout:
         print(line, end="", flush=True)
@@ -121,7 +122,7 @@ def main():
     if options.vm:
         users = [name for name in options.names if name.startswith("user:")]
         run_in_vm({"root": [name for name in options.names if name not in users],
-                   "user": [name.removeprefix("user:") for name in users]} if options.names else IN_VM_ALL)
+                   "user": [name.removeprefix("user:") for name in users]} if options.names else IN_VM_ALL, 9000)
     elif options.names:
         run_integration(options.names)
     else:
@@ -132,7 +133,7 @@ def main():
         run_integration([])
         if os.geteuid() == 0:
             run_conformance()
-        run_in_vm(IN_VM)
+        run_in_vm(IN_VM, 1800)
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     sys.exit(1 if failed else 0)
 

@@ -134,11 +134,13 @@ CgroupRecord plan(const CgroupRequest& request) {
 
 void make(CgroupRecord& record, const CgroupRequest&) { record.directories.clear(); }
 
-// Where systemd put it.
-std::string path_of_process(int pid, bool v2) {
+// Where systemd put it. One that was killed meanwhile may still be where its creator is: that group is not the
+// container's, and all that is in it would be killed with the container.
+std::string path_of_process(int pid, bool v2, const std::string& unit) {
     for (const v1::Hierarchy& hierarchy : v1::parse_hierarchies(read_file(str("/proc/", pid, "/cgroup"))))
-        if (hierarchy.name == (v2 ? "unified" : "systemd")) return hierarchy.own;
-    throw Error("systemd moved the process into no cgroup that we can see");
+        // systemd writes "_" before a name that looks like a file of the kernel's.
+        if (hierarchy.name == (v2 ? "unified" : "systemd") && (hierarchy.own.ends_with("/" + unit) || hierarchy.own.ends_with("/_" + unit))) return hierarchy.own;
+    throw Error("systemd did not move the process into the cgroup of ", quoted(unit));
 }
 
 // systemd moves a process in those v1 hierarchies that it uses itself; init joins the others.
@@ -161,7 +163,7 @@ void adopt(CgroupRecord& record, const CgroupRequest& request, int pid) {
         const std::string job = systemd.start(place.unit, properties);
         record.unit = place.unit;     // from here on it is ours to undo
         systemd.finish(job, place.unit);
-        if (!place.is_slice()) record.path = path_of_process(pid, record.v2);
+        if (!place.is_slice()) record.path = path_of_process(pid, record.v2, place.unit);
         record.directories = directories_at(record.path);
         if (!record.v2) make_others(record, request);
         // A slice is given no process by systemd.

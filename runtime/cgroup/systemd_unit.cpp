@@ -75,6 +75,8 @@ Properties unit_properties(const UnitPlace& place, const std::string& id, int pi
         all.push_back({"Wants", dbus::array("s", {dbus::text(place.slice)})});   // its name says where it is
     } else {
         all.push_back({"Slice", dbus::text(place.slice)});
+        // One whose start fails, or whose creator is killed meanwhile, is not kept as a failed unit.
+        all.push_back({"CollectMode", dbus::text("inactive-or-failed")});
         all.push_back({"Delegate", dbus::boolean(true)});
         all.push_back({"PIDs", dbus::array("u", {dbus::u32(uint32_t(pid))})});
     }

@@ -16,6 +16,8 @@ import time
 import unittest
 
 from keg import RUNTIME, RuntimeCase, needs_root, run
+from test_checkpoint import needs_criu
+from test_systemd import as_user, systemctl
 
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -98,6 +100,9 @@ def living_children():
 
 
 class KillCase(RuntimeCase):
+    cgroups_path = "/keg-kill-{pid}/c"
+    options = ()    # for every command
+
     def setUp(self):
         super().setUp()
         self.assertEqual(living_children(), [], "processes of another test are left")
@@ -117,31 +122,36 @@ class KillCase(RuntimeCase):
             for path, _, _ in os.walk(top / self.group, topdown=False):
                 os.rmdir(path)
 
-    def make_bundle(self, *args, edit=None):
+    def make_bundle(self, *args, edit=None, name="bundle"):
         def whole(config):
-            config["linux"]["cgroupsPath"] = f"/{self.group}/c"
+            if os.geteuid() != 0:
+                as_user(config)
+            config["linux"]["cgroupsPath"] = self.cgroups_path.format(pid=os.getpid())
             config["process"]["args"] = list(args)
             if edit:
                 edit(config)
-        self.where = self.bundle(edit=whole)
+        self.where = self.bundle(edit=whole, name=name)
         # What every container makes in its root file system, it has made now.
-        self.command("run", "-d", "-b", self.where, "c").wait(timeout=20)
+        began = time.monotonic()
+        self.started()
+        # An emulated machine is slow: there it is killed less often.
+        self.rarer = min(8, max(1, round((time.monotonic() - began) / 0.15)))
         self.runtime("delete", "--force", "c")
         self.before = self.files()
         self.assert_nothing_is_left("before the first kill")
 
     def files(self):
-        return sorted(str(p) for p in self.dir.rglob("*") if self.state not in p.parents and p.name != "pid")
+        return sorted(str(p) for p in self.dir.rglob("*") if not {self.state, self.dir / "images"} & set(p.parents) and p.name != "pid")
 
     def argv(self, words):
-        return [RUNTIME, "--root", str(self.state), *map(str, words)]
+        return [RUNTIME, "--root", str(self.state), *self.options, *map(str, words)]
 
     def command(self, *words):
         return subprocess.Popen(self.argv(words), **QUIET)
 
     def assert_nothing_is_left(self, when):
         # A process that was killed is gone a moment later.
-        for _ in range(200):
+        for _ in range(1000):
             children = living_children()
             if not children:
                 break
@@ -171,6 +181,7 @@ class KillCase(RuntimeCase):
 
     def kill_at_calls(self, words, step, prepare=lambda: None):
         """Dies at call number n, for every step-th n until the command ends before."""
+        step *= self.rarer
         n = random.randrange(1, step + 1)
         while True:
             prepare()
@@ -183,11 +194,12 @@ class KillCase(RuntimeCase):
         return n
 
     def kill_at_random(self, words, times, prepare=lambda: None, seed=None):
+        times = max(5, times // self.rarer)
         seed = seed or random.randrange(1 << 32)
         dice = random.Random(seed)
         prepare()
         started = time.monotonic()
-        self.command(*words).wait(timeout=20)
+        self.command(*words).wait(timeout=60)
         whole = time.monotonic() - started
         self.check("without a kill")
         for i in range(times):
@@ -196,15 +208,15 @@ class KillCase(RuntimeCase):
             process = self.command(*words)
             time.sleep(after)
             process.kill()
-            process.wait(timeout=20)
+            process.wait(timeout=60)
             self.check(f"by {words[0]} killed after {after * 1000:.2f} ms (seed {seed})")
         self.assertEqual(set(self.files()) ^ set(self.before), set())
 
     def created(self):
-        self.assertEqual(self.command("create", "-b", self.where, "c").wait(timeout=20), 0)
+        self.assertEqual(self.command("create", "-b", self.where, "c").wait(timeout=60), 0)
 
     def started(self):
-        self.assertEqual(self.command("run", "-d", "-b", self.where, "c").wait(timeout=20), 0)
+        self.assertEqual(self.command("run", "-d", "-b", self.where, "c").wait(timeout=60), 0)
 
 
 @needs_root
@@ -256,7 +268,7 @@ class Kill(KillCase):
         self.check("without a kill")
         said.unlink()
         # The last thing that is seen is init's waiting for start; before that it has said that it is ready.
-        for n in [*range(random.randrange(1, 12), seen - 20, 12), *range(seen - 20, seen)]:
+        for n in [*range(random.randrange(1, 12), seen - 20, 12 * self.rarer), *range(seen - 20, seen)]:
             code, _ = create(n)
             when = f"by init killed at call {n} of {seen}, after create ended with {code}: {said.read_text()}"
             if code == 0:
@@ -288,9 +300,40 @@ class Kill(KillCase):
             config["linux"]["netDevices"] = {made: {"name": "inside0"}}
         self.make_bundle("sleep", "1000", edit=edit)
         links = set(os.listdir("/sys/class/net")) - {made, peer}
+        self.kill_at_calls(self.create_words(), step=40, prepare=device)
         self.kill_at_random(self.create_words(), times=15, prepare=device)
         # The device is in here still, or it ended with the container's network namespace.
         self.assertLessEqual(set(os.listdir("/sys/class/net")) - {made, peer}, links)
+
+    def test_create_that_mounts_for_the_container(self):
+        """What the host mounts with other ids, and what it sees of a container without a mount namespace."""
+        shared = self.dir / "shared"
+        shared.mkdir()
+        mapped = [{"containerID": 0, "hostID": 1000, "size": 1000}]
+        def edit(config):
+            config["mounts"] += [{"destination": "/shared", "source": str(shared), "type": "bind", "options": ["bind"],
+                                  "uidMappings": mapped, "gidMappings": mapped}]
+        self.make_bundle("sleep", "1000", edit=edit)
+        self.kill_at_calls(self.create_words(), step=40)
+        self.kill_at_random(self.create_words(), times=15)
+
+    def test_create_without_a_mount_namespace(self):
+        def edit(config):
+            config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] != "mount"]
+            # A link may lead such mounts elsewhere, and a mount that is shared cannot be moved: those are other tests.
+            config["linux"].pop("maskedPaths"), config["linux"].pop("readonlyPaths")
+        self.make_bundle("sleep", "1000", edit=edit)
+        self.kill_at_calls(self.create_words(), step=20)
+        self.kill_at_random(self.create_words(), times=20)
+        self.kill_at_calls(("delete", "--force", "c"), step=20, prepare=self.started)
+
+    @unittest.skipUnless(os.path.exists("/sys/fs/resctrl/schemata"), "needs resctrl: a processor that shares out its cache")
+    def test_create_with_a_share_of_the_cache(self):
+        groups = lambda: {path for path, _, _ in os.walk("/sys/fs/resctrl")}
+        before = groups()
+        self.make_bundle("sleep", "1000", edit=lambda config: config["linux"].update(intelRdt={"enableMonitoring": True}))
+        self.kill_at_random(self.create_words(), times=20)
+        self.assertEqual(groups(), before)
 
     def test_start(self):
         self.make_bundle("sleep", "1000")
@@ -336,6 +379,71 @@ class Kill(KillCase):
             self.assertNotEqual(self.hook_log.read_text(), "", f"no poststop hook {when}")
 
 
+@unittest.skipUnless(os.path.isdir("/run/systemd/system"), "needs systemd as the first process")
+class Systemd(KillCase):
+    """With a scope of systemd's, also as an ordinary user with his own service manager."""
+    cgroups_path = ":kegkill:{pid}"
+    options = ("--systemd-cgroup",)
+
+    def groups(self):
+        return [path for path, _, _ in os.walk(CGROUPS) if f"kegkill-{os.getpid()}" in path]
+
+    def units(self):
+        return systemctl("list-units", "--all", "--plain", "--no-legend", "kegkill-*")
+
+    def assert_nothing_is_left(self, when):
+        for _ in range(100):
+            if not self.units():
+                break
+            time.sleep(0.1)
+        self.assertEqual(self.units(), "", f"units are left {when}")
+        super().assert_nothing_is_left(when)
+
+    def test_create(self):
+        self.make_bundle("sleep", "1000")
+        words = ("create", "-b", self.where, "c")
+        self.kill_at_calls(words, step=16)
+        self.kill_at_random(words, times=40)
+
+    def test_init_that_is_killed_before_create_ends(self):
+        self.make_bundle("sleep", "1000")
+        words, said = self.argv(("create", "-b", self.where, "c")), self.dir / "said"
+        for n in range(random.randrange(1, 40), 400, 40 * self.rarer):
+            said.write_text("")
+            code, _ = run_and_kill_child(words, n, said)
+            when = f"by init killed at call {n}, after create ended with {code}: {said.read_text()}"
+            said.unlink()
+            if code != 0:
+                self.assertEqual((code, os.listdir(self.state), self.units()), (1, [], ""), when)
+            self.check(when)
+
+    def test_run_and_delete(self):
+        self.make_bundle("true")
+        self.kill_at_random(("run", "-b", self.where, "c"), times=30)
+        self.make_bundle("sleep", "1000", name="sleeping")
+        self.kill_at_calls(("delete", "--force", "c"), step=12, prepare=self.started)
+        self.kill_at_random(("delete", "--force", "c"), times=15, prepare=self.started)
+
+
+@needs_root
+@needs_criu
+class Restored(KillCase):
+    def test_checkpoint(self):
+        self.make_bundle("sleep", "1000")
+        images = self.dir / "images"
+        def prepare():
+            subprocess.run(["rm", "-rf", str(images)], check=True)
+            self.started()
+        self.kill_at_random(("checkpoint", "--image-path", images, "c"), times=20, prepare=prepare)
+
+    def test_restore(self):
+        self.make_bundle("sleep", "1000")
+        images = self.dir / "images"
+        self.started()
+        self.assertEqual(self.command("checkpoint", "--image-path", images, "c").wait(timeout=60), 0)
+        self.kill_at_random(("restore", "-d", "-b", self.where, "--image-path", images, "c"), times=25)
+
+
 @needs_root
 class TwoAtOnce(KillCase):
     """Of two commands at once each does what it says, or says why it does not."""
@@ -343,7 +451,7 @@ class TwoAtOnce(KillCase):
     def both(self, first, second, rounds, prepare=lambda: None):
         """Starts two commands with a random distance; gives what each answered, and cleans up."""
         words = []
-        for _ in range(rounds):
+        for _ in range(max(5, rounds // self.rarer)):
             prepare()
             pair = []
             for command in (first, second):
