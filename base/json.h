@@ -94,11 +94,17 @@ struct Codec<Value> {
     static bool is_empty(const Value& v) { return v.is_null(); }
 };
 
+// What goes to the kernel ends there: "/etc\0x" would be checked as one path and used as another.
+inline void refuse_nul(const std::string& text) {
+    if (text.contains('\0')) throw Error("contains a NUL byte");
+}
+
 template <>
 struct Codec<std::string> {
     static void read(const Value& v, std::string& out) {
         if (!v.is_string()) type_error(v, "a string");
         out = v.get_ref<const std::string&>();
+        refuse_nul(out);
     }
     static Value write(const std::string& v) { return v; }
     static bool is_empty(const std::string& v) { return v.empty(); }
@@ -212,13 +218,15 @@ template <class T>
 struct Codec<std::map<std::string, T>> {
     static void read(const Value& v, std::map<std::string, T>& out) {
         if (!v.is_object()) type_error(v, "an object");
-        for (const auto& [key, element] : v.items())
+        for (const auto& [key, element] : v.items()) {
+            refuse_nul(key);
             try {
                 json::read(element, out[key]);
             } catch (Error& e) {
                 e.prefix(key);
                 throw;
             }
+        }
     }
     static Value write(const std::map<std::string, T>& v) {
         Value out = Value::object();

@@ -92,6 +92,10 @@ CapabilityPlan plan_capabilities(const spec::Process& process) {
     plan.inheritable = bits(wanted.inheritable, plan.unknown);
     plan.permitted = bits(wanted.permitted, plan.unknown);
     plan.ambient = bits(wanted.ambient, plan.unknown);
+    // What the kernel gives to nobody: effective is a part of permitted, inheritable of bounding.
+    const uint64_t never = (plan.effective & ~plan.permitted) | (plan.inheritable & ~plan.bounding);
+    for (unsigned cap = 0; cap < std::size(names); ++cap)
+        if (never >> cap & 1) plan.unknown.emplace_back(names[cap]);
     return plan;
 }
 
@@ -100,6 +104,8 @@ void warn_about_unknown(const CapabilityPlan& plan) {
 }
 
 void become(const spec::User& user, const CapabilityPlan& plan) {
+    // To the kernel this number means "leave it": root would stay root.
+    if (user.uid == uint32_t(-1) || user.gid == uint32_t(-1)) throw Error("unable to setup user: ", uint32_t(-1), " is no id");
     // A config without capabilities gives none (as runc), and the bounding set with them.
     drop_bounding(plan.bounding);
     check(::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "keeping capabilities");

@@ -144,8 +144,7 @@ Entered enter(const Container& container, const spec::Config& config, const Exec
         throw Error("cannot allocate tty if runc will detach without setting console socket");
     if (!options.console_socket.empty() && (!options.detached || !options.process.terminal))
         throw Error("cannot use console socket if runc will not detach or allocate tty");
-    for (int fd = 3; fd < 3 + options.preserve_fds; ++fd)
-        if (::fcntl(fd, F_GETFD) < 0) throw SysError("unable to stat preserved-fd ", fd - 3);
+    require_descriptors(3, options.preserve_fds);
 
     EnterPlan plan{.process = options.process, .config = config};
     require_label_modules(plan.process.apparmor_profile, plan.process.selinux_label);

@@ -1,8 +1,11 @@
 #include "runtime/hooks.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+
+#include <algorithm>
 
 #include "base/error.h"
 #include "base/process.h"
@@ -42,7 +45,7 @@ void run_hooks(std::string_view kind, const std::vector<spec::Hook>& hooks, cons
             Child child = spawn(options);
             const UniqueFd pidfd(int(::syscall(SYS_pidfd_open, child.pid(), 0)));
             pollfd end{pidfd.get(), POLLIN, 0};
-            if (hook.timeout && ::poll(&end, 1, *hook.timeout * 1000) == 0)
+            if (hook.timeout && ::poll(&end, 1, std::min(*hook.timeout, INT_MAX / 1000) * 1000) == 0)
                 throw Error("hook ran past specified timeout of ", *hook.timeout, ".0s");
             const ExitStatus status = child.wait();
             if (status.shell() == 0) return;

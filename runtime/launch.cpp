@@ -24,6 +24,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -76,6 +77,7 @@ private:
     void set_names();
     void write_sysctls(const Procfs& procfs);
     void set_attributes();
+    void heed_signals();
     void drop_privileges();
     void wait_for_start();
     void run_start_hooks();
@@ -126,6 +128,7 @@ void Init::run() {
     set_attributes();
     set_limits();
 
+    heed_signals();
     set_exec_labels(procfs, process_.apparmor_profile, process_.selinux_label);
     ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);   // the state is saved: it is a container, whatever becomes of create
     drop_privileges();           // descriptors, user, capabilities, no_new_privs, seccomp: order is inside
@@ -231,6 +234,12 @@ void Init::set_limits() {
     channel_.expect(Step::limited);
 }
 
+// A container that waits for `start` ends when it is told to, as others do. The first process of a pid namespace
+// is sent nothing that it does not handle; the program gets the defaults back when it is executed.
+void Init::heed_signals() {
+    for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM}) ::signal(number, [](int signal) { ::_exit(128 + signal); });
+}
+
 // Without no_new_privileges a filter needs CAP_SYS_ADMIN, so it comes before the capabilities go; with
 // it, last of all.
 void Init::drop_privileges() {
@@ -258,8 +267,8 @@ void Init::run_start_hooks() try {
     run_hooks("startContainer", config_.hooks.start_container, state_inside(Status::created), HookSide::container);
 } catch (const Error& e) {
     const std::string why = std::string(e.what()).substr(0, PIPE_BUF);
-    if (::write(fifo_, why.data(), why.size()) < 0) log_warning("start does not hear why");
-    throw;
+    if (::write(fifo_, why.data(), why.size()) < 0) throw;   // then on stderr
+    ::_exit(255);
 }
 
 // For hooks in the container's namespaces, where init has another number.
@@ -279,7 +288,7 @@ Child spawn_init(Plan& plan, Channel& channel, StateDir& dir, int fifo, const Un
         Init(plan, channel, fifo).run();
     };
     const auto report = [&](const std::exception& e) {
-        if (channel.fd() >= 0) return channel.send(Step::error, e.what());
+        if (channel.fd() >= 0) return channel.send(Step::error, str("error during container init: ", e.what()));
         // After `create` went: the container's own stderr is all there is.
         set_log({.fd = 2});
         log_error(e.what());
@@ -399,8 +408,10 @@ Created create(const CreateOptions& options) {
     if (plan.config.process->terminal) console = receive_console(channel, options);
     if (plan.has_runtime_hooks()) {
         channel.expect(Step::mounted);
-        run_hooks("prestart", plan.config.hooks.prestart, state_for_hooks(record, init.pid(), Status::created));
-        run_hooks("createRuntime", plan.config.hooks.create_runtime, plan.state);
+        context("unable to start container process: error during container init", [&] {
+            run_hooks("prestart", plan.config.hooks.prestart, state_for_hooks(record, init.pid(), Status::created));
+            run_hooks("createRuntime", plan.config.hooks.create_runtime, plan.state);
+        });
         channel.send(Step::hooks_ran);
     }
     if (plan.limited_by_create()) {

@@ -73,12 +73,10 @@ void check_private_network(const Plan& plan) {
 Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
     Plan plan{.options = options, .config = bundle.config};
     const std::string& path = plan.config.root->path;
-    plan.rootfs = context(str("rootfs ", quoted(path)), [&] {
-        const std::string whole = path.starts_with('/') ? path : bundle.path + "/" + path;
-        char resolved[PATH_MAX];
-        if (!::realpath(whole.c_str(), resolved)) throw SysError("stat ", whole);
-        return std::string(resolved);
-    });
+    const std::string whole = std::filesystem::path(path.starts_with('/') ? path : bundle.path + "/" + path).lexically_normal().string();
+    char resolved[PATH_MAX];
+    if (!::realpath(whole.c_str(), resolved)) throw SysError("invalid rootfs: stat ", whole);
+    plan.rootfs = resolved;
     if (!plan.config.process) throw Error("process property must not be empty");
     require_label_modules(plan.config.process->apparmor_profile, plan.config.process->selinux_label);
     if (!plan.config.linux.mount_label.empty() && !selinux_enabled())
@@ -94,8 +92,7 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
     add_listen_environment(plan.config.process->env, plan.listen_fds);
     plan.config.process->env = unique_environment(plan.config.process->env);
     for (const spec::Rlimit& limit : plan.config.process->rlimits) rlimit_number(limit.type);
-    for (int fd = 3; fd < 3 + plan.listen_fds + options.preserve_fds; ++fd)
-        if (::fcntl(fd, F_GETFD) < 0) throw SysError("unable to stat preserved-fd ", fd - 3 - plan.listen_fds);
+    require_descriptors(3, plan.listen_fds + options.preserve_fds);
     check_private_network(plan);
     if (plan.config.linux.intel_rdt) {
         plan.intel_rdt = plan_intel_rdt(*plan.config.linux.intel_rdt, options.id);

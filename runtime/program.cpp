@@ -125,6 +125,13 @@ std::string find_executable(const spec::Process& process) {
     throw Error("exec: ", quoted(name), ": executable file not found in $PATH");
 }
 
+void require_descriptors(int first, int count) {
+    for (int i = 0; i < count; ++i) {
+        const int flags = ::fcntl(first + i, F_GETFD);
+        if (flags < 0 || (flags & FD_CLOEXEC) != 0) throw SysError(EBADF, str("unable to stat preserved-fd ", i));
+    }
+}
+
 void close_from(int first, std::vector<int> but) {
     // Closed now and not by the exec: what is open here can be reached as /proc/self/fd/N while the
     // kernel resolves the working directory and the program (CVE-2024-21626).

@@ -29,6 +29,9 @@ void reopen_null(const Procfs& procfs);
 // As the user, with the container's PATH; throws runc's words:
 // `exec: "x": executable file not found in $PATH`.
 std::string find_executable(const spec::Process& process);
+// Throws Error if our caller did not give us `count` descriptors from `first` on. What is open there may be our
+// own, which is close-on-exec: what came through an exec cannot be.
+void require_descriptors(int first, int count);
 // Closes all but 0, 1, 2, the preserved (those below `first`), and until the exec those of `but`, none of
 // which may be a directory. Before the container's words are resolved as paths, and before the seccomp
 // filter, which may forbid it; what is opened later is close-on-exec anyway.

@@ -70,6 +70,9 @@ void check_scheduler(const Process& process, Findings& out) {
     if (s.nice < -20 || s.nice > 19) out.add("process.scheduler: invalid scheduler.nice: ", s.nice);
     if (s.priority && !among(s.policy, {"SCHED_FIFO", "SCHED_RR"}))
         out.add("process.scheduler: scheduler.priority can only be specified for SchedFIFO or SchedRR policy");
+    if (among(s.policy, {"SCHED_FIFO", "SCHED_RR"}) && (s.priority < 1 || s.priority > 99))
+        out.add("process.scheduler: scheduler.priority must be from 1 to 99 for ", s.policy, ", but is ", s.priority);
+    if (s.policy == "SCHED_DEADLINE" && !s.runtime) out.add("process.scheduler: SCHED_DEADLINE needs a runtime");
     if ((s.runtime || s.deadline || s.period) && s.policy != "SCHED_DEADLINE")
         out.add("process.scheduler: scheduler runtime/deadline/period can only be specified for SchedDeadline policy");
 }
@@ -139,6 +142,14 @@ constexpr Rule rules[] = {
              if (!entry.contains('=')) out.add("process.env: invalid environment variable: missing '=' in ", quoted(entry));
              else if (entry.starts_with('=')) out.add("process.env: invalid environment variable: name cannot be empty in ", quoted(entry));
          }
+     }>},
+    {"posix-platform-user", "uid (int, REQUIRED) specifies the user ID in the container namespace",
+     of_process<[](const Process& process, Findings& out) {
+         const auto check_id = [&](const char* what, uint32_t id) {
+             if (id == uint32_t(-1)) out.add("process.user.", what, ": ", id, " is no id");
+         };
+         check_id("uid", process.user.uid), check_id("gid", process.user.gid);
+         for (const uint32_t gid : process.user.additional_gids) check_id("additionalGids", gid);
      }>},
     {"posix-process", "the runtime MUST generate an error for any values which cannot be mapped to a relevant kernel interface",
      of_process<[](const Process& process, Findings& out) {

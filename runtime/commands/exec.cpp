@@ -27,6 +27,12 @@ static constexpr Option options[] = {
     {"no-subreaper", nullptr, "(ignored)", "", true},
 };
 
+// An option that is given as "" is as if it had not been given.
+static std::optional<std::string> given(const Arguments& args, const char* name) {
+    const auto value = args.value(name);
+    return value && value->empty() ? std::nullopt : value;
+}
+
 static uint32_t parse_id(const std::string& text, const char* what) {
     const auto id = parse_number<uint32_t>(text);
     if (!id) throw Error("bad ", what, ": ", quoted(text), " is not a number");
@@ -36,18 +42,18 @@ static uint32_t parse_id(const std::string& text, const char* what) {
 // The bundle's process with what the options change: another program is not the bundle's terminal,
 // and never gets inheritable capabilities (CVE-2022-29162).
 static spec::Process plan_process(const Arguments& args, const spec::Config& config) {
-    if (const auto file = args.value("process")) return spec::read_process(read_file(*file));
+    if (const auto file = given(args, "process")) return spec::read_process(read_file(*file));
     if (!config.process) throw Error("the container's config has no process");
     spec::Process process = *config.process;
     process.args.assign(args.words().begin() + 1, args.words().end());
     process.terminal = args.flag("tty");
     process.console_size.reset();
-    if (const auto cwd = args.value("cwd")) process.cwd = *cwd;
-    if (const auto label = args.value("process-label")) process.selinux_label = *label;
-    if (const auto profile = args.value("apparmor")) process.apparmor_profile = *profile;
+    if (const auto cwd = given(args, "cwd")) process.cwd = *cwd;
+    if (const auto label = given(args, "process-label")) process.selinux_label = *label;
+    if (const auto profile = given(args, "apparmor")) process.apparmor_profile = *profile;
     if (args.has("no-new-privs")) process.no_new_privileges = args.flag("no-new-privs");
     for (const std::string& entry : args.all("env")) process.env.push_back(entry);
-    if (const auto user = args.value("user")) {
+    if (const auto user = given(args, "user")) {
         const size_t colon = user->find(':');
         process.user.uid = parse_id(user->substr(0, colon), "uid");
         if (colon != std::string::npos) process.user.gid = parse_id(user->substr(colon + 1), "gid");
@@ -65,7 +71,7 @@ static spec::Process plan_process(const Arguments& args, const spec::Config& con
 
 static int run_exec(const Arguments& globals, const Arguments& args) {
     const Container container = Container::load(state_root(globals), args[0]);
-    if (args.size() < 2 && !args.has("process")) throw Error("process args cannot be empty");
+    if (args.size() < 2 && !given(args, "process")) throw Error("exec args cannot be empty");
     const spec::Config config = container.config();
     ExecOptions wanted;
     wanted.process = plan_process(args, config);

@@ -9,7 +9,7 @@ static constexpr Option options[] = {
 
 static int kill(const Arguments& globals, const Arguments& args) {
     const std::vector<Container> containers = Container::named(state_root(globals), args[0], args.flag("regex"));
-    const int signal = parse_signal(args.size() > 1 ? args[1] : "SIGTERM");
+    const int signal = parse_signal(args.size() > 1 && !args[1].empty() ? args[1] : "SIGTERM");
     for (const Container& container : containers) container.signal(signal, args.flag("all"));
     return 0;
 }

@@ -87,7 +87,7 @@ class Log(RuntimeCase):
         result = self.runtime("--log", log, "--log-format", "json", "create", "-b", self.bundle(edit=self.broken), "c", check=False)
         record = json.loads(log.read_text())
         self.assertEqual(record["level"], "error")
-        self.assertIn('exec: "nowhere": executable file not found in $PATH', record["msg"])
+        self.assertIn('unable to start container process: error during container init: exec: "nowhere": executable file not found in $PATH', record["msg"])
         time.strptime(record["time"], "%Y-%m-%dT%H:%M:%SZ")
         self.assertEqual(result.stderr.strip(), record["msg"])
         self.assertEqual(os.listdir(self.state), [])
@@ -195,7 +195,7 @@ class Running(RuntimeCase):
 
     def test_exec_says_what_is_wrong(self):
         self.start("c")
-        for words, says in ((("c",), "process args cannot be empty"), (("--cwd", "x", "c", "true"), "Cwd must be an absolute path"),
+        for words, says in ((("c",), "exec args cannot be empty"), (("--cwd", "x", "c", "true"), "Cwd must be an absolute path"),
                             (("-u", "root", "c", "true"), 'bad uid: "root"'), (("-u", "1:x", "c", "true"), 'bad gid: "x"'),
                             (("-e", "A", "c", "true"), "invalid environment variable: missing '='"),
                             (("-t", "-d", "c", "true"), "cannot allocate tty if runc will detach without setting console socket"),
@@ -236,8 +236,42 @@ class Running(RuntimeCase):
         # Another's descriptors are not ours to pass.
         out = run("bash", "-c", f"LISTEN_PID=1 {command.replace('--preserve-fds 1', '--preserve-fds 2')}", env=env).stdout.split()
         self.assertEqual(out, ["one", "two", "6"])
-        missing = self.runtime("run", "-b", bundle, "--preserve-fds", "30", "c", check=False)
-        self.assertIn("unable to stat preserved-fd", missing.stderr)
+        # Nor is what the runtime itself has open.
+        for words in (("run", "-b", bundle, "--preserve-fds", "1", "c"), ("--log", self.dir / "log", "run", "-b", bundle, "--preserve-fds", "1", "c")):
+            missing = self.runtime(*words, check=False)
+            self.assertIn("unable to stat preserved-fd 0: bad file descriptor", missing.stderr)
+
+    def test_options_without_a_value_are_as_not_given(self):
+        self.start("c")
+        self.assertEqual(self.runtime("exec", "--cwd", "", "--user", "", "--process", "", "c", "sh", "-c", "pwd; id -u").stdout.split(), ["/", "0"])
+        self.runtime("kill", "c", "")
+        self.assertEqual(self.status("c"), "running")   # TERM, which sleep as process 1 does not hear
+
+    def test_the_last_number_is_no_user(self):
+        bundle = self.start("c")
+        for user in ("4294967295", "0:4294967295"):
+            result = self.runtime("exec", "--user", user, "c", "id", check=False)
+            self.assertEqual((result.returncode, result.stdout), (255, ""))
+            self.assertIn("unable to setup user: 4294967295 is no id", result.stderr)
+        config = json.loads((bundle / "config.json").read_text())
+        config["process"]["user"]["uid"] = 4294967295
+        (bundle / "config.json").write_text(json.dumps(config))
+        self.assertIn("process.user.uid: 4294967295 is no id", self.runtime("create", "-b", bundle, "d", check=False).stderr)
+
+    def test_a_created_container_ends_when_it_is_told_to(self):
+        bundle = self.bundle("sleep", "100")
+        for name in ("TERM", "INT", "QUIT", "HUP"):
+            self.detached("create", "-b", bundle, name)
+            self.runtime("kill", name, name)
+            self.wait_stopped(name)
+            self.assertIn("cannot start a container that has stopped", self.runtime("start", name, check=False).stderr)
+
+    def test_a_failing_start_hook_is_told_once(self):
+        bundle = self.bundle("true", edit=lambda config: config.update(hooks={"startContainer": [{"path": "/bin/false"}]}))
+        result = self.runtime("run", "-b", bundle, "c", check=False)
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        self.assertIn("error running startContainer hook #0: exit status 1", result.stderr)
 
 
 @needs_root

@@ -33,6 +33,18 @@ class Validate(RuntimeCase):
         self.assertEqual((report["valid"], len(report["violations"])), (False, 8))
         self.assertEqual(set(report["violations"][0]), {"message", "document", "section", "rule"})
 
+    def test_a_text_ends_where_it_ends(self):
+        """Not at a NUL byte in it, as for the kernel: it would be checked as one name and used as another."""
+        for edit, place in ((lambda c: c["process"].update(args=["true\0x"]), "process: args: [0]"),
+                            (lambda c: c["process"].update(env=["A=b\0c"]), "process: env: [0]"),
+                            (lambda c: c["mounts"][0].update(destination="/proc\0"), "mounts: [0]: destination"),
+                            (lambda c: c["linux"].update(sysctl={"net.\0x": "1"}), "linux: sysctl")):
+            bundle = self.bundle("true", edit=edit, name=place.replace(" ", ""))
+            for words in (("validate", bundle), ("create", "-b", bundle, "c")):
+                result = self.runtime(*words, check=False)
+                self.assertEqual(result.returncode, 1)
+                self.assertIn(place + ": contains a NUL byte", result.stdout + result.stderr)
+
     def test_a_bundle_without_a_config(self):
         result = run(RUNTIME, "validate", self.dir, check=False)
         self.assertEqual(result.returncode, 1)
