@@ -11,6 +11,7 @@ static const char* step_name(Step step) {
     switch (step) {
         case Step::placed: return "placed";
         case Step::mapped: return "mapped";
+        case Step::filter: return "filter";
         case Step::mounted: return "mounted";
         case Step::hooks_ran: return "hooks ran";
         case Step::ready: return "ready";

@@ -16,6 +16,7 @@
 enum class Step : char {
     placed = 'p',      // id maps are written, devices are moved; with the cgroups to join
     mapped = 'u',      // with the tree of a mount that the host made
+    filter = 's',      // with the program of the system call filter
     mounted = 'm',     // all mounts are below the new root
     hooks_ran = 'h',
     ready = 'r',       // nothing but dropping privileges is left

@@ -151,7 +151,10 @@ Entered enter(const Container& container, const spec::Config& config, const Exec
     plan.process.env = unique_environment(plan.process.env);
     plan.capabilities = plan_capabilities(plan.process);
     warn_about_unknown(plan.capabilities);
-    if (plan.config.linux.seccomp) plan.filter = compile_seccomp(*plan.config.linux.seccomp);
+    if (plan.config.linux.seccomp) {
+        plan.filter = plan_filter(*plan.config.linux.seccomp);
+        plan.filter->program = compile_filter(*plan.config.linux.seccomp);
+    }
     plan.namespaces = differing_namespaces(init);
     if ((plan.namespaces & CLONE_NEWNS) == 0) plan.root.emplace(str("/proc/", init, "/root"));
     if (!container.record().no_new_keyring) plan.keyring_of = container.id();

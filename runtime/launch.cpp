@@ -6,6 +6,7 @@
 //      v1 cgroups, limits; id maps;
 //      move devices; save state        ── placed ───▶  join the cgroups
 //      make the binds for it           ── mapped ───▶  namespaces; mount all under the new root
+//      compile the seccomp profile     ── filter ───▶
 //      prestart, createRuntime hooks   ◀── mounted ──  (if there are such hooks)
 //                                      ── hooks_ran ▶  createContainer hooks; masks; pivot
 //      (terminal, seccomp agent)       ◀── console, notify
@@ -61,7 +62,7 @@ namespace {
 class Init {
 public:
     Init(const Plan& plan, Channel& channel, int fifo)
-        : plan_(plan), config_(plan.config), process_(*plan.config.process), channel_(channel), fifo_(fifo) {}
+        : plan_(plan), config_(plan.config), process_(*plan.config.process), filter_(plan.filter), channel_(channel), fifo_(fifo) {}
     void run();
 
 private:
@@ -78,6 +79,7 @@ private:
     void write_sysctls(const Procfs& procfs);
     void set_attributes();
     void heed_signals();
+    void receive_filter();
     void drop_privileges();
     void wait_for_start();
     void run_start_hooks();
@@ -86,6 +88,7 @@ private:
     const Plan& plan_;
     const spec::Config& config_;
     spec::Process process_;
+    std::optional<Filter> filter_;
     Channel& channel_;
     int fifo_;
     Terminal terminal_;
@@ -111,6 +114,7 @@ void Init::run() {
     mount_all(root, config_.mounts, mount_environment(), receive_mapped_trees());
     make_devices(root, config_, plan_.user_namespace());
     open_terminal(root);
+    receive_filter();
     wait_for_hooks();
     run_hooks("createContainer", config_.hooks.create_container, state_inside(Status::creating));
 
@@ -221,6 +225,13 @@ void Init::open_terminal(const Root& root) {
     attach_terminal(terminal_);
 }
 
+void Init::receive_filter() {
+    if (!filter_) return;
+    const std::string program = channel_.expect(Step::filter).text;
+    filter_->program.resize(program.size() / sizeof(sock_filter));
+    std::memcpy(filter_->program.data(), program.data(), program.size());
+}
+
 void Init::wait_for_hooks() {
     if (!plan_.has_runtime_hooks()) return;
     channel_.send(Step::mounted);
@@ -243,14 +254,14 @@ void Init::heed_signals() {
 // Without no_new_privileges a filter needs CAP_SYS_ADMIN, so it comes before the capabilities go; with
 // it, last of all.
 void Init::drop_privileges() {
-    const bool filtered = plan_.filter.has_value();
+    const bool filtered = filter_.has_value();
     close_from(3 + plan_.listen_fds + plan_.options.preserve_fds, {channel_.fd(), fifo_, log_settings().fd});
     const bool arrived = try_change_directory(process_.cwd);   // as root, if the user may not
-    if (filtered && !process_.no_new_privileges) install_filter(*plan_.filter, channel_);
+    if (filtered && !process_.no_new_privileges) install_filter(*filter_, channel_);
     become(process_.user, plan_.capabilities);
     if (!arrived) change_directory(process_.cwd);
     if (process_.no_new_privileges) set_no_new_privileges();
-    if (filtered && process_.no_new_privileges) install_filter(*plan_.filter, channel_);
+    if (filtered && process_.no_new_privileges) install_filter(*filter_, channel_);
 }
 
 void Init::wait_for_start() {
@@ -332,6 +343,13 @@ void send_mapped_trees(Channel& channel, int pid, const Plan& plan) {
     }
 }
 
+// It is made while init mounts.
+void send_filter(Channel& channel, const Plan& plan) {
+    if (!plan.filter) return;
+    const std::vector<sock_filter> program = compile_filter(*plan.config.linux.seccomp);
+    channel.send(Step::filter, {reinterpret_cast<const char*>(program.data()), program.size() * sizeof program[0]});
+}
+
 void send_pidfd(const std::string& socket_path, int pidfd) {
     if (!socket_path.empty()) send_descriptor(socket_path, "standard", pidfd);
 }
@@ -403,6 +421,7 @@ Created create(const CreateOptions& options) {
     dir.save(record);            // before init goes on: `delete` needs it
     send_placed(channel, cgroup);
     send_mapped_trees(channel, init.pid(), plan);
+    send_filter(channel, plan);
 
     UniqueFd console;
     if (plan.config.process->terminal) console = receive_console(channel, options);

@@ -84,7 +84,7 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
     plan.namespaces = plan_namespaces(plan.config.linux);
     plan.joined = open_namespaces(plan.namespaces);
     plan.capabilities = plan_capabilities(*plan.config.process);
-    if (plan.config.linux.seccomp) plan.filter = compile_seccomp(*plan.config.linux.seccomp);
+    if (plan.config.linux.seccomp) plan.filter = plan_filter(*plan.config.linux.seccomp);
     plan.host_binds = plan.user_namespace() && may_clone_mounts();
     plan.propagation = propagation_flag(plan.config.linux.rootfs_propagation);
     plan.notifies = add_notify_socket(plan.config, options.state_root + "/" + options.id);

@@ -244,14 +244,14 @@ std::vector<std::string> seccomp_flags_of_kernel() {
     return names;
 }
 
-Filter compile_seccomp(const spec::Seccomp& profile) {
+Filter plan_filter(const spec::Seccomp& profile) {
     Filter filter;
     filter.listener_path = profile.listener_path, filter.listener_metadata = profile.listener_metadata;
-    std::vector<Rule> rules;
-    const uint32_t fallback = action_of(profile.default_action, profile.default_errno_ret);
-    if (fallback == SECCOMP_RET_USER_NOTIF) throw Error("SCMP_ACT_NOTIFY cannot be used as default action");
+    if (action_of(profile.default_action, profile.default_errno_ret) == SECCOMP_RET_USER_NOTIF)
+        throw Error("SCMP_ACT_NOTIFY cannot be used as default action");
+    tokens_of(profile.architectures);
     for (const spec::SeccompSyscall& rule : profile.syscalls) {
-        rules.push_back(read_rule(rule));
+        read_rule(rule);
         if (rule.action != "SCMP_ACT_NOTIFY") continue;
         filter.notify = true;
         // The runtime itself could not tell the agent of the filter any more.
@@ -267,10 +267,16 @@ Filter compile_seccomp(const spec::Seccomp& profile) {
         const Flag& flag = look_up(flags, name, "flag");
         if (filter.notify || !flag.for_agents) filter.flags |= flag.bit;
     }
+    return filter;
+}
+
+std::vector<sock_filter> compile_filter(const spec::Seccomp& profile) {
+    std::vector<Rule> rules;
+    for (const spec::SeccompSyscall& rule : profile.syscalls) rules.push_back(read_rule(rule));
+    const uint32_t fallback = action_of(profile.default_action, profile.default_errno_ret);
     const bool refuses = look_up(actions, profile.default_action, "action").refuses && fallback != not_there;
     std::deque<Decision> made;
-    filter.program = assemble(tables_for(tokens_of(profile.architectures), rules, fallback, refuses, made), SECCOMP_RET_KILL_THREAD);
-    return filter;
+    return assemble(tables_for(tokens_of(profile.architectures), rules, fallback, refuses, made), SECCOMP_RET_KILL_THREAD);
 }
 
 UniqueFd install(const Filter& filter) {

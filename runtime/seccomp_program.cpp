@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
+#include <map>
+#include <ranges>
 #include <span>
 
 #include "base/error.h"
@@ -150,38 +152,64 @@ Segments segments_of(CallTable table) {
     return segments;
 }
 
-void search(Code& code, std::span<const Segment> segments) {
-    if (segments.size() == 1) {
-        if (segments[0].code.empty()) code.push_back(give(segments[0].action));
-        else append(code, segments[0].code);
-        return;
+// A program built from its end: where a jump leads is there already, and an answer that stands near
+// enough is not given again, which makes half of the instructions. A place is the number of instructions
+// from there to the end.
+class Backwards {
+public:
+    size_t put(sock_filter instruction) {
+        code_.push_back(instruction);
+        return code_.size();
     }
+    size_t put(const Code& code) {
+        for (const sock_filter& instruction : code | std::views::reverse) put(instruction);
+        return code_.size();
+    }
+    size_t answer(uint32_t action) {
+        const auto [known, added] = answers_.try_emplace(action, 0);
+        if (added || code_.size() - known->second > near) known->second = put(give(action));
+        return known->second;
+    }
+    size_t jump(uint16_t comparison, uint32_t value, size_t if_true, size_t if_false) {
+        // A conditional jump reaches 255 instructions; farther goes one without a condition.
+        for (size_t* to : {&if_true, &if_false})
+            if (code_.size() - *to > 254) *to = put(skip(code_.size() - *to));
+        return put({uint16_t(BPF_JMP | BPF_K | comparison), uint8_t(code_.size() - if_true), uint8_t(code_.size() - if_false), value});
+    }
+    // What is put next goes on there.
+    void lead_to(size_t place) {
+        if (place != code_.size()) put(skip(code_.size() - place));
+    }
+    Code forwards() && {
+        std::ranges::reverse(code_);
+        return std::move(code_);
+    }
+
+private:
+    static constexpr size_t near = 128;   // still in reach of the jumps to come
+    Code code_;
+    std::map<uint32_t, size_t> answers_;
+};
+
+size_t search(Backwards& program, std::span<const Segment> segments) {
+    if (segments.size() == 1) return segments[0].code.empty() ? program.answer(segments[0].action) : program.put(segments[0].code);
     const size_t middle = segments.size() / 2;
-    Code below;
-    search(below, segments.first(middle));
-    // A conditional jump reaches 255 instructions; farther goes one without a condition.
-    if (below.size() <= 255) {
-        code.push_back({BPF_JMP | BPF_JGE | BPF_K, uint8_t(below.size()), 0, segments[middle].first});
-    } else {
-        code.push_back({BPF_JMP | BPF_JGE | BPF_K, 0, 1, segments[middle].first});
-        code.push_back(skip(below.size()));
-    }
-    append(code, below);
-    search(code, segments.subspan(middle));
+    const size_t above = search(program, segments.subspan(middle)), below = search(program, segments.first(middle));
+    return program.jump(BPF_JGE, segments[middle].first, above, below);
 }
 
 }  // namespace
 
 std::vector<sock_filter> assemble(const std::vector<CallTable>& tables, uint32_t foreign) {
-    Code program{load(offsetof(seccomp_data, arch))};
-    for (const CallTable& table : tables) {
-        Code part{load(offsetof(seccomp_data, nr))};
-        search(part, segments_of(table).list());
-        program.push_back({BPF_JMP | BPF_JEQ | BPF_K, 1, 0, table.token});
-        program.push_back(skip(part.size()));
-        append(program, part);
+    Backwards program;
+    size_t next = program.answer(foreign);
+    for (const CallTable& table : tables | std::views::reverse) {
+        program.lead_to(search(program, segments_of(table).list()));
+        const size_t own = program.put(load(offsetof(seccomp_data, nr)));
+        next = program.jump(BPF_JEQ, table.token, own, next);
     }
-    program.push_back(give(foreign));
-    if (program.size() > BPF_MAXINSNS) throw Error("seccomp profile is too large: ", program.size(), " instructions, the kernel takes ", BPF_MAXINSNS);
-    return program;
+    program.put(load(offsetof(seccomp_data, arch)));
+    Code code = std::move(program).forwards();
+    if (code.size() > BPF_MAXINSNS) throw Error("seccomp profile is too large: ", code.size(), " instructions, the kernel takes ", BPF_MAXINSNS);
+    return code;
 }

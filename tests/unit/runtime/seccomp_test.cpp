@@ -79,7 +79,7 @@ std::vector<sock_filter> reference(const spec::Seccomp& profile, uint32_t fallba
 
 // Every number that could differ, with arguments around every value that a rule compares with.
 void compare(const spec::Seccomp& profile, uint32_t fallback) {
-    const std::vector<sock_filter> ours = compile_seccomp(profile).program, theirs = reference(profile, fallback);
+    const std::vector<sock_filter> ours = compile_filter(profile), theirs = reference(profile, fallback);
     std::set<uint64_t> values{0, 1, UINT64_MAX};
     for (const spec::SeccompSyscall& rule : profile.syscalls)
         for (const spec::SeccompArg& arg : rule.args)
@@ -132,16 +132,16 @@ TEST_CASE("each operator answers as libseccomp's, on 64 and on 32 bits") {
 TEST_CASE("calls younger than a profile that refuses are not there, and only for one that refuses") {
     spec::Seccomp profile{.default_action = "SCMP_ACT_ERRNO", .syscalls = {{.names = {"read", "openat2"}, .action = "SCMP_ACT_ALLOW"}}};
     const int openat2 = 437, faccessat2 = 439, mount = 40;
-    auto program = compile_seccomp(profile).program;
+    auto program = compile_filter(profile);
     CHECK(decide(program, native(openat2)) == SECCOMP_RET_ALLOW);
     CHECK(decide(program, native(faccessat2)) == (SECCOMP_RET_ERRNO | ENOSYS));
     CHECK(decide(program, native(mount)) == (SECCOMP_RET_ERRNO | EPERM));
     CHECK(decide(program, native(-1)) == (SECCOMP_RET_ERRNO | EPERM));
     profile.default_action = "SCMP_ACT_LOG";
-    CHECK(decide(compile_seccomp(profile).program, native(faccessat2)) == SECCOMP_RET_LOG);
+    CHECK(decide(compile_filter(profile), native(faccessat2)) == SECCOMP_RET_LOG);
     // One call that the profile names, even to refuse it, makes those before it old.
     profile = {.default_action = "SCMP_ACT_ERRNO", .syscalls = {{.names = {"listmount"}, .action = "SCMP_ACT_ERRNO"}}};
-    program = compile_seccomp(profile).program;
+    program = compile_filter(profile);
     CHECK(decide(program, native(458)) == (SECCOMP_RET_ERRNO | EPERM));
     CHECK(decide(program, native(459)) == (SECCOMP_RET_ERRNO | ENOSYS));
 }
@@ -152,7 +152,7 @@ TEST_CASE("a rule without conditions holds whatever others say; two conditions o
         {.names = {"read"}, .action = "SCMP_ACT_ALLOW"},
         {.names = {"write"}, .action = "SCMP_ACT_ALLOW", .args = {{0, 1, 0, "SCMP_CMP_EQ"}, {0, 2, 0, "SCMP_CMP_EQ"}}},
     }};
-    const auto program = compile_seccomp(profile).program;
+    const auto program = compile_filter(profile);
     CHECK(decide(program, native(0, 3)) == SECCOMP_RET_ALLOW);
     CHECK(decide(program, native(1, 1)) == SECCOMP_RET_ALLOW);
     CHECK(decide(program, native(1, 2)) == SECCOMP_RET_ALLOW);
@@ -160,7 +160,7 @@ TEST_CASE("a rule without conditions holds whatever others say; two conditions o
 }
 
 TEST_CASE("a call of an architecture that the profile does not name ends the caller") {
-    const auto program = compile_seccomp({.default_action = "SCMP_ACT_ALLOW", .architectures = {"SCMP_ARCH_X86_64"}}).program;
+    const auto program = compile_filter({.default_action = "SCMP_ACT_ALLOW", .architectures = {"SCMP_ARCH_X86_64"}});
     seccomp_data call = native(0);
     if (call.arch == AUDIT_ARCH_X86_64) {
         CHECK(decide(program, native(0x40000000)) == SECCOMP_RET_KILL_THREAD);
@@ -170,7 +170,7 @@ TEST_CASE("a call of an architecture that the profile does not name ends the cal
 }
 
 TEST_CASE("what a profile may not say is refused in runc's words") {
-    const auto fails = [](spec::Seccomp profile, const char* why) { CHECK_THROWS_WITH(compile_seccomp(profile), why); };
+    const auto fails = [](spec::Seccomp profile, const char* why) { CHECK_THROWS_WITH(plan_filter(profile), why); };
     fails({.default_action = "SCMP_ACT_MOON"}, "string SCMP_ACT_MOON is not a valid action for seccomp");
     fails({.default_action = "SCMP_ACT_NOTIFY"}, "SCMP_ACT_NOTIFY cannot be used as default action");
     fails({.default_action = "SCMP_ACT_KILL", .default_errno_ret = 1}, "errnoRet is not for seccomp action \"SCMP_ACT_KILL\"");
@@ -185,9 +185,9 @@ TEST_CASE("what a profile may not say is refused in runc's words") {
 }
 
 TEST_CASE("flags: the kernel's by name, none for [], no slower speculation without a word") {
-    CHECK(compile_seccomp({.default_action = "SCMP_ACT_ALLOW"}).flags == SECCOMP_FILTER_FLAG_SPEC_ALLOW);
-    CHECK(compile_seccomp({.default_action = "SCMP_ACT_ALLOW", .flags = std::vector<std::string>{}}).flags == 0);
-    CHECK(compile_seccomp({.default_action = "SCMP_ACT_ALLOW", .flags = {{"SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_TSYNC"}}}).flags ==
+    CHECK(plan_filter({.default_action = "SCMP_ACT_ALLOW"}).flags == SECCOMP_FILTER_FLAG_SPEC_ALLOW);
+    CHECK(plan_filter({.default_action = "SCMP_ACT_ALLOW", .flags = std::vector<std::string>{}}).flags == 0);
+    CHECK(plan_filter({.default_action = "SCMP_ACT_ALLOW", .flags = {{"SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_TSYNC"}}}).flags ==
           (SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_TSYNC));
 }
 
