@@ -162,6 +162,15 @@ void reset_affinity() {
     if (::syscall(SYS_sched_setaffinity, 0, sizeof all, all) < 0 && errno != EINVAL) throw SysError("resetting the CPU affinity");
 }
 
+void move_to_another_cpu(int pid) {
+    unsigned long cpus[8192 / (8 * sizeof(unsigned long))] = {};
+    unsigned own = 0;
+    if (::syscall(SYS_getcpu, &own, nullptr, nullptr) < 0 || own >= 8 * sizeof cpus) return;
+    if (::syscall(SYS_sched_getaffinity, 0, sizeof cpus, cpus) < 0) return;
+    cpus[own / (8 * sizeof cpus[0])] &= ~(1ul << own % (8 * sizeof cpus[0]));
+    ::syscall(SYS_sched_setaffinity, pid, sizeof cpus, cpus);   // fails if there is no other
+}
+
 KeptAffinity::KeptAffinity() : mask_(8192 / (8 * sizeof(unsigned long))) {
     if (::syscall(SYS_sched_getaffinity, 0, mask_.size() * sizeof mask_[0], mask_.data()) < 0) mask_.clear();
 }
