@@ -167,8 +167,11 @@ void move_to_another_cpu(int pid) {
     unsigned own = 0;
     if (::syscall(SYS_getcpu, &own, nullptr, nullptr) < 0 || own >= 8 * sizeof cpus) return;
     if (::syscall(SYS_sched_getaffinity, 0, sizeof cpus, cpus) < 0) return;
-    cpus[own / (8 * sizeof cpus[0])] &= ~(1ul << own % (8 * sizeof cpus[0]));
-    ::syscall(SYS_sched_setaffinity, pid, sizeof cpus, cpus);   // fails if there is no other
+    const unsigned long bit = 1ul << own % (8 * sizeof cpus[0]);
+    cpus[own / (8 * sizeof cpus[0])] &= ~bit;
+    if (::syscall(SYS_sched_setaffinity, pid, sizeof cpus, cpus) < 0) return;   // there is no other
+    cpus[own / (8 * sizeof cpus[0])] |= bit;
+    check(::syscall(SYS_sched_setaffinity, pid, sizeof cpus, cpus), "sched_setaffinity");
 }
 
 KeptAffinity::KeptAffinity() : mask_(8192 / (8 * sizeof(unsigned long))) {

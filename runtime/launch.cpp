@@ -400,7 +400,7 @@ Created create(const CreateOptions& options) {
     });
     const UniqueFd fifo = dir.make_exec_fifo();
     Child init = spawn_init(plan, channel, dir, fifo.get(), cgroup.clone_target());
-    move_to_another_cpu(init.pid());   // until it joins its cgroups
+    move_to_another_cpu(init.pid());
     channel.become(Side::create);
     born = true;
     record.pid = init.pid();
