@@ -17,9 +17,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 SUITES = ("runtime-tools", "cases", "callers")
 
 
-def run_suite(suite, runtime):
+def run_suite(suite, arguments):
     """Yields results as they come, so that a person sees them; a suite that breaks is a failure itself."""
-    process = subprocess.Popen([HERE / suite / "run", runtime], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([HERE / suite / "run", *arguments], stdout=subprocess.PIPE, text=True)
     seen = 0
     for line in process.stdout:
         seen += 1
@@ -39,6 +39,9 @@ def main():
     parser.add_argument("--runtime", help="the runtime to judge; without it keg-runtime is judged, against its "
                         "known failures, and anything unexpected makes the exit code 1")
     parser.add_argument("--suite", action="append", choices=SUITES, help="only this one (may be repeated)")
+    parser.add_argument("--here", choices=("systemd", "cgroupfs"), help="for a machine that is thrown away afterwards: the "
+                        "suite callers uses it as it is, with this manager of cgroups")
+    parser.add_argument("--caller", action="append", default=[], help="only this one of the suite callers (may be repeated)")
     parser.add_argument("--json", metavar="FILE", help="write the results as JSON, too")
     parser.add_argument("--build", default=str(HERE.parent / "build"), help="keg's build directory")
     options = parser.parse_args()
@@ -54,7 +57,8 @@ def main():
     for suite in options.suite or SUITES:
         known = {} if options.runtime else report.known_failures(suite)
         print(f"{suite}:")
-        for result in run_suite(suite, runtime):
+        here = ["--here", options.here] if options.here else []
+        for result in run_suite(suite, [*here, runtime, *options.caller] if suite == "callers" else [runtime]):
             if not options.runtime:
                 report.judge([result], known)
             print(report.line(result), flush=True)

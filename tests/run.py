@@ -20,6 +20,8 @@ IN_VM = {"root": ["runtime.Life", "cgroup.Limits", "systemd", "checkpoint"],
                   "systemd.Systemd.test_limits_are_systemds_and_the_kernels"]}
 IN_VM_ALL = {"root": ["runtime", "cgroup", "systemd", "security", "hostile", "labels", "kill", "rootless", "checkpoint"],
              "user": ["systemd", "kill.Systemd"]}
+# The engines of conformance/callers in there: who makes the cgroups, and which of them run so (none named: all).
+CALLERS_IN_VM = {"systemd": [], "cgroupfs": ["ctr", "cri-2", "dockerd", "podman"]}
 
 
 def run_catch(label, binary):
@@ -77,23 +79,48 @@ def run_integration(names):
 
 def run_conformance():
     """The OCI's validation programs, our own cases and real engines; what keg-runtime is known to fail counts as skipped."""
+    count_conformance([sys.executable, TESTS.parent / "conformance/run.py", "--build", os.environ["KEG_BUILD"]])
+
+
+def count_conformance(command):
     global passed, failed, skipped
-    command = [sys.executable, TESTS.parent / "conformance/run.py", "--build", os.environ["KEG_BUILD"]]
-    result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    print(result.stdout)
-    counts = re.search(r"(\d+) as expected, (\d+) unexpected, (\d+) known failures, (\d+) skipped$", result.stdout.rstrip())
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    line = ""
+    for line in process.stdout:
+        print(line, end="", flush=True)
+    process.wait()
+    counts = re.fullmatch(r"(\d+) as expected, (\d+) unexpected, (\d+) known failures, (\d+) skipped\n", line)
     ok, bad, known, left_out = map(int, counts.groups()) if counts else (0, 1, 0, 0)
     passed += ok
     failed += bad
     skipped += known + left_out
 
 
+def can_run_vm():
+    global skipped
+    if os.geteuid() == 0 and os.uname().machine == "x86_64":
+        return True
+    print("skipped: the tests in a machine of their own: they need root, and a processor for Debian's amd64")
+    skipped += 1
+    return False
+
+
+def run_callers_in_vm():
+    """Engines with their documented settings on cgroup v2; what Go builds is built here."""
+    if not can_run_vm():
+        return
+    build = os.path.relpath(os.environ["KEG_BUILD"], TESTS.parent)
+    subprocess.run([TESTS.parent / "conformance/callers/run", "--build"], check=True)
+    for manager, callers in CALLERS_IN_VM.items():
+        words = [word for caller in callers for word in ("--caller", caller)]
+        count_conformance([TESTS / "vm/run", "--engines", "--memory", "3072", "--timeout", "5400", "--env", f"KEG_BUILD={build}", "--",
+                           "python3", "conformance/run.py", "--build", build, "--suite", "callers", "--here", manager, *words])
+
+
 def run_in_vm(selection, seconds):
     """The tests of these names, inside; adds up what the runs in there count."""
     global passed, failed, skipped
-    if os.geteuid() != 0 or os.uname().machine != "x86_64":
-        print("skipped: the tests in a machine of their own: they need root, and a processor for Debian's amd64")
-        skipped += 1
+    if not can_run_vm():
         return
     build = os.path.relpath(os.environ["KEG_BUILD"], TESTS.parent)
     steps = [f"{become}python3 tests/run.py --build {build} {' '.join(selection[who])}"
@@ -115,14 +142,17 @@ def main():
     parser.add_argument("--build", default=str(TESTS.parent / "build"))
     parser.add_argument("--sanitized", help="a build with sanitizers whose unit tests run too")
     parser.add_argument("--vm", action="store_true", help="only in a machine of its own; without names what matters there")
-    parser.add_argument("names", nargs="*", 
-                        help="FILE, FILE.Class or FILE.Class.test of tests/integration/test_FILE.py; user:… is its ordinary user's (--vm)")
+    parser.add_argument("names", nargs="*", help="FILE, FILE.Class or FILE.Class.test of tests/integration/test_FILE.py; "
+                        "with --vm, user:… is its ordinary user's, and callers stands for the engines of conformance/callers")
     options = parser.parse_args()
     os.environ["KEG_BUILD"] = os.path.abspath(options.build)
     if options.vm:
         users = [name for name in options.names if name.startswith("user:")]
-        run_in_vm({"root": [name for name in options.names if name not in users],
-                   "user": [name.removeprefix("user:") for name in users]} if options.names else IN_VM_ALL, 9000)
+        tests = [name for name in options.names if name not in [*users, "callers"]]
+        if users or tests or not options.names:
+            run_in_vm({"root": tests, "user": [name.removeprefix("user:") for name in users]} if options.names else IN_VM_ALL, 9000)
+        if "callers" in options.names or not options.names:
+            run_callers_in_vm()
     elif options.names:
         run_integration(options.names)
     else:

@@ -16,7 +16,7 @@ daemons = []
 user = []  # words before every command line: who runs it
 
 
-def sh(command, timeout=60, tty=False):
+def sh(command, timeout=180, tty=False):  # emulated machines are slow
     """(exit status, what it said) of a line of shell; tty=True gives it a terminal."""
     words = user + (["script", "-qec", command, "/dev/null"] if tty else ["bash", "-c", command])
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
@@ -65,10 +65,10 @@ def skip(name, reason):
     print(f"skip {name}: {reason}", flush=True)
 
 
-def wait_for(command, seconds=30):
+def wait_for(command, seconds=60):
     """Until the command succeeds."""
     end = time.monotonic() + seconds
-    while sh(command, timeout=10)[0] != 0:
+    while sh(command, timeout=30)[0] != 0:
         if time.monotonic() > end:
             return False
         time.sleep(0.1)

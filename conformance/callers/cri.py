@@ -138,8 +138,8 @@ def execs(server, client):
 
 def network(address):
     wait_for(f"curl -sf http://{address}/")
-    check.check("the pod's address", f"curl -sS -m 3 http://{address}/", "hello")
-    check.check("the pod's host port", "curl -sS -m 3 http://127.0.0.1:8080/", "hello")
+    check.check("the pod's address", f"curl -sS -m 20 http://{address}/", "hello")
+    check.check("the pod's host port", "curl -sS -m 20 http://127.0.0.1:8080/", "hello")
 
 
 def logs(server):

@@ -66,14 +66,14 @@ def exit_codes():
     check("125: a directory onto a file", "docker run --rm -v /tmp:/etc/passwd busybox true",
           "not a directory.*Are you trying to mount a directory onto a file", exit=125)
     check("137: out of memory", f"docker run --name big -m 16m busybox {BIG}", exit=137)
-    check("out of memory is told", "docker inspect -f '{{.State.OOMKilled}}' big; docker events --since 1m --until 0s --filter container=big --filter event=oom; docker rm big", "^true\n.* container oom ")
+    check("out of memory is told", "docker inspect -f '{{.State.OOMKilled}}' big; sleep 1; docker events --since 5m --until 0s --filter container=big --filter event=oom; docker rm big", "^true\n.* container oom ")
     check("143: SIGTERM", "docker run --rm --init busybox sh -c 'kill $$'", exit=143)
 
 
 def detached():
     check("run -d -p", "docker run -d --name web -p 127.0.0.1:8080:80 -p 8081:80 busybox httpd -f -p 80 -h /var/www", "^[0-9a-f]{64}\n$")
     wait_for("curl -sf http://127.0.0.1:8081/")
-    check("a published port", "curl -sS -m 3 http://127.0.0.1:8080/ http://127.0.0.1:8081/", "^(hello from the container\n){2}$")
+    check("a published port", "curl -sS -m 20 http://127.0.0.1:8080/ http://127.0.0.1:8081/", "^(hello from the container\n){2}$")
     check("logs", "docker run --name talk busybox sh -c 'echo one; echo two >&2'; docker logs talk; docker rm talk", "one.*two")
     check("exec: output and exit status", "docker exec web sh -c 'echo in; exit 4'", "^in\n$", exit=4)
     check("exec -it", "docker exec -it web tty", "/dev/pts/0", tty=True)

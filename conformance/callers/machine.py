@@ -248,7 +248,7 @@ def use_as_it_is(work, kept):
 
 # What comes by a user's login, and what systemd starts when it is asked something.
 SYSTEMDS = (r"process (/lib/systemd/\S+|/usr/bin/dbus-daemon|\(sd-pam\)).*|/run/user/\d+|unit session-\w+\.scope"
-            r"|(user|system|machine)\.slice(/(init\.scope|session-\w+\.scope|[^/]+\.(slice|service|socket|mount)))*")
+            r"|[\w-]+\.slice(/(init\.scope|session-\w+\.scope|[^/]+\.(slice|service|socket|mount)))*")
 
 
 def remains():

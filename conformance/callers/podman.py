@@ -87,7 +87,7 @@ def exit_codes():
 def ports():
     check("run -d -p", "podman run -d --name web -p 127.0.0.1:8080:80 busybox httpd -f -p 80 -h /var/www", "^[0-9a-f]{64}\n$")
     wait_for("curl -sf http://127.0.0.1:8080/")
-    check("a published port", "curl -sS -m 3 http://127.0.0.1:8080/", "^hello from the container\n$")
+    check("a published port", "curl -sS -m 20 http://127.0.0.1:8080/", "^hello from the container\n$")
 
 
 def detached():
@@ -126,7 +126,7 @@ def pods(network):
     check("pod create", f"podman pod create {share} --name pod -p 8082:80")
     check("two containers in a pod", "podman run -d --pod pod --name one busybox httpd -f -p 80 -h /var/www && podman run -d --pod pod --name two busybox sleep 1000")
     wait_for("curl -sf http://127.0.0.1:8082/")
-    check("a pod's port", "curl -sS -m 3 http://127.0.0.1:8082/", "hello")
+    check("a pod's port", "curl -sS -m 20 http://127.0.0.1:8082/", "hello")
     check("a pod's network is shared", "podman exec two wget -qO- http://127.0.0.1/", "hello")
     if network != "rootless" or is_delegated():
         check("pod pause, unpause", "podman pod pause pod && podman pod unpause pod")
