@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import unittest
 
-from hostile import Hostile
+from hostile import Hostile, in_private_mounts
 from keg import RUNTIME, needs, needs_root, run
 
 PROFILE = """profile {name} flags=(attach_disconnected,mediate_deleted{more}) {{
@@ -50,6 +50,12 @@ class AppArmor(Hostile):
         for profile, says in (("keg-test", "keg-test (enforce)\n"), ("keg-learns", "keg-learns (complain)\n")):
             result = self.sh(self.SAY, self.profile(profile), self.secret, name=profile, check=False)
             self.assertEqual(result.stdout, says, result.stderr)
+
+    def test_caller_may_have_hidden_the_files_of_the_kernel(self):
+        """podman starts the runtime without /sys/kernel for a container with a user namespace."""
+        bundle = self.bundle("cat", "/proc/self/attr/current", edit=self.profile("keg-test"))
+        result = in_private_mounts(f"mount -t tmpfs none /sys/kernel; exec {RUNTIME} --root {self.state} run -b {bundle} c")
+        self.assertEqual(result.stdout, "keg-test (enforce)\n", result.stderr)
 
     def test_profiles_are_stacked(self):
         result = self.sh("cat /proc/self/attr/current", self.profile("keg-test//&keg-other"), check=False)
