@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <linux/magic.h>
 #include <dirent.h>
 #include <unistd.h>
@@ -189,12 +190,23 @@ UniqueFd make_mount_point(const Root::Place& place, mode_t mode) {
     return there;
 }
 
+std::vector<std::string> split_options(const std::string& options) {
+    std::vector<std::string> found(1);
+    bool inside = false;
+    for (const char c : options) {
+        if (c == '"') inside = !inside;
+        else if (c == ',' && !inside) found.emplace_back();
+        else found.back() += c;
+    }
+    std::erase(found, "");
+    return found;
+}
+
 UniqueFd make_detached(const char* type, const std::string& options, uint64_t attrs, const std::string& source) {
     const UniqueFd fs(int(check(::syscall(SYS_fsopen, type, FSOPEN_CLOEXEC), "fsopen of ", type)));
     if (!source.empty())
         check(::syscall(SYS_fsconfig, fs.get(), FSCONFIG_SET_STRING, "source", source.c_str(), 0), "source of a ", type);
-    for (const std::string& option : split(options, ',')) {
-        if (option.empty()) continue;
+    for (const std::string& option : split_options(options)) {
         const size_t equal = option.find('=');
         const std::string key = option.substr(0, equal);
         const long done = equal == std::string::npos
@@ -316,6 +328,18 @@ void bind_into(const Root& root, const spec::Mount& mount, const MountRequest& r
     attach(tree.get(), target.get(), quoted(mount.destination));
 }
 
+// The options of a file system that SELinux shall give one label. In quotes: it may have commas.
+std::string with_label(std::string options, const MountEnvironment& environment) {
+    if (environment.mount_label.empty()) return options;
+    return str(options, options.empty() ? "" : ",", "context=\"", environment.mount_label, "\"");
+}
+
+// mqueue takes no such option, but its root a label.
+void label_root(int tree, const std::string& label) {
+    const UniqueFd directory = sys::openat(tree, ".", O_RDONLY | O_DIRECTORY);
+    check(::fsetxattr(directory.get(), "security.selinux", label.c_str(), label.size() + 1, 0), "labelling it ", label);
+}
+
 // v1 shows the container its own part of each hierarchy, v2 is a file system of its own.
 void mount_cgroups(const Root& root, const spec::Mount& mount, const MountRequest& request,
                    const MountEnvironment& environment) {
@@ -343,7 +367,7 @@ void mount_cgroups(const Root& root, const spec::Mount& mount, const MountReques
         return attach(tree.get(), target.get(), quoted(mount.destination));
     }
 
-    UniqueFd top = make_detached("tmpfs", "mode=755", set & ~uint64_t(MOUNT_ATTR_RDONLY));
+    UniqueFd top = make_detached("tmpfs", with_label("mode=755", environment), set & ~uint64_t(MOUNT_ATTR_RDONLY));
     attach(top.get(), target.get(), quoted(mount.destination));
     // "4:memory:/container" — the hierarchy's controllers, and where we are in it.
     for (const std::string& line : split(read_file("/proc/self/cgroup"), '\n')) {
@@ -394,9 +418,8 @@ void mount_file_system(const Root& root, const spec::Mount& mount, const MountRe
     const UniqueFd target = kernels ? make_ordinary_directory(root, mount) : make_target(root, mount.destination, true);
     check_not_over_proc(path_inside(root, target.get()), mount, -1);
 
-    std::string data = request.data;
-    if (!environment.mount_label.empty() && mount.type != "proc" && mount.type != "sysfs" && mount.type != "mqueue")
-        data += str(data.empty() ? "" : ",", "context=\"", environment.mount_label, "\"");
+    const bool labels_root = mount.type == "mqueue" && !environment.mount_label.empty();
+    std::string data = kernels || mount.type == "mqueue" ? request.data : with_label(request.data, environment);
     // A tmpfs over a directory keeps that directory's mode, unless told otherwise.
     if (mount.type == "tmpfs" && !data.contains("mode=")) {
         const mode_t mode = sys::fstat(target.get()).st_mode & 07777;
@@ -405,7 +428,7 @@ void mount_file_system(const Root& root, const spec::Mount& mount, const MountRe
         data += str(data.empty() ? "" : ",", octal);
     }
     const unsigned long flags = request.flags;
-    if (!request.copy_up && request.propagation.empty() && !request.recursive_set && !request.recursive_clear) {
+    if (!labels_root && !request.copy_up && request.propagation.empty() && !request.recursive_set && !request.recursive_clear) {
         if (::mount(mount.source.c_str(), sys::proc_fd(target.get()).c_str(), mount.type.c_str(), flags,
                     data.empty() ? nullptr : data.c_str()) == 0)
             return;
@@ -423,6 +446,7 @@ void mount_file_system(const Root& root, const spec::Mount& mount, const MountRe
         copy_tree(target.get(), top.get());
         set_mount_attributes(top.get(), false, wanted & MOUNT_ATTR_RDONLY, 0);
     }
+    if (labels_root) label_root(top.get(), environment.mount_label);
     finish(top.get(), request);
     attach(top.get(), target.get(), quoted(mount.destination));
 }

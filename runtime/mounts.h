@@ -52,5 +52,6 @@ UniqueFd make_mount_point(const Root::Place& place, mode_t mode);
 UniqueFd clone_tree(int fd, bool recursive = false);
 void set_mount_attributes(int fd, bool recursive, uint64_t set, uint64_t clear, uint64_t propagation = 0);
 void attach(int tree, int target, std::string_view shown);
-// A new file system, detached. options: "mode=755,size=64k".
+// A new file system, detached. options: "mode=755,size=64k"; what is in quotes may have commas.
+std::vector<std::string> split_options(const std::string& options);   // pure
 UniqueFd make_detached(const char* type, const std::string& options, uint64_t attributes, const std::string& source = {});

@@ -45,6 +45,13 @@ TEST_CASE("recursive mount options are set for the whole tree, and taken back") 
     CHECK(plan_mount({"rrw", "rro"}).recursive_clear == 0);
 }
 
+TEST_CASE("options of a file system are taken apart where mount(2) would") {
+    CHECK(split_options("").empty());
+    CHECK(split_options("mode=755,size=64k,,nodev") == std::vector<std::string>{"mode=755", "size=64k", "nodev"});
+    // A label with two categories.
+    CHECK(split_options("context=\"u:r:t:s0:c1,c2\",mode=755") == std::vector<std::string>{"context=u:r:t:s0:c1,c2", "mode=755"});
+}
+
 TEST_CASE("propagation words are those of the spec") {
     CHECK(propagation_flag("") == 0);
     CHECK(propagation_flag("rshared") == (MS_SHARED | MS_REC));
