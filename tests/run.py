@@ -14,12 +14,14 @@ TESTS = pathlib.Path(__file__).resolve().parent
 passed = failed = skipped = 0
 
 # What is tested once more in a machine of its own (tests/vm/run), with systemd and cgroup v2: as root and as
-# the ordinary user in there. An emulated machine is slow, so every run has the first list, --vm the second.
-IN_VM = {"root": ["runtime.Life", "cgroup.Limits", "systemd", "checkpoint"],
+# the ordinary user in there, and with SELinux. An emulated machine is slow, so every run has the first list,
+# --vm the second.
+IN_VM = {"root": ["runtime.Life", "cgroup.Limits", "systemd", "labels", "checkpoint"],
          "user": ["systemd.Systemd.test_container_is_a_scope_that_systemd_knows",
                   "systemd.Systemd.test_limits_are_systemds_and_the_kernels"]}
 IN_VM_ALL = {"root": ["runtime", "cgroup", "systemd", "security", "hostile", "labels", "kill", "rootless", "checkpoint"],
-             "user": ["systemd", "kill.Systemd"]}
+             "user": ["systemd", "kill.Systemd", "rootless.Delegated"],
+             "selinux": ["labels"]}
 # The engines of conformance/callers in there: who makes the cgroups, and which of them run so (none named: all).
 CALLERS_IN_VM = {"systemd": [], "cgroupfs": ["ctr", "cri-2", "dockerd", "podman"]}
 
@@ -117,15 +119,26 @@ def run_callers_in_vm():
                            "python3", "conformance/run.py", "--build", build, "--suite", "callers", "--here", manager, *words])
 
 
-def run_in_vm(selection, seconds):
-    """The tests of these names, inside; adds up what the runs in there count."""
+def run_in_vms(selection, seconds):
+    """The tests of these names, inside; another kernel command line is another machine."""
     global passed, failed, skipped
     if not can_run_vm():
         return
     build = os.path.relpath(os.environ["KEG_BUILD"], TESTS.parent)
-    steps = [f"{become}python3 tests/run.py --build {build} {' '.join(selection[who])}"
-             for who, become in {"root": "", "user": "as-user "}.items() if selection[who]]
-    process = subprocess.Popen([TESTS / "vm/run", "--timeout", str(seconds), "--", "sh", "-c", "; ".join(steps)], stdout=subprocess.PIPE, text=True)
+    steps = {who: f"{become}python3 tests/run.py --build {build} {' '.join(selection[who])}"
+             for who, become in {"root": "", "user": "as-user ", "selinux": ""}.items() if selection.get(who)}
+    selinux = [steps.pop("selinux")] if "selinux" in steps else []
+    run_in_vm(list(steps.values()), seconds)
+    run_in_vm(selinux, seconds, "--append", "security=selinux selinux=1 enforcing=0")
+
+
+def run_in_vm(steps, seconds, *options):
+    """Adds up what the steps in there count."""
+    global passed, failed, skipped
+    if not steps:
+        return
+    command = [TESTS / "vm/run", "--timeout", str(seconds), *options, "--", "sh", "-c", "; ".join(steps)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     counted = 0
     for line in process.stdout:
         print(line, end="", flush=True)
@@ -143,14 +156,16 @@ def main():
     parser.add_argument("--sanitized", help="a build with sanitizers whose unit tests run too")
     parser.add_argument("--vm", action="store_true", help="only in a machine of its own; without names what matters there")
     parser.add_argument("names", nargs="*", help="FILE, FILE.Class or FILE.Class.test of tests/integration/test_FILE.py; "
-                        "with --vm, user:… is its ordinary user's, and callers stands for the engines of conformance/callers")
+                        "with --vm, user:… is its ordinary user's, selinux:… one's with SELinux, and callers stands for the engines of conformance/callers")
     options = parser.parse_args()
     os.environ["KEG_BUILD"] = os.path.abspath(options.build)
     if options.vm:
-        users = [name for name in options.names if name.startswith("user:")]
-        tests = [name for name in options.names if name not in [*users, "callers"]]
-        if users or tests or not options.names:
-            run_in_vm({"root": tests, "user": [name.removeprefix("user:") for name in users]} if options.names else IN_VM_ALL, 9000)
+        wanted = {"root": [], "user": [], "selinux": []}
+        for name in options.names:
+            who, _, rest = name.rpartition(":")
+            if name != "callers":
+                wanted[who or "root"].append(rest)
+        run_in_vms(wanted if options.names else IN_VM_ALL, 9000)
         if "callers" in options.names or not options.names:
             run_callers_in_vm()
     elif options.names:
@@ -163,7 +178,7 @@ def main():
         run_integration([])
         if os.geteuid() == 0:
             run_conformance()
-        run_in_vm(IN_VM, 1800)
+        run_in_vms(IN_VM, 1800)
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     sys.exit(1 if failed else 0)
 

@@ -15,17 +15,10 @@ import threading
 import time
 import unittest
 
-from hostile import Hostile, libc, swapping, without, without_dev
+from hostile import Hostile, libc, swapping, with_python, without, without_dev
 from keg import RUNTIME, run
 
 SYS_ADD_KEY, SYS_KEYCTL = 248, 250   # x86_64
-
-
-def with_python(config):
-    """The host's python inside, for what a shell cannot do."""
-    for source in ("/usr", "/lib", "/lib64"):
-        if os.path.isdir(source):
-            config["mounts"].append({"destination": source, "type": "bind", "source": source, "options": ["rbind", "ro"]})
 
 
 def of_a_user(config):
@@ -170,6 +163,137 @@ class Sealed(Hostile):
         with self.assertRaises(OSError):
             open(f"/proc/self/fd/{exe}", "w")
 
+
+
+class Joining(Hostile):
+    """Who enters a container is among its processes before it has become one of them."""
+
+    # Looks for processes that are not yet the container's, and tries all there is to try at them.
+    SPY = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH, PIDFD_OPEN, PIDFD_GETFD = 0x4206, 0x4207, 17, 434, 438
+mine = set(os.listdir("/proc"))
+def exe(pid):
+    try: return os.readlink(f"/proc/{pid}/exe")
+    except OSError: return "none"
+def got(what, pid):
+    # The runtime's own file has no place in here, so its path says little: "/".
+    if not exe(pid).startswith(("/bin/", "/usr/", "none")): print(what, pid, exe(pid), flush=True)
+print("ready", flush=True)
+seen = 0
+while not os.path.exists("/stop"):
+    for pid in set(os.listdir("/proc")) - mine:
+        if not pid.isdigit(): continue
+        seen += 1
+        got("exe", pid)
+        for name in ("mem", "exe", "environ", "maps", "root/", "cwd/", "map_files"):
+            try: os.close(os.open(f"/proc/{pid}/{name}", os.O_RDONLY)); got(name, pid)
+            except OSError: pass
+        try:
+            for fd in os.listdir(f"/proc/{pid}/fd"): os.close(os.open(f"/proc/{pid}/fd/{fd}", os.O_PATH)); got("fd " + fd, pid)
+        except OSError: pass
+        if libc.ptrace(PTRACE_SEIZE, int(pid), 0, 0) == 0:
+            got("ptrace", pid)
+            libc.ptrace(PTRACE_INTERRUPT, int(pid), 0, 0)
+            try: os.waitpid(int(pid), 0x40000000)   # __WALL: stopped, or at its end
+            except OSError: pass
+            libc.ptrace(PTRACE_DETACH, int(pid), 0, 0)
+        held = libc.syscall(PIDFD_OPEN, int(pid), 0)
+        if held >= 0:
+            for fd in range(12):
+                taken = libc.syscall(PIDFD_GETFD, held, fd, 0)
+                if taken >= 0: got(f"getfd {fd}", pid); os.close(taken)
+            os.close(held)
+print("looked at", seen, flush=True)
+"""
+
+    def spied_on(self, edit, prepare=lambda rootfs: None):
+        """What a process of such a container saw of forty that came in."""
+        def whole(config):
+            with_python(config)
+            edit(config)
+        with self.sleeping(whole, prepare) as bundle:
+            (bundle / "rootfs/spy").write_text(self.SPY)
+            spy = subprocess.Popen([RUNTIME, "--root", str(self.state), "exec", "s", "python3", "/spy"], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, text=True)
+            self.assertEqual(spy.stdout.readline(), "ready\n")
+            for _ in range(40):
+                self.runtime("exec", "s", "true", check=False)
+            (bundle / "rootfs/stop").write_text("")
+            *found, last = spy.communicate(timeout=60)[0].splitlines()
+            self.assertRegex(last, r"^looked at [1-9]")
+            return found
+
+    def test_processes_of_root_cannot_look_into_it(self):
+        self.assertEqual(self.spied_on(lambda config: None), [])
+
+    def test_root_of_a_user_namespace_with_every_right_cannot_look_into_it(self):
+        self.dir.chmod(0o755)
+        self.assertEqual(self.spied_on(of_a_user, lambda rootfs: run("chown", "-R", "100000:100000", rootfs)), [])
+
+    def test_who_may_trace_anybody_sees_something(self):
+        """So the spy of the others would, if there were something to see."""
+        found = self.spied_on(with_all_capabilities)
+        for what in ("exe", "mem", "fd "):
+            self.assertTrue([line for line in found if line.startswith(what)], found)
+
+    def test_lowered_limits_do_not_weaken_it(self):
+        """A process with the same uid may lower the limits of who enters: then it fails, or is all it should be."""
+        starve = """
+import os, resource
+mine = set(os.listdir("/proc"))
+print("ready", flush=True)
+while not os.path.exists("/stop"):
+    for pid in set(os.listdir("/proc")) - mine:
+        if pid.isdigit() and int(pid) % 2:
+            for limit in (resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_MEMLOCK):
+                try: resource.prlimit(int(pid), limit, (0, 0))
+                except (OSError, ValueError): pass
+"""
+        def edit(config):
+            with_python(config)
+            config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["acct"], "action": "SCMP_ACT_ERRNO"}]}
+        with self.sleeping(edit) as bundle:
+            (bundle / "rootfs/starve").write_text(starve)
+            hostile = subprocess.Popen([RUNTIME, "--root", str(self.state), "exec", "s", "python3", "/starve"], stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.PIPE, text=True)
+            self.assertEqual(hostile.stdout.readline(), "ready\n")
+            for _ in range(40):
+                result = self.runtime("exec", "s", "grep", "-E", "^(CapBnd|NoNewPrivs|Seccomp):", "/proc/self/status", check=False)
+                if result.stdout:
+                    self.assertEqual(result.stdout.split()[1::2], ["0000000020000420", "1", "2"])
+                else:
+                    self.assertNotEqual(result.returncode, 0)
+            (bundle / "rootfs/stop").write_text("")
+            hostile.communicate(timeout=60)
+
+    def test_raced_working_directory_stays_inside(self):
+        """CVE-2024-21626 with a moving target: a directory in one moment, a link into somebody's descriptors in the next."""
+        with self.sleeping() as bundle:
+            volume = bundle / "rootfs/volume"
+            for name, target in (("out", "/proc/self/fd/" + "../" * 12), ("fd", "/proc/self/fd/8"), ("up", "/proc/1/cwd/" + "../" * 12)):
+                (volume / name / "x").mkdir(parents=True)
+                (volume / name / "y").symlink_to(target)
+                with swapping(volume / name / "x", volume / name / "y"):
+                    for _ in range(15):
+                        result = self.runtime("exec", "--cwd", f"/volume/{name}/x", "s", "sh", "-c", "ls ..; ls " + str(self.outside).lstrip("/"), check=False)
+                        self.assertNotIn("secret", result.stdout)
+                        self.assertNotIn("outside", result.stdout)
+
+    def test_terminal_is_not_what_was_mounted_there(self):
+        """CVE-2025-52565's shape, by a process that may mount: ptmx is covered."""
+        with self.sleeping(with_all_capabilities) as bundle:
+            self.runtime("exec", "s", "sh", "-ec", "mkfifo /fifo; mount --bind /fifo /dev/pts/ptmx")
+            process = json.loads((bundle / "config.json").read_text())["process"]
+            process.update(args=["true"], terminal=True)
+            (self.dir / "process.json").write_text(json.dumps(process))
+            with socket.socket(socket.AF_UNIX) as server:
+                server.bind(str(self.dir / "console"))
+                server.listen()
+                result = self.runtime("exec", "-d", "--console-socket", self.dir / "console", "-p", self.dir / "process.json", "s", check=False)
+            self.assertEqual(result.returncode, 255)
+            self.assertIn("open /dev/pts/ptmx: ", result.stderr)
 
 
 class Listener(Hostile):

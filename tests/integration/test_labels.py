@@ -2,12 +2,12 @@
 import json
 import os
 import pathlib
-import shutil
 import subprocess
+import tempfile
 import unittest
 
-from hostile import Hostile, in_private_mounts
-from keg import RUNTIME, needs, needs_root, run
+from hostile import Hostile, in_private_mounts, with_python
+from keg import PROJECT, RUNTIME, needs, needs_root, run
 
 PROFILE = """profile {name} flags=(attach_disconnected,mediate_deleted{more}) {{
     file,
@@ -91,6 +91,71 @@ class AppArmor(Hostile):
                             "s", "sleep", "100"], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
             current = pathlib.Path(f"/proc/{pid_file.read_text()}/attr/apparmor/current").read_text()
             self.assertEqual(current, "keg-test (enforce)\n")
+
+
+@needs_root
+@needs("secilc")
+@unittest.skipUnless(os.path.exists("/sys/fs/selinux/enforce"), "the kernel runs without SELinux")
+class SELinux(Hostile):
+    """In a machine that has no policy of its own, with the one of tests/data/selinux."""
+
+    LABEL, FILES = "u:r:box_t:s0:c1,c2", "u:r:box_file_t:s0:c1,c2"
+
+    @classmethod
+    def setUpClass(cls):
+        own = pathlib.Path("/proc/self/attr/current").read_text().rstrip("\0\n")
+        if own not in ("kernel", "u:r:kernel_t:s0"):
+            raise unittest.SkipTest(f"this machine has a policy already: we are {own}")
+        if own == "kernel":
+            with tempfile.TemporaryDirectory() as work:
+                version = pathlib.Path("/sys/fs/selinux/policyvers").read_text()
+                run("secilc", "-c", version, "-o", f"{work}/policy", "-f", "/dev/null", PROJECT / "tests/data/selinux/policy.cil")
+                with open("/sys/fs/selinux/load", "wb", buffering=0) as load:
+                    load.write(pathlib.Path(work, "policy").read_bytes())
+
+    def labelled(self, process=LABEL, mounts=""):
+        def edit(config):
+            config["process"]["selinuxLabel"] = process
+            config["linux"]["mountLabel"] = mounts
+        return edit
+
+    def test_processes_have_the_label(self):
+        """As the kernel writes it, whichever way it was asked for."""
+        for i, label in enumerate((self.LABEL, "u:r:box_t:s0:c2,c1", "u:r:box_alias:s0:c1,c2")):
+            self.assertEqual(self.sh("cat /proc/self/attr/current", self.labelled(label), name=f"b{i}").stdout, self.LABEL + "\0")
+        with self.sleeping(self.labelled()):
+            said = lambda *options: self.runtime("exec", *options, "s", "cat", "/proc/self/attr/current").stdout
+            self.assertEqual(said(), self.LABEL + "\0")
+            self.assertEqual(said("--process-label", "u:r:box_t:s0"), "u:r:box_t:s0\0")
+
+    def test_unknown_label_is_an_error(self):
+        self.refused('selinux label "u:r:none_t:s0": write: invalid argument', self.labelled("u:r:none_t:s0"))
+        self.assertEqual(os.listdir(self.state), [])
+
+    def test_keyring_has_the_label(self):
+        KEYCTL, GET_SECURITY, SESSION = 250, 17, -3   # x86_64
+        look = ("python3", "-c", f"""import ctypes; text = ctypes.create_string_buffer(200)
+ctypes.CDLL(None).syscall({KEYCTL}, {GET_SECURITY}, {SESSION}, text, 200); print(text.value.decode())""")
+        def edit(config):
+            self.labelled()(config)
+            with_python(config)
+        self.assertEqual(self.runtime("run", "-b", self.bundle(*look, edit=edit), "c").stdout, self.LABEL + "\n")
+        with self.sleeping(edit):
+            self.assertEqual(self.runtime("exec", "s", *look).stdout, self.LABEL + "\n")
+
+    def test_file_systems_have_the_label(self):
+        for name in ("lower", "upper", "work"):
+            (self.dir / name).mkdir()
+        def edit(config):
+            self.labelled(mounts=self.FILES)(config)
+            config["mounts"] += [
+                {"destination": "/tmpfs", "type": "tmpfs", "source": "tmpfs", "options": ["size=64k", "rprivate"]},
+                {"destination": "/overlay", "type": "overlay", "source": "overlay",
+                 "options": [f"lowerdir={self.dir}/lower", f"upperdir={self.dir}/upper", f"workdir={self.dir}/work"]}]
+        with self.sleeping(edit):
+            root = f"/proc/{json.loads(self.runtime('state', 's').stdout)['pid']}/root"
+            for place in ("/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/tmpfs", "/overlay"):
+                self.assertEqual(os.getxattr(root + place, "security.selinux").rstrip(b"\0").decode(), self.FILES, place)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import unittest
 
-from keg import RUNTIME, TempCase, make_busybox_root, needs, needs_root, run
+from keg import RUNTIME, RuntimeCase, TempCase, make_busybox_root, needs, needs_root, run
 
 UID = 12345
 SUBORDINATE = (200000, 65536)
@@ -229,6 +229,67 @@ class Rootless(TempCase):
             edit(config)
             config["linux"].pop("maskedPaths"), config["linux"].pop("readonlyPaths")
         self.assertIn("uid=0", self.run_once("sh", "-c", inner, edit=whole).stdout)
+
+
+
+def delegated_cgroup():
+    """Where we are in v2, if it is ours to divide; else nothing."""
+    lines = pathlib.Path("/proc/self/cgroup").read_text().splitlines()
+    own = pathlib.Path("/sys/fs/cgroup" + lines[0][3:]) if len(lines) == 1 and lines[0].startswith("0::") else None
+    return own if own and os.geteuid() != 0 and own.stat().st_uid == os.geteuid() else None
+
+
+@unittest.skipUnless(delegated_cgroup(), "needs to be an ordinary user with a delegated v2 cgroup")
+class Delegated(RuntimeCase):
+    """A user to whom systemd gave a part of v2's tree: limits without asking anybody."""
+
+    def setUp(self):
+        super().setUp()
+        own = delegated_cgroup()
+        self.place = own if own.name != "tests" else own.parent
+        # Who has groups below with controllers has no processes of his own.
+        (self.place / "tests").mkdir(exist_ok=True)
+        for pid in (self.place / "cgroup.procs").read_text().split():
+            (self.place / "tests/cgroup.procs").write_text(pid)
+
+    def rootless(self, config):
+        config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] != "network"] + [{"type": "user"}]
+        for which, own in (("uidMappings", os.getuid()), ("gidMappings", os.getgid())):
+            config["linux"][which] = [{"containerID": 0, "hostID": own, "size": 1}]
+        for mount in config["mounts"]:
+            mount["options"] = [o for o in mount.get("options", []) if not o.startswith("gid=")]
+        config["linux"]["resources"] = {"memory": {"limit": 32 << 20}, "pids": {"limit": 20}, "cpu": {"shares": 512}}
+
+    def test_limits_are_set_in_the_part_that_is_ours(self):
+        for name, path in (("relative", None), ("absolute", str(self.place / "mine").removeprefix("/sys/fs/cgroup"))):
+            def edit(config):
+                self.rootless(config)
+                config["linux"].pop("cgroupsPath", None)
+                if path:
+                    config["linux"]["cgroupsPath"] = path
+            bundle = self.bundle("sleep", "1000", edit=edit, name=name)
+            subprocess.run([RUNTIME, "--root", str(self.state), "run", "-d", "-b", str(bundle), name], check=True, **QUIET)
+            group = self.place / ("mine" if path else name)
+            pid = str(json.loads(self.runtime("state", name).stdout)["pid"])
+            self.assertEqual((group / "cgroup.procs").read_text().split(), [pid])
+            self.assertEqual((group / "memory.max").read_text(), f"{32 << 20}\n")
+            self.assertEqual((group / "pids.max").read_text(), "20\n")
+            self.runtime("update", "--pids-limit", "30", name)
+            self.assertEqual((group / "pids.max").read_text(), "30\n")
+            self.assertEqual(self.runtime("exec", name, "cat", "/proc/self/cgroup").stdout, "0::/\n")
+            self.runtime("pause", name)
+            self.assertIn("frozen 1", (group / "cgroup.events").read_text())
+            self.runtime("resume", name)
+            self.runtime("delete", "--force", name)
+            self.assertFalse(group.exists())
+
+    def test_what_is_not_ours_is_refused(self):
+        def edit(config):
+            self.rootless(config)
+            config["linux"]["cgroupsPath"] = "/not-ours"
+        result = self.runtime("run", "-b", self.bundle("true", edit=edit), "c", check=False)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("rootless needs no limits + no cgrouppath when no permission is granted for cgroups", result.stderr)
 
 
 if __name__ == "__main__":
