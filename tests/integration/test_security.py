@@ -194,6 +194,38 @@ class Mounts(Hostile):
             config["process"]["cwd"] = "/volume/x/d/e"
         self.raced(self.bundle("true", edit=edit), lambda result: None)
 
+    def test_raced_destination_does_not_reach_proc(self):
+        """CVE-2025-31133, CVE-2025-52881: files, cgroups and masks instead of a tmpfs, and a link to the kernel's own files."""
+        (self.dir / "content").write_text("mine")
+        def edit(config):
+            config["mounts"] += [
+                {"destination": "/volume/file", "type": "bind", "source": str(self.dir / "content"), "options": ["bind"]},
+                {"destination": "/volume/dir", "type": "cgroup", "source": "cgroup", "options": ["ro"]}]
+            config["linux"]["maskedPaths"] = ["/volume/hidden"]
+            config["linux"]["readonlyPaths"] = ["/volume/seen"]
+        bundle = self.bundle("cat", "/proc/self/mountinfo", edit=edit)
+        volume = bundle / "rootfs/volume"
+        volume.mkdir()
+        with contextlib.ExitStack() as swaps:
+            for name, target in (("file", "/proc/sys/kernel/core_pattern"), ("dir", "/proc/self/attr"), ("hidden", self.up(self.outside / "secret")),
+                                 ("seen", self.up(self.outside))):
+                if name in ("dir", "seen"):
+                    (volume / name).mkdir()
+                else:
+                    (volume / name).write_text("")
+                (volume / f"{name}-link").symlink_to(target)
+                swaps.enter_context(swapping(volume / name, volume / f"{name}-link"))
+            seen, started = set(), time.monotonic()
+            while (waited := time.monotonic() - started) < 3 or (len(seen) < 2 and waited < 60):
+                result = self.runtime("run", "-b", bundle, "c", check=False)
+                seen.add(result.returncode)
+                if result.returncode != 0:
+                    self.assertRegex(result.stderr, r"inside /proc|no such file|is a directory|not a directory|too many levels")
+                points = [line.split()[4] for line in result.stdout.splitlines()]
+                self.assertEqual([p for p in points if p.startswith(("/proc/", str(self.outside)))], [])
+        self.assertEqual(seen, {0, 1})
+        self.outside_is_untouched()
+
     def test_destinations_behind_links_stay_inside(self):
         """CVE-2017-1002101's shape: links in the image instead of a race."""
         def edit(config):
@@ -294,17 +326,48 @@ class Devices(Hostile):
         self.sh("true", edit, prepare, check=False)
         self.outside_is_untouched()
 
-    def with_terminal(self, edit, prepare, args=("sh", "-c", "stat -c %t /dev/console; stat -L -c %t /proc/self/fd/0")):
+    def test_raced_dev_stays_inside(self):
+        """The same while /dev is a directory in one moment and leads out in the next."""
+        def edit(config):
+            without_dev(config)
+            config["linux"]["devices"] = [{"path": "/dev/mine", "type": "c", "major": 1, "minor": 3}]
+        bundle = self.bundle("true", edit=edit)
+        (bundle / "rootfs/other").symlink_to(self.up(self.outside))
+        with swapping(bundle / "rootfs/dev", bundle / "rootfs/other"):
+            for _ in range(40):
+                self.runtime("run", "-b", bundle, "c", check=False)
+        self.outside_is_untouched()
+
+    def test_raced_console_stays_inside(self):
+        """CVE-2025-52565 with a moving target."""
+        def prepare(rootfs):
+            (rootfs / "dev/console").write_text("")
+            (rootfs / "dev/other").symlink_to(self.up(self.outside / "secret"))
+        def edit(config):
+            without(config, "/dev", "/dev/shm", "/dev/mqueue")
+        for n in range(10):
+            with contextlib.ExitStack() as swaps:
+                def prepare_and_swap(rootfs):
+                    prepare(rootfs)
+                    swaps.enter_context(swapping(rootfs / "dev/console", rootfs / "dev/other"))
+                said = self.with_terminal(edit, prepare_and_swap, name=f"console{n}")
+                self.runtime("delete", "--force", "c", check=False)
+                # "0": it was mounted on, and moved away since.
+                self.assertRegex(said, "^(88|0)|too many levels of symbolic links|no such file")
+            self.outside_is_untouched()
+
+    def with_terminal(self, edit, prepare, args=("sh", "-c", "stat -c %t /dev/console; stat -L -c %t /proc/self/fd/0"),
+                      name="bundle"):
         """Creates, starts, and gives what is written to the terminal, or the error."""
         def whole(config):
             config["process"]["terminal"] = True
             edit(config)
-        bundle = self.bundle(*args, edit=whole)
+        bundle = self.bundle(*args, edit=whole, name=name)
         prepare(bundle / "rootfs")
         with socket.socket(socket.AF_UNIX) as server:
-            server.bind(str(self.dir / "console"))
+            server.bind(str(self.dir / f"{name}.socket"))
             server.listen()
-            created = self.runtime("create", "-b", bundle, "--console-socket", self.dir / "console", "c", check=False)
+            created = self.runtime("create", "-b", bundle, "--console-socket", self.dir / f"{name}.socket", "c", check=False)
             if created.returncode != 0:
                 return created.stderr
             with server.accept()[0] as connection:
