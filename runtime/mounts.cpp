@@ -340,6 +340,48 @@ void label_root(int tree, const std::string& label) {
     check(::fsetxattr(directory.get(), "security.selinux", label.c_str(), label.size() + 1, 0), "labelling it ", label);
 }
 
+// The host's mount of a hierarchy, from our own cgroup down; none if it is mounted elsewhere or not at all.
+UniqueFd clone_own_cgroup(const std::string& path, uint64_t set) {
+    UniqueFd tree(int(::syscall(SYS_open_tree, AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
+    if (!tree && errno != ENOENT) throw SysError("open_tree of ", path);
+    if (tree) set_mount_attributes(tree.get(), false, set, 0);
+    return tree;
+}
+
+UniqueFd make_v2(const MountEnvironment& environment, uint64_t set) {
+    if (environment.cgroup_namespace) return make_detached("cgroup2", "", set);
+    const std::string own = read_file("/proc/self/cgroup");
+    const size_t at = own.find("0::");
+    const std::string path = "/sys/fs/cgroup" + std::string(trim(std::string_view(own).substr(at == std::string::npos ? own.size() : at + 3)));
+    UniqueFd tree = clone_own_cgroup(path, set);
+    if (!tree) throw Error("our cgroup ", quoted(path), " is not there");
+    return tree;
+}
+
+// A line of /proc/self/cgroup: "4:memory:/container", the hierarchy's controllers and where we are in it.
+void mount_hierarchy(int top, const std::string& line, const MountEnvironment& environment, uint64_t set) {
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) return;
+    const std::string controllers = line.substr(first + 1, second - first - 1), path = line.substr(second + 1);
+    const bool named = controllers.starts_with("name=");
+    const std::string name = controllers.empty() ? "unified" : named ? controllers.substr(5) : controllers;
+    // In a cgroup namespace of its own the path reads "/", but the host's mount shows all: a new mount of
+    // the hierarchy shows only the namespace's part.
+    UniqueFd tree;
+    if (!environment.cgroup_namespace) tree = clone_own_cgroup("/sys/fs/cgroup/" + name + path, set);
+    else if (!sys::exists("/sys/fs/cgroup/" + name)) return;
+    else if (controllers.empty()) tree = make_detached("cgroup2", "", set);
+    else tree = make_detached("cgroup", named ? "none," + controllers : controllers, set);
+    if (!tree) return;
+    // By name: nobody but us is in this new file system.
+    check(::mkdirat(top, name.c_str(), 0755), "mkdir ", name);
+    check(::syscall(SYS_move_mount, tree.get(), "", top, name.c_str(), MOVE_MOUNT_F_EMPTY_PATH), "move_mount to ", name);
+    // "cpu,cpuacct" is also found as "cpu" and as "cpuacct".
+    if (name.contains(','))
+        for (const std::string& one : split(name, ','))
+            if (::symlinkat(name.c_str(), top, one.c_str()) < 0 && errno != EEXIST) throw SysError("symlink ", one);
+}
+
 // v1 shows the container its own part of each hierarchy, v2 is a file system of its own.
 void mount_cgroups(const Root& root, const spec::Mount& mount, const MountRequest& request,
                    const MountEnvironment& environment) {
@@ -351,53 +393,13 @@ void mount_cgroups(const Root& root, const spec::Mount& mount, const MountReques
     const UniqueFd target = make_target(root, mount.destination, true);
     check_not_over_proc(path_inside(root, target.get()), mount, -1);
 
-    if (fs.f_type == CGROUP2_SUPER_MAGIC) {
-        UniqueFd tree;
-        if (environment.cgroup_namespace) {
-            tree = make_detached("cgroup2", "", set);
-        } else {
-            const std::string own = read_file("/proc/self/cgroup");
-            const size_t at = own.find("0::");
-            const std::string path(trim(std::string_view(own).substr(at == std::string::npos ? own.size() : at + 3)));
-            const UniqueFd from = sys::open("/sys/fs/cgroup" + path, O_PATH | O_DIRECTORY);
-            tree = clone_tree(from.get());
-            set_mount_attributes(tree.get(), false, set, 0);
-        }
-        finish(tree.get(), request);
-        return attach(tree.get(), target.get(), quoted(mount.destination));
-    }
-
-    UniqueFd top = make_detached("tmpfs", with_label("mode=755", environment), set & ~uint64_t(MOUNT_ATTR_RDONLY));
+    const bool v2 = fs.f_type == CGROUP2_SUPER_MAGIC;
+    const UniqueFd top = v2 ? make_v2(environment, set) : make_detached("tmpfs", with_label("mode=755", environment), set & ~uint64_t(MOUNT_ATTR_RDONLY));
     attach(top.get(), target.get(), quoted(mount.destination));
-    // "4:memory:/container" — the hierarchy's controllers, and where we are in it.
-    for (const std::string& line : split(read_file("/proc/self/cgroup"), '\n')) {
-        const size_t first = line.find(':'), second = line.find(':', first + 1);
-        if (first == std::string::npos || second == std::string::npos) continue;
-        std::string controllers = line.substr(first + 1, second - first - 1), path = line.substr(second + 1);
-        std::string name = controllers.starts_with("name=") ? controllers.substr(5) : controllers;
-        if (controllers.empty()) name = "unified";
-        if (!sys::exists("/sys/fs/cgroup/" + name)) continue;
-        check(::mkdirat(top.get(), name.c_str(), 0755), "mkdir ", name);
-        const UniqueFd place = sys::openat(top.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-        // In a cgroup namespace of its own the path reads "/", but the host's mount shows all: a new
-        // mount of the hierarchy shows only the namespace's part.
-        UniqueFd tree;
-        if (environment.cgroup_namespace) {
-            if (controllers.empty()) tree = make_detached("cgroup2", "", set);
-            else tree = make_detached("cgroup", controllers.starts_with("name=") ? "none," + controllers : controllers, set);
-        } else {
-            auto from = sys::try_open("/sys/fs/cgroup/" + name + path, O_PATH | O_DIRECTORY);
-            if (!from) continue;
-            tree = clone_tree(from->get());
-            set_mount_attributes(tree.get(), false, set, 0);
-        }
-        attach(tree.get(), place.get(), name);
-        // "cpu,cpuacct" is also found as "cpu" and as "cpuacct".
-        if (name.contains(','))
-            for (const std::string& one : split(name, ','))
-                if (::symlinkat(name.c_str(), top.get(), one.c_str()) < 0 && errno != EEXIST) throw SysError("symlink ", one);
+    if (!v2) {
+        for (const std::string& line : split(read_file("/proc/self/cgroup"), '\n')) mount_hierarchy(top.get(), line, environment, set);
+        set_mount_attributes(top.get(), false, set & MOUNT_ATTR_RDONLY, 0);
     }
-    set_mount_attributes(top.get(), false, set & MOUNT_ATTR_RDONLY, 0);
     finish(top.get(), request);
 }
 

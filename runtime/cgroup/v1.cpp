@@ -25,10 +25,10 @@ std::vector<Hierarchy> parse_hierarchies(std::string_view proc_self_cgroup) {
 
 namespace {
 
-void inherit_cpuset(const std::string& directory) {
+void inherit_cpuset(const std::string& directory, bool made) {
     const std::string parent = directory.substr(0, directory.find_last_of('/'));
     for (const char* file : {"/cpuset.cpus", "/cpuset.mems"})
-        if (trim(read_file(directory + file)).empty()) write_file(directory + file, read_file(parent + file));
+        if (made || trim(read_file(directory + file)).empty()) write_file(directory + file, read_file(parent + file));
 }
 
 }  // namespace
@@ -41,7 +41,7 @@ void make_group(const std::string& mount, const std::string& path) {
         return make_group(mount, path);
     }
     if (!made && errno != EEXIST) throw SysError("mkdir ", directory);
-    if (mount.substr(mount.rfind('/') + 1).starts_with("cpuset")) inherit_cpuset(directory);
+    if (mount.substr(mount.rfind('/') + 1).starts_with("cpuset")) inherit_cpuset(directory, made);
 }
 
 namespace {
