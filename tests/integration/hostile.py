@@ -77,8 +77,10 @@ class Hostile(RuntimeCase):
     def sleeping(self, edit=None, prepare=lambda rootfs: None, runtime=RUNTIME):
         bundle = self.bundle("sleep", "1000", edit=edit, name="sleeping")
         prepare(bundle / "rootfs")
-        subprocess.run([runtime, "--root", str(self.state), "run", "-d", "-b", str(bundle), "s"], check=True,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with open(self.dir / "said", "w+") as said:   # a file: the container keeps its descriptors
+            result = subprocess.run([runtime, "--root", str(self.state), "run", "-d", "-b", str(bundle), "s"],
+                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
+        self.assertEqual(result.returncode, 0, (self.dir / "said").read_text())
         yield bundle
         self.runtime("delete", "--force", "s")
 
