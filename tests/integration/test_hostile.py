@@ -1,7 +1,6 @@
 """What a hostile process cannot do to who enters its container, nor a hostile image to who prepares it: the
 attacks that have no number. docs/security.md says which of its points each test is for.
 """
-import array
 import ctypes
 import json
 import os
@@ -294,6 +293,51 @@ while not os.path.exists("/stop"):
                 result = self.runtime("exec", "-d", "--console-socket", self.dir / "console", "-p", self.dir / "process.json", "s", check=False)
             self.assertEqual(result.returncode, 255)
             self.assertIn("open /dev/pts/ptmx: ", result.stderr)
+
+
+class Environments(Hostile):
+    """What the container's process is given does not reach the host's programs, nor the caller's the container's."""
+
+    def test_hooks_and_processes_have_their_own(self):
+        kinds = ("createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+        def edit(config):
+            config["process"]["env"] = ["PATH=/evil:/bin", "LD_PRELOAD=/evil.so", "EVIL=1"]
+            config["hooks"] = {kind: [{"path": "/bin/sh", "args": ["sh", "-c", f"env > {'' if kind == 'startContainer' else self.dir}/{kind}.env"]}]
+                               for kind in kinds}
+        bundle = self.bundle("env", edit=edit)
+        caller = dict(os.environ, CALLERS="secret")
+        seen = {"process": self.runtime("run", "-b", bundle, "c", env=caller).stdout}
+        for kind in kinds:
+            directory = bundle / "rootfs" if kind == "startContainer" else self.dir
+            seen[kind] = (directory / f"{kind}.env").read_text()
+        self.assertIn("EVIL=1", seen.pop("process"))
+        for kind, environment in seen.items():
+            self.assertNotIn("EVIL", environment, kind)
+            self.assertNotIn("evil", environment, kind)
+        self.assertNotIn("CALLERS", seen["startContainer"])   # it is a program of the container's
+        self.assertIn("CALLERS", seen["createRuntime"])
+
+    def test_the_callers_is_not_the_processes(self):
+        caller = dict(os.environ, CALLERS="secret", LD_PRELOAD="")
+        self.assertNotIn("CALLERS", self.runtime("run", "-b", self.bundle("env"), "c", env=caller).stdout)
+        with self.sleeping():
+            self.assertNotIn("CALLERS", self.runtime("exec", "s", "env", env=caller).stdout)
+            # Nor in the memory that /proc shows of who waits for its start.
+            self.assertNotIn("CALLERS", self.runtime("exec", "s", "cat", "/proc/1/environ", env=caller).stdout)
+
+
+class Descriptors(Hostile):
+    def test_few_descriptors_are_an_error_and_leave_nothing(self):
+        """Whatever cannot be opened any more must stop a start, not weaken it."""
+        bundle = self.bundle("true")
+        for most in range(3, 24):
+            limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (most, 1024))
+            result = self.runtime("run", "-b", bundle, "c", check=False, preexec_fn=limit)
+            if result.returncode != 0:
+                # The second is said where libc is not there yet.
+                self.assertRegex(result.stderr.lower(), "too many open files|cannot execute a sealed copy", most)
+            self.assertFalse(self.state.exists() and os.listdir(self.state), most)
+        self.assertEqual(result.returncode, 0)
 
 
 class Listener(Hostile):
