@@ -142,7 +142,7 @@ void Cgroup::update(const spec::Resources& resources) const {
     // systemd writes what it makes of them, so the files come after it, forwards as backwards.
     Defer roll_back([&] {
         attempt("telling the former limits again", [&] { tell(record_, change.undo); });
-        attempt("setting the former limits again", [&] { rewrite_limits(record_, change.undo); });
+        take_back(record_, change.undo);
     });
     tell(record_, change.made);
     rewrite_limits(record_, change.made);
@@ -223,7 +223,9 @@ bool kill_by_kernel(const CgroupRecord& record) {
 
 void Cgroup::kill() const {
     for (useconds_t wait = 100; wait < 4'000'000; wait *= 2) {
-        if (pids().empty()) return;
+        const std::vector<int> found = pids();
+        if (found.empty()) return;
+        if (std::ranges::find(found, ::getpid()) != found.end()) throw Error("this process is in the cgroup that it shall kill");
         if (!kill_by_kernel(record_)) {
             // Who still forks when all the others are dead is stopped for it.
             if (wait > 5000) attempt("stopping what is to be killed", [&] { freeze(); });

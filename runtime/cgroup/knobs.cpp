@@ -35,7 +35,6 @@ static constexpr struct { std::string_view file, none; } line_files[] = {
 Write inverse(const Write& write, std::string_view content) {
     Write undo = write;
     undo.value = trim(content);
-    if (undo.value.empty()) undo.value = "\n";   // v2's cpuset; a write of nothing would not be one
     if (write.file == "memory.oom_control") undo.value = content.starts_with("oom_kill_disable 1") ? "1" : "0";
     for (const auto& [file, none] : line_files) {
         if (file != write.file) continue;

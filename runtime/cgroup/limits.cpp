@@ -104,13 +104,20 @@ public:
             fd_ = std::move(*opened);
             open_ = file;
         }
-        const auto before = journal_ ? read_file_if_exists(file) : std::nullopt;
+        const auto before = journal_ ? value_of(file) : std::nullopt;
         if (::write(fd_.get(), line.value.data(), line.value.size()) < 0) return errno;
         if (before) journal_->insert(journal_->begin(), inverse(line, *before));
         return 0;
     }
 
 private:
+    // v2's cpusets are empty until they are set, and never again while there are processes: what was inherited
+    // is what was there.
+    static std::optional<std::string> value_of(const std::string& file) {
+        auto text = read_file_if_exists(file);
+        return text && trim(*text).empty() ? read_file_if_exists(file + ".effective") : std::move(text);
+    }
+
     std::vector<Write>* journal_;
     std::string open_;
     UniqueFd fd_;
@@ -181,10 +188,15 @@ LimitChange update_limits(const CgroupRecord& record, const spec::Resources& res
     const spec::Resources wanted = with_current(record, resources);
     LimitChange change{.made = plan_limits(record, wanted), .undo = {}};
     check_before(record, wanted.memory);
-    Defer roll_back([&] { attempt("setting the former limits again", [&] { write_all(record, change.undo); }); });
+    Defer roll_back([&] { take_back(record, change.undo); });
     write_all(record, change.made, Writer(&change.undo));
     roll_back.keep();
     return change;
 }
 
 void rewrite_limits(const CgroupRecord& record, const std::vector<Write>& writes) { write_all(record, writes); }
+
+// Backwards every step was allowed before; one that is not now does not keep the others.
+void take_back(const CgroupRecord& record, const std::vector<Write>& undo) {
+    for (const Write& write : undo) attempt("setting the former limits again", [&] { write_all(record, {write}); });
+}

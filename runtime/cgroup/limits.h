@@ -26,3 +26,5 @@ struct LimitChange {
 LimitChange update_limits(const CgroupRecord& record, const spec::Resources& resources);
 // The same files once more.
 void rewrite_limits(const CgroupRecord& record, const std::vector<Write>& writes);
+// The former ones, as far as they can be had.
+void take_back(const CgroupRecord& record, const std::vector<Write>& undo);

@@ -106,10 +106,9 @@ Told default_weight(const std::string& text) {
 
 Told idle_weight(const std::string& text) { return text == "1" ? Told(dbus::u64(0)) : Told{}; }
 
-// "0-2,5" as bits, the first in the lowest of the first byte. None is for no limit.
+// "0-2,5" as bits, the first in the lowest of the first byte.
 Told bit_mask(const std::string& list) {
     std::vector<Value> bytes;
-    if (trim(list).empty()) return dbus::array("y", {});
     for (const std::string& range : split(list, ',')) {
         const size_t dash = range.find('-');
         const auto first = parse_number<unsigned>(range.substr(0, dash));

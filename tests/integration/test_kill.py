@@ -141,7 +141,7 @@ class KillCase(RuntimeCase):
         self.assert_nothing_is_left("before the first kill")
 
     def files(self):
-        return sorted(str(p) for p in self.dir.rglob("*") if not {self.state, self.dir / "images"} & set(p.parents) and p.name != "pid")
+        return sorted(str(p) for p in self.dir.rglob("*") if not {self.state, self.dir / "images"} & set(p.parents) and p.name not in ("pid", "images"))
 
     def argv(self, words):
         return [RUNTIME, "--root", str(self.state), *self.options, *map(str, words)]
