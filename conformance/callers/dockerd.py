@@ -128,5 +128,5 @@ def checkpoint():
     if not can_checkpoint():
         return
     count = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done"
-    check("checkpoint", f"docker run -d --name k --security-opt seccomp=unconfined busybox sh -c '{count}'; sleep 1; docker checkpoint create k c1", "c1")
-    check("start from a checkpoint", "sleep 1; docker start --checkpoint c1 k; sleep 1; [ $(docker logs k | tail -1) -gt 12 ]")
+    check("checkpoint", f"docker run -d --name count --security-opt seccomp=unconfined busybox sh -c '{count}'; sleep 1; docker checkpoint create count c1", "c1")
+    check("start from a checkpoint", "sleep 1; docker start --checkpoint c1 count; sleep 1; [ $(docker logs count | tail -1) -gt 12 ]")
