@@ -51,7 +51,7 @@ void make_node(const Root& root, const spec::Device& device, bool bind, bool tol
     if (bind) return bind_node(place, device);
     const mode_t type = type_of(device);
     const dev_t number = type == S_IFIFO ? 0 : makedev(unsigned(device.major), unsigned(device.minor));
-    if (::mknodat(place.parent.get(), place.name.c_str(), type | device.file_mode.value_or(0666), number) < 0) {
+    if (::mknodat(place.parent.get(), place.name.c_str(), type | (device.file_mode.value_or(0666) & 07777), number) < 0) {   // some callers give it the type, too
         if (errno == EPERM) return bind_node(place, device);
         if (errno != EEXIST) throw SysError("mknod ", device.path);
         struct stat info{};

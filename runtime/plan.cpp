@@ -83,6 +83,9 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
         throw Error("mountLabel is specified in config, but selinux is disabled or not supported");
     plan.namespaces = plan_namespaces(plan.config.linux);
     plan.joined = open_namespaces(plan.namespaces);
+    // The root is not there to be covered before init is in it.
+    for (const std::string& covered : plan.config.linux.readonly_paths)
+        if (std::filesystem::path(covered).lexically_normal() == "/") plan.config.root->readonly = true;
     plan.capabilities = plan_capabilities(*plan.config.process);
     if (plan.config.linux.seccomp) plan.filter = plan_filter(*plan.config.linux.seccomp);
     plan.host_binds = plan.user_namespace() && may_clone_mounts();

@@ -102,6 +102,13 @@ constexpr Rule rules[] = {
              if (mount.destination.empty()) out.add(at, ".destination: is missing");
          });
      }},
+    {"mounts", "destination: destination of mount point: path inside container",
+     [](const Config& config, Findings& out) {
+         each_mount(config, [&](const std::string& at, const Mount& mount) {
+             if (mount.destination.find_first_not_of("/.") == std::string::npos && mount.destination.starts_with('/') && !has_option(mount, {"remount"}))
+                 out.add(at, ".destination: ", quoted(mount.destination), " is the root itself");
+         });
+     }},
     {"posix-platform-mounts", "uidMappings: if specified, it MUST be specified along with gidMappings",
      [](const Config& config, Findings& out) {
          each_mount(config, [&](const std::string& at, const Mount& mount) {

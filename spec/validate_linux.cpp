@@ -129,7 +129,15 @@ constexpr Rule rules[] = {
                  out.add("linux.resources.devices: type must be one of a, b, c, but is ", quoted(rule.type));
              if (rule.access.find_first_not_of("rwm") != std::string::npos)
                  out.add("linux.resources.devices: access must be of r, w, m, but is ", quoted(rule.access));
+             if (rule.major.value_or(0) < -1 || rule.minor.value_or(0) < -1)
+                 out.add("linux.resources.devices: ", rule.major.value_or(-1), ":", rule.minor.value_or(-1), " is no device");
          }
+     }>},
+    {"memory", "swap: memory+Swap usage",
+     of_resources<[](const Resources& resources, Findings& out) {
+         const int64_t limit = resources.memory.limit.value_or(0);
+         const int64_t swap = resources.memory.swap.value_or(0);
+         if (0 < swap && swap < limit) out.add("linux.resources.memory: memory+swap limit must be >= memory limit");
      }>},
     {"block-io", "weightDevice: you MUST specify at least one of weight or leafWeight in a given entry",
      of_resources<[](const Resources& resources, Findings& out) {
