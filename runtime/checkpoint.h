@@ -1,6 +1,4 @@
-// A container's processes into files and back, by CRIU. What CRIU cannot know is told here: which mounts,
-// namespaces and descriptors lead out of the container (it names them in its images, and is given their
-// new ends at restore), and in which cgroup it freezes and restores.
+// A container's processes into files and back, by CRIU.
 #pragma once
 
 #include <string>
@@ -21,6 +19,8 @@ struct CriuOptions {
     bool pre_dump = false;
     // restore
     std::string lsm_profile, lsm_mount_context;
+
+    bool has(std::string_view wanted) const;            // among the switches
 };
 // The names of the options that CRIU has as well and that have no value.
 std::vector<std::string_view> criu_switches();
@@ -32,11 +32,3 @@ void checkpoint(const Container& container, const CriuOptions& options);
 // Makes a container from images and the bundle they belong to; it runs when this returns. Our mount
 // namespace becomes a private one. Throws whatever goes wrong, then nothing is left of the container.
 Created restore(const CreateOptions& options, const CriuOptions& criu);
-
-// Pure. A mount that leads out of the container, by where it is inside, which is its name in the images,
-// and what it shows of the host.
-struct ExternalMount {
-    std::string inside, host;
-    bool operator==(const ExternalMount&) const = default;
-};
-std::vector<ExternalMount> plan_external_mounts(const spec::Config& config, const std::string& bundle, const CgroupRecord& cgroup);

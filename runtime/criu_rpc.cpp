@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "base/defer.h"
 #include "base/error.h"
 #include "base/process.h"
 #include "base/sys.h"
@@ -138,23 +139,35 @@ Outcome failed(Request request, const Reply& reply) {
 
 }  // namespace
 
-Session::Session(std::vector<std::pair<int, int>> fds) {
+Session::Session(std::vector<std::pair<int, int>> fds, bool dies_with_us) {
     sys::SocketPair sockets = sys::socketpair(SOCK_SEQPACKET);
     fds.emplace_back(sockets.b.get(), 3);
-    criu_ = context("checkpoint and restore need criu in $PATH", [&] { return spawn({.argv = {"criu", "swrk", "3"}, .fds = fds}); });
+    criu_ = context("checkpoint and restore need criu in $PATH", [&] { return spawn({.argv = {"criu", "swrk", "3"}, .fds = fds, .dies_with_us = dies_with_us}); });
     socket_ = std::move(sockets.a);
 }
 
+// It ends when nobody speaks to it: after a pre-dump it would wait for the dump.
+ExitStatus Session::end() {
+    socket_.reset();
+    return criu_.wait();
+}
+
 Outcome Session::perform(Request request, const Message& options, const std::function<void(const Notice&)>& notified) {
+    Defer undo([&] { end(); });
     sys::write_all(socket_.get(), Message().number(type, int(request)).message(request_options, options).bytes());
     for (;;) {
         Packet packet = receive(socket_.get());
-        if (packet.bytes.empty()) return {.error = str("criu failed: it ended with ", criu_.wait().shell(), " and without an answer")};
+        if (packet.bytes.empty()) {
+            undo.keep();
+            return {.error = str("criu failed: it ended with ", end().shell(), " and without an answer")};
+        }
         const Reply reply(packet.bytes);
         const auto answered = Request(reply.number(type).value_or(0));
         if (!reply.number(response_success).value_or(0)) return failed(answered, reply);
         if (answered != Request::notify) {
-            criu_.wait();
+            undo.keep();
+            const int status = end().shell();
+            if (status != 0 && request != Request::pre_dump) return {.error = str("criu failed: exit status ", status)};
             const Reply restored(reply.text(response_restore).value_or(""));
             return {.pid = int(restored.number(restore_pid).value_or(0))};
         }

@@ -63,12 +63,14 @@ struct Outcome {
 class Session {
 public:
     // fds: {ours, number in CRIU}. Standard input, output and error are ours.
-    explicit Session(std::vector<std::pair<int, int>> fds);
+    explicit Session(std::vector<std::pair<int, int>> fds, bool dies_with_us = false);
     int pid() const { return criu_.pid(); }
-    // options: criu_opts. What `notified` throws ends it.
+    // options: criu_opts. What `notified` throws ends it: CRIU undoes what it began, and is gone then.
     Outcome perform(Request request, const Message& options, const std::function<void(const Notice&)>& notified);
 
 private:
+    ExitStatus end();
+
     UniqueFd socket_;
     Child criu_;
 };

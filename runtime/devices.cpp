@@ -67,11 +67,27 @@ void make_node(const Root& root, const spec::Device& device, bool bind, bool tol
 
 }  // namespace
 
-void make_devices(const Root& root, const spec::Config& config, bool user_namespace) {
-    for (const spec::Mount& mount : config.mounts) {
+namespace {
+
+bool has_the_hosts(const spec::Config& config) {
+    return std::ranges::any_of(config.mounts, [](const spec::Mount& mount) {
         const bool binds = std::ranges::any_of(mount.options, [](auto& o) { return o == "bind" || o == "rbind"; });
-        if ((mount.destination == "/dev" || mount.destination == "/dev/") && (binds || mount.type == "bind")) return;
-    }
+        return (mount.destination == "/dev" || mount.destination == "/dev/") && (binds || mount.type == "bind");
+    });
+}
+
+}  // namespace
+
+std::vector<std::string> device_paths(const spec::Config& config) {
+    std::vector<std::string> paths;
+    if (has_the_hosts(config)) return paths;
+    for (const DefaultNode& node : default_nodes) paths.emplace_back(node.path);
+    for (const spec::Device& device : config.linux.devices) paths.push_back(device.path);
+    return paths;
+}
+
+void make_devices(const Root& root, const spec::Config& config, bool user_namespace) {
+    if (has_the_hosts(config)) return;
     const mode_t old = ::umask(0);
     const Defer restore([&] { ::umask(old); });
     const auto has = [&](std::string_view path) {

@@ -2,6 +2,7 @@
 // there the host's are bound.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "base/root.h"
@@ -10,3 +11,5 @@
 // The default nodes, those of the config, and the links /dev/fd, stdin, stdout, stderr and ptmx;
 // nothing if /dev is bound from the host. Throws Error if something else has a device's name.
 void make_devices(const Root& root, const spec::Config& config, bool user_namespace);
+// The paths of these nodes.
+std::vector<std::string> device_paths(const spec::Config& config);

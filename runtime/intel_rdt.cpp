@@ -136,6 +136,13 @@ void join_intel_rdt(const RdtRecord& record, int pid) {
         if (!directory.empty()) write_file(directory + "/tasks", std::to_string(pid));
 }
 
+std::optional<IntelRdt> enter_intel_rdt(const std::optional<RdtPlan>& plan, const std::string& root, int pid) {
+    if (!plan) return {};
+    IntelRdt rdt = IntelRdt::create(*plan, root);
+    join_intel_rdt(rdt.record(), pid);
+    return rdt;
+}
+
 // One line at a time, and the kernel tells in a file of its own what it does not like.
 void write_schemata(const RdtRecord& record, const std::vector<std::string>& lines) {
     for (const std::string& line : lines) {

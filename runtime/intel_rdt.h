@@ -54,6 +54,8 @@ private:
     bool armed_ = true;
 };
 void join_intel_rdt(const RdtRecord& record, int pid);
+// The group that is asked for, with the process in it; nothing if none is.
+std::optional<IntelRdt> enter_intel_rdt(const std::optional<RdtPlan>& plan, const std::string& root, int pid);
 void write_schemata(const RdtRecord& record, const std::vector<std::string>& lines);
 void remove_intel_rdt(const RdtRecord& record);
 

@@ -409,11 +409,7 @@ Created create(const CreateOptions& options) {
 
     cgroup.adopt(plan.cgroup, init.pid());
     record.cgroup = cgroup.record();
-    std::optional<IntelRdt> rdt;
-    if (plan.intel_rdt) {
-        rdt.emplace(IntelRdt::create(*plan.intel_rdt, plan.resctrl));
-        join_intel_rdt(rdt->record(), init.pid());
-    }
+    std::optional<IntelRdt> rdt = enter_intel_rdt(plan.intel_rdt, plan.resctrl, init.pid());
     const Procfs procfs = Procfs::of_host();   // nobody of the container has run yet
     write_id_maps(procfs, init.pid(), plan.namespaces);
     move_net_devices(init.pid(), plan.config.linux.net_devices);

@@ -220,19 +220,6 @@ UniqueFd make_detached(const char* type, const std::string& options, uint64_t at
 
 namespace {
 
-// Where a descriptor leads, seen from the root: "/proc/sys" for what "/a/../proc/sys" named.
-std::string path_inside(const Root& root, int fd) {
-    char own[4096], base[4096];
-    const ssize_t n = ::readlink(sys::proc_fd(fd).c_str(), own, sizeof own);
-    const ssize_t m = ::readlink(sys::proc_fd(root.fd()).c_str(), base, sizeof base);
-    if (n <= 0 || m <= 0 || n >= ssize_t(sizeof own) || m >= ssize_t(sizeof base)) throw SysError("readlink of a mount's destination");
-    std::string_view path(own, size_t(n)), prefix(base, size_t(m));
-    if (prefix == "/") return std::string(path);
-    if (!path.starts_with(prefix)) throw Error("a mount's destination ", quoted(path), " is outside of the root file system");
-    path.remove_prefix(prefix.size());
-    return path.empty() ? "/" : std::string(path);
-}
-
 // The security modules' labels are written through /proc: nothing of the container's may be there
 // but a real procfs (CVE-2019-16884), except the files lxcfs is known to shadow.
 void check_not_over_proc(std::string_view inside, const spec::Mount& mount, int source) {
@@ -454,6 +441,18 @@ void mount_file_system(const Root& root, const spec::Mount& mount, const MountRe
 }
 
 }  // namespace
+
+std::string path_inside(const Root& root, int fd) {
+    char own[4096], base[4096];
+    const ssize_t n = ::readlink(sys::proc_fd(fd).c_str(), own, sizeof own);
+    const ssize_t m = ::readlink(sys::proc_fd(root.fd()).c_str(), base, sizeof base);
+    if (n <= 0 || m <= 0 || n >= ssize_t(sizeof own) || m >= ssize_t(sizeof base)) throw SysError("readlink of a mount's destination");
+    std::string_view path(own, size_t(n)), prefix(base, size_t(m));
+    if (prefix == "/") return std::string(path);
+    if (!path.starts_with(prefix)) throw Error("a mount's destination ", quoted(path), " is outside of the root file system");
+    path.remove_prefix(prefix.size());
+    return path.empty() ? "/" : std::string(path);
+}
 
 UniqueFd open_source(const spec::Mount& mount, const std::string& bundle) {
     return sys::open(mount.source.starts_with('/') ? mount.source : bundle + "/" + mount.source, O_PATH);

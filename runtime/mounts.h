@@ -42,6 +42,8 @@ void mount_into(const Root& root, const spec::Mount& mount, const MountEnvironme
 void mount_all(const Root& root, const std::vector<spec::Mount>& mounts, const MountEnvironment& environment,
                std::vector<UniqueFd> mapped = {});
 std::string mounting(const spec::Mount& mount);   // those words
+// Where a descriptor leads, seen from the root: "/proc/sys" for what "/a/../proc/sys" named.
+std::string path_inside(const Root& root, int fd);
 UniqueFd open_source(const spec::Mount& mount, const std::string& bundle);
 
 // A file to mount on: what is there, whatever it is but a link, or a new empty file. It is not opened: it

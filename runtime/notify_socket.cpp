@@ -15,8 +15,6 @@
 
 namespace {
 
-constexpr const char* inside = "/run/notify";
-
 std::string manager_socket() {
     const char* path = std::getenv("NOTIFY_SOCKET");
     return path ? path : "";
@@ -39,9 +37,9 @@ UniqueFd datagram_socket() { return UniqueFd(check(::socket(AF_UNIX, SOCK_DGRAM 
 
 bool add_notify_socket(spec::Config& config, const std::string& state_directory) {
     if (manager_socket().empty() || !config.process) return false;
-    config.mounts.push_back({.destination = inside, .type = "bind", .source = state_directory + "/notify",
+    config.mounts.push_back({.destination = notify_directory_inside, .type = "bind", .source = state_directory + "/notify",
                              .options = {"bind", "nosuid", "noexec", "nodev", "ro"}, .uid_mappings = {}, .gid_mappings = {}});
-    config.process->env.push_back(str("NOTIFY_SOCKET=", inside, "/notify.sock"));
+    config.process->env.push_back(str("NOTIFY_SOCKET=", notify_directory_inside, "/notify.sock"));
     return true;
 }
 

@@ -10,6 +10,8 @@
 #include "runtime/container.h"
 #include "spec/runtime.h"
 
+constexpr const char* notify_directory_inside = "/run/notify";
+
 // Mount and environment for a container whose creator has a NOTIFY_SOCKET; false if it has none.
 bool add_notify_socket(spec::Config& config, const std::string& state_directory);
 void make_notify_directory(const std::string& state_directory);

@@ -1,25 +1,25 @@
 #include "base/error.h"
-#include "runtime/checkpoint.h"
 #include "runtime/commands/commands.h"
+#include "runtime/commands/criu_options.h"
 
 static constexpr Option options[] = {
-    {"image-path", "DIR", "path for saving criu image files", "./checkpoint"},
-    {"work-path", "DIR", "path for saving work files and logs"},
+    criu_option::image_path,
+    criu_option::work_path,
     {"parent-path", "DIR", "path for previous criu image files in pre-dump"},
     {"leave-running", nullptr, "leave the process running after checkpointing"},
-    {"tcp-established", nullptr, "allow open tcp connections"},
+    criu_option::tcp_established,
     {"tcp-skip-in-flight", nullptr, "skip in-flight tcp connections"},
     {"link-remap", nullptr, "allow one to link unlinked files back when possible"},
-    {"ext-unix-sk", nullptr, "allow external unix sockets"},
-    {"shell-job", nullptr, "allow shell jobs"},
-    {"lazy-pages", nullptr, "use userfaultfd to lazily restore memory pages"},
+    criu_option::ext_unix_sk,
+    criu_option::shell_job,
+    criu_option::lazy_pages,
     {"status-fd", "N", "criu writes \\0 to this descriptor once lazy-pages is ready", "-1", false, Value::integer},
     {"page-server", "ADDRESS:PORT", "the page server that lazy pages or a pre-dump use"},
-    {"file-locks", nullptr, "handle file locks, for safety"},
+    criu_option::file_locks,
     {"pre-dump", nullptr, "dump container's memory information only, leave the container running after this"},
-    {"manage-cgroups-mode", "MODE", "cgroups mode: soft, full, strict or ignore", "soft"},
-    {"empty-ns", "NAMESPACE", "create a namespace, but don't save its properties"},
-    {"auto-dedup", nullptr, "enable auto deduplication of memory images"},
+    criu_option::manage_cgroups_mode,
+    criu_option::empty_ns,
+    criu_option::auto_dedup,
 };
 
 static int run(const Arguments& globals, const Arguments& args) {

@@ -11,5 +11,3 @@ extern const Command create_command, start_command, run_command, exec_command, k
 std::string state_root(const Arguments& globals);
 // --cgroup-manager, or what --systemd-cgroup says; throws Error if there is no such manager.
 std::string cgroup_manager(const Arguments& globals);
-// What checkpoint and restore both take.
-struct CriuOptions read_criu_options(const Arguments& args);

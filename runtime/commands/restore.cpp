@@ -2,27 +2,27 @@
 
 #include "base/defer.h"
 #include "base/error.h"
-#include "runtime/checkpoint.h"
 #include "runtime/commands/commands.h"
+#include "runtime/commands/criu_options.h"
 #include "runtime/foreground.h"
 
 static constexpr Option options[] = {
     {"console-socket", "PATH", "path to an AF_UNIX socket which will receive a file descriptor of the console's master end"},
-    {"image-path", "DIR", "path to criu image files for restoring", "./checkpoint"},
-    {"work-path", "DIR", "path for saving work files and logs"},
-    {"tcp-established", nullptr, "allow open tcp connections"},
-    {"ext-unix-sk", nullptr, "allow external unix sockets"},
-    {"shell-job", nullptr, "allow shell jobs"},
-    {"file-locks", nullptr, "handle file locks, for safety"},
-    {"manage-cgroups-mode", "MODE", "cgroups mode: soft, full, strict or ignore", "soft"},
+    criu_option::image_path,
+    criu_option::work_path,
+    criu_option::tcp_established,
+    criu_option::ext_unix_sk,
+    criu_option::shell_job,
+    criu_option::file_locks,
+    criu_option::manage_cgroups_mode,
     {"bundle,b", "DIR", "path to the root of the bundle directory"},
     {"detach,d", nullptr, "detach from the container's process"},
     {"pid-file", "FILE", "specify the file to write the process id to"},
     {"no-subreaper", nullptr, "disable the use of the subreaper used to reap reparented processes"},
     {"no-pivot", nullptr, "(ignored: criu makes the mounts)", "", true},
-    {"empty-ns", "NAMESPACE", "create a namespace, but don't restore its properties"},
-    {"auto-dedup", nullptr, "enable auto deduplication of memory images"},
-    {"lazy-pages", nullptr, "use userfaultfd to lazily restore memory pages"},
+    criu_option::empty_ns,
+    criu_option::auto_dedup,
+    criu_option::lazy_pages,
     {"lsm-profile", "TYPE:NAME", "the LSM profile to be used during restore: apparmor or selinux, and a label"},
     {"lsm-mount-context", "CONTEXT", "the LSM mount context to be used during restore"},
 };

@@ -1,0 +1,174 @@
+// A container made from images and its bundle. CRIU makes the processes, their namespaces and mounts; what
+// it does not make is made here, as at create: the state, the cgroup with its limits, the places in the
+// root where the mounts were. Hooks run as with runc: prestart and createRuntime when the namespaces are
+// there and empty; createContainer, startContainer and poststart belong to a start, which this is not.
+//
+// CRIU runs in the container's cgroup, and restores into it: a restore that is killed leaves nothing
+// that `delete --force` would not find there.
+#include <linux/mount.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/process.h"
+#include "base/sys.h"
+#include "runtime/cgroup/limits.h"
+#include "runtime/cgroup/v1.h"
+#include "runtime/criu_options.h"
+#include "runtime/hooks.h"
+#include "runtime/mounts.h"
+#include "runtime/notify_socket.h"
+#include "runtime/plan.h"
+#include "runtime/rootfs.h"
+#include "runtime/terminal.h"
+
+using namespace criu_field;
+
+namespace {
+
+void make_mount_point(const Root& root_directory, const std::string& inside, bool directory) {
+    if (directory) root_directory.make_directories(inside);
+    else if (!root_directory.open_if_exists(inside, O_PATH)) ::make_mount_point(root_directory.make_place(inside), 0644);
+}
+
+// CRIU mounts where the container had its mounts. The places are in the root or in what is bound there; the
+// content of other file systems it restores itself.
+void make_mount_points(const Root& root_directory, const std::vector<spec::Mount>& mounts, const std::vector<ExternalMount>& outside) {
+    const auto host_of = [&](const spec::Mount& mount) {
+        const auto bound = std::ranges::find(outside, mount.destination, &ExternalMount::inside);
+        return bound == outside.end() ? "" : bound->host;
+    };
+    const auto is_directory = [](const std::string& host) { return S_ISDIR(sys::fstat(sys::open(host, O_PATH).get()).st_mode); };
+    for (const spec::Mount& mount : mounts) {
+        const spec::Mount* above = nullptr;
+        for (const spec::Mount& other : mounts)
+            if (is_below(mount.destination, other.destination) && (!above || is_below(other.destination, above->destination))) above = &other;
+        const std::string host = host_of(mount), host_above = above ? host_of(*above) : "";
+        const bool directory = host.empty() || is_directory(host);
+        if (!above) make_mount_point(root_directory, mount.destination, directory);
+        else if (!host_above.empty()) make_mount_point(Root(host_above), mount.destination.substr(above->destination.size()), directory);
+    }
+}
+
+// Pipes whose other end was outside are joined to our own standard input, output and error.
+void inherit_pipes(criu::Message& message, const std::string& images) {
+    const auto text = read_file_if_exists(str(images, "/", descriptors_file));
+    if (!text) return;
+    const auto targets = context(descriptors_file, [&] { return json::read<std::vector<std::string>>(json::parse(*text)); });
+    for (int fd = 0; fd < int(std::min<size_t>(targets.size(), 3)); ++fd)
+        if (targets[size_t(fd)].starts_with("pipe:"))
+            message.message(inherit_fd, criu::Message().text(1, targets[size_t(fd)]).number(2, fd));
+}
+
+// Gives the descriptors that CRIU inherits for it: {ours, number in CRIU}.
+std::vector<std::pair<int, int>> join_namespaces(criu::Message& message, const Plan& plan) {
+    std::vector<std::pair<int, int>> fds;
+    for (const spec::Namespace& space : plan.config.linux.namespaces) {
+        if (space.path.empty()) continue;
+        const JoinedNamespace& joined = joined_namespace(space.type);
+        if (joined.key.empty()) {
+            message.message(join_namespace, criu::Message().text(1, joined.kind).text(2, space.path));
+            continue;
+        }
+        const auto opened = std::ranges::find(plan.joined, joined.flag, &OpenNamespace::flag);
+        fds.emplace_back(opened->fd.get(), 10 + int(fds.size()));
+        message.message(inherit_fd, criu::Message().text(1, joined.key).number(2, fds.back().second));
+    }
+    return fds;
+}
+
+// CRIU would mount a link itself.
+std::string without_links(const std::string& host) {
+    std::error_code missing;   // a name that the images do not have
+    const std::filesystem::path there = std::filesystem::canonical(host, missing);
+    return missing ? host : there.string();
+}
+
+void move_into(const Cgroup& cgroup, int process) {
+    for (const std::string& directory : cgroup.record().directories) write_file(directory + "/cgroup.procs", std::to_string(process));
+}
+
+// Where the images' groups are now, below the mounts of their hierarchies.
+void name_cgroups(criu::Message& message, const CgroupRecord& record) {
+    const auto below = [](const std::string& directory, const std::string& mount) { return directory.substr(mount.size()); };
+    const std::string mount = "/sys/fs/cgroup";
+    if (record.v2 && !record.directories.empty())
+        message.message(cgroup_root, criu::Message().text(2, below(record.directories[0], mount)));
+    if (record.v2) return;
+    for (const v1::Hierarchy& hierarchy : v1::parse_hierarchies(read_file("/proc/self/cgroup")))
+        if (const auto directory = directory_of(record, hierarchy.name)) {
+            const std::string own_mount = directory->substr(0, directory->find('/', mount.size() + 1));
+            message.message(cgroup_root, criu::Message().text(1, hierarchy.name).text(2, below(*directory, own_mount)));
+        }
+}
+
+}  // namespace
+
+Created restore(const CreateOptions& options, const CriuOptions& criu_options) {
+    const Bundle bundle = load_bundle(options.bundle, options.config);
+    Plan plan = make_plan(options, bundle);
+    check_terminal(options, *plan.config.process);
+
+    // The root must be a mount; only we and CRIU shall see it. CRIU mounts in its directories too, so they are
+    // opened in this namespace.
+    check(::unshare(CLONE_NEWNS), "unshare of the mount namespace");
+    const Root root_directory = open_root(plan.rootfs, 0);
+    const CriuDirectories directories = open_directories(criu_options, "restore.log");
+
+    // Each of these undoes itself if a later step throws; keep() at the end makes it stay.
+    StateDir dir = StateDir::create(options.state_root, options.id);
+    Record record = intended(plan, bundle);
+    dir.save_config(bundle.text);
+    make_notify_directory(dir.path());
+    dir.save(record);
+    Cgroup cgroup = Cgroup::create(record.cgroup, plan.cgroup);
+
+    resolve_destinations(plan.config.mounts, root_directory);
+    const std::vector<ExternalMount> outside = plan_external_mounts(plan.config, bundle.path, record.cgroup, dir.path());
+    make_mount_points(root_directory, plan.config.mounts, outside);
+    // CRIU takes the root as it finds it.
+    if (plan.config.root->readonly) set_mount_attributes(root_directory.fd(), false, MOUNT_ATTR_RDONLY, 0);
+
+    criu::Message message = base_options(criu_options, directories, record.annotations);
+    message.text(root, plan.rootfs).number(sibling, 1).number(evasive_devices, 1);
+    for (const ExternalMount& mount : outside) message.text(external, str("mnt[", mount.inside, "]:", without_links(mount.host)));
+    message.text(external, str("mnt[", mask_of_files, "]:", mask_of_files));
+    if (!criu_options.lsm_profile.empty()) message.text(lsm_profile, criu_options.lsm_profile);
+    if (!criu_options.lsm_mount_context.empty()) message.text(lsm_mount_context, criu_options.lsm_mount_context);
+    inherit_pipes(message, criu_options.image_path);
+
+    criu::Session session(join_namespaces(message, plan));
+    cgroup.adopt(plan.cgroup, session.pid());
+    record.cgroup = cgroup.record();
+    move_into(cgroup, session.pid());
+    std::optional<IntelRdt> rdt = enter_intel_rdt(plan.intel_rdt, plan.resctrl, session.pid());
+    name_cgroups(message, record.cgroup);
+    dir.save(record);
+
+    UniqueFd console;
+    const criu::Outcome outcome = session.perform(criu::Request::restore, message, [&](const criu::Notice& notice) {
+        if (notice.script == "setup-namespaces") {
+            run_hooks("prestart", plan.config.hooks.prestart, state_for_hooks(record, notice.pid, Status::created));
+            run_hooks("createRuntime", plan.config.hooks.create_runtime, state_for_hooks(record, notice.pid, Status::creating));
+        } else if (notice.script == "orphan-pts-master" && notice.fd) {
+            if (options.console_socket.empty()) console = UniqueFd(check(::fcntl(notice.fd.get(), F_DUPFD_CLOEXEC, 3), "dup"));
+            else send_descriptor(options.console_socket, "/dev/pts", notice.fd.get());
+        }
+    });
+    check_outcome(outcome, directories.log);
+
+    Child init(outcome.pid);
+    record.pid = init.pid();
+    record.start_time = start_time_of(init.pid()).value_or(0);
+    dir.save(record);
+    write_pid_file(options.pid_file, init.pid());
+    if (rdt) rdt->keep();
+    cgroup.keep(), init.release();
+    return {Container::made(std::move(dir), std::move(record)), std::move(console)};
+}
