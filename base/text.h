@@ -12,12 +12,29 @@
 // For those that write JSON: one tab for each level.
 inline constexpr int indent_tabs = -2;
 
+// Mostly text and whole numbers, for which a stream with its locale would cost more than the rest.
+template <class Part>
+void append(std::string& out, const Part& part) {
+    if constexpr (std::is_convertible_v<const Part&, std::string_view>) {
+        out += std::string_view(part);
+    } else if constexpr (std::is_same_v<Part, char>) {
+        out += part;
+    } else if constexpr (std::is_integral_v<Part>) {
+        static_assert(sizeof(Part) > 1 || std::is_same_v<Part, bool>, "a character or a number?");
+        out += std::to_string(part);
+    } else {
+        std::ostringstream shown;
+        shown << part;
+        out += std::move(shown).str();
+    }
+}
+
 // The parts, as an ostream would print them, in one string.
 template <class... Parts>
 std::string str(const Parts&... parts) {
-    std::ostringstream out;
-    (out << ... << parts);
-    return std::move(out).str();
+    std::string out;
+    (append(out, parts), ...);
+    return out;
 }
 
 // Like Go's %q: in double quotes, with what would hurt a log line escaped. For names in errors.
