@@ -47,9 +47,10 @@ void Channel::send(Step step, std::string_view text, std::span<const int> fds) {
 bool Channel::receive_packet(Message& message) {
     // Its length first: room for the longest packet would cost more than all that are really sent.
     ssize_t length;
+    // ECONNRESET is told once, to who left something unread behind; what the other side said before comes after.
     do length = ::recv(fd(), nullptr, 0, MSG_PEEK | MSG_TRUNC);
-    while (length < 0 && errno == EINTR);
-    if (length < 0 && errno != ECONNRESET) throw SysError("receiving from the container's init");
+    while (length < 0 && (errno == EINTR || errno == ECONNRESET));
+    if (length < 0) throw SysError("receiving from the container's init");
     if (length <= 0) return false;
     std::string buffer(size_t(length), '\0');
     iovec part{buffer.data(), buffer.size()};

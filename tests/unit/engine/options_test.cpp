@@ -3,15 +3,6 @@
 #include "base/error.h"
 #include "tests/unit/catch.h"
 
-static std::string error_of(auto&& action) {
-    try {
-        action();
-    } catch (const std::exception& e) {
-        return e.what();
-    }
-    return "";
-}
-
 TEST_CASE("published ports: addresses, ranges and the long form") {
     struct { const char* spec; std::vector<PortBinding> want; } cases[] = {
         {"80", {{"tcp", "", 0, 0, 80}}},

@@ -32,14 +32,6 @@ std::string plan(const CgroupRecord& record, std::string_view resources) {
     return text;
 }
 
-template <class Step>
-std::string error_of(Step&& step) try {
-    step();
-    return "";
-} catch (const Error& e) {
-    return e.what();
-}
-
 std::string refusal(const CgroupRecord& record, std::string_view resources) {
     return error_of([&] { plan(record, resources); });
 }

@@ -25,14 +25,6 @@ std::string shown(const Properties& properties) {
     return all;
 }
 
-template <class Step>
-std::string error_of(Step&& step) try {
-    step();
-    return "";
-} catch (const Error& e) {
-    return e.what();
-}
-
 CgroupRequest asking(const std::string& cgroups_path) { return {.cgroups_path = cgroups_path, .id = "c+1"}; }
 
 std::string told(std::string_view resources, bool v2, int version = 252) {

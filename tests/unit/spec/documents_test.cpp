@@ -5,17 +5,6 @@
 
 using namespace spec;
 
-namespace {
-std::string error_of(auto&& read) {
-    try {
-        read();
-    } catch (const Error& e) {
-        return e.what();
-    }
-    return "";
-}
-}  // namespace
-
 TEST_CASE("an error in config.json names the path of what is wrong") {
     const struct { const char* text; const char* says; } cases[] = {
         {R"({"mounts":[{"destination":"/x","uidMappings":[{"containerID":0,"hostID":4294967296,"size":1}]}]})",
