@@ -234,8 +234,7 @@ print("looked at", seen, flush=True)
     def test_who_may_trace_anybody_sees_something(self):
         """So the spy of the others would, if there were something to see."""
         found = self.spied_on(with_all_capabilities)
-        for what in ("exe", "mem", "fd "):
-            self.assertTrue([line for line in found if line.startswith(what)], found)
+        self.assertTrue([line for line in found if line.startswith(("exe", "mem", "fd "))], found)
 
     def test_lowered_limits_do_not_weaken_it(self):
         """A process with the same uid may lower the limits of who enters: then it fails, or is all it should be."""
