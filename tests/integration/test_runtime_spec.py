@@ -511,6 +511,14 @@ class Seccomp(SpecCase):
             result = self.sh("mkdir /x; echo alive $?", self.profile({"names": ["mkdir", "mkdirat"], "action": action}))
             self.assertIn("alive 159", result.stdout)
 
+    def test_profile_without_messages_is_no_obstacle(self):
+        """Init still has something to say when its filter is in force: that it is made, or why it is not."""
+        quiet = self.profile({"names": ["sendmsg", "sendto", "sendmmsg", "recvmsg", "recvfrom"], "action": "SCMP_ACT_ERRNO"})
+        self.assertEqual(self.out("echo ok", quiet), "ok")
+        result = self.runtime("run", "-b", self.bundle("/missing", edit=quiet), "quiet", check=False)
+        self.assertIn("/missing", result.stderr)
+        self.assertIn("no such file or directory", result.stderr)
+
     def test_every_flag_and_architecture(self):
         for flag in ("SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"):
             self.out("true", self.profile(flags=[flag]))
