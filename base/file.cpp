@@ -19,7 +19,8 @@ std::optional<std::string> read_file_if_exists(const std::string& path, size_t m
     if (!fd) throw SysError(fd.error(), "open " + path);
     auto text = context(path, [&] { return sys::try_read_all(fd->get(), most); });
     if (text) return std::move(*text);
-    if (text.error() == ENODEV) return {};   // of a cgroup that was removed meanwhile
+    // Of a cgroup that was removed meanwhile, or a process that ended.
+    if (text.error() == ENODEV || text.error() == ESRCH) return {};
     throw SysError(text.error(), str(path, ": read"));
 }
 
