@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sys.h"
+#include "runtime/cgroup/v1.h"
 #include "runtime/host_binds.h"
 
 #ifndef MS_NOSYMFOLLOW
@@ -337,28 +338,23 @@ UniqueFd clone_own_cgroup(const std::string& path, uint64_t set) {
 
 UniqueFd make_v2(const MountEnvironment& environment, uint64_t set) {
     if (environment.cgroup_namespace) return make_detached("cgroup2", "", set);
-    const std::string own = read_file("/proc/self/cgroup");
-    const size_t at = own.find("0::");
-    const std::string path = "/sys/fs/cgroup" + std::string(trim(std::string_view(own).substr(at == std::string::npos ? own.size() : at + 3)));
+    std::string path = "/sys/fs/cgroup";
+    for (const v1::Hierarchy& hierarchy : v1::parse_hierarchies(read_file("/proc/self/cgroup")))
+        if (hierarchy.name == "unified") path += hierarchy.own;
     UniqueFd tree = clone_own_cgroup(path, set);
     if (!tree) throw Error("our cgroup ", quoted(path), " is not there");
     return tree;
 }
 
-// A line of /proc/self/cgroup: "4:memory:/container", the hierarchy's controllers and where we are in it.
-void mount_hierarchy(int top, const std::string& line, const MountEnvironment& environment, uint64_t set) {
-    const size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) return;
-    const std::string controllers = line.substr(first + 1, second - first - 1), path = line.substr(second + 1);
-    const bool named = controllers.starts_with("name=");
-    const std::string name = controllers.empty() ? "unified" : named ? controllers.substr(5) : controllers;
+void mount_hierarchy(int top, const v1::Hierarchy& hierarchy, const MountEnvironment& environment, uint64_t set) {
+    const std::string& name = hierarchy.name;
     // In a cgroup namespace of its own the path reads "/", but the host's mount shows all: a new mount of
     // the hierarchy shows only the namespace's part.
     UniqueFd tree;
-    if (!environment.cgroup_namespace) tree = clone_own_cgroup("/sys/fs/cgroup/" + name + path, set);
+    if (!environment.cgroup_namespace) tree = clone_own_cgroup("/sys/fs/cgroup/" + name + hierarchy.own, set);
     else if (!sys::exists("/sys/fs/cgroup/" + name)) return;
-    else if (controllers.empty()) tree = make_detached("cgroup2", "", set);
-    else tree = make_detached("cgroup", named ? "none," + controllers : controllers, set);
+    else if (name == "unified") tree = make_detached("cgroup2", "", set);
+    else tree = make_detached("cgroup", hierarchy.named ? "none,name=" + name : name, set);
     if (!tree) return;
     // By name: nobody but us is in this new file system.
     check(::mkdirat(top, name.c_str(), 0755), "mkdir ", name);
@@ -384,7 +380,8 @@ void mount_cgroups(const Root& root, const spec::Mount& mount, const MountReques
     const UniqueFd top = v2 ? make_v2(environment, set) : make_detached("tmpfs", with_label("mode=755", environment), set & ~uint64_t(MOUNT_ATTR_RDONLY));
     attach(top.get(), target.get(), quoted(mount.destination));
     if (!v2) {
-        for (const std::string& line : split(read_file("/proc/self/cgroup"), '\n')) mount_hierarchy(top.get(), line, environment, set);
+        for (const v1::Hierarchy& hierarchy : v1::parse_hierarchies(read_file("/proc/self/cgroup")))
+            mount_hierarchy(top.get(), hierarchy, environment, set);
         set_mount_attributes(top.get(), false, set & MOUNT_ATTR_RDONLY, 0);
     }
     finish(top.get(), request);

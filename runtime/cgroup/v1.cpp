@@ -16,9 +16,10 @@ std::vector<Hierarchy> parse_hierarchies(std::string_view proc_self_cgroup) {
         const size_t first = line.find(':'), second = line.find(':', first + 1);
         if (first == std::string::npos || second == std::string::npos) continue;
         std::string name = line.substr(first + 1, second - first - 1);
-        if (name.starts_with("name=")) name.erase(0, 5);
+        const bool named = name.starts_with("name=");
+        if (named) name.erase(0, 5);
         if (name.empty()) name = "unified";
-        found.push_back({std::move(name), line.substr(second + 1)});
+        found.push_back({std::move(name), line.substr(second + 1), named});
     }
     return found;
 }
