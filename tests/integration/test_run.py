@@ -380,7 +380,8 @@ class Run(keg.StoreCase):
         links = lambda mode: self.keg("run", "--rm", "--network", mode, "base", "ls", "/sys/class/net").stdout.split()
         self.assertEqual(links("none"), ["lo"])
         self.assertEqual(links("bridge"), ["eth0", "lo"])
-        self.assertEqual(sorted(links("host")), sorted(os.listdir("/sys/class/net")))
+        namespace = self.keg("run", "--rm", "--network", "host", "base", "readlink", "/proc/self/ns/net").stdout.strip()
+        self.assertEqual(namespace, os.readlink("/proc/self/ns/net"))
         self.fails("run", "--rm", "--network", "nope", "base", "true", code=125, says="network nope not found")
 
     def test_containers_may_share_a_network(self):
