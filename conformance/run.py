@@ -14,7 +14,7 @@ import sys
 import report
 
 HERE = pathlib.Path(__file__).resolve().parent
-SUITES = ("runtime-tools", "cases", "callers")
+SUITES = ("runtime-tools", "cases", "runc", "callers")
 
 
 def run_suite(suite, arguments):

@@ -99,14 +99,17 @@ void set_oom_score(const Procfs& procfs, int pid, std::optional<int> score) {
     }
 }
 
-void set_scheduler(const std::optional<spec::Scheduler>& scheduler) {
+void set_scheduler(const std::optional<spec::Scheduler>& scheduler, const spec::Linux& container) {
     if (!scheduler) return;
     KernelSchedAttr wanted;
     wanted.policy = uint32_t(look_up(policies, scheduler->policy, "scheduler policy"));
     for (const std::string& flag : scheduler->flags) wanted.flags |= uint64_t(look_up(scheduler_flags, flag, "scheduler flag"));
     wanted.nice = scheduler->nice, wanted.priority = uint32_t(scheduler->priority);
     wanted.runtime = scheduler->runtime, wanted.deadline = scheduler->deadline, wanted.period = scheduler->period;
-    check(::syscall(SYS_sched_setattr, 0, &wanted, 0), "unable to set scheduler: sched_setattr");
+    if (::syscall(SYS_sched_setattr, 0, &wanted, 0) == 0) return;
+    // The kernel lets a process with a deadline run on all CPUs or not at all.
+    if (errno == EPERM && container.resources && !container.resources->cpu.cpus.empty()) throw Error("process scheduler can't be used together with AllowedCPUs");
+    throw SysError("unable to set scheduler: sched_setattr");
 }
 
 void set_io_priority(const std::optional<spec::IoPriority>& priority) {

@@ -14,7 +14,7 @@ void raise_limits(int pid, const std::vector<spec::Rlimit>& limits);
 void set_oom_score(const Procfs& procfs, int pid, std::optional<int> score);
 
 // By the process itself. Each does nothing if the config says nothing.
-void set_scheduler(const std::optional<spec::Scheduler>& scheduler);
+void set_scheduler(const std::optional<spec::Scheduler>& scheduler, const spec::Linux& container);
 void set_io_priority(const std::optional<spec::IoPriority>& priority);
 void set_personality(const std::optional<spec::Personality>& personality);
 void set_memory_policy(const std::optional<spec::MemoryPolicy>& policy);

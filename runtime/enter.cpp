@@ -80,7 +80,7 @@ void be_the_process(const EnterPlan& plan, Channel& channel, const Procfs& procf
     }
     reopen_null(procfs);
     set_home(process.env, root, procfs, process.user.uid);
-    set_scheduler(process.scheduler);
+    set_scheduler(process.scheduler, plan.config.linux);
     set_io_priority(process.io_priority);
     set_personality(plan.config.linux.personality);
     set_memory_policy(plan.config.linux.memory_policy);
@@ -104,7 +104,7 @@ Child clone_into(const EnterPlan& plan, const CgroupRecord& place, int pidfd, Ch
     const Procfs procfs = labels ? Procfs::of_our_own(Procfs::Content::processes) : Procfs::of_host();
     const Cgroup cgroup = Cgroup::load(place);
     const UniqueFd clone_target = cgroup.clone_target();
-    const std::vector<UniqueFd> tasks = cgroup.tasks();
+    const std::vector<UniqueFd> tasks = context("error adding pid to cgroups", [&] { return cgroup.tasks(); });
     const auto report = [&](const std::exception& e) { channel.send(Step::error, e.what()); };
     // "initial" holds from before the process enters the cgroup, so it is inherited from us.
     std::optional<KeptAffinity> own;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "base/sys.h"
+#include "runtime/signals.h"
 
 namespace {
 
@@ -27,7 +28,8 @@ std::string content(const UniqueFd& fd) {
 
 }  // namespace
 
-void run_hooks(std::string_view kind, const std::vector<spec::Hook>& hooks, const spec::State& state, HookSide side) {
+void run_hooks(std::string_view kind, const std::vector<spec::Hook>& hooks, const spec::State& state,
+               const HookSurroundings& surroundings) {
     for (size_t i = 0; i < hooks.size(); ++i) {
         const spec::Hook& hook = hooks[i];
         const std::string doing = str("error running ", kind, " hook #", i);
@@ -35,13 +37,11 @@ void run_hooks(std::string_view kind, const std::vector<spec::Hook>& hooks, cons
             // Files instead of pipes: nobody has to read while the hook writes, and it may leave children.
             const UniqueFd in = memory_file("state", spec::write_for_hook(state)), out = memory_file("out"), err = memory_file("err");
             // As for execv, args[0] is the hook's own affair: dockerd's is the name of the command in it that sets up the network.
-            SpawnOptions options{.program = hook.path, .argv = hook.args, .env = hook.env, .own_env = true,
+            SpawnOptions options{.program = hook.path, .argv = hook.args, .env = hook.env, .own_env = !hook.env.empty(),
                                  .in = in.get(), .out = out.get(), .err = err.get(), .dies_with_us = true};
             if (options.argv.empty()) options.argv = {hook.path};
-            if (side == HookSide::runtime) {
-                options.own_env = !hook.env.empty();
-                if (sys::exists(state.bundle)) options.directory = state.bundle;
-            }
+            if (hook.env.empty() && surroundings.environment) options.env = *surroundings.environment, options.own_env = true;
+            if (sys::exists(surroundings.directory)) options.directory = surroundings.directory;
             Child child = spawn(options);
             const UniqueFd pidfd(int(::syscall(SYS_pidfd_open, child.pid(), 0)));
             pollfd end{pidfd.get(), POLLIN, 0};
@@ -49,10 +49,14 @@ void run_hooks(std::string_view kind, const std::vector<spec::Hook>& hooks, cons
                 throw Error("hook ran past specified timeout of ", *hook.timeout, ".0s");
             const ExitStatus status = child.wait();
             if (status.shell() == 0) return;
-            throw Error(status.signal ? str("signal ", status.signal) : str("exit status ", status.code),
+            throw Error(status.signal ? str("signal: ", signal_text(status.signal)) : str("exit status ", status.code),
                         ", stdout: ", content(out), ", stderr: ", content(err));
         });
     }
+}
+
+void run_hooks(std::string_view kind, const std::vector<spec::Hook>& hooks, const spec::State& state) {
+    run_hooks(kind, hooks, state, {.directory = state.bundle});
 }
 
 void run_poststop_hooks(const std::vector<spec::Hook>& hooks, const spec::State& state) {

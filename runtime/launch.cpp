@@ -69,7 +69,7 @@ private:
     void make_network();
     void join_cgroups();
     Procfs open_procfs() const;
-    void enter_namespaces(const Procfs& procfs);
+    void enter_namespaces(const Procfs& procfs, const UniqueFd& time_offsets);
     void wait_for_hooks();
     void set_limits();
     MountEnvironment mount_environment() const;
@@ -96,6 +96,7 @@ private:
 
 void Init::run() {
     channel_.become(Side::init);
+    const UniqueFd time_offsets = open_time_offsets(plan_.namespaces);   // a file of ours as long as we are dumpable
     // Nobody in there may look into us. But a creator without privileges writes our id maps first, and may
     // not open the files of who is not dumpable.
     const bool waits_for_maps = plan_.namespaces.makes(CLONE_NEWUSER);
@@ -105,27 +106,28 @@ void Init::run() {
     join_cgroups();
     if (waits_for_maps) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     const Procfs procfs = open_procfs();                  // now: a mount namespace to join has its own
-    enter_namespaces(procfs);
+    enter_namespaces(procfs, time_offsets);
     reset_signals();
     check(::setsid(), "setsid");
     if (!plan_.options.no_new_keyring) join_new_session_keyring(plan_.options.id, procfs, process_.selinux_label);
 
     Root root = plan_.mount_namespace() ? open_root(plan_.rootfs, plan_.propagation) : open_root_on_host(plan_.rootfs);
-    mount_all(root, config_.mounts, mount_environment(), receive_mapped_trees());
+    const std::vector<UniqueFd> filled = mount_all(root, config_.mounts, mount_environment(), receive_mapped_trees());
     make_devices(root, config_, plan_.user_namespace());
     open_terminal(root);
     receive_filter();
     wait_for_hooks();
-    run_hooks("createContainer", config_.hooks.create_container, state_inside(Status::creating));
+    run_hooks("createContainer", config_.hooks.create_container, state_inside(Status::creating), {.directory = plan_.rootfs});
 
     set_names();
     write_sysctls(procfs);
     make_read_only(root, config_.linux.readonly_paths);
     mask(root, config_.linux.masked_paths);
     make_working_directory(root, process_.cwd);
+    make_read_only(filled);
     set_home(process_.env, root, procfs, process_.user.uid);
     if (!plan_.mount_namespace()) change_root(root);
-    else if (plan_.options.no_pivot) move_into(root);
+    else if (plan_.options.no_pivot) move_into(root, plan_.rootfs);
     else pivot_into(root);       // From here on "/" is the container's: load nothing from it.
     finish_root(config_.root->readonly, plan_.propagation);
     reopen_null(procfs);
@@ -162,7 +164,7 @@ Procfs Init::open_procfs() const {
     return Procfs::of_our_own(config_.linux.sysctl.empty() ? Procfs::Content::processes : Procfs::Content::all);
 }
 
-void Init::enter_namespaces(const Procfs& procfs) {
+void Init::enter_namespaces(const Procfs& procfs, const UniqueFd& time_offsets) {
     for (const OpenNamespace& target : plan_.joined)
         if ((target.flag & (CLONE_NEWUSER | CLONE_NEWPID)) == 0) join(target);  // those two are spawn_init's work
     if (plan_.user_namespace()) {
@@ -170,7 +172,7 @@ void Init::enter_namespaces(const Procfs& procfs) {
         check(::setresgid(0, 0, 0), "becoming root in the user namespace");
         check(::setresuid(0, 0, 0), "becoming root in the user namespace");
     }
-    make_own_namespaces(plan_.namespaces, procfs);
+    make_own_namespaces(plan_.namespaces, procfs, time_offsets);
 }
 
 MountEnvironment Init::mount_environment() const {
@@ -203,7 +205,7 @@ void Init::write_sysctls(const Procfs& procfs) {
 }
 
 void Init::set_attributes() {
-    set_scheduler(process_.scheduler);
+    set_scheduler(process_.scheduler, config_.linux);
     set_io_priority(process_.io_priority);
     set_personality(config_.linux.personality);
     set_memory_policy(config_.linux.memory_policy);
@@ -275,7 +277,7 @@ void Init::wait_for_start() {
 // `start` has the other end of the fifo and reads there why its container did not start. An exec that fails
 // is the container's own end, with its words on the container's stderr, as with runc.
 void Init::run_start_hooks() try {
-    run_hooks("startContainer", config_.hooks.start_container, state_inside(Status::created), HookSide::container);
+    run_hooks("startContainer", config_.hooks.start_container, state_inside(Status::created), {.environment = &process_.env});
 } catch (const Error& e) {
     const std::string why = std::string(e.what()).substr(0, PIPE_BUF);
     if (::write(fifo_, why.data(), why.size()) < 0) throw;   // then on stderr
@@ -300,9 +302,9 @@ Child spawn_init(Plan& plan, Channel& channel, StateDir& dir, int fifo, const Un
     };
     const auto report = [&](const std::exception& e) {
         if (channel.fd() >= 0) return channel.send(Step::error, str("error during container init: ", e.what()));
-        // After `create` went: the container's own stderr is all there is.
-        set_log({.fd = 2});
-        log_error(e.what());
+        // After `create` went: the container's own stderr is all there is, and no log.
+        const std::string why = str(e.what(), "\n");
+        if (::write(2, why.data(), why.size()) < 0) ::_exit(255);
         ::_exit(255);
     };
     const OpenNamespace *users = nullptr, *pids = nullptr;
@@ -346,6 +348,7 @@ void send_mapped_trees(Channel& channel, int pid, const Plan& plan) {
 // It is made while init mounts.
 void send_filter(Channel& channel, const Plan& plan) {
     if (!plan.filter) return;
+    log_debug(str("seccomp filter flags: ", plan.filter->flags));
     const std::vector<sock_filter> program = compile_filter(*plan.config.linux.seccomp);
     channel.send(Step::filter, {reinterpret_cast<const char*>(program.data()), program.size() * sizeof program[0]});
 }

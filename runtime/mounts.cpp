@@ -1,8 +1,10 @@
 #include "runtime/mounts.h"
 
+#include <limits.h>
 #include <linux/mount.h>
 #include <sys/mount.h>
 #include <sys/sendfile.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -14,6 +16,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <filesystem>
 
 #include "base/defer.h"
 #include "base/error.h"
@@ -239,10 +242,17 @@ void check_not_over_proc(std::string_view inside, const spec::Mount& mount, int 
         throw Error(quoted(mount.destination), " cannot be mounted because it is inside /proc");
 }
 
-UniqueFd make_target(const Root& root, const std::string& inside, bool directory) {
+// A link that leads to nothing is followed, inside, and what it names is made.
+UniqueFd make_target(const Root& root, const std::string& inside, bool directory, int links = 0) {
     if (directory) return root.make_directories(inside);
     if (auto there = root.open_if_exists(inside, O_PATH)) return std::move(*there);
-    return make_mount_point(root.make_place(inside), 0755);
+    const Root::Place place = root.make_place(inside);
+    char link[PATH_MAX];
+    const ssize_t length = ::readlinkat(place.parent.get(), place.name.c_str(), link, sizeof link);
+    if (length <= 0 || length == ssize_t(sizeof link)) return make_mount_point(place, 0755);
+    if (links == 40) throw SysError(ELOOP, str("mounting on ", quoted(inside)));
+    const std::string target(link, size_t(length));
+    return make_target(root, target.starts_with('/') ? target : inside.substr(0, inside.rfind('/') + 1) + target, false, links + 1);
 }
 
 // A link would let an image choose what becomes of /proc, through which labels are written and which is
@@ -302,16 +312,39 @@ void finish(int tree, const MountRequest& request) {
     set_mount_attributes(tree, true, request.recursive_set, request.recursive_clear);
 }
 
-void bind_into(const Root& root, const spec::Mount& mount, const MountRequest& request, UniqueFd tree) {
+// A bind that names any option has those and no others; only how access times are kept stays, unless it
+// names that. One that names none is as its source. A user namespace takes nothing from a mount that came
+// from outside: that stays, or is an error if it was to go.
+void set_bind_options(int tree, const MountRequest& request, bool user_namespace) {
+    constexpr unsigned long times = access_times | MS_NODIRATIME;
+    unsigned long wanted = request.flags & ~(MS_BIND | MS_REC);
+    if (wanted == 0 && request.cleared == 0) return;
+    if (user_namespace) {
+        struct statfs fs{};
+        check(::fstatfs(tree, &fs), "statfs of the source");
+        static_assert(int(ST_RDONLY) == MS_RDONLY && int(ST_NOSUID) == MS_NOSUID && int(ST_NODEV) == MS_NODEV && int(ST_NOEXEC) == MS_NOEXEC &&
+                      int(ST_NOATIME) == MS_NOATIME && int(ST_NODIRATIME) == MS_NODIRATIME);
+        const auto found = (unsigned long)(fs.f_flags);
+        const unsigned long kept = found & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC);
+        unsigned long found_times = found & (MS_NOATIME | MS_NODIRATIME);
+        if ((found & ST_RELATIME) != 0) found_times |= MS_RELATIME;
+        if ((found_times & access_times) == 0) found_times |= MS_STRICTATIME;
+        if ((kept & request.cleared) != 0 || ((wanted & times) != 0 && (wanted & times) != found_times))
+            throw SysError(EPERM, std::string("changing what a user namespace has locked"));
+        wanted = (wanted & ~times) | kept;
+    }
+    uint64_t clear = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW;
+    if ((wanted & times) != 0) clear |= MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME;
+    const uint64_t set = attributes_of(wanted);
+    set_mount_attributes(tree, false, set, clear & ~(set & ~uint64_t(MOUNT_ATTR__ATIME)));
+}
+
+void bind_into(const Root& root, const spec::Mount& mount, const MountRequest& request, const MountEnvironment& environment, UniqueFd tree) {
     // A file system's options say nothing to a bind. runc refuses them, the OCI's validation programs give them.
     const bool directory = S_ISDIR(sys::fstat(tree.get()).st_mode);
     const UniqueFd target = make_target(root, mount.destination, directory);
     check_not_over_proc(path_inside(root, target.get()), mount, tree.get());
-
-    const uint64_t set = attributes_of(request.flags);
-    uint64_t clear = attributes_of(request.cleared);
-    if ((request.flags & access_times) != 0) clear |= MOUNT_ATTR__ATIME;
-    set_mount_attributes(tree.get(), false, set, clear & ~(set & ~uint64_t(MOUNT_ATTR__ATIME)));
+    set_bind_options(tree.get(), request, environment.user_namespace);
     finish(tree.get(), request);
     attach(tree.get(), target.get(), quoted(mount.destination));
 }
@@ -398,8 +431,14 @@ void bind_sysfs(const MountRequest& request, int target, std::string_view destin
     attach(tree.get(), target, quoted(destination));
 }
 
-void mount_file_system(const Root& root, const spec::Mount& mount, const MountRequest& request,
-                       const MountEnvironment& environment) {
+// What other mounts and devices may have to be made in first: what is read-only of it becomes so at last.
+bool is_filled_later(const spec::Mount& mount, const MountRequest& request) {
+    return (request.flags & MS_RDONLY) != 0 && (mount.type == "tmpfs" || std::filesystem::path(mount.destination).lexically_normal() == "/dev");
+}
+
+// Gives the new file system if it has to become read-only at last.
+UniqueFd mount_file_system(const Root& root, const spec::Mount& mount, const MountRequest& request,
+                           const MountEnvironment& environment) {
     const bool kernels = mount.type == "proc" || mount.type == "sysfs";
     const UniqueFd target = kernels ? make_ordinary_directory(root, mount) : make_target(root, mount.destination, true);
     check_not_over_proc(path_inside(root, target.get()), mount, -1);
@@ -413,12 +452,16 @@ void mount_file_system(const Root& root, const spec::Mount& mount, const MountRe
         std::snprintf(octal, sizeof octal, "mode=%o", mode);
         data += str(data.empty() ? "" : ",", octal);
     }
+    const bool later = is_filled_later(mount, request);
     const unsigned long flags = request.flags;
-    if (!labels_root && !request.copy_up && request.propagation.empty() && !request.recursive_set && !request.recursive_clear) {
+    if (!labels_root && !later && !request.copy_up && request.propagation.empty() && !request.recursive_set && !request.recursive_clear) {
         if (::mount(mount.source.c_str(), sys::proc_fd(target.get()).c_str(), mount.type.c_str(), flags,
                     data.empty() ? nullptr : data.c_str()) == 0)
-            return;
-        if (errno == EPERM && mount.type == "sysfs") return bind_sysfs(request, target.get(), mount.destination);
+            return {};
+        if (errno == EPERM && mount.type == "sysfs") {
+            bind_sysfs(request, target.get(), mount.destination);
+            return {};
+        }
         if (errno == EPERM && mount.type == "proc" && environment.user_namespace)
             throw Error("mount proc: operation not permitted; in a user namespace the kernel allows it only with a new pid namespace, "
                         "and where the /proc that is there already is not covered in parts (as it is in most containers)");
@@ -427,14 +470,12 @@ void mount_file_system(const Root& root, const spec::Mount& mount, const MountRe
     // What has to be changed afterwards is made where nobody sees it: found again by its path, it might
     // be another.
     const uint64_t wanted = attributes_of(flags);
-    const UniqueFd top = make_detached(mount.type.c_str(), data, request.copy_up ? wanted & ~uint64_t(MOUNT_ATTR_RDONLY) : wanted, mount.source);
-    if (request.copy_up) {
-        copy_tree(target.get(), top.get());
-        set_mount_attributes(top.get(), false, wanted & MOUNT_ATTR_RDONLY, 0);
-    }
+    UniqueFd top = make_detached(mount.type.c_str(), data, later ? wanted & ~uint64_t(MOUNT_ATTR_RDONLY) : wanted, mount.source);
+    if (request.copy_up) copy_tree(target.get(), top.get());
     if (labels_root) label_root(top.get(), environment.mount_label);
     finish(top.get(), request);
     attach(top.get(), target.get(), quoted(mount.destination));
+    return later ? std::move(top) : UniqueFd{};
 }
 
 }  // namespace
@@ -455,7 +496,7 @@ UniqueFd open_source(const spec::Mount& mount, const std::string& bundle) {
     return sys::open(mount.source.starts_with('/') ? mount.source : bundle + "/" + mount.source, O_PATH);
 }
 
-void mount_into(const Root& root, const spec::Mount& mount, const MountEnvironment& environment, UniqueFd mapped) {
+UniqueFd mount_into(const Root& root, const spec::Mount& mount, const MountEnvironment& environment, UniqueFd mapped) {
     const MountRequest request = plan_mount(mount.options);
     if (request.copy_up && mount.type != "tmpfs") throw Error("tmpcopyup needs a tmpfs");
     if ((request.flags & MS_REMOUNT) != 0) {
@@ -463,22 +504,35 @@ void mount_into(const Root& root, const spec::Mount& mount, const MountEnvironme
         check_not_over_proc(path_inside(root, target.get()), mount, target.get());
         check(::mount(nullptr, sys::proc_fd(target.get()).c_str(), nullptr, request.flags,
                       request.data.empty() ? nullptr : request.data.c_str()), "remount");
-        return;
+    } else if (mapped) {
+        bind_into(root, mount, request, environment, std::move(mapped));
+    } else if ((request.flags & MS_BIND) != 0) {
+        bind_into(root, mount, request, environment, clone_tree(open_source(mount, environment.bundle).get(), (request.flags & MS_REC) != 0));
+    } else if (mount.type == "cgroup" || mount.type == "cgroup2") {
+        mount_cgroups(root, mount, request, environment);
+    } else {
+        return mount_file_system(root, mount, request, environment);
     }
-    if (mapped) return bind_into(root, mount, request, std::move(mapped));
-    if ((request.flags & MS_BIND) != 0)
-        return bind_into(root, mount, request, clone_tree(open_source(mount, environment.bundle).get(), (request.flags & MS_REC) != 0));
-    if (mount.type == "cgroup" || mount.type == "cgroup2") return mount_cgroups(root, mount, request, environment);
-    mount_file_system(root, mount, request, environment);
+    return {};
 }
 
 std::string mounting(const spec::Mount& mount) {
     return str("error mounting ", quoted(mount.source), " to rootfs at ", quoted(mount.destination));
 }
 
-void mount_all(const Root& root, const std::vector<spec::Mount>& mounts, const MountEnvironment& environment,
-               std::vector<UniqueFd> mapped) {
+std::vector<UniqueFd> mount_all(const Root& root, const std::vector<spec::Mount>& mounts, const MountEnvironment& environment,
+                                std::vector<UniqueFd> mapped) {
+    std::vector<UniqueFd> later;
     auto next = mapped.begin();
-    for (const spec::Mount& mount : mounts)
-        context(mounting(mount), [&] { mount_into(root, mount, environment, host_makes(mount, environment.host_binds) ? std::move(*next++) : UniqueFd{}); });
+    for (const spec::Mount& mount : mounts) {
+        UniqueFd tree = context(mounting(mount), [&] {
+            return mount_into(root, mount, environment, host_makes(mount, environment.host_binds) ? std::move(*next++) : UniqueFd{});
+        });
+        if (tree) later.push_back(std::move(tree));
+    }
+    return later;
+}
+
+void make_read_only(const std::vector<UniqueFd>& trees) {
+    for (const UniqueFd& tree : trees) set_mount_attributes(tree.get(), false, MOUNT_ATTR_RDONLY, 0);
 }

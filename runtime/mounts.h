@@ -37,10 +37,12 @@ struct MountEnvironment {
     bool host_binds = false;             // all binds come as trees, not only the id-mapped
 };
 // Mounts one, making its destination if it is missing; `mapped` is its tree if the host had to make it.
-void mount_into(const Root& root, const spec::Mount& mount, const MountEnvironment& environment, UniqueFd mapped = {});
+// Gives the mount if it has to become read-only when all others are made, for they may lie in it.
+UniqueFd mount_into(const Root& root, const spec::Mount& mount, const MountEnvironment& environment, UniqueFd mapped = {});
 // Each, in order, with runc's words around an error; `mapped` has the trees that the host made.
-void mount_all(const Root& root, const std::vector<spec::Mount>& mounts, const MountEnvironment& environment,
-               std::vector<UniqueFd> mapped = {});
+std::vector<UniqueFd> mount_all(const Root& root, const std::vector<spec::Mount>& mounts, const MountEnvironment& environment,
+                                std::vector<UniqueFd> mapped = {});
+void make_read_only(const std::vector<UniqueFd>& trees);
 std::string mounting(const spec::Mount& mount);   // those words
 // Where a descriptor leads, seen from the root: "/proc/sys" for what "/a/../proc/sys" named.
 std::string path_inside(const Root& root, int fd);

@@ -133,13 +133,17 @@ void join(const OpenNamespace& target) {
     throw SysError("joining the namespace ", quoted(target.path));
 }
 
-void make_own_namespaces(const NamespacePlan& plan, const Procfs& procfs) {
+UniqueFd open_time_offsets(const NamespacePlan& plan) {
+    return plan.time_offsets.empty() ? UniqueFd{} : Procfs::of_host().open("self/timens_offsets", O_WRONLY);
+}
+
+void make_own_namespaces(const NamespacePlan& plan, const Procfs& procfs, const UniqueFd& time_offsets) {
     if (!plan.by_init) return;
     check(::unshare(int(plan.by_init)), "unshare of namespaces");
     std::string offsets;
     for (const auto& [clock, offset] : plan.time_offsets)
         offsets += str(clock, " ", offset.secs, " ", offset.nanosecs, "\n");
-    if (!offsets.empty()) procfs.write("self/timens_offsets", offsets);
+    if (time_offsets && ::write(time_offsets.get(), offsets.data(), offsets.size()) < 0) throw SysError("write /proc/self/timens_offsets");
     if ((plan.by_init & CLONE_NEWTIME) == 0) return;
     // What unshare made is for children; an exec enters it too, but not before Linux 6.3.
     const UniqueFd clocks = sys::openat(procfs.open("self/ns", O_PATH | O_DIRECTORY).get(), "time_for_children", O_RDONLY);

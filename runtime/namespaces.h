@@ -62,5 +62,8 @@ struct OpenNamespace {
 std::vector<OpenNamespace> open_namespaces(const NamespacePlan& plan);
 
 void join(const OpenNamespace& target);
+// The file for the offsets of a time namespace; nothing if there are none. Opened early: it belongs to the host's
+// root as soon as its process is not dumpable, and in a user namespace that is somebody else.
+UniqueFd open_time_offsets(const NamespacePlan& plan);
 // Makes those of by_init and sets the time offsets.
-void make_own_namespaces(const NamespacePlan& plan, const Procfs& procfs);
+void make_own_namespaces(const NamespacePlan& plan, const Procfs& procfs, const UniqueFd& time_offsets);

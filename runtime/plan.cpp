@@ -68,6 +68,13 @@ void check_private_network(const Plan& plan) {
         if (key.starts_with("net.") || key.starts_with("net/")) throw Error("sysctl ", quoted(key), " not allowed in host network namespace");
 }
 
+// A destination that names the root's own path on the host is taken from there, as runc does.
+std::string without_root(const std::string& destination, std::initializer_list<std::string> roots) {
+    for (const std::string& root : roots)
+        if (root != "/" && destination.starts_with(root + "/")) return destination.substr(root.size());
+    return destination;
+}
+
 }  // namespace
 
 Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
@@ -77,6 +84,7 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
     char resolved[PATH_MAX];
     if (!::realpath(whole.c_str(), resolved)) throw SysError("invalid rootfs: stat ", whole);
     plan.rootfs = resolved;
+    for (spec::Mount& mount : plan.config.mounts) mount.destination = without_root(mount.destination, {whole, plan.rootfs});
     if (!plan.config.process) throw Error("process property must not be empty");
     require_label_modules(plan.config.process->apparmor_profile, plan.config.process->selinux_label);
     if (!plan.config.linux.mount_label.empty() && !selinux_enabled())

@@ -58,7 +58,7 @@ struct Plan {
     // What init itself tells the kernel through files.
     bool needs_procfs() const {
         const spec::Process& process = *config.process;
-        return !config.linux.sysctl.empty() || !namespaces.time_offsets.empty() || !process.apparmor_profile.empty() || !process.selinux_label.empty();
+        return !config.linux.sysctl.empty() || !process.apparmor_profile.empty() || !process.selinux_label.empty();
     }
     // A filter is there already when init has nothing to do but wait.
     bool releases_memory() const {

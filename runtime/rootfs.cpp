@@ -15,17 +15,57 @@
 
 namespace {
 
-// The mount that holds the path, by mountinfo: pivot_root refuses a new root whose parent is shared.
-std::string mount_point_of(const std::string& path) {
-    std::string best = "/";
+struct Mounted {
+    std::string root, point, type;
+};
+
+// As mountinfo writes a path, and back.
+std::string shown(const std::string& path) {
+    std::string text;
+    for (const char c : path) text += c == ' ' ? "\\040" : c == '\t' ? "\\011" : c == '\n' ? "\\012" : c == '\\' ? "\\134" : std::string(1, c);
+    return text;
+}
+std::string meant(std::string_view text) {
+    std::string path;
+    for (size_t i = 0; i < text.size(); ++i) {
+        if (text[i] != '\\' || i + 3 >= text.size()) path += text[i];
+        else path += char((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + text[i + 3] - '0'), i += 3;
+    }
+    return path;
+}
+
+// All that is mounted here; the points are written as mountinfo writes them.
+std::vector<Mounted> mounts_here() {
+    std::vector<Mounted> found;
     for (const std::string& line : split(read_file("/proc/self/mountinfo"), '\n')) {
         const std::vector<std::string> fields = split(line, ' ');
-        if (fields.size() < 5) continue;
-        const std::string& point = fields[4];
+        const auto dash = std::ranges::find(fields, "-");
+        if (fields.size() > 4 && fields.end() - dash > 1) found.push_back({fields[3], fields[4], dash[1]});
+    }
+    return found;
+}
+
+// The mount that holds the path: pivot_root refuses a new root whose parent is shared.
+std::string mount_point_of(const std::string& path) {
+    std::string best = "/";
+    for (const Mounted& mounted : mounts_here()) {
+        const std::string point = meant(mounted.point);
         const bool above = path == point || path.starts_with(point == "/" ? point : point + "/");
         if (above && point.size() > best.size()) best = point;
     }
     return best;
+}
+
+// After a chroot the host's mounts are still in the namespace. A user namespace in there may mount a procfs
+// or sysfs without any masks as long as one is, and with it reach what is masked: so none stays whole.
+void cover_kernels_file_systems(const std::string& root) {
+    for (const Mounted& mounted : mounts_here()) {
+        const std::string point = meant(mounted.point);
+        if (mounted.root != "/" || (mounted.type != "proc" && mounted.type != "sysfs") || (point + "/").starts_with(root + "/")) continue;
+        // What went with a mount above it is not there any more.
+        if (::mount("", point.c_str(), nullptr, MS_SLAVE | MS_REC, nullptr) < 0 && errno == ENOENT) continue;
+        if (::umount2(point.c_str(), MNT_DETACH) < 0) sys::mount("tmpfs", point, "tmpfs", MS_RDONLY);
+    }
 }
 
 }  // namespace
@@ -52,7 +92,9 @@ void mask(const Root& root, const std::vector<std::string>& paths) {
     if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3)) throw Error("/dev/null is not the null device");
 
     UniqueFd empty;  // one empty file system; once it is attached, the others are clones of it
-    for (const std::string& path : paths) {
+    for (size_t i = 0; i < paths.size(); ++i) {
+        const std::string& path = paths[i];
+        if (std::find(paths.begin(), paths.begin() + ptrdiff_t(i), path) != paths.begin() + ptrdiff_t(i)) continue;   // covered already
         const auto target = root.open_if_exists(path, O_PATH);
         if (!target) continue;
         UniqueFd cover;
@@ -86,7 +128,8 @@ void pivot_into(const Root& root) {
     check(::chdir("/"), "chdir to /");
 }
 
-void move_into(const Root& root) {
+void move_into(const Root& root, const std::string& host_path) {
+    cover_kernels_file_systems(host_path);
     check(::fchdir(root.fd()), "fchdir to the root file system");
     check(::mount(".", "/", nullptr, MS_MOVE, nullptr), "moving the root file system to /");
     check(::chroot("."), "chroot");
@@ -107,13 +150,7 @@ void finish_root(bool readonly, unsigned long propagation) {
 }
 
 int mounts_at(const std::string& host_path) {
-    std::string shown;   // as mountinfo writes it
-    for (const char c : host_path) shown += c == ' ' ? "\\040" : c == '\t' ? "\\011" : c == '\n' ? "\\012" : c == '\\' ? "\\134" : std::string(1, c);
-    const std::vector<std::string> lines = split(read_file("/proc/self/mountinfo"), '\n');
-    return int(std::ranges::count_if(lines, [&](const std::string& line) {
-        const std::vector<std::string> fields = split(line, ' ');
-        return fields.size() > 4 && fields[4] == shown;
-    }));
+    return int(std::ranges::count(mounts_here(), shown(host_path), &Mounted::point));
 }
 
 void unmount_down_to(const std::string& host_path, int before) {

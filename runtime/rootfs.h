@@ -22,7 +22,7 @@ void make_read_only(const Root& root, const std::vector<std::string>& paths);
 // "/" becomes the root; the old one is gone.
 void pivot_into(const Root& root);
 // For a root on a ramfs, which cannot be pivoted: moves the mount over "/" and changes root.
-void move_into(const Root& root);
+void move_into(const Root& root, const std::string& host_path);
 // For a container without a mount namespace of its own.
 void change_root(const Root& root);
 // After the pivot: the propagation asked for, and read-only if asked for.

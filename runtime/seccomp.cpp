@@ -267,6 +267,8 @@ Filter plan_filter(const spec::Seccomp& profile) {
         const Flag& flag = look_up(flags, name, "flag");
         if (filter.notify || !flag.for_agents) filter.flags |= flag.bit;
     }
+    // A listener and TSYNC exclude each other; there is one thread anyway.
+    if (filter.notify) filter.flags = (filter.flags & ~unsigned(SECCOMP_FILTER_FLAG_TSYNC)) | SECCOMP_FILTER_FLAG_NEW_LISTENER;
     return filter;
 }
 
@@ -281,10 +283,7 @@ std::vector<sock_filter> compile_filter(const spec::Seccomp& profile) {
 
 UniqueFd install(const Filter& filter) {
     const sock_fprog program{(unsigned short)(filter.program.size()), const_cast<sock_filter*>(filter.program.data())};
-    unsigned wanted = filter.flags;
-    // A listener and TSYNC exclude each other; there is one thread anyway.
-    if (filter.notify) wanted = (wanted & ~unsigned(SECCOMP_FILTER_FLAG_TSYNC)) | SECCOMP_FILTER_FLAG_NEW_LISTENER;
-    const long result = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, wanted, &program);
+    const long result = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, filter.flags, &program);
     check(result, "error loading seccomp filter into kernel");
     return filter.notify ? UniqueFd(int(result)) : UniqueFd{};
 }

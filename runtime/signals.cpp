@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/error.h"
 
@@ -46,4 +47,12 @@ int parse_signal(std::string_view text) {
         return found->number;
     if (const int number = realtime(name)) return number;
     throw Error("unknown signal ", quoted(text));
+}
+
+std::string signal_text(int number) {
+    const char* known = ::sigdescr_np(number);
+    if (!known) return str("signal ", number);
+    std::string text = known;
+    text[0] = char(text[0] | 0x20);
+    return text;
 }

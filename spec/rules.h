@@ -42,15 +42,17 @@ inline bool among(std::string_view word, std::initializer_list<std::string_view>
     return std::ranges::find(words, word) != words.end();
 }
 
-// "0-3,7": what the kernel takes as a list of CPUs or memory nodes.
-inline bool is_number_list(std::string_view text) {
+// "0-3,7": how many numbers the kernel finds in such a list of CPUs or memory nodes; nothing if it is none.
+inline std::optional<uint64_t> count_numbers(std::string_view text) {
+    uint64_t count = 0;
     for (const std::string& piece : split(trim(text), ',')) {
         const size_t dash = piece.find('-');
         const auto first = parse_number<unsigned>(piece.substr(0, dash));
         const auto last = dash == std::string::npos ? first : parse_number<unsigned>(piece.substr(dash + 1));
-        if (!first || !last || *first > *last) return false;
+        if (!first || !last || *first > *last) return {};
+        count += *last - *first + 1ull;
     }
-    return true;
+    return count;
 }
 
 }  // namespace spec

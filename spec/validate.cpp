@@ -189,7 +189,7 @@ constexpr Rule rules[] = {
      of_process<[](const Process& process, Findings& out) {
          if (!process.exec_cpu_affinity) return;
          for (const std::string& cpus : {process.exec_cpu_affinity->initial, process.exec_cpu_affinity->final_})
-             if (!cpus.empty() && !is_number_list(cpus)) out.add("process.execCPUAffinity: invalid list of CPUs: ", quoted(cpus));
+             if (!cpus.empty() && !count_numbers(cpus)) out.add("process.execCPUAffinity: invalid list of CPUs: ", quoted(cpus));
      }>},
     {"hostname", "hostname changes the hostname in the container UTS namespace",
      [](const Config& config, Findings& out) {

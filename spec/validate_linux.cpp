@@ -192,8 +192,14 @@ constexpr Rule rules[] = {
      }},
     {"memory-policy", "nodes is a comma-separated list, with dashes to represent ranges",
      [](const Config& config, Findings& out) {
-         if (config.linux.memory_policy && !config.linux.memory_policy->nodes.empty() && !is_number_list(config.linux.memory_policy->nodes))
-             out.add("linux.memoryPolicy: invalid list of numbers: ", quoted(config.linux.memory_policy->nodes));
+         if (!config.linux.memory_policy) return;
+         const MemoryPolicy& policy = *config.linux.memory_policy;
+         const auto count = policy.nodes.empty() ? 0 : count_numbers(policy.nodes);
+         if (!count) out.add("linux.memoryPolicy: invalid memory policy nodes: ", quoted(policy.nodes));
+         else if (*count != 0 && among(policy.mode, {"MPOL_DEFAULT", "MPOL_LOCAL"}))
+             out.add("linux.memoryPolicy: memory policy mode requires 0 nodes but got ", *count);
+         else if (*count == 0 && among(policy.mode, {"MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_WEIGHTED_INTERLEAVE", "MPOL_PREFERRED_MANY"}))
+             out.add("linux.memoryPolicy: memory policy mode requires at least one node but got 0");
      }},
     {"sysctl", "sysctl allows kernel parameters to be modified for the container: only those of its own namespaces",
      [](const Config& config, Findings& out) {

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Runs the unit tests, the layering check and the integration tests; the last line counts them."""
 import argparse
+import contextlib
+import fcntl
 import os
 import pathlib
 import re
@@ -61,6 +63,14 @@ def run_layering():
         failed += 1
 
 
+@contextlib.contextmanager
+def alone():
+    """Two runs at once would find each other's cgroups, which are named after containers."""
+    with open(f"/tmp/keg-tests-{os.geteuid()}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def run_integration(names):
     global passed, failed, skipped
     sys.path.insert(0, str(TESTS / "integration"))
@@ -70,7 +80,8 @@ def run_integration(names):
         if name.split(".")[0] not in files:
             sys.exit(f"tests/run.py: there is no tests/integration/{name.split('.')[0]}.py")
     suite = unittest.defaultTestLoader.loadTestsFromNames(wanted)
-    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
+    with alone():
+        result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
     bad = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
     failed += bad
     skipped += len(result.skipped)

@@ -106,7 +106,7 @@ SubPaths parse_sub_paths(const std::vector<std::string>& arguments) {
 
 std::string below(const std::string& directory, const std::string& path) {
     const std::string joined = std::filesystem::path(directory + "/" + path).lexically_normal().string();
-    if (!(joined + "/").starts_with(directory + "/")) throw Error(path, " is not a sub cgroup path");
+    if (!(joined + "/").starts_with(directory + "/")) throw Error("bad sub cgroup path: ", path);
     return joined;
 }
 

@@ -410,7 +410,7 @@ class Exec(CgroupCase):
 
     def test_only_groups_of_the_container_are_accepted(self):
         self.start("c")
-        for options, says in ((["--cgroup", "../x"], "../x is not a sub cgroup path"), (["--cgroup", "nowhere"], "no such file or directory"),
+        for options, says in ((["--cgroup", "../x"], "bad sub cgroup path: ../x"), (["--cgroup", "nowhere"], "no such file or directory"),
                               (["--cgroup", "nonsense:sub"], "unknown controller nonsense in SubCgroupPaths"),
                               (["--cgroup", ":sub"], "empty <controller> prefix"),
                               (["--cgroup", "a", "--cgroup", "b"], "missing <controller>: prefix"),
