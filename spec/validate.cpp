@@ -51,6 +51,10 @@ bool is_posix_rlimit(std::string_view type) {
                         "RLIMIT_RTTIME", "RLIMIT_SIGPENDING", "RLIMIT_STACK"});
 }
 
+void check_name(const char* what, const std::string& name, Findings& out) {
+    if (name.size() > 64) out.add(what, ": the kernel takes 64 bytes, but it has ", name.size());
+}
+
 // A check of what `process` holds, if there is one.
 template <void (*check)(const Process&, Findings&)>
 void of_process(const Config& config, Findings& out) {
@@ -113,6 +117,13 @@ constexpr Rule rules[] = {
      [](const Config& config, Findings& out) {
          each_mount(config, [&](const std::string& at, const Mount& mount) {
              if (mount.uid_mappings.empty() != mount.gid_mappings.empty()) out.add(at, ": uidMappings and gidMappings must be given together");
+         });
+     }},
+    {"posix-platform-mounts", "the format of uidMappings and gidMappings is the same as that of user namespace mappings",
+     [](const Config& config, Findings& out) {
+         each_mount(config, [&](const std::string& at, const Mount& mount) {
+             check_ranges(mount.uid_mappings, at + ".uidMappings", out);
+             check_ranges(mount.gid_mappings, at + ".gidMappings", out);
          });
      }},
     {"linux-mount-options", "idmap: if there are no mappings and the container isn't using user namespaces, an error MUST be returned",
@@ -189,15 +200,17 @@ constexpr Rule rules[] = {
      of_process<[](const Process& process, Findings& out) {
          if (!process.exec_cpu_affinity) return;
          for (const std::string& cpus : {process.exec_cpu_affinity->initial, process.exec_cpu_affinity->final_})
-             if (!cpus.empty() && !count_numbers(cpus)) out.add("process.execCPUAffinity: invalid list of CPUs: ", quoted(cpus));
+             if (!cpus.empty() && !count_numbers(cpus, last_cpu)) out.add("process.execCPUAffinity: invalid list of CPUs: ", quoted(cpus));
      }>},
     {"hostname", "hostname changes the hostname in the container UTS namespace",
      [](const Config& config, Findings& out) {
          if (!config.hostname.empty() && !find_namespace(config, "uts")) out.add("hostname: unable to set hostname without a private UTS namespace");
+         check_name("hostname", config.hostname, out);
      }},
     {"domainname", "domainname changes the domainname in the container UTS namespace",
      [](const Config& config, Findings& out) {
          if (!config.domainname.empty() && !find_namespace(config, "uts")) out.add("domainname: unable to set domainname without a private UTS namespace");
+         check_name("domainname", config.domainname, out);
      }},
     {"posix-platform-hooks", "path (string, REQUIRED) MUST be absolute",
      [](const Config& config, Findings& out) {
@@ -243,6 +256,20 @@ bool remove_named(json::Value& value, std::string_view error) {
 }
 
 }  // namespace
+
+void check_ranges(const std::vector<IdMapping>& map, const std::string& at, Findings& out) {
+    const auto meet = [](uint64_t one, uint64_t one_size, uint64_t other, uint64_t other_size) { return one < other + other_size && other < one + one_size; };
+    if (map.size() > 340) return out.add(at, ": the kernel takes 340 ranges, but there are ", map.size());
+    for (size_t i = 0; i < map.size(); ++i) {
+        const IdMapping& one = map[i];
+        const std::string range = str(at, "[", i, "]: ", one.container_id, " ", one.host_id, " ", one.size);
+        if (one.size == 0 || one.size > uint32_t(-1) - std::max(one.container_id, one.host_id)) out.add(range, " is no range of ids");
+        const bool again = std::any_of(map.begin(), map.begin() + std::ptrdiff_t(i), [&](const IdMapping& other) {
+            return meet(one.container_id, one.size, other.container_id, other.size) || meet(one.host_id, one.size, other.host_id, other.size);
+        });
+        if (again) out.add(range, " has ids of a range before it");
+    }
+}
 
 std::span<const Rule> rules_of_config() { return rules; }
 

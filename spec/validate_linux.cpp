@@ -58,6 +58,8 @@ void check_mappings(const Config& config, Findings& out) {
         out.add("linux.uidMappings: user namespaces enabled, but no user mapping found");
 }
 
+bool is_device_number(int64_t major, int64_t minor) { return major < 1 << 12 && minor < 1 << 20; }
+
 constexpr Rule rules[] = {
     {"namespaces", "the following namespace types SHOULD be supported: pid, network, mount, ipc, uts, user, cgroup, time",
      [](const Config& config, Findings& out) {
@@ -77,6 +79,11 @@ constexpr Rule rules[] = {
              if (!ns.path.empty() && ns.path[0] != '/') out.add("linux.namespaces: the path of ", ns.type, " must be absolute, but is ", quoted(ns.path));
      }},
     {"user-namespace-mappings", "mappings are those of the user namespace: one needs the other", check_mappings},
+    {"user-namespace-mappings", "size (uint32, REQUIRED) - is the number of ids to be mapped",
+     [](const Config& config, Findings& out) {
+         check_ranges(config.linux.uid_mappings, "linux.uidMappings", out);
+         check_ranges(config.linux.gid_mappings, "linux.gidMappings", out);
+     }},
     {"offset-for-time-namespace", "timeOffsets sets the offset for Time Namespace",
      [](const Config& config, Findings& out) {
          const Namespace* time = find_namespace(config, "time");
@@ -105,6 +112,7 @@ constexpr Rule rules[] = {
      [](const Config& config, Findings& out) {
          for (const Device& device : config.linux.devices)
              if (device.major < 0 || device.minor < 0) out.add("linux.devices: ", device.path, ": major and minor must not be negative");
+             else if (!is_device_number(device.major, device.minor)) out.add("linux.devices: ", device.path, ": ", device.major, ":", device.minor, " is no device");
      }},
     {"network-devices", "the runtime MUST check if moving the network interface to the container namespace is possible",
      [](const Config& config, Findings& out) {
@@ -121,6 +129,8 @@ constexpr Rule rules[] = {
      [](const Config& config, Findings& out) {
          for (const std::string& part : split(config.linux.cgroups_path, '/'))
              if (part == "..") return out.add("linux.cgroupsPath: must not contain \"..\", but is ", quoted(config.linux.cgroups_path));
+         if (!config.linux.cgroups_path.empty() && std::ranges::all_of(split(config.linux.cgroups_path, '/'), [](auto& part) { return part.empty() || part == "."; }))
+             out.add("linux.cgroupsPath: must not be the root, but is ", quoted(config.linux.cgroups_path));
      }},
     {"allowed-device-list", "type: a (all), c (char), or b (block); access: a composition of r, w and m",
      of_resources<[](const Resources& resources, Findings& out) {
@@ -129,7 +139,8 @@ constexpr Rule rules[] = {
                  out.add("linux.resources.devices: type must be one of a, b, c, but is ", quoted(rule.type));
              if (rule.access.find_first_not_of("rwm") != std::string::npos)
                  out.add("linux.resources.devices: access must be of r, w, m, but is ", quoted(rule.access));
-             if (rule.major.value_or(0) < -1 || rule.minor.value_or(0) < -1)
+             const int64_t major = rule.major.value_or(0), minor = rule.minor.value_or(0);
+             if (major < -1 || minor < -1 || !is_device_number(major, minor))
                  out.add("linux.resources.devices: ", rule.major.value_or(-1), ":", rule.minor.value_or(-1), " is no device");
          }
      }>},
@@ -162,6 +173,7 @@ constexpr Rule rules[] = {
      of_resources<[](const Resources& resources, Findings& out) {
          for (const auto& [file, value] : resources.unified)
              if (file.empty() || file.contains('/')) out.add("linux.resources.unified: ", quoted(file), " must be the name of a file");
+             else if (file.starts_with('.') || !file.contains('.')) out.add("linux.resources.unified: ", quoted(file), " must be in the form CONTROLLER.PARAMETER");
      }>},
     {"intelrdt", "closID is the name of a sub-directory of resctrl, or /",
      [](const Config& config, Findings& out) {
@@ -194,7 +206,7 @@ constexpr Rule rules[] = {
      [](const Config& config, Findings& out) {
          if (!config.linux.memory_policy) return;
          const MemoryPolicy& policy = *config.linux.memory_policy;
-         const auto count = policy.nodes.empty() ? 0 : count_numbers(policy.nodes);
+         const auto count = policy.nodes.empty() ? 0 : count_numbers(policy.nodes, last_node);
          if (!count) out.add("linux.memoryPolicy: invalid memory policy nodes: ", quoted(policy.nodes));
          else if (*count != 0 && among(policy.mode, {"MPOL_DEFAULT", "MPOL_LOCAL"}))
              out.add("linux.memoryPolicy: memory policy mode requires 0 nodes but got ", *count);
@@ -218,6 +230,14 @@ constexpr Rule rules[] = {
              out.add("linux.seccomp.defaultErrnoRet: errnoRet is not for seccomp action ", quoted(seccomp.default_action));
          for (const SeccompSyscall& rule : seccomp.syscalls)
              if (rule.errno_ret && !takes(rule.action)) out.add("linux.seccomp.syscalls: errnoRet is not for seccomp action ", quoted(rule.action));
+     }>},
+    {"seccomp", "errnoRet (uint, OPTIONAL) - the errno return code to use: the kernel's last one is 4095",
+     of_seccomp<[](const Seccomp& seccomp, Findings& out) {
+         const auto check = [&](const char* where, uint32_t number) {
+             if (4095 < number) out.add("linux.seccomp.", where, ": ", number, " is too large");
+         };
+         check("defaultErrnoRet", seccomp.default_errno_ret.value_or(0));
+         for (const SeccompSyscall& rule : seccomp.syscalls) check("syscalls: errnoRet", rule.errno_ret.value_or(0));
      }>},
     {"seccomp", "architectures: a valid list of constants is given",
      of_seccomp<[](const Seccomp& seccomp, Findings& out) {

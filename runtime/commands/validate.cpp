@@ -1,5 +1,5 @@
-// Everything that is wrong with a bundle: what the document breaks by itself (spec/validate.cpp), and
-// what it names that is not there. Nothing is created.
+// Everything that is wrong with a bundle: what the document breaks by itself (spec/validate.cpp), what it
+// names that is not there, and what this machine cannot do. Nothing is created.
 #include "spec/validate.h"
 
 #include <linux/nsfs.h>
@@ -14,8 +14,10 @@
 #include "base/json.h"
 #include "base/root.h"
 #include "base/sys.h"
+#include "runtime/cgroup/limits.h"
 #include "runtime/commands/commands.h"
 #include "runtime/namespaces.h"
+#include "runtime/plan.h"
 
 using spec::Violation;
 
@@ -64,7 +66,21 @@ static void check_hooks(const spec::Config& config, const std::string& root, std
           [&](const std::string& path) { return bool(inside.open_if_exists(path, O_PATH)); });
 }
 
-static std::vector<Violation> violations_of(const std::string& bundle) {
+// What create would refuse on this machine before it makes anything: there is no AppArmor, or a limit is out of
+// the range of this version of cgroups. Who is not sound by itself is not asked.
+static void check_applicable(const Arguments& globals, const std::string& path, const spec::Config& config, std::vector<Violation>& out) {
+    if (!out.empty()) return;
+    try {
+        const Plan plan = make_plan({.state_root = state_root(globals), .id = "validate", .bundle = path, .cgroup_manager = cgroup_manager(globals),
+                                     .rootless = globals.get("rootless")}, {.path = path, .config = config});
+        plan_limits(Cgroup::plan(plan.cgroup), plan.cgroup.resources);
+        if (config.linux.seccomp) compile_filter(*config.linux.seccomp);
+    } catch (const Error& e) {
+        out.push_back({e.what(), "runtime.md", "create", "if the runtime cannot apply a property as specified in the configuration, it MUST generate an error"});
+    }
+}
+
+static std::vector<Violation> violations_of(const Arguments& globals, const std::string& bundle) {
     const auto text = read_file_if_exists(bundle + "/config.json");
     if (!text)
         return {{"JSON specification file config.json not found", "bundle.md", "container-format",
@@ -75,12 +91,13 @@ static std::vector<Violation> violations_of(const std::string& bundle) {
     if (!path.empty()) check_root(root, reading.violations);
     check_namespaces(reading.config, reading.violations);
     check_hooks(reading.config, root, reading.violations);
+    check_applicable(globals, bundle, reading.config, reading.violations);
     return reading.violations;
 }
 
-static int validate(const Arguments&, const Arguments& args) {
+static int validate(const Arguments& globals, const Arguments& args) {
     const std::string bundle = std::filesystem::absolute(args.size() ? args[0] : ".").lexically_normal().string();
-    const std::vector<Violation> found = violations_of(bundle);
+    const std::vector<Violation> found = violations_of(globals, bundle);
     if (args.get("format") == "json") {
         json::Value report;
         report["bundle"] = bundle;

@@ -33,6 +33,21 @@ class Validate(RuntimeCase):
         self.assertEqual((report["valid"], len(report["violations"])), (False, 8))
         self.assertEqual(set(report["violations"][0]), {"message", "document", "section", "rule"})
 
+    def test_what_create_refuses_on_this_machine_is_said_in_its_words(self):
+        def memory_above(config):
+            config["linux"]["resources"] = {"cpu": {"shares": 1}, "memory": {"swap": 1 << 30}}   # the first is v1's, the second v2's
+        for name, edit, says in (("process", lambda c: c.pop("process"), "process property must not be empty"),
+                                 ("limits", memory_above, "the minimum allowed cpu-shares is 2|unable to set swap limit without memory limit"),
+                                 ("closid", lambda c: c["linux"].update(intelRdt={}), "no resctrl file system is mounted|is a valid bundle"),
+                                 ("profile", lambda c: c["process"].update(apparmorProfile="x"), "apparmor not supported|is a valid bundle")):
+            bundle = self.bundle("true", edit=edit, name=name)
+            result = self.runtime("validate", bundle, check=False)
+            self.assertRegex(result.stdout, says)
+            if result.returncode:
+                self.assertIn("\n    runtime.md#create: ", result.stdout)
+                self.assertIn(result.stdout.splitlines()[0], self.runtime("create", "-b", bundle, "c", check=False).stderr.replace("\\", ""))
+            self.assertFalse(self.state.exists() and os.listdir(self.state))
+
     def test_a_text_ends_where_it_ends(self):
         """Not at a NUL byte in it, as for the kernel: it would be checked as one name and used as another."""
         for edit, place in ((lambda c: c["process"].update(args=["true\0x"]), "process: args: [0]"),

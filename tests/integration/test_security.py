@@ -435,7 +435,7 @@ class Rights(Hostile):
             config["linux"]["namespaces"].append({"type": "user"})
             for which in ("uidMappings", "gidMappings"):
                 config["linux"][which] = [{"containerID": n, "hostID": 100000 + 2 * n, "size": 1} for n in range(9000)]
-        self.refused("uid_map", many)
+        self.refused("linux.uidMappings: the kernel takes 340 ranges, but there are 9000", many)
         def long(config):
             for namespace in config["linux"]["namespaces"]:
                 if namespace["type"] == "network":
