@@ -154,6 +154,18 @@ void write_schemata(const RdtRecord& record, const std::vector<std::string>& lin
     }
 }
 
+std::vector<std::string> update_schemata(const RdtRecord& record, const std::vector<std::string>& lines) {
+    std::vector<std::string> former;
+    Defer take_back([&] { attempt("setting the former schemata again", [&] { write_schemata(record, former); }); });
+    for (const std::string& line : lines) {
+        const std::string before = line_of(read_file(record.group + "/schemata"), parse_schema(line).resource + ":");
+        write_schemata(record, {line});
+        former.insert(former.begin(), before);
+    }
+    take_back.keep();
+    return former;
+}
+
 void remove_intel_rdt(const RdtRecord& record) {
     const auto remove = [](const std::string& directory) {
         if (!directory.empty() && ::rmdir(directory.c_str()) < 0 && errno != ENOENT) throw SysError("remove ", directory);

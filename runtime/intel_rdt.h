@@ -57,6 +57,8 @@ void join_intel_rdt(const RdtRecord& record, int pid);
 // The group that is asked for, with the process in it; nothing if none is.
 std::optional<IntelRdt> enter_intel_rdt(const std::optional<RdtPlan>& plan, const std::string& root, int pid);
 void write_schemata(const RdtRecord& record, const std::vector<std::string>& lines);
+// The same, all of them or none; gives the lines that take it back.
+std::vector<std::string> update_schemata(const RdtRecord& record, const std::vector<std::string>& lines);
 void remove_intel_rdt(const RdtRecord& record);
 
 struct L3CacheInfo { std::string cbm_mask; uint64_t min_cbm_bits = 0, num_closids = 0; };

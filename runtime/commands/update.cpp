@@ -1,5 +1,6 @@
 #include <array>
 
+#include "base/defer.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -87,25 +88,34 @@ RdtRecord rdt_record(const Container& container) {
     return *record.intel_rdt;
 }
 
-void update_intel_rdt(const Container& container, const Arguments& args) {
+// Throws for what this machine does not have.
+std::vector<std::string> read_schemata(const Arguments& args) {
     struct { std::string schema; const char *kind, *what; } wanted[] = {
         {args.get("l3-cache-schema"), "L3", "Intel RDT/CAT: l3 cache schema is not enabled"},
         {args.get("mem-bw-schema"), "MB", "Intel RDT/MBA: memory bandwidth schema is not enabled"}};
     const auto root = find_resctrl(read_file("/proc/self/mountinfo"));
+    std::vector<std::string> schemata;
     for (const auto& [schema, kind, what] : wanted) {
         if (schema.empty()) continue;
         if (!root || !sys::exists(*root + "/info/" + kind)) throw Error(what);
-        write_schemata(rdt_record(container), {schema});
+        schemata.push_back(schema);
     }
+    return schemata;
 }
 
+// All of it or nothing.
 int update(const Arguments& globals, const Arguments& args) {
     Container container = Container::load(state_root(globals), args[0]);
     if (!container.lock()) throw Error("container does not exist");   // removed while we waited for it
     const Resources wanted = read(args);
+    const std::vector<std::string> schemata = read_schemata(args);
     if (container.status() == Status::stopped) throw Error("container not running");
+    if (schemata.empty()) return container.cgroup().update(wanted), 0;
+    const RdtRecord group = rdt_record(container);
+    const std::vector<std::string> former = update_schemata(group, schemata);
+    Defer take_back([&] { attempt("setting the former schemata again", [&] { write_schemata(group, former); }); });
     container.cgroup().update(wanted);
-    update_intel_rdt(container, args);
+    take_back.keep();
     return 0;
 }
 

@@ -164,7 +164,9 @@ class Limits(CgroupCase):
         said = self.start("shares", edit=lambda config: config["linux"].update(intelRdt={"closID": "gold"}))
         self.assertIn("intelRdt is specified in config, but no resctrl file system is mounted", said)
         self.start("plain")
-        self.fails("update", "--l3-cache-schema", "L3:0=f", "plain", says="l3 cache schema is not enabled")
+        former = setting("plain", "pids/pids.max", "pids.max")
+        self.fails("update", "--pids-limit", "77", "--l3-cache-schema", "L3:0=f", "plain", says="l3 cache schema is not enabled")
+        self.assertEqual(setting("plain", "pids/pids.max", "pids.max"), former)
         self.fails("update", "--mem-bw-schema", "MB:0=20", "plain", says="memory bandwidth schema is not enabled")
 
     def test_init_that_gets_too_little_memory_is_said_so(self):

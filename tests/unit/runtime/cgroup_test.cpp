@@ -294,5 +294,8 @@ TEST_CASE("intelRdt: a group is made, joined and removed as the spec says") {
                ContainsSubstring("do not match"));
     CHECK_THAT(error_of([&] { IntelRdt::create(plan_intel_rdt({.clos_id = "silver"}, "five"), root); }), ContainsSubstring("does not exist"));
     CHECK_FALSE(sys::exists(root + "/silver"));
+    const RdtRecord gold{.group = root + "/gold"};
+    CHECK(update_schemata(gold, {"L3:0=001;1=01", "L3:0=002;1=02"}) == std::vector<std::string>{"L3:0=001;1=01", "L3:0=7f0;1=1f"});
+    CHECK(read_file(root + "/gold/schemata") == "L3:0=002;1=02\n");
     std::filesystem::remove_all(root);
 }
