@@ -1,5 +1,8 @@
 #include "base/command_line.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -301,9 +304,19 @@ int dispatch_command(const Program& program, const Command& command, const std::
     return command.run(globals, args);
 }
 
+// Who is started without one of the three would open a file of its own there, and write its errors into it.
+void open_standard_streams() {
+    while (true) {
+        const int lowest = ::open("/dev/null", O_RDWR);
+        if (lowest > 2) ::close(lowest);
+        if (lowest < 0 || lowest > 2) return;
+    }
+}
+
 }  // namespace
 
 int dispatch(const Program& program, int argc, char** argv) {
+    open_standard_streams();
     const std::vector<std::string> words(argv + 1, argv + argc);
     const Parser parser{program.style, program.globals, false, true};
     Arguments globals;
