@@ -79,6 +79,7 @@ void be_the_process(const EnterPlan& plan, Channel& channel, const Procfs& procf
         attach_terminal(terminal);
     }
     reopen_null(procfs);
+    give_pipes_to(process.user.uid);
     set_home(process.env, root, procfs, process.user.uid);
     set_scheduler(process.scheduler, plan.config.linux);
     set_io_priority(process.io_priority);
@@ -173,8 +174,9 @@ Entered enter(const Container& container, const spec::Config& config, const Exec
             const int pid = parse_number<int>(message.text).value_or(-1);
             entered.child = Child(pid, UniqueFd(int(::syscall(SYS_pidfd_open, pid, 0))));
         } else if (message.step == Step::console && message.fds.size() == 1) {
-            if (options.console_socket.empty()) entered.console = std::move(message.fds[0]);
-            else send_descriptor(options.console_socket, message.text, message.fds[0].get());
+            entered.console = std::move(message.fds[0]);
+            if (options.console_socket.empty()) copy_window_size(callers_terminal().get(), entered.console.get());
+            else send_descriptor(options.console_socket, message.text, entered.console.get()), entered.console.reset();
         } else if (message.step == Step::ready) {
             ready = true;
         } else {

@@ -131,6 +131,7 @@ void Init::run() {
     else pivot_into(root);       // From here on "/" is the container's: load nothing from it.
     finish_root(config_.root->readonly, plan_.propagation);
     reopen_null(procfs);
+    give_pipes_to(process_.user.uid);
     set_attributes();
     set_limits();
 
@@ -360,7 +361,10 @@ void send_pidfd(const std::string& socket_path, int pidfd) {
 UniqueFd receive_console(Channel& channel, const CreateOptions& options) {
     Message message = channel.expect(Step::console);
     if (message.fds.size() != 1) throw Error("the container's terminal did not arrive");
-    if (options.console_socket.empty()) return std::move(message.fds[0]);
+    if (options.console_socket.empty()) {
+        copy_window_size(callers_terminal().get(), message.fds[0].get());   // before its program asks for it
+        return std::move(message.fds[0]);
+    }
     send_descriptor(options.console_socket, message.text, message.fds[0].get());
     return {};
 }

@@ -60,7 +60,7 @@ std::optional<NotifySocket> NotifySocket::listen(const std::string& state_direct
     return NotifySocket(std::move(socket), manager);
 }
 
-bool NotifySocket::pass_on(int init) {
+bool NotifySocket::pass_on(int main) {
     char message[4096];
     const ssize_t got = ::recv(socket_.get(), message, sizeof message, 0);
     if (got <= 0) return false;
@@ -69,7 +69,7 @@ bool NotifySocket::pass_on(int init) {
         socklen_t length = 0;
         const sockaddr_un address = address_of(manager_, length);
         const UniqueFd out = datagram_socket();
-        const std::string text = str(line, "\nMAINPID=", init, "\n");
+        const std::string text = str(line, "\nMAINPID=", main, "\n");
         check(::sendto(out.get(), text.data(), text.size(), 0, reinterpret_cast<const sockaddr*>(&address), length), "telling the service manager of ", line);
         return true;
     }
@@ -102,5 +102,6 @@ void start_and_notify(Container& container) {
     const int pid = container.record().pid;
     const UniqueFd init(int(::syscall(SYS_pidfd_open, pid, 0)));
     container.start();
-    notify->wait_ready(pid, init.get());
+    // It runs, whoever hears of it.
+    attempt("passing readiness on", [&] { notify->wait_ready(pid, init.get()); });
 }

@@ -100,6 +100,15 @@ void reopen_null(const Procfs& procfs) {
         if (is_null(fd)) check(::dup3(own.get(), fd, 0), "dup of /dev/null");
 }
 
+void give_pipes_to(uint32_t uid) {
+    for (int fd = 0; fd < 3; ++fd) {
+        struct stat info{};
+        if (::fstat(fd, &info) < 0 || !S_ISFIFO(info.st_mode) || info.st_uid == uid) continue;
+        // Its owner may have no number in a user namespace.
+        if (::fchown(fd, uid, gid_t(-1)) < 0 && errno != EPERM && errno != EINVAL && errno != EROFS) throw SysError("chown of descriptor ", fd);
+    }
+}
+
 std::string find_executable(const spec::Process& process) {
     const std::string& name = process.args.at(0);
     bool directory = false;

@@ -63,6 +63,12 @@ void send_descriptor(const std::string& socket_path, std::string_view word, int 
     context(str("dial unix ", socket_path), [&] { sys::send_with_fds(socket.get(), word, fds); });
 }
 
+UniqueFd callers_terminal() {
+    for (const int fd : {2, 1, 0})
+        if (::isatty(fd)) return UniqueFd(check(::fcntl(fd, F_DUPFD_CLOEXEC, 3), "duplicating the terminal"));
+    return UniqueFd(::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+}
+
 struct RawMode::Saved {
     termios mode{};
 };

@@ -20,6 +20,8 @@ void attach_terminal(Terminal& terminal);
 // Connects to a Unix socket and sends the descriptor with a word: the console and pidfd sockets.
 void send_descriptor(const std::string& socket_path, std::string_view word, int fd);
 
+// The terminal of who called us: one of the standard streams, or the controlling one; nothing if there is none.
+UniqueFd callers_terminal();
 // The caller's terminal in raw mode for as long as this lives.
 class RawMode {
 public:
@@ -32,5 +34,5 @@ private:
     Saved* saved_ = nullptr;
     int fd_;
 };
-// Gives the master the size of the caller's terminal.
+// Gives the master the size of the caller's terminal, if that has one.
 void copy_window_size(int from, int to);

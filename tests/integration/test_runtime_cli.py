@@ -241,6 +241,30 @@ class Running(RuntimeCase):
             missing = self.runtime(*words, check=False)
             self.assertIn("unable to stat preserved-fd 0: bad file descriptor", missing.stderr)
 
+    def test_a_user_may_open_its_pipes_again(self):
+        script = "echo out > /dev/stdout; echo err > /dev/stderr"
+        bundle = self.bundle("sh", "-c", script, edit=lambda config: config["process"].update(user={"uid": 1000, "gid": 1000}), name="pipes")
+        self.start("c")
+        for words in (("run", "-b", bundle, "d"), ("run", "-d", "-b", bundle, "e"), ("exec", "-u", "1000", "c", "sh", "-c", script)):
+            result = self.runtime(*words)   # run() gives pipes, and reads them to their end
+            self.assertEqual((result.stdout, result.stderr), ("out\n", "err\n"), words)
+        # Another file stays the caller's.
+        with open(self.dir / "file", "w") as file:
+            subprocess.run([RUNTIME, "--root", self.state, "run", "-b", bundle, "f"], stdout=file, stderr=file, timeout=20)
+        self.assertEqual((self.dir / "file").stat().st_uid, 0)
+
+    def test_who_is_started_without_streams_gets_the_null_device(self):
+        bundle = self.bundle("sh", "-c", "for i in 0 1 2; do name=$(readlink /proc/$$/fd/$i); echo $name >&3; done 3>/streams")
+        for verb in ("run -b", "create -b"):
+            run("sh", "-c", f"{RUNTIME} --root {self.state} {verb} {bundle} c <&- >&- 2>&-")
+            if verb == "create -b":
+                self.runtime("start", "c")
+                self.wait_stopped("c")
+            self.assertEqual((bundle / "rootfs/streams").read_text().splitlines(), ["/dev/null"] * 3)
+        failed = run("sh", "-c", f"{RUNTIME} --root {self.state} start c 2>&-", check=False)
+        self.assertEqual((failed.returncode, failed.stdout), (1, ""))
+        self.assertEqual(json.loads(self.runtime("state", "c").stdout)["status"], "stopped")
+
     def test_options_without_a_value_are_as_not_given(self):
         self.start("c")
         self.assertEqual(self.runtime("exec", "--cwd", "", "--user", "", "--process", "", "c", "sh", "-c", "pwd; id -u").stdout.split(), ["/", "0"])
@@ -317,6 +341,36 @@ class Notify(RuntimeCase):
         self.assertEqual(starting.wait(timeout=20), 0)
         listener.join(timeout=20)
         self.assertEqual(heard, [f"READY=1\nMAINPID={pid}\n", "BARRIER=1"])
+
+    def say(self, id, word):
+        pid = json.loads(self.runtime("state", id).stdout)["pid"]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as container:
+            container.connect(f"/proc/{pid}/root/run/notify/notify.sock")
+            container.send(word)
+
+    def started(self, id, *words):
+        """In the background, with a service manager, and running."""
+        process = subprocess.Popen([RUNTIME, "--root", self.state, *words, "-b", self.bundle("sleep", "100"), id], stdin=subprocess.DEVNULL,
+                                   env={**os.environ, "NOTIFY_SOCKET": str(self.dir / "manager")}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        while '"running"' not in self.runtime("state", id, check=False).stdout:
+            time.sleep(0.02)
+        return process
+
+    def test_in_the_foreground_the_runtime_is_what_is_watched(self):
+        manager = self.manager()
+        process = self.started("c", "run")
+        self.say("c", b"STATUS=nearly\nREADY=1")
+        self.assertEqual(manager.recv(4096).decode(), f"READY=1\nMAINPID={process.pid}\n")
+
+    def test_a_manager_that_is_gone_leaves_the_container_running(self):
+        manager = self.manager()
+        process = self.started("c", "run", "-d")
+        manager.close()
+        self.say("c", b"READY=1")
+        self.assertEqual(process.wait(timeout=20), 0)
+        self.assertEqual(json.loads(self.runtime("state", "c").stdout)["status"], "running")
 
     def test_start_ends_with_a_container_that_never_is_ready(self):
         self.manager()
