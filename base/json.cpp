@@ -21,6 +21,10 @@ Value parse(std::string_view text) {
         std::string why = e.what();
         const size_t at = why.find("at line");
         throw Error("is not JSON: ", at == std::string::npos ? why : why.substr(at));
+    } catch (const nlohmann::json::out_of_range& e) {
+        // "[json.exception.out_of_range.406] number overflow parsing '1e999'"
+        const std::string why = e.what();
+        throw Error("has a number out of range: ", why.substr(std::min(why.find('\''), why.size())));
     }
 }
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "tests/unit/catch.h"
+#include "tests/unit/damage.h"
 
 namespace {
 
@@ -134,4 +135,20 @@ TEST_CASE("durations are Go's") {
         CAPTURE(wrong);
         CHECK(!parse_duration(wrong));
     }
+}
+
+TEST_CASE("a line of any words is done or refused") {
+    static constexpr std::string_view words[] = {
+        "kill", "exec", "help", "h", "--help", "-h", "--", "-", "", "=", "--=", "-=x", "-f", "-fb", "-bfx", "-b", "--bundle", "--bundle=", "-bundle=x", "--force=no", "--force=", "--count=1e3",
+        "--count", "-g=1,2", "-g", "--every=5m", "--every=99999999999999999999h", "--root", "--root=x", "--debug", "--version", "x", "\xff", "--nonsense", "-ffffffff", "---force"};
+    each_damaged(3000, [&](Damage& damage) {
+        std::string line = damage.below(2) ? "runc" : "docker";
+        for (size_t count = damage.below(8); count > 0; --count) line += " " + std::string(damage.one_of(words));
+        return line;
+    }, [](const std::string& line) {
+        const std::vector<std::string> parts = split(line, ' ');
+        std::vector<const char*> given;
+        for (const std::string& part : std::span(parts).subspan(1)) given.push_back(part.c_str());
+        run(parts[0] == "runc" ? Style::runc : Style::docker, given);
+    });
 }

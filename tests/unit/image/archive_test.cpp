@@ -9,6 +9,7 @@
 #include "image/changes.h"
 #include "image/platform.h"
 #include "tests/unit/catch.h"
+#include "tests/unit/damage.h"
 
 namespace {
 
@@ -212,4 +213,45 @@ TEST_CASE("the first entry of an index for the platform is chosen") {
         CHECK((found ? found->digest : "") == digest);
     }
     CHECK_THROWS_AS(find_platform(index, "a/b/c/d"), Error);
+}
+
+TEST_CASE("damaged documents of images are read or refused") {
+    static constexpr std::string_view words[] = {"sha256:", "sha256:00", "linux", "arm64/v8", "../x", "docker.io/library/x:y@sha256:0", "application/vnd.oci.image.index.v1+json", "{", "}", "\"", "[", ",", "null"};
+    const struct { const char* file; void (*take)(const std::string&); } documents[] = {
+        {"manifest.json", [](const std::string& text) { spec::read_manifest(spec::write(spec::read_manifest(text))); }},
+        {"index.json", [](const std::string& text) { find_platform(spec::read_index(text), "linux/arm64/v8"); }},
+        {"image-config.json", [](const std::string& text) { spec::read_image_config(spec::write(spec::read_image_config(text))); }},
+    };
+    for (const auto& [file, take] : documents) {
+        const std::string text = read_file(str(TEST_DATA, "/spec/", file));
+        each_damaged(700, [&](Damage& damage) { return json::dump(damage.document(json::parse(text), words)); }, take);
+        each_damaged(700, [&](Damage& damage) { return damage.text(text, words); }, take);
+    }
+    each_damaged(3000, [&](Damage& damage) { return damage.text("localhost:5000/a/b-c:v1@sha256:" + std::string(64, 'a'), words); },
+                 [](const std::string& text) {
+                     const Reference name = parse_reference(text), again = parse_reference(name.canonical());
+                     CHECK(again == name);
+                 });
+}
+
+TEST_CASE("a damaged archive is loaded whole, or leaves no image") {
+    static constexpr std::string_view words[] = {"\"", "[", "null", "one/layer.tar", "../..", "config.json", "hello:stable", "manifest.json", "index.json"};
+    const auto entries = docker_archive();
+    const auto take = [](const std::string& bytes) {
+        const Scratch scratch;
+        const Store store = scratch.store();
+        try {
+            for (const Loaded& loaded : load_archive(store, scratch.file(bytes).get()))
+                for (const std::string& name : loaded.names) CHECK(store.load(store.get(name).descriptor).id() == loaded.id);
+        } catch (const Error&) {
+            CHECK(store.images().empty());
+        }
+    };
+    each_damaged(50, [&](Damage& damage) {
+        auto changed = entries;
+        auto& entry = changed[damage.below(changed.size())];
+        entry.data = damage.text(entry.data, words);
+        return tar(changed);
+    }, take);
+    each_damaged(50, [&](Damage& damage) { return damage.text(tar(entries), words); }, take);
 }

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "tests/unit/damage.h"
 #include "tests/unit/image/layer_place.h"
 
 namespace {
@@ -358,4 +359,29 @@ TEST_CASE("a damaged or cut layer is an error wherever it is cut") {
     CHECK_THROWS_AS(Place().apply(gzip.substr(0, gzip.size() - 4)), Error);   // its trailer
     CHECK_THROWS_AS(Place().apply(raw_tar({{.name = "f", .data = "x", .bad_checksum = true}})), Error);
     CHECK_THROWS_AS(Place().apply(raw_tar({{.name = "f", .data = "x", .size = "zzzzzzzzzzz"}})), Error);
+}
+
+TEST_CASE("damaged layers are applied inside, or refused") {
+    if (!is_root()) return;
+    static constexpr std::string_view names[] = {"a", "d/e", "d", "../x", "/a", ".", "..", "", "d/../../x", "l", "l/x", ".wh.a", "d/.wh..wh..opq", ".wh.", "d/.wh..", "../outside/new", "a/", "d//e", "\xff"};
+    static constexpr std::string_view links[] = {"a", "../outside", "/", "..", "l", "", "d", "../outside/secret"};
+    static constexpr char types[] = {'0', '1', '2', '3', '4', '5', '6', '7', 'S', 'g', 'x', 'L', 'K', 'V', '\0', 'Z'};
+    static constexpr std::string_view bytes[] = {"\x80\0\0", "77777777777", "\xff\xff\xff\xff", "SCHILY.xattr.", "path=", "GNU.sparse.major=1", "\n", " ", "9999999999 x=y\n"};
+    const auto layer = [](Damage& damage) {
+        std::vector<Raw> entries;
+        for (size_t count = 1 + damage.below(6); count > 0; --count) {
+            if (damage.below(4) == 0) entries.push_back(pax({{damage.below(2) ? "path" : "linkpath", std::string(damage.one_of(names))}, {"size", std::to_string(damage.below(9))}}));
+            entries.push_back({.name = std::string(damage.one_of(names)), .type = damage.one_of(types), .data = std::string(damage.below(3), 'x'), .link = std::string(damage.one_of(links)),
+                               .mode = unsigned(damage.below(010000)), .magic = damage.below(4) ? std::string("ustar\0" "00", 8) : gnu_magic, .major = unsigned(damage.below(3)), .minor = 3});
+        }
+        return raw_tar(entries);
+    };
+    const auto take = [](const std::string& tar) {
+        const Place place;
+        error_of([&] { place.apply(tar); });
+        CHECK(place.outside_is_untouched());
+    };
+    each_damaged(150, layer, take);
+    each_damaged(80, [&](Damage& damage) { return damage.text(layer(damage), bytes); }, take);
+    each_damaged(40, [&](Damage& damage) { return damage.text(compressed(layer(damage), damage.below(2) ? archive_write_add_filter_gzip : archive_write_add_filter_zstd), bytes); }, take);
 }
