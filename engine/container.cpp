@@ -202,12 +202,30 @@ void Containers::rename(const Container& container, const std::string& name) con
     sys::unlink(root_ + "/names/" + old);
 }
 
+// Under the names' lock nobody makes a container, and who has none has nothing below /run.
+static void remove_volatile_directory_locked(const std::string& store_root) {
+    const std::string directory = volatile_directory(store_root);
+    if (sys::exists(directory + "/net/subnet")) return;
+    const std::string containers = store_root + "/containers";   // not even that, if the store was deleted
+    if (sys::exists(containers) && std::ranges::any_of(entries(containers), [](const std::string& name) { return name.size() == 64; })) return;
+    if (::rmdir((directory + "/runtime").c_str()) < 0 && errno != ENOENT) return;   // one that is just being deleted
+    sys::remove_tree(directory + "/net");
+    ::rmdir(directory.c_str());
+}
+
+void remove_volatile_directory(const std::string& store_root) {
+    std::optional<FileLock> names;
+    if (sys::exists(store_root + "/containers/names")) names.emplace(store_root + "/containers/names/.lock");
+    remove_volatile_directory_locked(store_root);
+}
+
 std::string Containers::hide(const Container& container) const {
     const std::string gone = root_ + "/.gone-" + container.id();
     sys::rename(container.directory(), gone);
     const FileLock names(root_ + "/names/.lock");
     const std::string name = root_ + "/names/" + container.settings().name;
     if (read_file_if_exists(name) == container.id()) sys::unlink(name);
+    attempt("removing the store's files in /run", [&] { remove_volatile_directory_locked(store_root_); });
     return gone;
 }
 

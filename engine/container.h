@@ -92,4 +92,6 @@ uint64_t start_time(pid_t pid);   // 0: there is none
 // Where runtime state and networks of that store are kept until the next boot: /run/keg-stores/HASH
 // (/run/keg is where keg-runtime by itself keeps containers).
 std::string volatile_directory(const std::string& store_root);
+// It goes with the store's last container, or with its network if that is later.
+void remove_volatile_directory(const std::string& store_root);
 std::string store_hash(const std::string& store_root);   // 8 hex digits

@@ -51,7 +51,7 @@ static std::string random_mac() {
 }
 
 Endpoint::Endpoint(const std::string& store_root, const std::string& container_id, const std::vector<PortBinding>& wanted)
-    : directory_(volatile_directory(store_root) + "/net"), hash_(store_hash(store_root)), bridge_("keg-" + hash_), id_(container_id),
+    : store_root_(store_root), directory_(volatile_directory(store_root) + "/net"), hash_(store_hash(store_root)), bridge_("keg-" + hash_), id_(container_id),
       firewall_("keg_" + hash_, bridge_) {
     sys::make_directories(directory_, 0700);
     const FileLock lock(directory_ + "/lock");
@@ -248,13 +248,16 @@ void Endpoint::release() {
     user_.reset();
     // Whoever is last waits a moment; one such is enough. It looks again after it let the others know
     // that nobody waits any more, so that none of them relies on it in vain.
-    while (!is_in_use(directory_)) {
+    while (sys::exists(directory_) && !is_in_use(directory_)) {
         const auto waiting = FileLock::try_lock(directory_ + "/waiting");
         if (!waiting) return;
         ::sleep(3);
-        const FileLock lock(directory_ + "/lock");
-        if (is_in_use(directory_)) continue;
-        return remove_network(directory_, hash_);
+        {
+            const FileLock lock(directory_ + "/lock");
+            if (is_in_use(directory_)) continue;
+            remove_network(directory_, hash_);
+        }
+        return remove_volatile_directory(store_root_);
     }
 }
 

@@ -35,7 +35,7 @@ private:
     void take_address();
     void take_ports(const std::vector<PortBinding>& wanted);
 
-    std::string directory_, hash_, bridge_, id_;
+    std::string store_root_, directory_, hash_, bridge_, id_;
     Firewall firewall_;
     std::optional<FileLock> user_, address_, withdrawing_;
     std::vector<UniqueFd> sockets_;
