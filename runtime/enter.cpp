@@ -79,7 +79,7 @@ void be_the_process(const EnterPlan& plan, Channel& channel, const Procfs& procf
         attach_terminal(terminal);
     }
     reopen_null(procfs);
-    give_pipes_to(process.user.uid);
+    give_streams_to(process.user.uid);
     set_home(process.env, root, procfs, process.user.uid);
     set_scheduler(process.scheduler, plan.config.linux);
     set_io_priority(process.io_priority);

@@ -131,7 +131,7 @@ void Init::run() {
     else pivot_into(root);       // From here on "/" is the container's: load nothing from it.
     finish_root(config_.root->readonly, plan_.propagation);
     reopen_null(procfs);
-    give_pipes_to(process_.user.uid);
+    give_streams_to(process_.user.uid);
     set_attributes();
     set_limits();
 

@@ -100,10 +100,12 @@ void reopen_null(const Procfs& procfs) {
         if (is_null(fd)) check(::dup3(own.get(), fd, 0), "dup of /dev/null");
 }
 
-void give_pipes_to(uint32_t uid) {
+void give_streams_to(uint32_t uid) {
     for (int fd = 0; fd < 3; ++fd) {
         struct stat info{};
-        if (::fstat(fd, &info) < 0 || !S_ISFIFO(info.st_mode) || info.st_uid == uid) continue;
+        if (::fstat(fd, &info) < 0 || info.st_uid == uid) continue;
+        const bool is_written = S_ISREG(info.st_mode) && (::fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
+        if (!is_written && !S_ISFIFO(info.st_mode)) continue;
         // Its owner may have no number in a user namespace.
         if (::fchown(fd, uid, gid_t(-1)) < 0 && errno != EPERM && errno != EINVAL && errno != EROFS) throw SysError("chown of descriptor ", fd);
     }

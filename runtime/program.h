@@ -25,8 +25,9 @@ void change_directory(const std::string& cwd);
 // Standard descriptors that are the host's null device become the container's own, so that nothing of the
 // host's /dev stays open (and CRIU finds where they lead). A container without one keeps the host's.
 void reopen_null(const Procfs& procfs);
-// Pipes among them become the user's, who may then open /dev/stdout again. Other files may be the caller's own.
-void give_pipes_to(uint32_t uid);
+// Pipes among them, and files that it may write to anyway, become the user's, who may then open /dev/stdout again.
+// What is only read stays the caller's, as does a terminal.
+void give_streams_to(uint32_t uid);
 
 // As the user, with the container's PATH; throws runc's words:
 // `exec: "x": executable file not found in $PATH`.

@@ -53,6 +53,8 @@ LOOK = [
      "grep Groups: /proc/self/status", "~5 33"),
     ("user-no-groups", "config.md: no groups but those of the config", {}, "grep Groups: /proc/self/status", "Groups:"),
     ("user-umask", "config.md: process.user.umask", {"process.user": {"uid": 0, "gid": 0, "umask": 0o027}}, "umask", "0027"),
+    ("user-streams", "runc: standard streams are the user's, who may open them again", {"process.user": {"uid": 1000, "gid": 1000}},
+     "echo opened > /dev/stdout; echo > /dev/stderr", "opened"),
     ("rlimits", "config.md: process.rlimits", {"process.rlimits": [{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200}]},
      "ulimit -Sn; ulimit -Hn", "100\n200"),
     ("rlimits-core", "config.md: process.rlimits", {"process.rlimits": [{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}]}, "ulimit -c", "0"),

@@ -241,17 +241,19 @@ class Running(RuntimeCase):
             missing = self.runtime(*words, check=False)
             self.assertIn("unable to stat preserved-fd 0: bad file descriptor", missing.stderr)
 
-    def test_a_user_may_open_its_pipes_again(self):
+    def test_a_user_may_open_its_streams_again(self):
         script = "echo out > /dev/stdout; echo err > /dev/stderr"
         bundle = self.bundle("sh", "-c", script, edit=lambda config: config["process"].update(user={"uid": 1000, "gid": 1000}), name="pipes")
         self.start("c")
         for words in (("run", "-b", bundle, "d"), ("run", "-d", "-b", bundle, "e"), ("exec", "-u", "1000", "c", "sh", "-c", script)):
             result = self.runtime(*words)   # run() gives pipes, and reads them to their end
             self.assertEqual((result.stdout, result.stderr), ("out\n", "err\n"), words)
-        # Another file stays the caller's.
-        with open(self.dir / "file", "w") as file:
-            subprocess.run([RUNTIME, "--root", self.state, "run", "-b", bundle, "f"], stdout=file, stderr=file, timeout=20)
-        self.assertEqual((self.dir / "file").stat().st_uid, 0)
+        # A file, too, but not one that is only read.
+        (self.dir / "read").write_text("")
+        with open(self.dir / "written", "w") as written, open(self.dir / "read") as read:
+            subprocess.run([RUNTIME, "--root", self.state, "run", "-b", bundle, "f"], stdin=read, stdout=written, timeout=20, stderr=subprocess.DEVNULL)
+        self.assertEqual((self.dir / "written").read_text(), "out\n")
+        self.assertEqual(((self.dir / "written").stat().st_uid, (self.dir / "read").stat().st_uid), (1000, 0))
 
     def test_who_is_started_without_streams_gets_the_null_device(self):
         bundle = self.bundle("sh", "-c", "for i in 0 1 2; do name=$(readlink /proc/$$/fd/$i); echo $name >&3; done 3>/streams")
