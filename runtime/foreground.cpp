@@ -25,19 +25,29 @@ Foreground::Foreground(bool active) {
 
 namespace {
 
-// False at the end of what can be read.
-bool relay(int from, int to) {
-    char buffer[16384];
-    const ssize_t length = ::read(from, buffer, sizeof buffer);
-    if (length < 0) return errno == EINTR || errno == EAGAIN;
-    if (length == 0) return false;
-    try {
-        sys::write_all(to, {buffer, size_t(length)});
-    } catch (const SysError&) {
-        return false;  // nobody reads any more
+// One direction of a terminal. What a slow reader has not taken waits here, so that no signal has to.
+class Relay {
+public:
+    Relay(int from, int to) : from_(from), to_(to) {}
+    pollfd watched() const { return over_ ? pollfd{-1, 0, 0} : rest_.empty() ? pollfd{from_, POLLIN, 0} : pollfd{to_, POLLOUT, 0}; }
+    // One step of what was waited for.
+    void step() {
+        const ssize_t done = rest_.empty() ? ::read(from_, buffer_, sizeof buffer_) : ::write(to_, rest_.data(), rest_.size());
+        if (done < 0 && (errno == EINTR || errno == EAGAIN)) return;
+        if (done <= 0) over_ = true;   // nothing comes, or nobody reads, any more
+        else if (rest_.empty()) rest_ = {buffer_, size_t(done)};
+        else rest_.remove_prefix(size_t(done));
     }
-    return true;
-}
+    bool has_rest() const { return !rest_.empty(); }
+    bool is_over() const { return over_; }
+    void end() { over_ = true; }
+
+private:
+    int from_, to_;
+    char buffer_[4096];                // no more than a pipe takes at once
+    std::string_view rest_;
+    bool over_ = false;
+};
 
 // The child's end, if it came; orphans that were left to us are reaped on the way.
 std::optional<ExitStatus> reap(pid_t wanted) {
@@ -61,10 +71,12 @@ ExitStatus Foreground::wait(Child& child, UniqueFd console, NotifySocket* notify
         // As long as one is open the master does not take a container that has closed all of its own for gone.
         slave = UniqueFd(::ioctl(console.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
     }
-    pollfd watched[4] = {{signals_.get(), POLLIN, 0}, {console ? 0 : -1, POLLIN, 0}, {console.get(), POLLIN, 0},
-                         {notify ? notify->fd() : -1, POLLIN, 0}};
+    Relay in(0, console.get()), out(console.get(), 1);
+    if (!console) in.end(), out.end();
+    int ready = notify ? notify->fd() : -1;
     std::optional<ExitStatus> end = reap(child.pid());
     while (!end) {
+        pollfd watched[4] = {{signals_.get(), POLLIN, 0}, in.watched(), out.watched(), {ready, POLLIN, 0}};
         if (::poll(watched, 4, -1) < 0) {
             if (errno == EINTR) continue;
             throw SysError("poll");
@@ -73,21 +85,20 @@ ExitStatus Foreground::wait(Child& child, UniqueFd console, NotifySocket* notify
         while (::read(signals_.get(), &info, sizeof info) == ssize_t(sizeof info)) {
             if (info.ssi_signo == SIGCHLD) end = end ? end : reap(child.pid());
             else if (info.ssi_signo == SIGWINCH) copy_window_size(terminal.get(), console.get());   // of our terminal, not of the container
-            else if (info.ssi_signo == SIGPIPE && pid_t(info.ssi_pid) == ::getpid()) continue;      // relay() says so, too
+            else if (info.ssi_signo == SIGPIPE && pid_t(info.ssi_pid) == ::getpid()) continue;      // of a relay, which knows it
             else ::kill(child.pid(), int(info.ssi_signo));
         }
-        if (watched[3].revents) attempt("passing readiness on", [&] { if (notify->pass_on(::getpid())) watched[3].fd = -1; });
-        if (watched[1].revents && !relay(0, console.get())) watched[1].fd = -1;
-        if (watched[2].revents && !relay(console.get(), 1)) {
-            watched[1].fd = watched[2].fd = -1;
-            slave.reset(), console.reset();   // nobody reads it any more: the terminal hangs up
-        }
+        if (watched[1].revents) in.step();
+        if (watched[2].revents) out.step();
+        if (out.is_over() && console) in.end(), slave.reset(), console.reset();   // nobody reads it: the terminal hangs up
+        if (watched[3].revents) attempt("passing readiness on", [&] { if (notify->pass_on(::getpid())) ready = -1; });
     }
     // What it wrote last may still be in the terminal.
     slave.reset();
-    while (console && watched[2].fd >= 0) {
-        pollfd rest{console.get(), POLLIN, 0};
-        if (::poll(&rest, 1, 0) <= 0 || !relay(console.get(), 1)) break;
+    while (!out.is_over()) {
+        pollfd rest = out.watched();
+        if (::poll(&rest, 1, out.has_rest() ? -1 : 0) == 0) break;
+        out.step();
     }
     child.release();
     return *end;

@@ -126,6 +126,19 @@ class Terminal(TerminalCase):
         self.assertIn("got keys", at.until("got keys"))
         self.assertEqual(at.end(), 0)
 
+    def test_a_slow_reader_keeps_no_signal(self):
+        read, write = os.pipe()
+        at = self.run_at_terminal(f"trap 'exit 4' TERM; yes & {LOOP}", stdout=write)
+        while select.select([], [write], [], 0)[1]:   # until the pipe is full
+            time.sleep(0.02)
+        os.close(write)
+        at.process.terminate()
+        while '"stopped"' not in self.runtime("state", "c").stdout:
+            time.sleep(0.05)
+        while os.read(read, 65536):
+            pass
+        self.assertEqual(at.end(), 4)
+
     def test_the_terminal_hangs_up_when_nobody_reads_it(self):
         read, write = os.pipe()
         at = self.run_at_terminal("trap 'exit 9' HUP; while :; do echo line; usleep 20000; done", stdout=write)
