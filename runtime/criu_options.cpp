@@ -1,7 +1,5 @@
 #include "runtime/criu_options.h"
 
-#include <sys/mount.h>
-
 #include <algorithm>
 #include <filesystem>
 
@@ -110,8 +108,6 @@ std::string resolve(const Root& root_directory, const std::string& destination) 
     }
     return whole;
 }
-
-bool is_bind(const spec::Mount& mount) { return (plan_mount(mount.options).flags & (MS_BIND | MS_REMOUNT)) == MS_BIND; }
 
 }  // namespace
 

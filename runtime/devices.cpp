@@ -71,8 +71,7 @@ namespace {
 
 bool has_the_hosts(const spec::Config& config) {
     return std::ranges::any_of(config.mounts, [](const spec::Mount& mount) {
-        const bool binds = std::ranges::any_of(mount.options, [](auto& o) { return o == "bind" || o == "rbind"; });
-        return (mount.destination == "/dev" || mount.destination == "/dev/") && (binds || mount.type == "bind");
+        return (mount.destination == "/dev" || mount.destination == "/dev/") && is_bind(mount);
     });
 }
 

@@ -65,9 +65,7 @@ UniqueFd make_tree(const spec::Mount& mount, const std::string& bundle, int init
 }  // namespace
 
 bool host_makes(const spec::Mount& mount, bool all_binds) {
-    if (is_mapped(mount) || !all_binds) return is_mapped(mount);
-    const unsigned long flags = plan_mount(mount.options).flags;
-    return (flags & MS_BIND) != 0 && (flags & MS_REMOUNT) == 0;
+    return is_mapped(mount) || (all_binds && is_bind(mount));
 }
 
 bool may_clone_mounts() {

@@ -153,6 +153,8 @@ MountRequest plan_mount(const std::vector<std::string>& options) {
     return request;
 }
 
+bool is_bind(const spec::Mount& mount) { return (plan_mount(mount.options).flags & (MS_BIND | MS_REMOUNT)) == MS_BIND; }
+
 std::vector<std::string> known_mount_options() {
     std::vector<std::string> names;
     for (const MountOption& option : mount_options) names.emplace_back(option.name);

@@ -24,6 +24,7 @@ struct MountRequest {
 };
 // Pure: the last word of two that contradict wins, what is not in the table is the file system's.
 MountRequest plan_mount(const std::vector<std::string>& options);
+bool is_bind(const spec::Mount& mount);              // and no remount of what is there
 // The table's words, sorted: what `features` lists.
 std::vector<std::string> known_mount_options();
 // "rslave" -> MS_SLAVE | MS_REC; 0 for ""; throws Error for another word.
