@@ -3,7 +3,7 @@
 
 A runtime under test leaves things behind: processes, mounts, cgroups, state below /run. Here the
 command gets new mount, pid, network, ipc, uts and cgroup namespaces, an empty /run and temporary directory,
-and cgroups of its own as the roots of every hierarchy; all of it goes away when the command ends.
+device files of its own, and cgroups of its own as the roots of every hierarchy; all of it goes away when the command ends.
 So two programs that both use the cgroup "/cgrouptest" can run at the same time.
 
 What is hard about it is the order. The cgroup namespace's root is where the process is when it
@@ -22,7 +22,7 @@ import sys
 import time
 
 NAMESPACES = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000  # NS CGROUP UTS IPC PID NET
-MS_REC, MS_PRIVATE = 0x4000, 0x40000
+MS_MOVE, MS_REC, MS_PRIVATE = 0x2000, 0x4000, 0x40000
 PR_SET_PDEATHSIG = 1
 TIMED_OUT = 124  # as timeout(1)
 
@@ -35,7 +35,7 @@ def call(function, *arguments):
 
 
 def mount(source, target, kind, options=None, flags=0):
-    call("mount", source.encode(), str(target).encode(), kind and kind.encode(), ctypes.c_ulong(flags),
+    call("mount", str(source).encode(), str(target).encode(), kind and kind.encode(), ctypes.c_ulong(flags),
          options and options.encode())
 
 
@@ -104,6 +104,21 @@ def remount(mounts):
     os.mkdir("/run/tmp", 0o1777)
     os.mkdir("/run/lock")
     os.environ["TMPDIR"] = "/run/tmp"
+    cover_dev()
+
+
+def cover_dev():
+    """The same devices as files of our own: a runtime may give the null device to its container's user."""
+    mounted = [line.split()[4] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()]
+    below = [point for point in mounted if point.startswith("/dev/") and not any(point.startswith(other + "/") for other in mounted if other != "/dev")]
+    base = pathlib.Path("/run/.dev")
+    for name in ("upper", "work", *map(str, range(len(below)))):
+        (base / name).mkdir(parents=True)
+    for number, point in enumerate(below):
+        mount(point, base / str(number), None, flags=MS_MOVE)
+    mount("overlay", "/dev", "overlay", f"lowerdir=/dev,upperdir={base}/upper,workdir={base}/work")
+    for number, point in enumerate(below):
+        mount(base / str(number), point, None, flags=MS_MOVE)
 
 
 def be_init(argv):

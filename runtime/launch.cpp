@@ -167,7 +167,7 @@ Procfs Init::open_procfs() const {
 
 void Init::enter_namespaces(const Procfs& procfs, const UniqueFd& time_offsets) {
     for (const OpenNamespace& target : plan_.joined)
-        if ((target.flag & (CLONE_NEWUSER | CLONE_NEWPID)) == 0) join(target);  // those two are spawn_init's work
+        if (!target.joined && (target.flag & (CLONE_NEWUSER | CLONE_NEWPID)) == 0) join(target);  // those two are spawn_init's work
     if (plan_.user_namespace()) {
         // Root in there now: what was there before is nobody's.
         check(::setresgid(0, 0, 0), "becoming root in the user namespace");
@@ -295,7 +295,8 @@ spec::State Init::state_inside(Status status) const {
 
 // Makes init. A pid namespace to join holds for children, so the parent enters it for the moment of
 // the clone. A user namespace to join must own the namespaces that are made, and entering it cannot
-// be taken back: a process in between does it, and makes init as its own sibling.
+// be taken back: a process in between does it, and makes init as its own sibling. That also joins, before
+// it or init is in a user namespace, what may belong to another one.
 Child spawn_init(Plan& plan, Channel& channel, StateDir& dir, int fifo, const UniqueFd& cgroup) {
     const auto body = [&] {
         dir.forget_lock();
@@ -309,15 +310,18 @@ Child spawn_init(Plan& plan, Channel& channel, StateDir& dir, int fifo, const Un
         ::_exit(255);
     };
     const OpenNamespace *users = nullptr, *pids = nullptr;
-    for (const OpenNamespace& target : plan.joined) {
+    std::vector<OpenNamespace*> others;   // without the mount namespace, whose paths are not ours
+    for (OpenNamespace& target : plan.joined) {
         if (target.flag == CLONE_NEWUSER) users = &target;
-        if (target.flag == CLONE_NEWPID) pids = &target;
+        else if (target.flag == CLONE_NEWPID) pids = &target;
+        else if (target.flag != CLONE_NEWNS && plan.user_namespace()) others.push_back(&target);
     }
-    if (!users && !pids)
+    if (!users && !pids && others.empty())
         return clone_process({.flags = plan.namespaces.with_clone, .cgroup = cgroup.get()}, body, report);
 
     Child between = clone_process({.cgroup = cgroup.get()}, [&] {
-        ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+        if (users || pids) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+        for (OpenNamespace* target : others) target->joined = try_join(*target);
         if (users) join(*users);
         if (pids) join(*pids);
         Child init = clone_process({.flags = plan.namespaces.with_clone | CLONE_PARENT}, body, report);

@@ -128,9 +128,14 @@ std::vector<OpenNamespace> open_namespaces(const NamespacePlan& plan) {
     return opened;
 }
 
-void join(const OpenNamespace& target) {
-    if (::setns(target.fd.get(), int(target.flag)) == 0) return;
+bool try_join(const OpenNamespace& target) {
+    if (::setns(target.fd.get(), int(target.flag)) == 0) return true;
+    if (errno == EPERM) return false;
     throw SysError("joining the namespace ", quoted(target.path));
+}
+
+void join(const OpenNamespace& target) {
+    if (!try_join(target)) throw SysError(EPERM, str("joining the namespace ", quoted(target.path)));
 }
 
 UniqueFd open_time_offsets(const NamespacePlan& plan) {

@@ -58,10 +58,12 @@ struct OpenNamespace {
     uint64_t flag = 0;
     UniqueFd fd;
     std::string path;
+    bool joined = false;
 };
 std::vector<OpenNamespace> open_namespaces(const NamespacePlan& plan);
 
 void join(const OpenNamespace& target);
+bool try_join(const OpenNamespace& target);   // false if we have no right to
 // The file for the offsets of a time namespace; nothing if there are none. Opened early: it belongs to the host's
 // root as soon as its process is not dumpable, and in a user namespace that is somebody else.
 UniqueFd open_time_offsets(const NamespacePlan& plan);

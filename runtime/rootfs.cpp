@@ -74,7 +74,8 @@ Root open_root(const std::string& host_path, unsigned long propagation) {
     // What cannot be bound cannot be made a mount of its own: that waits for finish_root.
     if ((propagation & MS_UNBINDABLE) != 0) propagation = MS_PRIVATE | MS_REC;
     sys::mount("none", "/", nullptr, propagation ? propagation : MS_SLAVE | MS_REC);
-    if ((propagation & MS_SHARED) != 0) sys::mount("none", mount_point_of(host_path), nullptr, MS_PRIVATE);
+    // Else the mount that holds it may be shared still, and cannot be the parent of a root that is pivoted to.
+    if (propagation && ((propagation & MS_SHARED) != 0 || (propagation & MS_REC) == 0)) sys::mount("none", mount_point_of(host_path), nullptr, MS_PRIVATE);
     sys::mount(host_path, host_path, "bind", MS_BIND | MS_REC);
     return Root(host_path);
 }

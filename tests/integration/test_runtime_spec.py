@@ -116,6 +116,34 @@ class Mounts(SpecCase):
                        "silent", "symfollow", "nomand", "noiversion"):
             self.options_of("/m", mount("/m", options=[option]))
 
+    def test_a_bind_that_names_options_has_no_others(self):
+        run("mount", "-t", "tmpfs", "-o", "ro,nodev,noexec,noatime", "tmpfs", self.data)
+        self.addCleanup(run, "umount", self.data)
+        options = lambda *words: set(self.options_of("/m", mount("/m", self.data, "bind", ["bind", *words]))[0])
+        self.assertEqual(options(), {"ro", "nodev", "noexec", "noatime"})
+        self.assertEqual(options("rprivate"), {"ro", "nodev", "noexec", "noatime"})
+        self.assertEqual(options("nosuid"), {"rw", "nosuid", "noatime"})
+        self.assertEqual(options("dev"), {"rw", "noatime"})
+        self.assertEqual(options("ro", "relatime"), {"ro", "relatime"})
+
+    def test_what_is_read_only_is_filled_before(self):
+        below = both(mount("/ro", options=["ro"]), mount("/ro/below"), mount("/ro/file", self.data / "file", "bind", ["bind"]))
+        self.assertEqual(self.out("cat /ro/file; touch /ro/below/x; touch /ro/x 2>&1 || true", below).split("\n"),
+                         ["hello", "touch: /ro/x: Read-only file system"])
+        def read_only_dev(config):
+            next(m for m in config["mounts"] if m["destination"] == "/dev")["options"].append("ro")
+        self.assertIn("Read-only file system", self.out("echo > /dev/null; ls /dev/pts > /dev/null; touch /dev/x 2>&1 || true", read_only_dev))
+
+    def test_links_to_nothing_are_followed_inside(self):
+        bundle = self.bundle("sh", "-c", "cat /run/real/hosts; ls /run", edit=mount("/etc/hosts", self.data / "file", "bind", ["bind"]))
+        (bundle / "rootfs/etc/hosts").unlink(missing_ok=True)
+        (bundle / "rootfs/etc/hosts").symlink_to("../jump/hosts")
+        (bundle / "rootfs/jump").symlink_to("/run/real")
+        self.assertEqual(self.runtime("run", "-b", bundle, "c").stdout, "hello\nreal\n")
+
+    def test_a_destination_may_name_the_root(self):
+        self.assertEqual(self.out("cat /m/file", mount(f"{self.dir}/b1/rootfs/m", self.data, "bind", ["bind"])), "hello")
+
     def test_propagation_words(self):
         for word, tags in (("shared", "shared:"), ("rshared", "shared:"), ("unbindable", "unbindable"), ("runbindable", "unbindable")):
             got = self.options_of("/m", mount("/m", self.data, "bind", ["bind", word]))[2]
@@ -264,6 +292,17 @@ class Namespaces(SpecCase):
             out = self.runtime("run", "-b", bundle, name).stdout.split()
             self.assertEqual(out, [os.readlink(f"/proc/{pid}/ns/user"), "0", "0", "100000", "65536"])
 
+    def test_namespaces_of_somebody_else_are_joined_beside_a_user_namespace_of_its_own(self):
+        place = self.dir / "net"
+        place.touch()
+        run("unshare", "-n", "sh", "-c", f"mount --bind /proc/self/ns/net {place}")
+        self.addCleanup(run, "umount", place)
+        inode = place.stat().st_ino
+        bundle = self.bundle("sh", "-c", "readlink /proc/self/ns/net; cat /proc/self/uid_map", edit=both(shifted, namespace("network", place)))
+        os.chmod(self.dir, 0o755)
+        run("chown", "-R", "100000:100000", bundle / "rootfs")
+        self.assertEqual(self.runtime("run", "-b", bundle, "c").stdout.split(), [f"net:[{inode}]", "0", "100000", "65536"])
+
     def test_mappings_and_their_namespace_go_together(self):
         self.refused(linux(uidMappings=SHIFT, gidMappings=SHIFT), "user namespace mappings specified, but user namespace isn't enabled in the config")
         self.refused(namespace("user"), "user namespaces enabled, but no user mapping found")
@@ -278,6 +317,12 @@ class Namespaces(SpecCase):
         self.refused(linux(timeOffsets={"boottime": {"secs": 1}}), "time namespace offsets")
         self.refused(both(namespace("time"), linux(timeOffsets={"moon": {"secs": 1}})), "moon")
         self.refused(both(namespace("time"), linux(timeOffsets={"boottime": {"nanosecs": 1000000000}})), "nanosecs")
+
+    def test_time_namespace_of_a_user_namespace_takes_offsets(self):
+        bundle = self.bundle("head", "-1", "/proc/self/timens_offsets", edit=both(shifted, namespace("time"), linux(timeOffsets={"monotonic": {"secs": 86400}})))
+        os.chmod(self.dir, 0o755)
+        run("chown", "-R", "100000:100000", bundle / "rootfs")
+        self.assertEqual(self.runtime("run", "-b", bundle, "c").stdout.split(), ["monotonic", "86400", "0"])
 
     def test_exec_is_in_the_time_namespace(self):
         self.detached(edit=both(namespace("time"), linux(timeOffsets={"boottime": {"secs": 1000000}})))
