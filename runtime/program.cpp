@@ -199,5 +199,7 @@ void execute(const std::string& program, const spec::Process& process) {
     argv.push_back(nullptr);
     env.push_back(nullptr);
     ::execve(program.c_str(), argv.data(), env.data());
-    throw SysError("exec ", program);
+    const int why = errno;   // a security module's word may be that of a file's mode
+    const std::string label = process.selinux_label.empty() ? "" : str(" with selinux label ", quoted(process.selinux_label));
+    throw SysError(why, str("exec ", program, label));
 }

@@ -49,10 +49,26 @@ std::string apparmor_exec(const Procfs& procfs) {
     }
 }
 
-std::string as_the_kernel_writes(const std::string& selinux_label) {
-    const UniqueFd context = sys::open("/sys/fs/selinux/context", O_RDWR);
-    sys::write_all(context.get(), selinux_label);
-    return std::string(without_end(sys::read_all(context.get(), 64 << 10)));
+const std::string selinuxfs = "/sys/fs/selinux/";
+
+std::string ask_selinux(const std::string& file, const std::string& question) {
+    const UniqueFd fd = sys::open(selinuxfs + file, O_RDWR);
+    sys::write_all(fd.get(), question);
+    return std::string(without_end(sys::read_all(fd.get(), 64 << 10)));
+}
+
+// What the policy forbids would be an exec that fails after `start`. A policy that knows no such permission allows it;
+// what else may be in the way (the program's own label, no_new_privs) is left to the exec.
+void require_transition(const std::string& selinux_label) {
+    const auto number = [](std::string_view text, int base = 10) { return parse_number<unsigned>(without_end(text), base).value_or(0); };
+    const auto file = [&](const char* name) { return number(read_file_if_exists(selinuxfs + name).value_or("")); };
+    const unsigned process = file("class/process/index"), transition = file("class/process/perms/transition");
+    const std::string own(without_end(read_file("/proc/thread-self/attr/current")));
+    if (process == 0 || transition == 0 || own == selinux_label || file("enforce") == 0) return;
+    const std::vector<std::string> answer = split(ask_selinux("access", str(own, " ", selinux_label, " ", process)), ' ');
+    const bool allowed = (number(answer.at(0), 16) >> (transition - 1) & 1) != 0;
+    const bool permissive = (number(answer.at(5), 16) & 1) != 0;   // we are, in a policy that is enforced for others
+    if (!allowed && !permissive) throw Error("the policy does not let ", own, " start a process with it");
 }
 
 }  // namespace
@@ -76,7 +92,10 @@ void require_label_modules(const std::string& apparmor_profile, std::string& sel
     if (!apparmor_profile.empty() && !apparmor_enabled()) throw Error("apparmor: config provided but apparmor not supported");
     if (selinux_label.empty()) return;
     if (!selinux_enabled()) throw Error("selinux label is specified in config, but selinux is disabled or not supported");
-    selinux_label = context(str("selinux label ", quoted(selinux_label)), [&] { return as_the_kernel_writes(selinux_label); });
+    context(str("selinux label ", quoted(selinux_label)), [&] {
+        selinux_label = ask_selinux("context", selinux_label);
+        require_transition(selinux_label);
+    });
 }
 
 void set_exec_labels(const Procfs& procfs, const std::string& apparmor_profile, const std::string& selinux_label) {

@@ -9,7 +9,7 @@
 
 // By the parent: a container's own /sys does not show whether the host has the modules. profile and label
 // may be "". Throws Error if the module that one is for is not there, or if SELinux's policy does not know the
-// label. Writes the label as the kernel itself writes it: aliases resolved, categories sorted.
+// label or does not let us start a process with it. Writes the label as the kernel itself writes it: aliases resolved, categories sorted.
 void require_label_modules(const std::string& apparmor_profile, std::string& selinux_label);
 void set_exec_labels(const Procfs& procfs, const std::string& apparmor_profile, const std::string& selinux_label);
 bool apparmor_enabled();

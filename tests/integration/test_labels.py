@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import unittest
 
-from hostile import Hostile, in_private_mounts, with_python
+from hostile import Hostile, in_private_mounts, libc, with_python
 from keg import PROJECT, RUNTIME, needs, needs_root, run
 
 PROFILE = """profile {name} flags=(attach_disconnected,mediate_deleted{more}) {{
@@ -97,9 +97,12 @@ class AppArmor(Hostile):
 @needs("secilc")
 @unittest.skipUnless(os.path.exists("/sys/fs/selinux/enforce"), "the kernel runs without SELinux")
 class SELinux(Hostile):
-    """In a machine that has no policy of its own, with the one of tests/data/selinux."""
+    """In a machine that has no policy of its own, with the one of tests/data/selinux, enforced."""
 
     LABEL, FILES = "u:r:box_t:s0:c1,c2", "u:r:box_file_t:s0:c1,c2"
+    IMAGE, OTHER_FILES, SECRET = "u:r:box_file_t:s0", "u:r:box_file_t:s0:c0", "u:r:secret_t:s0"
+    OTHER, STRAY = "u:r:box_t:s0:c0", "u:r:stray_t:s0"
+    FORBIDDEN = f'selinux label "{STRAY}": the policy does not let u:r:kernel_t:s0 start a process with it'
 
     @classmethod
     def setUpClass(cls):
@@ -112,12 +115,71 @@ class SELinux(Hostile):
                 run("secilc", "-c", version, "-o", f"{work}/policy", "-f", "/dev/null", PROJECT / "tests/data/selinux/policy.cil")
                 with open("/sys/fs/selinux/load", "wb", buffering=0) as load:
                     load.write(pathlib.Path(work, "policy").read_bytes())
+        enforce = pathlib.Path("/sys/fs/selinux/enforce")
+        cls.addClassCleanup(enforce.write_text, enforce.read_text())
+        enforce.write_text("1")
+
+    def bundle(self, *args, **options):
+        """Its files have the label that an engine gives an image."""
+        directory = super().bundle(*args, **options)
+        for path in (directory / "rootfs", *(directory / "rootfs").rglob("*")):
+            if not path.is_symlink():
+                self.label(path, self.IMAGE)
+        return directory
+
+    def label(self, path, label):
+        os.setxattr(path, "security.selinux", label.encode() + b"\0")
 
     def labelled(self, process=LABEL, mounts=""):
         def edit(config):
             config["process"]["selinuxLabel"] = process
             config["linux"]["mountLabel"] = mounts
         return edit
+
+    def test_a_denial_is_a_denial(self):
+        """Of files that root may read by their mode, a container reads those of its own categories and no others."""
+        files = {"own": self.FILES, "others": self.OTHER_FILES, "machines": self.SECRET, "images": self.IMAGE}
+        def prepare(rootfs):
+            (rootfs / "public").write_text("public\n")
+            os.removexattr(rootfs / "public", "security.selinux")
+            for name, label in files.items():
+                (rootfs / name).write_text(name + "\n")
+                self.label(rootfs / name, label)
+        script = "for f in own others machines images public; do cat $f; echo x >> $f && echo wrote $f; done 2> /dev/null; true"
+        seen = lambda edit, name: self.sh(script, edit, prepare, name=name).stdout.split("\n")[:-1]
+        self.assertEqual(seen(lambda config: None, "machine"), [line for f in (*files, "public") for line in (f, f"wrote {f}")])
+        self.assertEqual(seen(self.labelled(), "one"), ["own", "wrote own", "images", "wrote images", "public"])
+        self.assertEqual(seen(self.labelled(self.OTHER), "other"), ["others", "wrote others", "images", "wrote images", "public"])
+
+    def test_files_of_the_host_stay_closed(self):
+        self.label(self.outside / "secret", self.SECRET)
+        def edit(config):
+            self.labelled()(config)
+            config["mounts"].append({"destination": "/outside", "type": "bind", "source": str(self.outside), "options": ["bind"]})
+        result = self.sh("cat /outside/secret", edit, check=False)
+        self.assertEqual(result.stdout, "")
+        self.assertIn("/outside/secret': Permission denied", result.stderr)
+        with self.sleeping(edit):
+            self.assertIn("Permission denied", self.runtime("exec", "s", "cat", "/outside/secret", check=False).stderr)
+
+    def test_label_that_the_policy_forbids_is_an_error(self):
+        self.refused(self.FORBIDDEN, self.labelled(self.STRAY))
+        self.assertFalse(self.state.exists() and os.listdir(self.state))
+        with self.sleeping(self.labelled()):
+            result = self.runtime("exec", "--process-label", self.STRAY, "s", "true", check=False)
+            self.assertEqual(result.returncode, 255)
+            self.assertIn(self.FORBIDDEN, result.stderr.replace('\\"', '"'))
+            self.assertEqual(self.runtime("exec", "s", "echo", "still there").stdout, "still there\n")
+
+    def test_program_that_the_label_may_not_execute_is_an_error(self):
+        said = f'exec /bin/sh with selinux label "{self.LABEL}": permission denied'
+        self.refused(said, self.labelled(), lambda rootfs: self.label(rootfs / "bin/busybox", self.SECRET))
+        self.assertEqual(os.listdir(self.state), [])
+        with self.sleeping(self.labelled()) as bundle:
+            self.label(bundle / "rootfs/bin/busybox", self.OTHER_FILES)
+            result = self.runtime("exec", "s", "/bin/sh", "-c", "echo it runs", check=False)
+            self.assertEqual((result.returncode, result.stdout), (255, ""))
+            self.assertIn(said, result.stderr.replace('\\"', '"'))
 
     def test_processes_have_the_label(self):
         """As the kernel writes it, whichever way it was asked for."""
@@ -139,7 +201,11 @@ ctypes.CDLL(None).syscall({KEYCTL}, {GET_SECURITY}, {SESSION}, text, 200); print
         def edit(config):
             self.labelled()(config)
             with_python(config)
-        self.assertEqual(self.runtime("run", "-b", self.bundle(*look, edit=edit), "c").stdout, self.LABEL + "\n")
+        bundle = self.bundle(*look, edit=edit)
+        self.assertEqual(self.runtime("run", "-b", bundle, "c").stdout, self.LABEL + "\n")
+        # The caller's has the machine's label and says nothing.
+        own_keyring = lambda: libc.syscall(KEYCTL, 1, None)
+        self.assertEqual(self.runtime("run", "--no-new-keyring", "-b", bundle, "c", preexec_fn=own_keyring).stdout, "\n")
         with self.sleeping(edit):
             self.assertEqual(self.runtime("exec", "s", *look).stdout, self.LABEL + "\n")
 
@@ -156,6 +222,12 @@ ctypes.CDLL(None).syscall({KEYCTL}, {GET_SECURITY}, {SESSION}, text, 200); print
             root = f"/proc/{json.loads(self.runtime('state', 's').stdout)['pid']}/root"
             for place in ("/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/tmpfs", "/overlay"):
                 self.assertEqual(os.getxattr(root + place, "security.selinux").rstrip(b"\0").decode(), self.FILES, place)
+            for place in ("/dev/shm", "/tmpfs", "/overlay"):
+                write, read = ("sh", "-c", f"echo mine > {place}/x && cat {place}/x"), ("cat", f"{place}/x")
+                self.assertEqual(self.runtime("exec", "s", *write).stdout, "mine\n", place)
+                result = self.runtime("exec", "--process-label", self.OTHER, "s", *read, check=False)
+                self.assertEqual((result.returncode, result.stdout), (1, ""), place)
+                self.assertIn("Permission denied", result.stderr)
 
 
 if __name__ == "__main__":
