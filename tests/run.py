@@ -6,14 +6,18 @@ import fcntl
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 import unittest
 import xml.etree.ElementTree as xml
 
 TESTS = pathlib.Path(__file__).resolve().parent
 passed = failed = skipped = 0
+TEST_LIMIT = 1200    # seconds: a test that takes longer fails, and the rest go on
+PART_LIMIT = 2400    # the same for all of a name, in a machine of its own
 
 # What is tested once more in a machine of its own (tests/vm/run), with systemd and cgroup v2: as root and as
 # the ordinary user in there, and with SELinux. An emulated machine is slow, so every run has the first list,
@@ -71,6 +75,41 @@ def alone():
         yield
 
 
+class TooLong(Exception):
+    """No OSError, which a test may expect."""
+
+
+class Timed(unittest.TextTestResult):
+    """Ends a test that hangs, and knows how long each class took, and each test."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.seconds = {}
+        signal.signal(signal.SIGALRM, self.give_up)
+
+    def give_up(self, *_):
+        raise TooLong(f"not done after {TEST_LIMIT} s")
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.began = time.monotonic()
+        signal.alarm(TEST_LIMIT)
+
+    def stopTest(self, test):
+        signal.alarm(0)
+        self.seconds[test.id()] = time.monotonic() - self.began
+        super().stopTest(test)
+
+    def print_slowest(self):
+        classes = {}
+        for name, seconds in self.seconds.items():
+            owner = name.rpartition(".")[0]
+            classes[owner] = classes.get(owner, 0) + seconds
+        for what, table in ("classes", classes), ("tests", self.seconds):
+            slow = sorted(table.items(), key=lambda item: -item[1])[:10]
+            print(f"the slowest {what}:", ", ".join(f"{name.removeprefix('test_')} {seconds:.0f} s" for name, seconds in slow))
+
+
 def run_integration(names):
     global passed, failed, skipped
     sys.path.insert(0, str(TESTS / "integration"))
@@ -79,9 +118,12 @@ def run_integration(names):
     for name in wanted:
         if name.split(".")[0] not in files:
             sys.exit(f"tests/run.py: there is no tests/integration/{name.split('.')[0]}.py")
+    from keg import ROUNDS
+    print(f"tests that repeat something make {ROUNDS} % of their rounds (KEG_TEST_ROUNDS)")
     suite = unittest.defaultTestLoader.loadTestsFromNames(wanted)
     with alone():
-        result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
+        result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Timed).run(suite)
+    result.print_slowest()
     bad = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
     failed += bad
     skipped += len(result.skipped)
@@ -130,35 +172,50 @@ def run_callers_in_vm():
                            "python3", "conformance/run.py", "--build", build, "--suite", "callers", "--here", manager, *words])
 
 
-def run_in_vms(selection, seconds):
+def run_in_vms(selection):
     """The tests of these names, inside; another kernel command line is another machine."""
-    global passed, failed, skipped
     if not can_run_vm():
         return
-    build = os.path.relpath(os.environ["KEG_BUILD"], TESTS.parent)
-    steps = {who: f"{become}python3 tests/run.py --build {build} {' '.join(selection[who])}"
-             for who, become in {"root": "", "user": "as-user ", "selinux": ""}.items() if selection.get(who)}
-    selinux = [steps.pop("selinux")] if "selinux" in steps else []
-    run_in_vm(list(steps.values()), seconds)
-    run_in_vm(selinux, seconds, "--append", "security=selinux selinux=1 enforcing=0")
+    parts = {who: [f"{who}: {name}" for name in names] for who, names in selection.items()}
+    for rest, options in ((parts.get("root", []) + parts.get("user", []), []),
+                          (parts.get("selinux", []), ["--append", "security=selinux selinux=1 enforcing=0"])):
+        while rest:
+            rest = run_in_vm(rest, options)
 
 
-def run_in_vm(steps, seconds, *options):
-    """Adds up what the steps in there count."""
+def run_in_vm(parts, options):
+    """Adds up what these count, each in a process of its own. One that hangs is ended; if one takes the machine
+    along, those that had no turn are left to the next machine: they are what is returned."""
     global passed, failed, skipped
-    if not steps:
-        return
-    command = [TESTS / "vm/run", "--timeout", str(seconds), *options, "--", "sh", "-c", "; ".join(steps)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    counted = 0
-    for line in process.stdout:
+    build = os.path.relpath(os.environ["KEG_BUILD"], TESTS.parent)
+    script = ""
+    for part in parts:
+        who, name = part.split(": ")
+        become = "as-user " if who == "user" else ""
+        script += f"echo '== {part}'; {become}env KEG_TEST_ROUNDS={os.environ.get('KEG_TEST_ROUNDS', '')} " \
+                  f"timeout -k 60 {PART_LIMIT} python3 -u tests/run.py --build {build} {name}\n"
+    machine = subprocess.Popen([TESTS / "vm/run", *options, "--", "sh", "-c", script], stdout=subprocess.PIPE, text=True)
+    watch = threading.Timer(PART_LIMIT, machine.terminate)
+    watch.start()
+    begun, counts = 0, {}
+    for line in machine.stdout:
         print(line, end="", flush=True)
-        if counts := re.fullmatch(r"(\d+) passed, (\d+) failed, (\d+) skipped\n", line):
-            ok, bad, left_out = map(int, counts.groups())
-            passed, failed, skipped, counted = passed + ok, failed + bad, skipped + left_out, counted + 1
-    if counted != len(steps):
-        failed += 1
-        print(f"the machine ended with {process.wait()} after {counted} of {len(steps)} runs")
+        if line == f"== {parts[min(begun, len(parts) - 1)]}\n":
+            begun += 1
+            watch.cancel()
+            watch = threading.Timer(PART_LIMIT + 120, machine.terminate)
+            watch.start()
+        elif counted := re.fullmatch(r"(\d+) passed, (\d+) failed, (\d+) skipped\n", line):
+            counts[parts[begun - 1]] = map(int, counted.groups())
+    watch.cancel()
+    machine.wait()
+    done = begun or len(parts)    # without a machine there is nothing to be hoped for from the next
+    for part in parts[:done]:
+        ok, bad, left_out = counts.get(part, (0, 1, 0))
+        passed, failed, skipped = passed + ok, failed + bad, skipped + left_out
+        if part not in counts:
+            print(f"failed: {part} did not come to its end")
+    return parts[done:]
 
 
 def main():
@@ -176,7 +233,7 @@ def main():
             who, _, rest = name.rpartition(":")
             if name != "callers":
                 wanted[who or "root"].append(rest)
-        run_in_vms(wanted if options.names else IN_VM_ALL, 9000)
+        run_in_vms(wanted if options.names else IN_VM_ALL)
         if "callers" in options.names or not options.names:
             run_callers_in_vm()
     elif options.names:
@@ -189,7 +246,7 @@ def main():
         run_integration([])
         if os.geteuid() == 0:
             run_conformance()
-        run_in_vms(IN_VM, 1800)
+        run_in_vms(IN_VM)
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     sys.exit(1 if failed else 0)
 
