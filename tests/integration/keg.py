@@ -3,6 +3,7 @@
 KEG_BUILD names the build directory (tests/run.py sets it). Tests that need root or a peer say so with
 the decorators below and are skipped with the reason where it is missing.
 """
+import functools
 import json
 import os
 import pathlib
@@ -17,6 +18,17 @@ KEG = str(BUILD / "cli/keg")
 RUNTIME = str(BUILD / "runtime/keg-runtime")
 # keg looks for the runtime beside itself, as it is installed; in a build tree it is elsewhere.
 os.environ.setdefault("KEG_RUNTIME", RUNTIME)
+
+# An emulated machine (tests/vm/run without the processor's help) starts a container ten times slower.
+EMULATED = "QEMU TCG" in pathlib.Path("/proc/cpuinfo").read_text()
+# How thorough those tests are that try the same again and again, in percent of their rounds.
+ROUNDS = int(os.environ.get("KEG_TEST_ROUNDS") or (20 if EMULATED else 100))
+
+
+def rounds(times, least=3):
+    """So many of them, with ROUNDS of 100."""
+    return max(least, times * ROUNDS // 100)
+
 
 needs_root = unittest.skipUnless(os.geteuid() == 0, "needs root")
 
@@ -34,6 +46,20 @@ def run(*argv, check=True, input=None, timeout=120, **options):
     return result
 
 
+# Both are the same every time, and an emulated machine takes long for a program.
+@functools.cache
+def applets():
+    return run("/bin/busybox", "--list").stdout.split()
+
+
+@functools.cache
+def default_config():
+    """What `keg-runtime spec` writes."""
+    with tempfile.TemporaryDirectory() as directory:
+        run(RUNTIME, "spec", "--bundle", directory)
+        return pathlib.Path(directory, "config.json").read_text()
+
+
 def make_busybox_root(directory):
     """A root file system of a static busybox with its links, passwd and group."""
     root = pathlib.Path(directory)
@@ -41,7 +67,7 @@ def make_busybox_root(directory):
         (root / name).mkdir(parents=True, exist_ok=True)
     os.chmod(root / "tmp", 0o1777)
     shutil.copy("/bin/busybox", root / "bin/busybox")
-    for applet in run("/bin/busybox", "--list").stdout.split():
+    for applet in applets():
         if applet != "busybox":
             os.symlink("busybox", root / "bin" / applet)
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
@@ -125,8 +151,7 @@ class RuntimeCase(TempCase):
         directory = self.dir / name
         directory.mkdir()
         make_busybox_root(directory / "rootfs")
-        run(RUNTIME, "spec", "--bundle", directory)
-        config = json.loads((directory / "config.json").read_text())
+        config = json.loads(default_config())
         config["process"]["terminal"] = False
         config["root"]["readonly"] = False
         if args:

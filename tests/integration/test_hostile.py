@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import resource
+import select
 import shutil
 import socket
 import struct
@@ -15,7 +16,7 @@ import time
 import unittest
 
 from hostile import Hostile, libc, swapping, with_python, without, without_dev
-from keg import RUNTIME, run
+from keg import RUNTIME, rounds, run
 
 SYS_ADD_KEY, SYS_KEYCTL = 248, 250   # x86_64
 
@@ -207,8 +208,8 @@ while not os.path.exists("/stop"):
 print("looked at", seen, flush=True)
 """
 
-    def spied_on(self, edit, prepare=lambda rootfs: None):
-        """What a process of such a container saw of forty that came in."""
+    def spied_on(self, edit, prepare=lambda rootfs: None, enough=False):
+        """What a process of such a container saw of forty that came in; or of the first that it saw anything of."""
         def whole(config):
             with_python(config)
             edit(config)
@@ -217,8 +218,10 @@ print("looked at", seen, flush=True)
             spy = subprocess.Popen([RUNTIME, "--root", str(self.state), "exec", "s", "python3", "/spy"], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, text=True)
             self.assertEqual(spy.stdout.readline(), "ready\n")
-            for _ in range(40):
+            for _ in range(400 if enough else rounds(40)):
                 self.runtime("exec", "s", "true", check=False)
+                if enough and select.select([spy.stdout], [], [], 0)[0]:
+                    break
             (bundle / "rootfs/stop").write_text("")
             *found, last = spy.communicate(timeout=60)[0].splitlines()
             self.assertRegex(last, r"^looked at [1-9]")
@@ -233,8 +236,7 @@ print("looked at", seen, flush=True)
 
     def test_who_may_trace_anybody_sees_something(self):
         """So the spy of the others would, if there were something to see."""
-        found = self.spied_on(with_all_capabilities)
-        self.assertTrue([line for line in found if line.startswith(("exe", "mem", "fd "))], found)
+        self.assertNotEqual(self.spied_on(with_all_capabilities, enough=True), [])
 
     def test_lowered_limits_do_not_weaken_it(self):
         """A process with the same uid may lower the limits of who enters: then it fails, or is all it should be."""
@@ -257,7 +259,7 @@ while not os.path.exists("/stop"):
             hostile = subprocess.Popen([RUNTIME, "--root", str(self.state), "exec", "s", "python3", "/starve"], stdin=subprocess.DEVNULL,
                                        stdout=subprocess.PIPE, text=True)
             self.assertEqual(hostile.stdout.readline(), "ready\n")
-            for _ in range(40):
+            for _ in range(rounds(40)):
                 result = self.runtime("exec", "s", "grep", "-E", "^(CapBnd|NoNewPrivs|Seccomp):", "/proc/self/status", check=False)
                 if result.stdout:
                     self.assertEqual(result.stdout.split()[1::2], ["0000000020000420", "1", "2"])
@@ -274,7 +276,7 @@ while not os.path.exists("/stop"):
                 (volume / name / "x").mkdir(parents=True)
                 (volume / name / "y").symlink_to(target)
                 with swapping(volume / name / "x", volume / name / "y"):
-                    for _ in range(15):
+                    for _ in range(rounds(15)):
                         result = self.runtime("exec", "--cwd", f"/volume/{name}/x", "s", "sh", "-c", "ls ..; ls " + str(self.outside).lstrip("/"), check=False)
                         self.assertNotIn("secret", result.stdout)
                         self.assertNotIn("outside", result.stdout)

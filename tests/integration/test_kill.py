@@ -15,7 +15,7 @@ import subprocess
 import time
 import unittest
 
-from keg import RUNTIME, RuntimeCase, needs_root, run
+from keg import ROUNDS, RUNTIME, RuntimeCase, needs_root, rounds, run
 from test_checkpoint import needs_criu
 from test_systemd import as_user, systemctl
 
@@ -99,6 +99,11 @@ def living_children():
             return pathlib.Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
 
 
+def rarely(step):
+    """Every step-th call, or fewer of them with a ROUNDS below 100."""
+    return step * 100 // ROUNDS
+
+
 class KillCase(RuntimeCase):
     cgroups_path = "/keg-kill-{pid}/c"
     options = ()    # for every command
@@ -132,10 +137,7 @@ class KillCase(RuntimeCase):
                 edit(config)
         self.where = self.bundle(edit=whole, name=name)
         # What every container makes in its root file system, it has made now.
-        began = time.monotonic()
         self.started()
-        # An emulated machine is slow: there it is killed less often.
-        self.rarer = min(8, max(1, round((time.monotonic() - began) / 0.15)))
         self.runtime("delete", "--force", "c")
         self.before = self.files()
         self.assert_nothing_is_left("before the first kill")
@@ -181,7 +183,7 @@ class KillCase(RuntimeCase):
 
     def kill_at_calls(self, words, step, prepare=lambda: None):
         """Dies at call number n, for every step-th n until the command ends before."""
-        step *= self.rarer
+        step = rarely(step)
         n = random.randrange(1, step + 1)
         while True:
             prepare()
@@ -194,7 +196,6 @@ class KillCase(RuntimeCase):
         return n
 
     def kill_at_random(self, words, times, prepare=lambda: None, seed=None):
-        times = max(5, times // self.rarer)
         seed = seed or random.randrange(1 << 32)
         dice = random.Random(seed)
         prepare()
@@ -202,7 +203,7 @@ class KillCase(RuntimeCase):
         self.command(*words).wait(timeout=60)
         whole = time.monotonic() - started
         self.check("without a kill")
-        for i in range(times):
+        for _ in range(rounds(times, 5)):
             prepare()
             after = dice.uniform(0, whole * 1.1)
             process = self.command(*words)
@@ -268,7 +269,7 @@ class Kill(KillCase):
         self.check("without a kill")
         said.unlink()
         # The last thing that is seen is init's waiting for start; before that it has said that it is ready.
-        for n in [*range(random.randrange(1, 12), seen - 20, 12 * self.rarer), *range(seen - 20, seen)]:
+        for n in [*range(random.randrange(1, 12), seen - 20, rarely(12)), *range(seen - 20, seen)]:
             code, _ = create(n)
             when = f"by init killed at call {n} of {seen}, after create ended with {code}: {said.read_text()}"
             if code == 0:
@@ -408,7 +409,7 @@ class Systemd(KillCase):
     def test_init_that_is_killed_before_create_ends(self):
         self.make_bundle("sleep", "1000")
         words, said = self.argv(("create", "-b", self.where, "c")), self.dir / "said"
-        for n in range(random.randrange(1, 40), 400, 40 * self.rarer):
+        for n in range(random.randrange(1, 40), 400, rarely(40)):
             said.write_text("")
             code, _ = run_and_kill_child(words, n, said)
             when = f"by init killed at call {n}, after create ended with {code}: {said.read_text()}"
@@ -448,10 +449,10 @@ class Restored(KillCase):
 class TwoAtOnce(KillCase):
     """Of two commands at once each does what it says, or says why it does not."""
 
-    def both(self, first, second, rounds, prepare=lambda: None):
+    def both(self, first, second, times, prepare=lambda: None):
         """Starts two commands with a random distance; gives what each answered, and cleans up."""
         words = []
-        for _ in range(max(5, rounds // self.rarer)):
+        for _ in range(rounds(times, 5)):
             prepare()
             pair = []
             for command in (first, second):

@@ -16,7 +16,7 @@ import time
 import unittest
 
 from hostile import Hostile, in_private_mounts, libc, swapping, without, without_dev
-from keg import RUNTIME, run
+from keg import RUNTIME, rounds, run
 
 
 class Executable(Hostile):
@@ -161,12 +161,12 @@ class Mounts(Hostile):
         volume = bundle / "rootfs/volume"
         (volume / "x").mkdir(parents=True)
         (volume / "y").symlink_to(self.up(self.outside))
-        rounds = 0
+        tried = 0
         with swapping(volume / "x", volume / "y"):
             until = time.monotonic() + seconds
-            while time.monotonic() < until or rounds <= 10:   # an emulated machine is slow
+            while time.monotonic() < until or tried <= 10:   # an emulated machine is slow
                 judge(self.runtime("run", "-b", bundle, "c", check=False))
-                rounds += 1
+                tried += 1
         self.outside_is_untouched()
 
     def test_raced_destination_stays_inside(self):
@@ -334,7 +334,7 @@ class Devices(Hostile):
         bundle = self.bundle("true", edit=edit)
         (bundle / "rootfs/other").symlink_to(self.up(self.outside))
         with swapping(bundle / "rootfs/dev", bundle / "rootfs/other"):
-            for _ in range(40):
+            for _ in range(rounds(40)):
                 self.runtime("run", "-b", bundle, "c", check=False)
         self.outside_is_untouched()
 
@@ -345,7 +345,7 @@ class Devices(Hostile):
             (rootfs / "dev/other").symlink_to(self.up(self.outside / "secret"))
         def edit(config):
             without(config, "/dev", "/dev/shm", "/dev/mqueue")
-        for n in range(10):
+        for n in range(rounds(10)):
             with contextlib.ExitStack() as swaps:
                 def prepare_and_swap(rootfs):
                     prepare(rootfs)
