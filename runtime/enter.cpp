@@ -104,8 +104,9 @@ Child clone_into(const EnterPlan& plan, const CgroupRecord& place, int pidfd, Ch
     const bool labels = !plan.process.apparmor_profile.empty() || !plan.process.selinux_label.empty();
     const Procfs procfs = labels ? Procfs::of_our_own(Procfs::Content::processes) : Procfs::of_host();
     const Cgroup cgroup = Cgroup::load(place);
-    const UniqueFd clone_target = cgroup.clone_target();
-    const std::vector<UniqueFd> tasks = context("error adding pid to cgroups", [&] { return cgroup.tasks(); });
+    const char* const adding = "error adding pid to cgroups";
+    const UniqueFd clone_target = context(adding, [&] { return cgroup.clone_target(); });
+    const std::vector<UniqueFd> tasks = context(adding, [&] { return cgroup.tasks(); });
     const auto report = [&](const std::exception& e) { channel.send(Step::error, e.what()); };
     // "initial" holds from before the process enters the cgroup, so it is inherited from us.
     std::optional<KeptAffinity> own;
@@ -175,7 +176,7 @@ Entered enter(const Container& container, const spec::Config& config, const Exec
             entered.child = Child(pid, UniqueFd(int(::syscall(SYS_pidfd_open, pid, 0))));
         } else if (message.step == Step::console && message.fds.size() == 1) {
             entered.console = std::move(message.fds[0]);
-            if (options.console_socket.empty()) copy_window_size(callers_terminal().get(), entered.console.get());
+            if (options.console_socket.empty()) suit_callers_terminal(entered.console.get());
             else send_descriptor(options.console_socket, message.text, entered.console.get()), entered.console.reset();
         } else if (message.step == Step::ready) {
             ready = true;

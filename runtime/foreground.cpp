@@ -67,7 +67,6 @@ ExitStatus Foreground::wait(Child& child, UniqueFd console, NotifySocket* notify
     if (console) {
         terminal = callers_terminal();
         if (::isatty(0)) raw.emplace(0);
-        copy_window_size(terminal.get(), console.get());   // what was restored has another's
         // As long as one is open the master does not take a container that has closed all of its own for gone.
         slave = UniqueFd(::ioctl(console.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
     }

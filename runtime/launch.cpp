@@ -366,7 +366,7 @@ UniqueFd receive_console(Channel& channel, const CreateOptions& options) {
     Message message = channel.expect(Step::console);
     if (message.fds.size() != 1) throw Error("the container's terminal did not arrive");
     if (options.console_socket.empty()) {
-        copy_window_size(callers_terminal().get(), message.fds[0].get());   // before its program asks for it
+        suit_callers_terminal(message.fds[0].get());   // before its program asks for its size
         return std::move(message.fds[0]);
     }
     send_descriptor(options.console_socket, message.text, message.fds[0].get());

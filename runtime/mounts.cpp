@@ -442,13 +442,14 @@ bool is_filled_later(const spec::Mount& mount, const MountRequest& request) {
 UniqueFd mount_file_system(const Root& root, const spec::Mount& mount, const MountRequest& request,
                            const MountEnvironment& environment) {
     const bool kernels = mount.type == "proc" || mount.type == "sysfs";
+    // A tmpfs over a directory keeps that directory's mode, unless told otherwise.
+    const bool keeps_mode = mount.type == "tmpfs" && !request.data.contains("mode=") && root.open_if_exists(mount.destination, O_PATH);
     const UniqueFd target = kernels ? make_ordinary_directory(root, mount) : make_target(root, mount.destination, true);
     check_not_over_proc(path_inside(root, target.get()), mount, -1);
 
     const bool labels_root = mount.type == "mqueue" && !environment.mount_label.empty();
     std::string data = kernels || mount.type == "mqueue" ? request.data : with_label(request.data, environment);
-    // A tmpfs over a directory keeps that directory's mode, unless told otherwise.
-    if (mount.type == "tmpfs" && !data.contains("mode=")) {
+    if (keeps_mode) {
         const mode_t mode = sys::fstat(target.get()).st_mode & 07777;
         char octal[16];
         std::snprintf(octal, sizeof octal, "mode=%o", mode);

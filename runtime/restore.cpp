@@ -162,6 +162,7 @@ Created restore(const CreateOptions& options, const CriuOptions& criu_options) {
         }
     });
     check_outcome(outcome, directories.log);
+    if (console) suit_callers_terminal(console.get());
 
     Child init(outcome.pid);
     record.pid = init.pid();

@@ -75,7 +75,7 @@ Root open_root(const std::string& host_path, unsigned long propagation) {
     if ((propagation & MS_UNBINDABLE) != 0) propagation = MS_PRIVATE | MS_REC;
     sys::mount("none", "/", nullptr, propagation ? propagation : MS_SLAVE | MS_REC);
     // Else the mount that holds it may be shared still, and cannot be the parent of a root that is pivoted to.
-    if (propagation && ((propagation & MS_SHARED) != 0 || (propagation & MS_REC) == 0)) sys::mount("none", mount_point_of(host_path), nullptr, MS_PRIVATE);
+    if (propagation && ((propagation & MS_SHARED) != 0 || (propagation & MS_REC) == 0)) sys::mount("none", mount_point_of(host_path), nullptr, (propagation & MS_SLAVE) != 0 ? MS_SLAVE : MS_PRIVATE);
     sys::mount(host_path, host_path, "bind", MS_BIND | MS_REC);
     return Root(host_path);
 }

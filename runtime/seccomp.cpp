@@ -267,8 +267,8 @@ Filter plan_filter(const spec::Seccomp& profile) {
         const Flag& flag = look_up(flags, name, "flag");
         if (filter.notify || !flag.for_agents) filter.flags |= flag.bit;
     }
-    // A listener and TSYNC exclude each other; there is one thread anyway.
-    if (filter.notify) filter.flags = (filter.flags & ~unsigned(SECCOMP_FILTER_FLAG_TSYNC)) | SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    filter.flags &= ~unsigned(SECCOMP_FILTER_FLAG_TSYNC);   // there is one thread, and a listener excludes it
+    if (filter.notify) filter.flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
     return filter;
 }
 

@@ -79,12 +79,21 @@ RawMode::RawMode(int fd) : fd_(fd) {
     saved_ = new Saved{before};
     termios raw = before;
     ::cfmakeraw(&raw);
+    raw.c_oflag |= OPOST;   // it ends its lines itself: see suit_callers_terminal
     ::tcsetattr(fd, TCSANOW, &raw);
 }
 
 RawMode::~RawMode() {
     if (saved_) ::tcsetattr(fd_, TCSANOW, &saved_->mode);
     delete saved_;
+}
+
+void suit_callers_terminal(int master) {
+    copy_window_size(callers_terminal().get(), master);
+    termios mode{};
+    if (::tcgetattr(master, &mode) < 0) return;
+    mode.c_oflag &= ~tcflag_t(ONLCR);
+    ::tcsetattr(master, TCSANOW, &mode);
 }
 
 void copy_window_size(int from, int to) {

@@ -34,5 +34,8 @@ private:
     Saved* saved_ = nullptr;
     int fd_;
 };
+// Makes a container's terminal, given by its master, one behind the caller's: with its size, and lines that end as the
+// programs wrote them, for who reads them may be a file, or a terminal that ends its lines itself.
+void suit_callers_terminal(int master);
 // Gives the master the size of the caller's terminal, if that has one.
 void copy_window_size(int from, int to);

@@ -26,10 +26,14 @@ std::vector<Hierarchy> parse_hierarchies(std::string_view proc_self_cgroup) {
 
 namespace {
 
-void inherit_cpuset(const std::string& directory, bool made) {
+// The groups above may be somebody's who left them empty, too; the top never is.
+void inherit_cpuset(const std::string& mount, const std::string& directory, bool made) {
     const std::string parent = directory.substr(0, directory.find_last_of('/'));
-    for (const char* file : {"/cpuset.cpus", "/cpuset.mems"})
-        if (made || trim(read_file(directory + file)).empty()) write_file(directory + file, read_file(parent + file));
+    for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) {
+        if (!made && !trim(read_file(directory + file)).empty()) continue;
+        if (parent != mount && trim(read_file(parent + file)).empty()) inherit_cpuset(mount, parent, false);
+        write_file(directory + file, read_file(parent + file));
+    }
 }
 
 }  // namespace
@@ -42,7 +46,7 @@ void make_group(const std::string& mount, const std::string& path) {
         return make_group(mount, path);
     }
     if (!made && errno != EEXIST) throw SysError("mkdir ", directory);
-    if (mount.substr(mount.rfind('/') + 1).starts_with("cpuset")) inherit_cpuset(directory, made);
+    if (mount.substr(mount.rfind('/') + 1).starts_with("cpuset")) inherit_cpuset(mount, directory, made);
 }
 
 namespace {
