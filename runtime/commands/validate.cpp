@@ -96,7 +96,8 @@ static std::vector<Violation> violations_of(const Arguments& globals, const std:
 }
 
 static int validate(const Arguments& globals, const Arguments& args) {
-    const std::string bundle = std::filesystem::absolute(args.size() ? args[0] : ".").lexically_normal().string();
+    std::string bundle = std::filesystem::absolute(args.size() ? args[0] : ".").lexically_normal().string();
+    while (bundle.size() > 1 && bundle.ends_with('/')) bundle.pop_back();
     const std::vector<Violation> found = violations_of(globals, bundle);
     if (args.get("format") == "json") {
         json::Value report;

@@ -10,7 +10,7 @@ class Validate(RuntimeCase):
     def test_a_valid_bundle_is_said_to_be_valid(self):
         bundle = self.bundle("true")
         self.assertEqual(run(RUNTIME, "validate", bundle).stdout, f"{bundle} is a valid bundle\n")
-        self.assertIn("is a valid bundle", run(RUNTIME, "validate", cwd=bundle).stdout)
+        self.assertEqual(run(RUNTIME, "validate", cwd=bundle).stdout, f"{bundle} is a valid bundle\n")
         report = json.loads(run(RUNTIME, "validate", "--format", "json", bundle).stdout)
         self.assertEqual(report, {"bundle": str(bundle), "valid": True, "violations": []})
 
