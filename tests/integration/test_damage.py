@@ -75,6 +75,24 @@ class Damage(RuntimeCase):
                 self.assertEqual([str(path) for path in pathlib.Path("/sys/fs/cgroup").glob(f"**/keg-test-damage-{os.getpid()}")], [])
         self.assertTrue(all(count > 10 for count in outcomes.values()), outcomes)
 
+    def test_a_damaged_state_is_told_or_one_error_that_names_its_file(self):
+        self.runtime("run", "--keep", "-b", self.bundle("true"), "c")
+        file = self.state / "c/state.json"
+        original = json.loads(file.read_text())
+        outcomes = {0: 0, 1: 0}
+        for seed in range(80):
+            state, done = damaged(original, seed)
+            text = json.dumps(state)
+            file.write_text(text if seed % 2 else text[:random.Random(seed).randrange(len(text))])
+            with self.subTest(seed=seed, done=done):
+                self.runtime("list")
+                result = self.runtime("state", "c", check=False)
+                outcomes[result.returncode] += 1
+                if result.returncode:
+                    self.assertRegex(result.stderr, rf'\A[^\n]*level=error msg="{file}: [^\n]+\n\Z')
+        self.assertTrue(all(outcomes.values()), outcomes)
+        file.write_text(json.dumps(original))
+
 
 if __name__ == "__main__":
     unittest.main()

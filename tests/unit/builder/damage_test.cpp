@@ -41,7 +41,7 @@ ENTRYPOINT exec x
 
 TEST_CASE("damaged Dockerfiles are read or refused") {
     const std::string many = read_file(str(TEST_DATA, "/builder/statements.txt"));
-    each_damaged(3000, [&](Damage& damage) { return damage.text(damage.below(4) ? original : many.substr(damage.below(many.size()), 2000), words); }, [](const std::string& text) {
+    each_damaged(1000, [&](Damage& damage) { return damage.text(damage.below(4) ? original : many.substr(damage.below(many.size()), 2000), words); }, [](const std::string& text) {
         const Dockerfile file = parse_dockerfile(text, "Dockerfile");
         error_of([&] { check_statements(file, "Dockerfile"); });
         Stage stage;
@@ -56,7 +56,7 @@ TEST_CASE("damaged Dockerfiles are read or refused") {
 
 TEST_CASE("damaged words are expanded or refused") {
     const Lookup lookup = [](const std::string& name) -> std::optional<std::string> { return name == "a" ? std::optional(std::string("x/y.z")) : std::nullopt; };
-    each_damaged(3000, [&](Damage& damage) { return damage.text("pre${a:-\"$b\"}'q'\\$c ${a%%.*}${a##*/}${a/x/y}${a//[a-z]/\\/}${a:+set} ${b:?no}", words); }, [&](const std::string& text) {
+    each_damaged(1000, [&](Damage& damage) { return damage.text("pre${a:-\"$b\"}'q'\\$c ${a%%.*}${a##*/}${a/x/y}${a//[a-z]/\\/}${a:+set} ${b:?no}", words); }, [&](const std::string& text) {
         error_of([&] { expand(text, '\\', lookup); });
         error_of([&] { expand_words(text, '`', lookup); });
         error_of([&] { expand_heredoc(text, lookup); });

@@ -1,14 +1,9 @@
-// What keg-runtime reads, damaged: configs, states, messages of systemd and CRIU.
+// What keg-runtime reads, damaged: configs, messages of systemd and CRIU.
 #include "tests/unit/damage.h"
-
-#include <stdlib.h>
-#include <unistd.h>
 
 #include <algorithm>
 
-#include "base/defer.h"
 #include "base/file.h"
-#include "base/sys.h"
 #include "runtime/attributes.h"
 #include "runtime/cgroup/dbus_wire.h"
 #include "runtime/cgroup/devices.h"
@@ -16,7 +11,6 @@
 #include "runtime/cgroup/v1.h"
 #include "runtime/cgroup/v2.h"
 #include "runtime/cgroup/variant_text.h"
-#include "runtime/container.h"
 #include "runtime/credentials.h"
 #include "runtime/criu_rpc.h"
 #include "runtime/intel_rdt.h"
@@ -115,38 +109,15 @@ TEST_CASE("damaged configs are refused with the place, or planned") {
     const json::Value schemas = golden("config.json"), valid = valid_config();
     REQUIRE(error_of([&] { take_config(json::dump(valid)); }) == "");
     const auto original = [&](Damage& damage) { return damage.below(4) ? valid : schemas; };
-    each_damaged(2000, [&](Damage& damage) { return json::dump(damage.document(original(damage), words)); }, take_config);
-    each_damaged(1000, [&](Damage& damage) { return damage.text(json::dump(original(damage)), words); }, take_config);
+    each_damaged(500, [&](Damage& damage) { return json::dump(damage.document(original(damage), words)); }, take_config);
+    each_damaged(250, [&](Damage& damage) { return damage.text(json::dump(original(damage)), words); }, take_config);
 }
 
 TEST_CASE("the other documents of a command line are read or refused") {
     const spec::Config config = spec::read_config(json::dump(golden("config.json")));
     const std::string process = spec::write(*config.process), resources = spec::write(*config.linux.resources);
-    each_damaged(1000, [&](Damage& damage) { return json::dump(damage.document(json::parse(process), words)); }, [](const std::string& text) { plan_capabilities(spec::read_process(text)); });
-    each_damaged(1000, [&](Damage& damage) { return json::dump(damage.document(json::parse(resources), words)); }, [](const std::string& text) { v1::plan(spec::read_resources(text)); });
-}
-
-TEST_CASE("damaged states are told, or refused with their file") {
-    char name[] = "/tmp/keg-states-XXXXXX";
-    const std::string root = ::mkdtemp(name);
-    const Defer remove([&] { sys::remove_tree(root); });
-    sys::mkdir(root + "/c", 0700);
-    const json::Value record = json::parse(
-        R"({"id":"c","bundle":"/b","rootfs":"/b/rootfs","created":"2024-01-01T00:00:00Z","pid":4194304,"startTime":5,"owner":0,"annotations":{"a":"b"},"privatePids":true,)"
-        R"("noNewKeyring":true,"poststartHooks":true,"hostMounts":3,"cgroup":{"manager":"","path":"/c","directories":["/sys/fs/cgroup/none"],"unit":"c.scope","v2":false},)"
-        R"("intelRdt":{"group":"/sys/fs/resctrl/c","own":true,"monitor":"m"}})");
-    const auto take = [&](const std::string& text) {
-        write_file(root + "/c/state.json", text);
-        try {
-            const auto container = Container::load_if_exists(root, "c");
-            spec::write(container->state(true));
-        } catch (const Error& e) {
-            CAPTURE(e.what());
-            REQUIRE(std::string_view(e.what()).starts_with(root + "/c/state.json: "));
-        }
-    };
-    each_damaged(300, [&](Damage& damage) { return json::dump(damage.document(record, words)); }, take);
-    each_damaged(300, [&](Damage& damage) { return damage.text(json::dump(record), words); }, take);
+    each_damaged(250, [&](Damage& damage) { return json::dump(damage.document(json::parse(process), words)); }, [](const std::string& text) { plan_capabilities(spec::read_process(text)); });
+    each_damaged(250, [&](Damage& damage) { return json::dump(damage.document(json::parse(resources), words)); }, [](const std::string& text) { v1::plan(spec::read_resources(text)); });
 }
 
 TEST_CASE("damaged messages of systemd and CRIU are read or refused") {
