@@ -91,7 +91,7 @@ void checkpoint(const Container& container, const CriuOptions& options) {
     check_status_fd(options);
     const CriuDirectories directories = open_directories(options, "dump.log");
 
-    criu::Message message = base_options(options, directories, record.annotations);
+    criu::Message message = base_options(options, directories, config);
     message.number(pid, record.pid).text(root, record.rootfs);
     if (const auto freezer = directory_of(record.cgroup, "freezer")) message.text(freeze_cgroup, *freezer);
     if (!options.page_server.empty()) message.message(page_server, page_server_at(options.page_server));

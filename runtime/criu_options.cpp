@@ -63,7 +63,13 @@ CriuDirectories open_directories(const CriuOptions& options, const char* log) {
     return opened;
 }
 
-criu::Message base_options(const CriuOptions& options, const CriuDirectories& directories, const spec::Annotations& annotations) {
+bool has_empty_network(const CriuOptions& options, const spec::Config& config) {
+    const auto own = [](const spec::Namespace& space) { return space.type == "network" && space.path.empty(); };
+    if (std::ranges::none_of(config.linux.namespaces, own)) return false;
+    return !options.empty_namespaces.empty() || !config.hooks.prestart.empty() || !config.hooks.create_runtime.empty();
+}
+
+criu::Message base_options(const CriuOptions& options, const CriuDirectories& directories, const spec::Config& config) {
     criu::Message message;
     message.number(images_dir, directories.images.get()).number(work_dir, directories.work.get());
     message.text(log_file, std::filesystem::path(directories.log).filename().string()).number(log_level, 4);
@@ -73,13 +79,12 @@ criu::Message base_options(const CriuOptions& options, const CriuDirectories& di
     const auto* mode = std::ranges::find(modes, options.cgroups_mode, &Mode::name);
     if (mode == std::end(modes)) throw Error("invalid manage-cgroups-mode value ", quoted(options.cgroups_mode));
     message.number(cgroups_mode, mode->value);
-    for (const std::string& name : options.empty_namespaces) {
+    for (const std::string& name : options.empty_namespaces)
         if (name != "network") throw Error("namespace ", quoted(name), " is not supported");
-        message.number(empty_namespaces, CLONE_NEWNET);
-    }
-    const auto config = annotations.find("org.criu.config");
-    if (config == annotations.end()) message.text(config_file, "/etc/criu/runc.conf");
-    else if (!config->second.empty()) message.text(config_file, config->second);
+    if (has_empty_network(options, config)) message.number(empty_namespaces, CLONE_NEWNET);
+    const auto file = config.annotations.find("org.criu.config");
+    if (file == config.annotations.end()) message.text(config_file, "/etc/criu/runc.conf");
+    else if (!file->second.empty()) message.text(config_file, file->second);
     return message;
 }
 

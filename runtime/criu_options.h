@@ -37,7 +37,10 @@ struct CriuDirectories {
 CriuDirectories open_directories(const CriuOptions& options, const char* log);
 
 // What both requests have.
-criu::Message base_options(const CriuOptions& options, const CriuDirectories& directories, const spec::Annotations& annotations);
+criu::Message base_options(const CriuOptions& options, const CriuDirectories& directories, const spec::Config& config);
+// A network namespace that CRIU neither saves nor fills: it is asked for, or there are hooks, which filled it
+// with devices whose other ends are outside, and will again.
+bool has_empty_network(const CriuOptions& options, const spec::Config& config);
 // Throws Error with the tail of CRIU's log unless all went well.
 void check_outcome(const criu::Outcome& outcome, const std::string& log);
 

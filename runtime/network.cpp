@@ -150,6 +150,13 @@ void raise_loopback() {
     check(::ioctl(socket.get(), SIOCSIFFLAGS, &request), "bringing the loopback device up");
 }
 
+void raise_loopback_of(int pid) {
+    const UniqueFd own = sys::open("/proc/self/ns/net", O_RDONLY), network = sys::open(str("/proc/", pid, "/ns/net"), O_RDONLY);
+    check(::setns(network.get(), CLONE_NEWNET), "joining the network namespace");
+    const Defer undo([&] { attempt("returning to the own network namespace", [&] { check(::setns(own.get(), CLONE_NEWNET), "setns"); }); });
+    raise_loopback();
+}
+
 void move_net_devices(int pid, const std::map<std::string, spec::NetDevice>& devices) {
     if (devices.empty()) return;
     const UniqueFd network = sys::open(str("/proc/", pid, "/ns/net"), O_RDONLY);

@@ -25,6 +25,8 @@
 #include "runtime/mounts.h"
 #include "runtime/notify_socket.h"
 #include "runtime/plan.h"
+#include "runtime/namespaces.h"
+#include "runtime/network.h"
 #include "runtime/rootfs.h"
 #include "runtime/terminal.h"
 
@@ -135,7 +137,7 @@ Created restore(const CreateOptions& options, const CriuOptions& criu_options) {
     // CRIU takes the root as it finds it.
     if (plan.config.root->readonly) set_mount_attributes(root_directory.fd(), false, MOUNT_ATTR_RDONLY, 0);
 
-    criu::Message message = base_options(criu_options, directories, record.annotations);
+    criu::Message message = base_options(criu_options, directories, plan.config);
     message.text(root, plan.rootfs).number(sibling, 1).number(evasive_devices, 1);
     for (const ExternalMount& mount : outside) message.text(external, str("mnt[", mount.inside, "]:", without_links(mount.host)));
     message.text(external, str("mnt[", mask_of_files, "]:", mask_of_files));
@@ -173,3 +175,4 @@ Created restore(const CreateOptions& options, const CriuOptions& criu_options) {
     cgroup.keep(), init.release();
     return {Container::made(std::move(dir), std::move(record)), std::move(console)};
 }
+            if (has_empty_network(criu_options, plan.config)) raise_loopback_of(notice.pid);
