@@ -82,7 +82,10 @@ void checkpoint(const Container& container, const CriuOptions& options) {
     const Status status = container.status();
     if (status != Status::running && status != Status::paused)
         throw Error("Container cannot be checkpointed in ", status_name(status), " state");
-    if (is_rootless()) log_warning("criu needs the host's root: a checkpoint will most likely fail");
+    if (is_rootless()) log_warning(criu_needs_root);
+    // Else the server is at a port that nobody is told, and waits there for ever.
+    if (options.has("lazy-pages") && options.page_server.empty() && !options.pre_dump)
+        throw Error("--lazy-pages needs --page-server ADDRESS:PORT, where to serve the pages");
     const Record& record = container.record();
     spec::Config config = container.config();
     resolve_destinations(config.mounts, Root(record.rootfs));

@@ -30,17 +30,19 @@ constexpr const char* mask_of_files = "/dev/null";
 // The ends of the first three descriptors, for pipes to be joined again at restore.
 constexpr const char* descriptors_file = "descriptors.json";
 
+constexpr const char* criu_needs_root = "criu needs the host's root: this will most likely fail";
+
 struct CriuDirectories {
     UniqueFd images, work;
     std::string log;      // path of CRIU's log
 };
 CriuDirectories open_directories(const CriuOptions& options, const char* log);
 
-// What both requests have.
-criu::Message base_options(const CriuOptions& options, const CriuDirectories& directories, const spec::Config& config);
 // A network namespace that CRIU neither saves nor fills: it is asked for, or there are hooks, which filled it
 // with devices whose other ends are outside, and will again.
 bool has_empty_network(const CriuOptions& options, const spec::Config& config);
+// What both requests have.
+criu::Message base_options(const CriuOptions& options, const CriuDirectories& directories, const spec::Config& config);
 // Throws Error with the tail of CRIU's log unless all went well.
 void check_outcome(const criu::Outcome& outcome, const std::string& log);
 

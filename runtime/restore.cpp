@@ -7,15 +7,17 @@
 // that `delete --force` would not find there.
 #include <linux/mount.h>
 #include <sched.h>
-#include <sys/syscall.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/process.h"
 #include "base/sys.h"
 #include "runtime/cgroup/limits.h"
@@ -23,11 +25,12 @@
 #include "runtime/criu_options.h"
 #include "runtime/hooks.h"
 #include "runtime/mounts.h"
-#include "runtime/notify_socket.h"
-#include "runtime/plan.h"
 #include "runtime/namespaces.h"
 #include "runtime/network.h"
+#include "runtime/notify_socket.h"
+#include "runtime/plan.h"
 #include "runtime/rootfs.h"
+#include "runtime/security_labels.h"
 #include "runtime/terminal.h"
 
 using namespace criu_field;
@@ -66,6 +69,33 @@ void inherit_pipes(criu::Message& message, const std::string& images) {
     for (int fd = 0; fd < int(std::min<size_t>(targets.size(), 3)); ++fd)
         if (targets[size_t(fd)].starts_with("pipe:"))
             message.message(inherit_fd, criu::Message().text(1, targets[size_t(fd)]).number(2, fd));
+}
+
+// Whether there is memory that only the server of a lazy checkpoint has: without it CRIU would try for ever.
+bool lacks_pages(const std::string& images) {
+    constexpr unsigned flags = 4;              // of a pagemap_entry, with these values
+    constexpr int64_t lazy = 2, present = 4;
+    std::error_code missing;   // which is said where it is opened
+    for (const auto& entry : std::filesystem::directory_iterator(images, missing)) {
+        if (!entry.path().filename().string().starts_with("pagemap-")) continue;
+        const std::string image = read_file(entry.path());
+        // Two magic numbers, then messages, each with its size before it. The first, the head, has no such field.
+        uint32_t size = 0;
+        for (size_t at = 2 * sizeof size; at + sizeof size <= image.size(); at += sizeof size + size) {
+            std::memcpy(&size, image.data() + at, sizeof size);
+            if (size > image.size() - at - sizeof size) throw Error(entry.path().string(), " is cut short");
+            const criu::Reply page(std::string_view(image).substr(at + sizeof size, size));
+            if ((page.number(flags).value_or(0) & (lazy | present)) == lazy) return true;
+        }
+    }
+    return false;
+}
+
+// CRIU that cannot set a profile waits for ever for the processes it killed.
+void check_profile(const std::string& lsm_profile, const spec::Process& process) {
+    const std::string_view type = "apparmor:";
+    if (lsm_profile.starts_with(type)) require_profile(lsm_profile.substr(type.size()));
+    else if (lsm_profile.empty()) require_profile(process.apparmor_profile);
 }
 
 // Gives the descriptors that CRIU inherits for it: {ours, number in CRIU}.
@@ -110,18 +140,42 @@ void name_cgroups(criu::Message& message, const CgroupRecord& record) {
         }
 }
 
+// In a container's user namespace CRIU reads the images first as our root and then as the container's, who have
+// no right in common but everybody's. So they are shown in a directory that all may search and nobody else
+// reaches, since this mount namespace is ours. The earlier images, "parent", lie in another such directory.
+UniqueFd readable_inside(const UniqueFd& images, const UniqueFd& place) {
+    const UniqueFd shown = make_detached("tmpfs", "mode=755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    attach(shown.get(), place.get(), "the images");
+    for (const auto& entry : std::filesystem::directory_iterator(str("/proc/self/fd/", images.get()))) {
+        const std::string name = entry.path().filename();
+        if (entry.symlink_status().type() == std::filesystem::file_type::regular) {
+            const UniqueFd file = sys::openat(shown.get(), name, O_CREAT | O_EXCL | O_RDONLY, 0600);
+            attach(clone_tree(sys::openat(images.get(), name, O_PATH | O_NOFOLLOW).get()).get(), file.get(), name);
+        } else if (name == "parent") {
+            check(::mkdirat(shown.get(), name.c_str(), 0755), "mkdir ", name);
+            readable_inside(sys::openat(images.get(), name, O_RDONLY | O_DIRECTORY), sys::openat(shown.get(), name, O_PATH | O_DIRECTORY));
+        }
+    }
+    return sys::openat(shown.get(), ".", O_RDONLY | O_DIRECTORY);
+}
+
 }  // namespace
 
 Created restore(const CreateOptions& options, const CriuOptions& criu_options) {
     const Bundle bundle = load_bundle(options.bundle, options.config);
     Plan plan = make_plan(options, bundle);
     check_terminal(options, *plan.config.process);
+    if (is_rootless()) log_warning(criu_needs_root);
+    check_profile(criu_options.lsm_profile, *plan.config.process);
+    if (!criu_options.has("lazy-pages") && lacks_pages(criu_options.image_path))
+        throw Error(criu_options.image_path, " has not all of the memory: the rest comes from the checkpoint by `criu lazy-pages`, with --lazy-pages");
 
     // The root must be a mount; only we and CRIU shall see it. CRIU mounts in its directories too, so they are
     // opened in this namespace.
     check(::unshare(CLONE_NEWNS), "unshare of the mount namespace");
     const Root root_directory = open_root(plan.rootfs, 0);
-    const CriuDirectories directories = open_directories(criu_options, "restore.log");
+    CriuDirectories directories = open_directories(criu_options, "restore.log");
+    if (plan.namespaces.makes(CLONE_NEWUSER)) directories.images = readable_inside(directories.images, directories.images);
 
     // Each of these undoes itself if a later step throws; keep() at the end makes it stay.
     StateDir dir = StateDir::create(options.state_root, options.id);
@@ -156,6 +210,7 @@ Created restore(const CreateOptions& options, const CriuOptions& criu_options) {
     UniqueFd console;
     const criu::Outcome outcome = session.perform(criu::Request::restore, message, [&](const criu::Notice& notice) {
         if (notice.script == "setup-namespaces") {
+            if (has_empty_network(criu_options, plan.config)) raise_loopback_of(notice.pid);
             run_hooks("prestart", plan.config.hooks.prestart, state_for_hooks(record, notice.pid, Status::created));
             run_hooks("createRuntime", plan.config.hooks.create_runtime, state_for_hooks(record, notice.pid, Status::creating));
         } else if (notice.script == "orphan-pts-master" && notice.fd) {
@@ -175,4 +230,3 @@ Created restore(const CreateOptions& options, const CriuOptions& criu_options) {
     cgroup.keep(), init.release();
     return {Container::made(std::move(dir), std::move(record)), std::move(console)};
 }
-            if (has_empty_network(criu_options, plan.config)) raise_loopback_of(notice.pid);

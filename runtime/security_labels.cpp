@@ -88,6 +88,15 @@ bool is_profile(std::string_view answer, std::string_view profile) {
     return profiles_in(answer) == profiles_in(profile);
 }
 
+void require_profile(const std::string& apparmor_profile) {
+    const auto known = read_file_if_exists("/sys/kernel/security/apparmor/profiles");
+    if (!known) return;
+    const std::vector<std::string> lines = split(*known, '\n');
+    for (const std::string& name : profiles_in(apparmor_profile))
+        if (!name.empty() && name != "unconfined" && !name.starts_with(':') && std::ranges::none_of(lines, [&](const std::string& line) { return is_profile(line, name); }))
+            throw Error("apparmor profile ", quoted(name), " is not loaded");
+}
+
 void require_label_modules(const std::string& apparmor_profile, std::string& selinux_label) {
     if (!apparmor_profile.empty() && !apparmor_enabled()) throw Error("apparmor: config provided but apparmor not supported");
     if (selinux_label.empty()) return;

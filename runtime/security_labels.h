@@ -11,6 +11,8 @@
 // may be "". Throws Error if the module that one is for is not there, or if SELinux's policy does not know the
 // label or does not let us start a process with it. Writes the label as the kernel itself writes it: aliases resolved, categories sorted.
 void require_label_modules(const std::string& apparmor_profile, std::string& selinux_label);
+// For who cannot just try: throws Error if the kernel's list can be seen and is without the profile, or one of a stack.
+void require_profile(const std::string& apparmor_profile);
 void set_exec_labels(const Procfs& procfs, const std::string& apparmor_profile, const std::string& selinux_label);
 bool apparmor_enabled();
 bool selinux_enabled();

@@ -12,6 +12,7 @@ import time
 import unittest
 
 from keg import RUNTIME, RuntimeCase, needs, needs_root, run
+from test_labels import PROFILE
 
 
 def criu_works():
@@ -224,6 +225,34 @@ class Memory(CheckpointCase):
         self.restore()
         self.goes_on()
 
+    def test_pages_come_when_they_are_asked_for(self):
+        self.run_counter(args=self.FILL)
+        port = 27278
+        reader, writer = os.pipe()
+        log = open(self.dir / "lazy.log", "w+")
+        dump = subprocess.Popen([RUNTIME, "--root", self.state, "checkpoint", "--lazy-pages", "--page-server", f"127.0.0.1:{port}", "--status-fd", str(writer),
+                                 "--image-path", self.images, "c"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[writer])
+        self.addCleanup(dump.wait)
+        self.addCleanup(dump.kill)
+        os.close(writer)
+        self.assertEqual(os.read(reader, 1), b"\0", log.seek(0) or log.read())
+        without = self.runtime("restore", "-d", "-b", self.dir / "bundle", "--image-path", self.images, "other", check=False)
+        self.assertIn("has not all of the memory", without.stderr)
+        pages = self.server("lazy-pages", "--page-server", "--address", "127.0.0.1", "--port", port, "--images-dir", self.images)
+        until(lambda: (self.images / "lazy-pages.socket").exists(), "a server of pages")
+        before = self.count()
+        self.restore("--lazy-pages", id="other")
+        self.goes_on(before)
+        self.assertEqual((pages.wait(timeout=60), dump.wait(timeout=60)), (0, 0))
+        self.assertEqual(self.runtime("list", "-q").stdout, "other\n")
+
+    def test_lazy_pages_that_nobody_could_ask_for_are_refused(self):
+        self.run_counter()
+        self.assertIn("--lazy-pages needs --page-server", self.checkpoint("--lazy-pages", check=False).stderr)
+        self.checkpoint()
+        result = self.runtime("restore", "-d", "-b", self.dir / "bundle", "--image-path", self.images, "--lazy-pages", "c", check=False)
+        self.assertIn("lazy-pages.socket", result.stderr)
+
     def test_a_page_server_without_port_is_refused(self):
         self.run_counter()
         self.assertIn("Use --page-server ADDRESS:PORT to specify page server", self.checkpoint("--page-server", "127.0.0.1", check=False).stderr)
@@ -233,7 +262,7 @@ class Memory(CheckpointCase):
         reader, writer = os.pipe()
         os.close(writer)
         for number, says in {777: "bad file descriptor", reader: "not writable"}.items():
-            result = self.checkpoint("--lazy-pages", "--status-fd", number, check=False, pass_fds=[reader])
+            result = self.checkpoint("--lazy-pages", "--page-server", "127.0.0.1:27279", "--status-fd", number, check=False, pass_fds=[reader])
             self.assertIn(f"invalid --status-fd argument {number}: {says}", result.stderr.lower())
         os.close(reader)
 
@@ -299,6 +328,16 @@ class Connections(CheckpointCase):
         before = got.stat().st_size
         until(lambda: got.stat().st_size > before, "what is sent")
 
+    def test_a_locked_file_stays_locked(self):
+        def edit(config):   # busybox has no flock
+            for name in "lib", "lib64":
+                (self.dir / "bundle/rootfs" / name).symlink_to("usr/" + name)
+            config["mounts"].append({"destination": "/usr", "type": "bind", "source": "/usr", "options": ["bind", "ro"]})
+        self.run_counter(edit, args=("sh", "-c", f"exec 9> /lock; /usr/bin/flock 9; {COUNT}"))
+        self.assertIn("--file-locks", self.checkpoint(check=False).stderr)
+        self.goes_on_after(["--file-locks"], ["--file-locks"])
+        self.assertEqual(self.runtime("exec", "c", "/usr/bin/flock", "--nonblock", "/lock", "true", check=False).returncode, 1)
+
     def test_an_unlinked_file_is_linked_again(self):
         self.run_counter(args=("sh", "-c", f"mkdir /d; exec 9> /d/f; ln /d/f /d/g; rm /d/f; {COUNT}"))
         self.goes_on_after(["--link-remap"])
@@ -362,11 +401,57 @@ class Surroundings(CheckpointCase):
                 self.assertEqual(os.stat(f"/proc/{self.pid()}/ns/{file}").st_ino, os.stat(path).st_ino)
                 self.forget()
 
-    def test_an_empty_network_namespace_is_for_hooks_to_fill(self):
+    def test_a_pid_namespace_that_was_joined_is_joined_again(self):
+        reaps = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); signal.pause()"
+        holder = subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", "python3", "-c", reaps], stdin=subprocess.DEVNULL)
+        self.addCleanup(holder.wait)
+        self.addCleanup(holder.kill)
+        children = pathlib.Path(f"/proc/{holder.pid}/task/{holder.pid}/children")
+        until(lambda: children.read_text(), "a first process")
+        path = f"/proc/{children.read_text().strip()}/ns/pid"
+        self.run_counter(self.joins("pid", path))
+        self.goes_on_after()
+        self.assertEqual(os.stat(f"/proc/{self.pid()}/ns/pid").st_ino, os.stat(path).st_ino)
+
+    def own_users(self, config):
+        (self.dir / "bundle/rootfs").chmod(0o777)
+        config["linux"]["namespaces"].append({"type": "user"})
+        config["linux"].update({kind: [{"containerID": 0, "hostID": 100000, "size": 65536}] for kind in ("uidMappings", "gidMappings")})
+
+    def test_a_user_namespace_of_its_own_is_made_again(self):
+        """And the images of its memory are still nobody else's."""
+        self.dir.chmod(0o711)   # for the container's root to find its own
+        self.run_counter(self.own_users)
+        self.runtime("checkpoint", "--pre-dump", "--image-path", self.dir / "first", "c")
+        self.goes_on_after(["--parent-path", "../first"])
+        self.assertEqual(self.inside("sh", "-c", "cat /proc/1/uid_map; ls -ln /count").split()[:6], ["0", "100000", "65536", "-rw-r--r--", "1", "0"])
+        self.assertEqual([(self.dir / images).stat().st_mode & 0o777 for images in ("first", "images")], [0o700, 0o700])
+
+    @needs("apparmor_parser")
+    @unittest.skipUnless(os.path.exists("/sys/kernel/security/apparmor"), "the kernel runs without AppArmor")
+    def test_an_apparmor_profile_stays_or_is_exchanged(self):
+        profiles = "".join(PROFILE.format(name=name, more="") for name in ("keg-one", "keg-two"))
+        run("apparmor_parser", "--replace", "--skip-cache", input=profiles)
+        self.addCleanup(run, "apparmor_parser", "--remove", input=profiles)
+        self.run_counter(lambda config: config["process"].update(apparmorProfile="keg-one"))
+        for options, profile in ([], "keg-one"), (["--lsm-profile", "apparmor:keg-two"], "keg-two"):
+            self.goes_on_after([], options)
+            self.assertEqual(pathlib.Path(f"/proc/{self.pid()}/attr/current").read_text(), f"{profile} (enforce)\n")
+        self.checkpoint()
+        for profile, says in {"apparmor:keg-none": 'apparmor profile \\"keg-none\\" is not loaded', "keg-two": "invalid argument keg-two for --lsm-profile"}.items():
+            result = self.runtime("restore", "-d", "-b", self.dir / "bundle", "--image-path", self.images, "--lsm-profile", profile, "c", check=False)
+            self.assertIn(says, result.stderr)
+
+    def test_a_network_that_hooks_fill_they_fill_again(self):
         self.run_counter(lambda config: config.update(hooks={"prestart": [
             {"path": "/bin/sh", "args": ["sh", "-c", "pid=$(sed 's/.*\"pid\": *\\([0-9]*\\).*/\\1/'); nsenter -t $pid -n ip link add dummy7 type dummy"], "env": [f"PATH={os.environ['PATH']}"]}]}))
+        self.goes_on_after()
+        self.assertRegex(self.inside("ip", "address"), "(?s)127.0.0.1.*dummy7")
+
+    def test_an_empty_network_namespace_has_its_loopback(self):
+        self.run_counter()
         self.goes_on_after(["--empty-ns", "network"], ["--empty-ns", "network"])
-        self.assertIn("dummy7", self.inside("ip", "link"))
+        self.assertIn("127.0.0.1", self.inside("ip", "address"))
 
     def test_a_namespace_that_cannot_be_empty_is_refused(self):
         self.run_counter()
