@@ -146,7 +146,7 @@ Session::Session(std::vector<std::pair<int, int>> fds, bool dies_with_us) {
     socket_ = std::move(sockets.a);
 }
 
-// It ends when nobody speaks to it: after a pre-dump it would wait for the dump.
+// It ends when nobody speaks to it.
 ExitStatus Session::end() {
     socket_.reset();
     return criu_.wait();
@@ -166,8 +166,9 @@ Outcome Session::perform(Request request, const Message& options, const std::fun
         if (!reply.number(response_success).value_or(0)) return failed(answered, reply);
         if (answered != Request::notify) {
             undo.keep();
+            if (request == Request::pre_dump) return {};   // it waits for the dump, and would complain; so it is killed
             const int status = end().shell();
-            if (status != 0 && request != Request::pre_dump) return {.error = str("criu failed: exit status ", status)};
+            if (status != 0) return {.error = str("criu failed: exit status ", status)};
             const Reply restored(reply.text(response_restore).value_or(""));
             return {.pid = int(restored.number(restore_pid).value_or(0))};
         }

@@ -176,7 +176,8 @@ class Memory(CheckpointCase):
         return sum(file.stat().st_blocks * 512 for file in (self.dir / directory).glob("pages-*.img"))
 
     def pre_dump(self, directory, *options):
-        self.runtime("checkpoint", "--pre-dump", "--image-path", self.dir / directory, *options, "c")
+        said = self.runtime("checkpoint", "--pre-dump", "--image-path", self.dir / directory, *options, "c")
+        self.assertEqual((said.stdout, said.stderr), ("", ""))
         self.assertEqual(self.status(), "running")
         self.goes_on()
 
