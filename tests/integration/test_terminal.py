@@ -91,7 +91,7 @@ class Terminal(TerminalCase):
         self.addCleanup(os.close, read)
         at = self.run_at_terminal("stty size", stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.DEVNULL)
         os.close(write)
-        self.assertEqual(read_until(read, "97"), "31 97\r\n")
+        self.assertEqual(read_until(read, "97"), "31 97\n")   # and its lines end as the program's
         at.end()
 
     def test_a_new_size_reaches_the_program(self):
