@@ -133,7 +133,7 @@ class Terminal(TerminalCase):
             time.sleep(0.02)
         os.close(write)
         at.process.terminate()
-        while '"stopped"' not in self.runtime("state", "c").stdout:
+        while '"running"' in self.runtime("state", "c", check=False).stdout:
             time.sleep(0.05)
         while os.read(read, 65536):
             pass
