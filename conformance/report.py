@@ -2,6 +2,7 @@
 import dataclasses
 import json
 import pathlib
+import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -46,6 +47,13 @@ def v1(file):
         probe.rmdir()
 
 
+def succeeds(*command):
+    try:
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
 # What a machine must have for a known failure to be none: the second column of known_failures.txt.
 FACTS = {
     "-": lambda: False,      # the program itself, on every machine
@@ -53,6 +61,8 @@ FACTS = {
     "CAP_SYS_RESOURCE": lambda: capability(24),
     "SELinux": lambda: pathlib.Path("/sys/fs/selinux/enforce").exists(),
     "AppArmor": lambda: pathlib.Path("/sys/kernel/security/apparmor/profiles").exists(),
+    "CRIU": lambda: succeeds("criu", "check"),
+    "dummy devices": lambda: succeeds("unshare", "-n", "ip", "link", "add", "dummy0", "type", "dummy"),
     "v1 blkio.leaf_weight": lambda: v1("blkio.leaf_weight"),
     "v1 hugetlb": lambda: v1("hugetlb.2MB.limit_in_bytes"),
     "v1 net_cls": lambda: v1("net_cls.classid"),
