@@ -129,4 +129,5 @@ def checkpoint():
         return
     count = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done"
     check("checkpoint", f"docker run -d --name count --security-opt seccomp=unconfined busybox sh -c '{count}'; sleep 1; docker checkpoint create count c1", "c1")
-    check("start from a checkpoint", "sleep 1; docker start --checkpoint c1 count; sleep 1; [ $(docker logs count | tail -1) -gt 12 ]")
+    check("start from a checkpoint", "sleep 1; before=$(docker logs count | tail -1); docker start --checkpoint c1 count && sleep 2 && [ $(docker logs count | tail -1) -gt $before ]")
+    check("its network", "docker exec count sh -c 'ip address; ping -c1 -w3 $(ip route | cut -d\" \" -f3 | head -1)'", "127.0.0.1.*eth0.*1 packets received")

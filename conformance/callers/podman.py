@@ -144,7 +144,9 @@ def checkpoint():
         return
     count = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done"
     check("checkpoint", f"podman run -d --name k busybox sh -c '{count}'; sleep 1; podman container checkpoint k")
-    check("restore", "podman container restore k; sleep 1; [ $(podman logs k | tail -1) -gt 12 ]")
+    check("restore", "before=$(podman logs k | tail -1); podman container restore k && sleep 2 && [ $(podman logs k | tail -1) -gt $before ]")
+    check("checkpoint of a running one into an archive", "podman container checkpoint --leave-running --export /tmp/k.tar.gz k && podman ps", "Up .* k\n")
+    check("restore from it under another name", "podman container restore --import /tmp/k.tar.gz --name k2 && podman exec k2 ip address", "127.0.0.1.*eth0")
 
 
 def become_rootless():
