@@ -26,6 +26,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -305,8 +306,7 @@ Child spawn_init(Plan& plan, Channel& channel, StateDir& dir, int fifo, const Un
     const auto report = [&](const std::exception& e) {
         if (channel.fd() >= 0) return channel.send(Step::error, str("error during container init: ", e.what()));
         // After `create` went: the container's own stderr is all there is, and no log.
-        const std::string why = str(e.what(), "\n");
-        if (::write(2, why.data(), why.size()) < 0) ::_exit(255);
+        ::dprintf(2, "%s\n", e.what());
         ::_exit(255);
     };
     const OpenNamespace *users = nullptr, *pids = nullptr;

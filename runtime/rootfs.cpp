@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -75,7 +76,8 @@ Root open_root(const std::string& host_path, unsigned long propagation) {
     if ((propagation & MS_UNBINDABLE) != 0) propagation = MS_PRIVATE | MS_REC;
     sys::mount("none", "/", nullptr, propagation ? propagation : MS_SLAVE | MS_REC);
     // Else the mount that holds it may be shared still, and cannot be the parent of a root that is pivoted to.
-    if (propagation && ((propagation & MS_SHARED) != 0 || (propagation & MS_REC) == 0)) sys::mount("none", mount_point_of(host_path), nullptr, (propagation & MS_SLAVE) != 0 ? MS_SLAVE : MS_PRIVATE);
+    if (propagation && ((propagation & MS_SHARED) != 0 || (propagation & MS_REC) == 0))
+        sys::mount("none", mount_point_of(host_path), nullptr, (propagation & MS_SLAVE) != 0 ? MS_SLAVE : MS_PRIVATE);
     sys::mount(host_path, host_path, "bind", MS_BIND | MS_REC);
     return Root(host_path);
 }
@@ -93,9 +95,9 @@ void mask(const Root& root, const std::vector<std::string>& paths) {
     if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3)) throw Error("/dev/null is not the null device");
 
     UniqueFd empty;  // one empty file system; once it is attached, the others are clones of it
-    for (size_t i = 0; i < paths.size(); ++i) {
-        const std::string& path = paths[i];
-        if (std::find(paths.begin(), paths.begin() + ptrdiff_t(i), path) != paths.begin() + ptrdiff_t(i)) continue;   // covered already
+    std::set<std::string_view> covered;
+    for (const std::string& path : paths) {
+        if (!covered.insert(path).second) continue;
         const auto target = root.open_if_exists(path, O_PATH);
         if (!target) continue;
         UniqueFd cover;
