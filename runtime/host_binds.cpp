@@ -54,11 +54,13 @@ void map_ids(const UniqueFd& tree, const spec::Mount& mount, bool recursive, int
     check(::syscall(SYS_mount_setattr, tree.get(), "", flags, &wanted, sizeof wanted), "id-mapping the mount: mount_setattr");
 }
 
-UniqueFd make_tree(const spec::Mount& mount, const std::string& bundle, int init) {
+UniqueFd make_tree(const spec::Mount& mount, const std::string& bundle, int init, unsigned long propagation) {
     const MountRequest request = plan_mount(mount.options);
     if ((request.flags & MS_BIND) == 0) throw Error("id-mapped mounts must be bind mounts");
     UniqueFd tree = clone_tree(open_source(mount, bundle).get(), (request.flags & MS_REC) != 0);
     if (is_mapped(mount)) map_ids(tree, mount, request.recursive_idmap, init);
+    // As if it were made in the container's namespace: what is mounted in there would reach the host through a peer.
+    if ((propagation & MS_REC) != 0) set_mount_attributes(tree.get(), true, 0, 0, propagation & ~uint64_t(MS_REC));
     return tree;
 }
 
@@ -72,9 +74,10 @@ bool may_clone_mounts() {
     return bool(UniqueFd(int(::syscall(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC))));
 }
 
-std::vector<UniqueFd> make_host_trees(const std::vector<spec::Mount>& mounts, const std::string& bundle, int init, bool all_binds) {
+std::vector<UniqueFd> make_host_trees(const std::vector<spec::Mount>& mounts, const std::string& bundle, int init, bool all_binds,
+                                       unsigned long propagation) {
     std::vector<UniqueFd> trees;
     for (const spec::Mount& mount : mounts)
-        if (host_makes(mount, all_binds)) trees.push_back(context(mounting(mount), [&] { return make_tree(mount, bundle, init); }));
+        if (host_makes(mount, all_binds)) trees.push_back(context(mounting(mount), [&] { return make_tree(mount, bundle, init, propagation); }));
     return trees;
 }

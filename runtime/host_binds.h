@@ -15,5 +15,7 @@ bool host_makes(const spec::Mount& mount, bool all_binds);
 bool may_clone_mounts();
 
 // One for each mount that the host makes, in their order. `init` is the process whose user namespace is
-// meant by "idmap" without mappings; 0 if the container has none of its own.
-std::vector<UniqueFd> make_host_trees(const std::vector<spec::Mount>& mounts, const std::string& bundle, int init, bool all_binds);
+// meant by "idmap" without mappings; 0 if the container has none of its own. `propagation` is that of the
+// container's mount namespace; 0 if it has none of its own.
+std::vector<UniqueFd> make_host_trees(const std::vector<spec::Mount>& mounts, const std::string& bundle, int init, bool all_binds,
+                                      unsigned long propagation);

@@ -344,7 +344,8 @@ void send_placed(Channel& channel, const Cgroup& cgroup) {
 }
 
 void send_mapped_trees(Channel& channel, int pid, const Plan& plan) {
-    for (const UniqueFd& tree : make_host_trees(plan.config.mounts, plan.state.bundle, plan.user_namespace() ? pid : 0, plan.host_binds)) {
+    const unsigned long propagation = plan.mount_namespace() ? namespace_propagation(plan.propagation) : 0;
+    for (const UniqueFd& tree : make_host_trees(plan.config.mounts, plan.state.bundle, plan.user_namespace() ? pid : 0, plan.host_binds, propagation)) {
         const int fds[] = {tree.get()};
         channel.send(Step::mapped, {}, fds);
     }

@@ -71,12 +71,17 @@ void cover_kernels_file_systems(const std::string& root) {
 
 }  // namespace
 
-Root open_root(const std::string& host_path, unsigned long propagation) {
+unsigned long namespace_propagation(unsigned long wanted) {
     // What cannot be bound cannot be made a mount of its own: that waits for finish_root.
-    if ((propagation & MS_UNBINDABLE) != 0) propagation = MS_PRIVATE | MS_REC;
-    sys::mount("none", "/", nullptr, propagation ? propagation : MS_SLAVE | MS_REC);
+    if ((wanted & MS_UNBINDABLE) != 0) return MS_PRIVATE | MS_REC;
+    return wanted ? wanted : MS_SLAVE | MS_REC;
+}
+
+Root open_root(const std::string& host_path, unsigned long wanted) {
+    const unsigned long propagation = namespace_propagation(wanted);
+    sys::mount("none", "/", nullptr, propagation);
     // Else the mount that holds it may be shared still, and cannot be the parent of a root that is pivoted to.
-    if (propagation && ((propagation & MS_SHARED) != 0 || (propagation & MS_REC) == 0))
+    if ((propagation & MS_SHARED) != 0 || (propagation & MS_REC) == 0)
         sys::mount("none", mount_point_of(host_path), nullptr, (propagation & MS_SLAVE) != 0 ? MS_SLAVE : MS_PRIVATE);
     sys::mount(host_path, host_path, "bind", MS_BIND | MS_REC);
     return Root(host_path);

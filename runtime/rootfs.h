@@ -9,6 +9,9 @@
 #include "base/root.h"
 #include "spec/runtime.h"
 
+// The propagation that all mounts of the container's namespace get first: rootfsPropagation, or a slave of the host's.
+unsigned long namespace_propagation(unsigned long wanted);
+
 // Cuts the mount namespace off (rslave, or what rootfsPropagation wants) and makes the root file
 // system a mount of its own. host_path is absolute and resolved.
 Root open_root(const std::string& host_path, unsigned long propagation);

@@ -218,6 +218,20 @@ class Mounts(SpecCase):
         run("chown", "-R", "100000:100000", bundle / "rootfs")
         self.assertEqual(self.runtime("run", "-b", bundle, "c").stdout, "deep\n")
 
+    def test_mounts_below_a_bind_do_not_reach_the_host(self):
+        run("mount", "-t", "tmpfs", "tmpfs", self.data)
+        self.addCleanup(run, "umount", "-l", self.data)
+        run("mount", "--make-shared", self.data)
+        (self.data / "sub").mkdir()
+        below = both(mount("/m", self.data, "bind", ["rbind"]), mount("/m/sub"))
+        maps = [{"containerID": 0, "hostID": 0, "size": 65536}]
+        for name, edit in (("plain", below), ("shifted", both(shifted, below)),
+                           ("mapped", both(mount("/m", self.data, "bind", ["rbind", "idmap"], uidMappings=maps, gidMappings=maps), mount("/m/sub")))):
+            bundle = self.bundle("grep", "-c", " /m/sub ", "/proc/self/mounts", edit=edit, name=name)
+            run("chown", "-R", "100000:100000" if name == "shifted" else "0:0", bundle / "rootfs")
+            self.assertEqual(self.runtime("run", "-b", bundle, name).stdout.strip(), "1")
+            self.assertNotIn(f"{self.data}/sub", pathlib.Path("/proc/self/mounts").read_text(), name)
+
     def test_many_binds_in_a_user_namespace(self):
         edits = [mount(f"/m{i}", self.data, "bind", ["bind"]) for i in range(20)]
         bundle = self.bundle("sh", "-c", "cat /m*/file | wc -l", edit=both(shifted, *edits))
