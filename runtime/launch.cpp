@@ -336,6 +336,14 @@ Child spawn_init(Plan& plan, Channel& channel, StateDir& dir, int fifo, const Un
     return Child(pid.value_or(-1), UniqueFd(int(::syscall(SYS_pidfd_open, pid.value_or(-1), 0))));
 }
 
+// A network namespace that is joined has not been by now.
+void move_devices(const Plan& plan, int init) {
+    if (plan.config.linux.net_devices.empty()) return;
+    const auto joined = std::ranges::find(plan.joined, uint64_t(CLONE_NEWNET), &OpenNamespace::flag);
+    const UniqueFd own = joined == plan.joined.end() ? sys::open(str("/proc/", init, "/ns/net"), O_RDONLY) : UniqueFd{};
+    move_net_devices(own ? own.get() : joined->fd.get(), plan.config.linux.net_devices);
+}
+
 void send_placed(Channel& channel, const Cgroup& cgroup) {
     const std::vector<UniqueFd> tasks = cgroup.tasks();
     std::vector<int> fds;
@@ -424,7 +432,7 @@ Created create(const CreateOptions& options) {
     std::optional<IntelRdt> rdt = enter_intel_rdt(plan.intel_rdt, plan.resctrl, init.pid());
     const Procfs procfs = Procfs::of_host();   // nobody of the container has run yet
     write_id_maps(procfs, init.pid(), plan.namespaces);
-    move_net_devices(init.pid(), plan.config.linux.net_devices);
+    move_devices(plan, init.pid());
     set_oom_score(procfs, init.pid(), plan.config.process->oom_score_adj);
     send_pidfd(options.pidfd_socket, init.pidfd());
     dir.save(record);            // before init goes on: `delete` needs it

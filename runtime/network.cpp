@@ -157,8 +157,6 @@ void raise_loopback_of(int pid) {
     raise_loopback();
 }
 
-void move_net_devices(int pid, const std::map<std::string, spec::NetDevice>& devices) {
-    if (devices.empty()) return;
-    const UniqueFd network = sys::open(str("/proc/", pid, "/ns/net"), O_RDONLY);
-    for (const auto& [name, device] : devices) move_device(network.get(), name, device.name);
+void move_net_devices(int network, const std::map<std::string, spec::NetDevice>& devices) {
+    for (const auto& [name, device] : devices) move_device(network, name, device.name);
 }

@@ -9,6 +9,6 @@
 // In the caller's network namespace.
 void raise_loopback();
 void raise_loopback_of(int pid);
-// By the parent: moves each device into the network namespace of the process and gives it its new
-// name; addresses of global scope that stay for good are set again, and the device is up.
-void move_net_devices(int pid, const std::map<std::string, spec::NetDevice>& devices);
+// By the parent: moves each device into the network namespace and gives it its new name; addresses of
+// global scope that stay for good are set again, and the device is up.
+void move_net_devices(int network, const std::map<std::string, spec::NetDevice>& devices);

@@ -496,6 +496,17 @@ class Kernel(SpecCase):
         self.assertNotIn("v0", run(*inside, "ip", "-o", "link").stdout)   # not moved back: gone with the namespace
 
     @needs("ip")
+    def test_net_devices_move_into_a_namespace_that_is_joined(self):
+        hosts, pods = (f"keg{letter}{os.getpid() % 10000}" for letter in "vw")
+        for name in (hosts, pods):
+            run("ip", "netns", "add", name)
+            self.addCleanup(run, "ip", "netns", "del", name, check=False)
+        run("ip", "netns", "exec", hosts, "ip", "link", "add", "v0", "type", "veth", "peer", "name", "p0")
+        bundle = self.bundle("ip", "-o", "link", edit=both(linux(netDevices={"v0": {"name": "eth7"}}), namespace("network", f"/run/netns/{pods}")))
+        out = run("ip", "netns", "exec", hosts, RUNTIME, "--root", self.state, "run", "-b", bundle, "c").stdout
+        self.assertIn(" eth7@", out)
+
+    @needs("ip")
     def test_net_devices_that_cannot_move(self):
         name = f"kegu{os.getpid() % 10000}"
         run("ip", "netns", "add", name)
