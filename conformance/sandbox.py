@@ -3,7 +3,7 @@
 
 A runtime under test leaves things behind: processes, mounts, cgroups, state below /run. Here the
 command gets new mount, pid, network, ipc, uts and cgroup namespaces, an empty /run and temporary directory,
-device files of its own, and cgroups of its own as the roots of every hierarchy; all of it goes away when the command ends.
+a /dev and an /etc of its own, and cgroups of its own as the roots of every hierarchy; all of it goes away when the command ends.
 So two programs that both use the cgroup "/cgrouptest" can run at the same time.
 
 What is hard about it is the order. The cgroup namespace's root is where the process is when it
@@ -104,19 +104,25 @@ def remount(mounts):
     os.mkdir("/run/tmp", 0o1777)
     os.mkdir("/run/lock")
     os.environ["TMPDIR"] = "/run/tmp"
-    cover_dev()
+    cover("/dev")
+    cover("/etc")
 
 
-def cover_dev():
-    """The same devices as files of our own: a runtime may give the null device to its container's user."""
+def cover(directory):
+    """What is changed in there stays here: a runtime may give the null device to its container's user, a suite
+    write settings."""
     mounted = [line.split()[4] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()]
-    below = [point for point in mounted if point.startswith("/dev/") and not any(point.startswith(other + "/") for other in mounted if other != "/dev")]
-    base = pathlib.Path("/run/.dev")
-    for name in ("upper", "work", *map(str, range(len(below)))):
+    below = [point for point in mounted if point.startswith(directory + "/") and not any(point.startswith(other + "/") for other in mounted if other.startswith(directory + "/"))]
+    base = pathlib.Path("/run/.covered" + directory)
+    for name in ("upper", "work"):
         (base / name).mkdir(parents=True)
     for number, point in enumerate(below):
+        if os.path.isdir(point):
+            (base / str(number)).mkdir()
+        else:
+            (base / str(number)).touch()
         mount(point, base / str(number), None, flags=MS_MOVE)
-    mount("overlay", "/dev", "overlay", f"lowerdir=/dev,upperdir={base}/upper,workdir={base}/work")
+    mount("overlay", directory, "overlay", f"lowerdir={directory},upperdir={base}/upper,workdir={base}/work")
     for number, point in enumerate(below):
         mount(base / str(number), point, None, flags=MS_MOVE)
 

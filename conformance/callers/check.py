@@ -83,7 +83,7 @@ def eventually(name, command):
 def can_checkpoint():
     status, said = sh("criu check")
     if status != 0:
-        skip("checkpoint and restore", "criu check: " + said.strip().splitlines()[-1])
+        skip("checkpoint and restore", "criu check: " + (said.strip().splitlines() or [f"exit status {status}"])[-1])
     return status == 0
 
 
