@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Runs a command in a world of its own: sandbox.py [--timeout SECONDS] COMMAND [ARGUMENT...]
+"""Runs a command in a world of its own: sandbox.py [--timeout SECONDS] [--cover DIRECTORY] COMMAND [ARGUMENT...]
 
 A runtime under test leaves things behind: processes, mounts, cgroups, state below /run. Here the
 command gets new mount, pid, network, ipc, uts and cgroup namespaces, an empty /run and temporary directory,
-a /dev and an /etc of its own, and cgroups of its own as the roots of every hierarchy; all of it goes away when the command ends.
+a /dev of its own (and what --cover names), and cgroups of its own as the roots of every hierarchy; all of it goes away when the command ends.
 So two programs that both use the cgroup "/cgrouptest" can run at the same time.
 
 What is hard about it is the order. The cgroup namespace's root is where the process is when it
@@ -27,6 +27,7 @@ PR_SET_PDEATHSIG = 1
 TIMED_OUT = 124  # as timeout(1)
 
 libc = ctypes.CDLL(None, use_errno=True)
+covered = ["/dev"]
 
 
 def call(function, *arguments):
@@ -104,8 +105,8 @@ def remount(mounts):
     os.mkdir("/run/tmp", 0o1777)
     os.mkdir("/run/lock")
     os.environ["TMPDIR"] = "/run/tmp"
-    cover("/dev")
-    cover("/etc")
+    for directory in covered:
+        cover(directory)
 
 
 def cover(directory):
@@ -191,8 +192,12 @@ def run(argv, timeout):
 if __name__ == "__main__":
     arguments = sys.argv[1:]
     seconds = 0
-    if arguments[:1] == ["--timeout"]:
-        seconds, arguments = int(arguments[1]), arguments[2:]
+    while arguments[:1] in (["--timeout"], ["--cover"]):
+        if arguments[0] == "--timeout":
+            seconds = int(arguments[1])
+        else:
+            covered.append(arguments[1])
+        arguments = arguments[2:]
     if not arguments:
         sys.exit(__doc__.splitlines()[0])
     sys.exit(run(arguments, seconds))
