@@ -3,8 +3,8 @@
 
 A runtime under test leaves things behind: processes, mounts, cgroups, state below /run. Here the
 command gets new mount, pid, network, ipc, uts and cgroup namespaces, an empty /run and temporary directory,
-a /dev of its own (and what --cover names), and cgroups of its own as the roots of every hierarchy; all of it goes away when the command ends.
-So two programs that both use the cgroup "/cgrouptest" can run at the same time.
+a /dev of its own (and what --cover names), and cgroups of its own as the roots of every hierarchy; all of it
+goes away when the command ends. So two programs that both use the cgroup "/cgrouptest" can run at the same time.
 
 What is hard about it is the order. The cgroup namespace's root is where the process is when it
 unshares, so it joins its new cgroups first. The old cgroup mounts show the host's paths and runtimes
@@ -113,7 +113,8 @@ def cover(directory):
     """What is changed in there stays here: a runtime may give the null device to its container's user, a suite
     write settings."""
     mounted = [line.split()[4] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()]
-    below = [point for point in mounted if point.startswith(directory + "/") and not any(point.startswith(other + "/") for other in mounted if other.startswith(directory + "/"))]
+    inside = [point for point in mounted if point.startswith(directory + "/")]
+    below = [point for point in inside if not any(point.startswith(other + "/") for other in inside)]
     base = pathlib.Path("/run/.covered" + directory)
     for name in ("upper", "work"):
         (base / name).mkdir(parents=True)
