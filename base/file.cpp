@@ -1,8 +1,7 @@
 #include "base/file.h"
 
 #include <sys/file.h>
-
-#include <atomic>
+#include <sys/random.h>
 
 #include "base/defer.h"
 #include "base/error.h"
@@ -29,13 +28,16 @@ void write_file(const std::string& path, std::string_view data, mode_t mode) {
     context(path, [&] { sys::write_all(fd.get(), data); });
 }
 
+std::string name_aside(const std::string& path) {
+    uint64_t number = 0;
+    check(::getrandom(&number, sizeof number, 0), "getrandom");
+    const size_t name = path.find_last_of('/') + 1;   // npos + 1 is 0
+    return str(path.substr(0, name), ".", path.substr(name), ".", number);
+}
+
 void replace_file(const std::string& path, std::string_view data, mode_t mode, Durability durability) {
-    static std::atomic<unsigned> counter = 0;
-    const size_t slash = path.find_last_of('/');
-    const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-    const std::string aside =
-        str(slash == std::string::npos ? "" : directory, ".", path.substr(slash == std::string::npos ? 0 : slash + 1),
-            ".", ::getpid(), ".", counter++);
+    const size_t name = path.find_last_of('/') + 1;
+    const std::string directory = name == 0 ? "." : path.substr(0, name), aside = name_aside(path);
     UniqueFd fd = sys::open(aside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
     Defer undo([&] { ::unlink(aside.c_str()); });
     context(path, [&] {

@@ -1,6 +1,5 @@
 #include "base/sys.h"
 
-#include <dirent.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -138,39 +137,6 @@ void rename(const std::string& from, const std::string& to) {
 void unlink(const std::string& path) {
     if (::unlink(path.c_str()) < 0) throw SysError("remove ", path);
 }
-
-static void remove_below(int parent, const char* name, const std::string& shown) {
-    if (::unlinkat(parent, name, 0) == 0 || errno == ENOENT) return;
-    if (errno != EISDIR && errno != EPERM) throw SysError("remove ", shown);
-    if (::unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return;
-    if (errno == ENOTDIR) throw SysError(EPERM, "remove " + shown);
-    if (errno != ENOTEMPTY && errno != EEXIST) throw SysError("remove ", shown);
-    const int fd = ::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) throw SysError("open ", shown);
-    DIR* dir = ::fdopendir(fd);
-    if (!dir) {
-        ::close(fd);
-        throw SysError(ENOMEM, "open " + shown);
-    }
-    struct Closer {
-        DIR* dir;
-        ~Closer() { ::closedir(dir); }
-    } closer{dir};
-    // A directory that is emptied while it is read may hide entries: read again until none is left.
-    for (bool found = true; found;) {
-        found = false;
-        ::rewinddir(dir);
-        while (const dirent* entry = ::readdir(dir)) {
-            const std::string_view child = entry->d_name;
-            if (child == "." || child == "..") continue;
-            found = true;
-            remove_below(fd, entry->d_name, shown + "/" + entry->d_name);
-        }
-    }
-    if (::unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT) throw SysError("remove ", shown);
-}
-
-void remove_tree(const std::string& path) { remove_below(AT_FDCWD, path.c_str(), path); }
 
 void fsync(int fd) { check(::fsync(fd), "fsync"); }
 

@@ -108,3 +108,11 @@ std::optional<Number> parse_number(std::string_view text, int base = 10) {
     if (error != std::errc{} || end != text.data() + text.size()) return {};
     return value;
 }
+
+// The same, if it is between the two or one of them: what a person may type where only some numbers make sense.
+template <class Number>
+std::optional<Number> parse_number_between(std::string_view text, Number least, Number most) {
+    const auto value = parse_number<Number>(text);
+    if (!value || *value < least || *value > most) return {};
+    return value;
+}
