@@ -54,7 +54,7 @@ TEST_CASE("what cannot be removed is named, and the rest goes") {
     for (const char* name : {"/a/file", "/z/file", "/top"}) sys::open(tree + name, O_WRONLY | O_CREAT, 0644);
     set_immutable(tree + "/kept", true);
     const Defer undo([&] { attempt("undoing", [&] { set_immutable(tree + "/kept", false); }); });
-    CHECK_THROWS_WITH(sys::remove_tree(tree), "remove " + tree + "/kept/inside: operation not permitted");
+    CHECK_THROWS_WITH(sys::remove_tree(tree), "remove " + tree + "/kept: operation not permitted");
     CHECK(!sys::exists(tree + "/a"));
     CHECK(!sys::exists(tree + "/z"));
     CHECK(!sys::exists(tree + "/top"));
