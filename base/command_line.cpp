@@ -1,6 +1,7 @@
 #include "base/command_line.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -317,6 +318,8 @@ void open_standard_streams() {
 
 int dispatch(const Program& program, int argc, char** argv) {
     open_standard_streams();
+    // Who ignores the ends of his own children starts us ignoring ours, and the kernel would not tell us of them.
+    ::signal(SIGCHLD, SIG_DFL);
     const std::vector<std::string> words(argv + 1, argv + argc);
     const Parser parser{program.style, program.globals, false, true};
     Arguments globals;

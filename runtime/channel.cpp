@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "runtime/signals.h"
 
 static const char* step_name(Step step) {
     switch (step) {
@@ -49,6 +50,8 @@ void Channel::send(Step step, std::string_view text, std::span<const int> fds) {
 bool Channel::receive_packet(Message& message) {
     // Its length first: room for the longest packet would cost more than all that are really sent.
     ssize_t length;
+    // Init works at its own pace, and may hang in a mount or a hook.
+    if (side_ == Side::create && heeds_signals_while_waiting()) wait_readable({fd()});
     // ECONNRESET is told once, to who left something unread behind; what the other side said before comes after.
     do length = ::recv(fd(), nullptr, 0, MSG_PEEK | MSG_TRUNC);
     while (length < 0 && (errno == EINTR || errno == ECONNRESET));

@@ -12,6 +12,7 @@
 struct HookSurroundings {
     std::string directory;                                // it runs there, if it exists; "": where we are
     const std::vector<std::string>* environment = nullptr;  // if the config gives it none; nullptr: ours
+    int init = -1;                                          // a pidfd: its end is the hook's, too
 };
 
 // Runs them in order with the state on stdin. Throws Error if one fails or does not end in its time:

@@ -56,6 +56,7 @@
 #include "runtime/seccomp.h"
 #include "runtime/seccomp_agent.h"
 #include "runtime/security_labels.h"
+#include "runtime/signals.h"
 #include "runtime/terminal.h"
 
 namespace {
@@ -301,6 +302,7 @@ spec::State Init::state_inside(Status status) const {
 Child spawn_init(Plan& plan, Channel& channel, StateDir& dir, int fifo, const UniqueFd& cgroup) {
     const auto body = [&] {
         dir.forget_lock();
+        forget_signals_while_waiting();
         Init(plan, channel, fifo).run();
     };
     const auto report = [&](const std::exception& e) {
@@ -445,8 +447,9 @@ Created create(const CreateOptions& options) {
     if (plan.has_runtime_hooks()) {
         channel.expect(Step::mounted);
         context("unable to start container process: error during container init", [&] {
-            run_hooks("prestart", plan.config.hooks.prestart, state_for_hooks(record, init.pid(), Status::created));
-            run_hooks("createRuntime", plan.config.hooks.create_runtime, plan.state);
+            const HookSurroundings host{.directory = plan.state.bundle, .init = init.pidfd()};
+            run_hooks("prestart", plan.config.hooks.prestart, state_for_hooks(record, init.pid(), Status::created), host);
+            run_hooks("createRuntime", plan.config.hooks.create_runtime, plan.state, host);
         });
         channel.send(Step::hooks_ran);
     }

@@ -1,9 +1,13 @@
 #include "runtime/signals.h"
 
+#include <poll.h>
 #include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <optional>
+#include <vector>
 
 #include "base/error.h"
 
@@ -55,4 +59,51 @@ std::string signal_text(int number) {
     std::string text = known;
     text[0] = char(text[0] | 0x20);
     return text;
+}
+
+namespace {
+
+volatile sig_atomic_t came = 0;   // the number of a signal that shall interrupt
+std::optional<sigset_t> while_waiting;
+
+}  // namespace
+
+void heed_signals_while_waiting() {
+    sigset_t heeded, before;
+    ::sigemptyset(&heeded);
+    ::sigprocmask(SIG_SETMASK, nullptr, &before);
+    struct sigaction note{};
+    note.sa_handler = [](int number) { came = number; };
+    for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM}) {
+        struct sigaction inherited{};
+        if (::sigaction(number, nullptr, &inherited) < 0 || inherited.sa_handler == SIG_IGN) continue;
+        ::sigaction(number, &note, nullptr);
+        ::sigaddset(&heeded, number);
+        ::sigdelset(&before, number);
+    }
+    check(::sigprocmask(SIG_BLOCK, &heeded, nullptr), "blocking signals");
+    while_waiting = before;
+}
+
+void forget_signals_while_waiting() { while_waiting.reset(); }
+bool heeds_signals_while_waiting() { return while_waiting.has_value(); }
+
+int wait_readable(std::initializer_list<int> fds, int milliseconds) {
+    std::vector<pollfd> watched;
+    for (const int fd : fds) watched.push_back({fd, POLLIN, 0});
+    using Clock = std::chrono::steady_clock;
+    const auto end = Clock::now() + std::chrono::milliseconds(milliseconds);
+    for (;;) {
+        const auto left = std::max(end - Clock::now(), Clock::duration::zero());
+        const timespec patience{.tv_sec = std::chrono::floor<std::chrono::seconds>(left).count(), .tv_nsec = (left % std::chrono::seconds(1)).count()};
+        const int found = ::ppoll(watched.data(), watched.size(), milliseconds < 0 ? nullptr : &patience, while_waiting ? &*while_waiting : nullptr);
+        if (const int number = came; number != 0) {
+            came = 0;   // a second one interrupts what is done about the first
+            throw Error("interrupted: ", signal_text(number)).exit_with(128 + number);
+        }
+        if (found == 0) return -1;
+        if (found < 0 && errno != EINTR) throw SysError("poll");
+        if (found < 0) continue;
+        return int(std::ranges::find_if(watched, [](const pollfd& one) { return one.revents != 0; }) - watched.begin());
+    }
 }

@@ -6,6 +6,7 @@
 #include "runtime/foreground.h"
 #include "runtime/launch.h"
 #include "runtime/notify_socket.h"
+#include "runtime/signals.h"
 
 static constexpr Option options[] = {
     {"bundle,b", "DIR", "path to the root of the bundle directory, defaults to the current directory"},
@@ -38,6 +39,7 @@ static CreateOptions read_options(const Arguments& globals, const Arguments& arg
 static int create_only(const Arguments& globals, const Arguments& args) {
     CreateOptions wanted = read_options(globals, args);
     wanted.starts_later = true;
+    heed_signals_while_waiting();
     context("keg-runtime create failed", [&] { create(wanted); });
     return 0;
 }
@@ -48,6 +50,7 @@ static int run(const Arguments& globals, const Arguments& args) {
     // What the container leaves behind comes to us, and not to the caller.
     if (!wanted.detached && !args.flag("no-subreaper")) ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     Foreground foreground(!wanted.detached);
+    heed_signals_while_waiting();
     Created created = context("keg-runtime run failed", [&] { return create(wanted); });
     Defer undo([&] { attempt("deleting the container", [&] { created.container.destroy(); }); });
     if (wanted.detached) {

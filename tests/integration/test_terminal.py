@@ -139,6 +139,51 @@ class Terminal(TerminalCase):
             pass
         self.assertEqual(at.end(), 4)
 
+    def test_a_program_that_reads_nothing_holds_up_neither_signals_nor_its_output(self):
+        script = f"stty raw -echo; trap 'echo has heard; exit 4' TERM; echo ready; {LOOP}"
+        typist = subprocess.Popen(["sh", "-c", "exec 2>&-; yes 'a line that nobody reads' | head -c 1000000; sleep 100"], stdout=subprocess.PIPE)
+        self.addCleanup(lambda: (typist.kill(), typist.wait(), typist.stdout.close()))
+        read, write = os.pipe()
+        self.addCleanup(os.close, read)
+        at = self.run_at_terminal(script, stdin=typist.stdout, stdout=write)
+        os.close(write)
+        read_until(read, "ready")
+        # Once the terminal takes no more, the pipe stays full.
+        full = 0
+        while full < 10:
+            time.sleep(0.05)
+            waiting = struct.unpack("i", fcntl.ioctl(typist.stdout, termios.FIONREAD, b"1234"))[0]
+            full = full + 1 if waiting > 0 else 0
+        at.process.terminate()
+        self.assertIn("has heard", read_until(read, "has heard"))
+        self.assertEqual(at.end(), 4)
+
+    def test_the_callers_files_block_as_they_did(self):
+        read, write = os.pipe()
+        self.addCleanup(os.close, read)
+        at = self.run_at_terminal("echo ready; read x", stdout=write)
+        read_until(read, "ready")
+        flags = [fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_NONBLOCK for fd in (at.slave, write)]
+        os.close(write)
+        at.type(b"x\r")
+        at.end()
+        self.assertEqual(flags, [0, 0])
+
+    def test_who_does_not_want_the_last_output_may_end_the_waiting_for_it(self):
+        read, write = os.pipe()
+        self.addCleanup(os.close, read)
+        at = self.run_at_terminal("yes", stdout=write)
+        while select.select([], [write], [], 0)[1]:   # until the pipe is full
+            time.sleep(0.02)
+        os.close(write)
+        self.runtime("kill", "c", "KILL")
+        while '"running"' in self.runtime("state", "c", check=False).stdout:
+            time.sleep(0.05)
+        time.sleep(0.3)
+        self.assertIsNone(at.process.poll(), "what was written is not thrown away")
+        at.process.terminate()
+        self.assertEqual(at.end(), 137)
+
     def test_the_terminal_hangs_up_when_nobody_reads_it(self):
         read, write = os.pipe()
         at = self.run_at_terminal("trap 'exit 9' HUP; while :; do echo line; usleep 20000; done", stdout=write)
