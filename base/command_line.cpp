@@ -32,6 +32,11 @@ std::vector<std::string> Arguments::all(std::string_view name) const {
     return at == given_.end() ? std::vector<std::string>{} : at->second;
 }
 
+std::optional<int64_t> Arguments::number(std::string_view name) const {
+    const auto typed = value(name);
+    return typed ? parse_number<int64_t>(*typed) : std::nullopt;
+}
+
 namespace {
 
 // Go's, in base 0: a sign, then 0x, 0o, 0b or 0 before the digits of another base than ten.
@@ -83,19 +88,31 @@ struct Parser {
         return name.substr(0, name.find('='));
     }
 
-    // The value as the commands read it: numbers in base ten.
+    [[noreturn]] void fail_value(const Option& option, const std::string& name, const std::string& value, const std::string& why) const {
+        if (style == Style::runc) fail(str("invalid value ", quoted(value), " for flag -", name, ": ", why));
+        std::string shown;
+        for (const std::string& known : split(option.names, ','))
+            shown = known.size() == 1 ? str("-", known, ", ", shown) : str("--", known);
+        fail(str("invalid argument ", quoted(value), " for ", quoted(shown), " flag: ", why));
+    }
+
+    // Numbers in base ten, as the commands read them.
+    std::string checked_integer(const Option& option, const std::string& name, const std::string& value) const {
+        const bool one = option.kind == Value::integer;
+        const auto number = parse_integer(value, one ? 0 : 10);
+        if (number && (*number < option.least || *number > option.most))
+            fail_value(option, name, value, str("value out of range: it must be between ", option.least, " and ", option.most));
+        if (number) return std::to_string(*number);
+        const bool too_large = number.error() == std::errc::result_out_of_range;
+        const std::string words = str("strconv.ParseInt: parsing ", quoted(value), too_large ? ": value out of range" : ": invalid syntax");
+        fail_value(option, name, value, style == Style::docker || !one ? words : too_large ? "value out of range" : "parse error");
+    }
+
+    // The value as the commands read it.
     std::string checked(const Option& option, const std::string& name, const std::string& value) const {
-        std::string why = "parse error";
-        if (option.kind == Value::text || (option.kind == Value::duration && parse_duration(value))) return value;
-        if (option.kind == Value::integer || option.kind == Value::integers) {
-            const auto number = parse_integer(value, option.kind == Value::integer ? 0 : 10);
-            if (number) return std::to_string(*number);
-            const bool too_large = number.error() == std::errc::result_out_of_range;
-            if (too_large) why = "value out of range";
-            if (option.kind == Value::integers)
-                why = str("strconv.ParseInt: parsing ", quoted(value), too_large ? ": value out of range" : ": invalid syntax");
-        }
-        fail(str("invalid value ", quoted(value), " for flag -", name, ": ", why));
+        if (option.kind == Value::integer || option.kind == Value::integers) return checked_integer(option, name, value);
+        if (option.kind == Value::text || parse_duration(value)) return value;
+        fail_value(option, name, value, "parse error");
     }
 
     void give(Arguments& out, const Option& option, const std::string& name, const std::string& value) const {

@@ -7,6 +7,8 @@
 // options, opens the log they name, and then looks at the rest, so that its complaints are in the log.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <span>
@@ -23,6 +25,9 @@ struct Option {
     const char* fallback = "";     // its default, shown in the help and given by Arguments::get
     bool hidden = false;           // understood, not in the help
     Value kind = Value::text;
+    // Of Value::integer: what is beyond is refused with both named. Every number has a range where it is declared,
+    // so that no command computes with one that it was not made for.
+    int64_t least = std::numeric_limits<int64_t>::min(), most = std::numeric_limits<int64_t>::max();
 };
 
 // What was typed, by the options' long names.
@@ -33,6 +38,7 @@ public:
     std::string get(std::string_view name) const;  // the last one given, or the fallback
     std::optional<std::string> value(std::string_view name) const;  // the last one given
     std::vector<std::string> all(std::string_view name) const;      // each one given, in order
+    std::optional<int64_t> number(std::string_view name) const;     // of a Value::integer, within its range
 
     const std::vector<std::string>& words() const { return words_; }  // the positional ones
     const std::string& operator[](size_t i) const { return words_.at(i); }

@@ -51,17 +51,27 @@ spec::Config run_config(const Stage& stage, const RunStep& step, const std::stri
     return config;
 }
 
+// Longer lines are passed on in pieces: what a RUN prints is data of any size.
+constexpr size_t longest_line = 65536;
+
 // Lines as they come, and the last one even without its end.
 void relay_lines(int fd, const std::function<void(std::string_view)>& output) {
     std::string pending;
+    bool cut = false;   // the last piece was
     char buffer[65536];
     for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) != 0;) {
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) break;
-        pending.append(buffer, size_t(n));
-        size_t start = 0;
-        for (size_t end; (end = pending.find('\n', start)) != std::string::npos; start = end + 1) output(std::string_view(pending).substr(start, end - start));
-        pending.erase(0, start);
+        // Only what is new can hold an end.
+        for (std::string_view data(buffer, size_t(n)); !data.empty();) {
+            const size_t end = data.find('\n');
+            pending += data.substr(0, end);
+            data.remove_prefix(end == std::string_view::npos ? data.size() : end + 1);
+            if (end == std::string_view::npos && pending.size() < longest_line) break;
+            if (!pending.empty() || !cut) output(pending);
+            cut = end == std::string_view::npos;
+            pending.clear();
+        }
     }
     if (!pending.empty()) output(pending);
 }

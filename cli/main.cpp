@@ -137,6 +137,10 @@ int main(int argc, char** argv) try {
     std::fflush(stdout);
     std::fprintf(stderr, "keg: %s\n", e.what());
     return e.exit_code() ? e.exit_code() : failure_exit_code;
+} catch (const std::filesystem::filesystem_error& e) {   // in our words, not the library's
+    std::fflush(stdout);
+    std::fprintf(stderr, "keg: %s: %s\n", e.path1().c_str(), errno_text(e.code().value()).c_str());
+    return failure_exit_code;
 } catch (const std::exception& e) {
     std::fflush(stdout);
     std::fprintf(stderr, "keg: %s\n", e.what());

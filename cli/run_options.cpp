@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/defer.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sys.h"
@@ -122,9 +123,7 @@ void read_process(const Arguments& args, const spec::ContainerConfig& image, Set
     s.tty = args.flag("tty"), s.open_stdin = args.flag("interactive"), s.attach = !args.flag("detach");
     s.stop_signal = args.has("stop-signal") ? args.get("stop-signal") : image.stop_signal;
     if (!s.stop_signal.empty()) parse_signal(s.stop_signal);
-    const auto timeout = args.value("stop-timeout");
-    if (timeout) s.stop_timeout = parse_number<int>(*timeout);
-    if (timeout && !s.stop_timeout) throw Error("invalid argument ", quoted(*timeout), " for \"--stop-timeout\" flag");
+    if (const auto timeout = args.number("stop-timeout")) s.stop_timeout = int(*timeout);
 }
 
 int64_t number(const Arguments& args, const char* name, int64_t (*parse)(const std::string&)) {
@@ -132,23 +131,17 @@ int64_t number(const Arguments& args, const char* name, int64_t (*parse)(const s
     return typed ? context(str("invalid argument ", quoted(*typed), " for \"--", name, "\" flag"), [&] { return parse(*typed); }) : 0;
 }
 
-int64_t whole_number(const std::string& text) {
-    const auto value = parse_number<int64_t>(text);
-    if (!value) throw Error("must be a whole number");
-    return *value;
-}
-
 void read_limits(const Arguments& args, Settings& s) {
     s.memory = number(args, "memory", parse_bytes);
     s.memory_swap = args.get("memory-swap") == "-1" ? -1 : number(args, "memory-swap", parse_bytes);
     s.memory_reservation = number(args, "memory-reservation", parse_bytes);
-    if (args.has("shm-size")) s.shm_size = number(args, "shm-size", parse_bytes);
+    if (const int64_t size = number(args, "shm-size", parse_bytes)) s.shm_size = size;   // 0 is the default, not "without limit"
     s.nano_cpus = number(args, "cpus", parse_cpus);
     if (const long cpus = ::sysconf(_SC_NPROCESSORS_ONLN); s.nano_cpus && (s.nano_cpus < 10'000'000 || s.nano_cpus > cpus * 1'000'000'000))
         throw Error("range of CPUs is from 0.01 to ", cpus, ".00, as there are only ", cpus, " CPUs available");
-    s.cpu_shares = number(args, "cpu-shares", whole_number), s.pids_limit = number(args, "pids-limit", whole_number);
+    s.cpu_shares = args.number("cpu-shares").value_or(0), s.pids_limit = args.number("pids-limit").value_or(0);
     s.cpuset_cpus = args.get("cpuset-cpus"), s.cpuset_mems = args.get("cpuset-mems");
-    s.oom_score_adj = int(number(args, "oom-score-adj", whole_number));
+    s.oom_score_adj = int(args.number("oom-score-adj").value_or(0));
     s.ulimits = args.all("ulimit");
     for (const std::string& limit : s.ulimits) parse_ulimit(limit);
     for (const std::string& pair : args.all("sysctl")) {
@@ -180,6 +173,7 @@ void refuse_what_is_not_there(const Arguments& args) {
     if (args.flag("init")) throw Error("--init is not supported");
     if (const std::string policy = args.get("restart"); policy != "no" && !policy.empty())
         throw Error("--restart ", quoted(policy), " is not supported, only \"no\"");
+    if (args.has("attach") && args.flag("detach")) throw Error("conflicting options: cannot specify both --attach and --detach");
     for (const std::string& stream : args.all("attach"))
         if (lower(stream) != "stdin" && lower(stream) != "stdout" && lower(stream) != "stderr")
             throw Error("invalid argument ", quoted(stream), " for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR");
@@ -231,7 +225,14 @@ Containers::Made make_container(const Arguments& globals, const Arguments& args,
     read_limits(args, s);
     read_isolation(args, s);
 
+    // Made first: a place that cannot be written leaves no container.
+    UniqueFd cid;
+    if (!cid_file.empty()) cid = sys::open(cid_file, O_WRONLY | O_CREAT | O_EXCL, 0644);
+    Defer no_cid([&] {
+        if (cid) ::unlink(cid_file.c_str());
+    });
     Containers::Made made = containers.create(std::move(s));
-    if (!cid_file.empty()) write_file(cid_file, made.container.id());
+    if (cid) sys::write_all(cid.get(), made.container.id());
+    no_cid.keep();
     return made;
 }

@@ -1,6 +1,7 @@
 // What run and create share: their options, and how options and an image become a container's settings.
 #pragma once
 
+#include <climits>
 #include <span>
 
 #include "base/command_line.h"
@@ -13,12 +14,12 @@ inline constexpr Option run_options[] = {
     {"sig-proxy", nullptr, "pass signals to the process (default true)"},
     // Of both.
     {"add-host", "HOST:IP", "a line of /etc/hosts"},
-    {"attach,a", "STREAM", "attach to stdin, stdout or stderr", "", true},
+    {"attach,a", "STREAM", "attach to stdin, stdout or stderr only"},
     {"cap-add", "CAP", "add a Linux capability, or ALL"},
     {"cap-drop", "CAP", "drop a Linux capability, or ALL"},
     {"cgroup-parent", "CGROUP", "the cgroup to make the container's in"},
     {"cidfile", "FILE", "write the container's ID to that file"},
-    {"cpu-shares,c", "N", "CPU weight relative to others"},
+    {"cpu-shares,c", "N", "CPU weight relative to others", "", false, Value::integer, 0, 262144},
     {"cpus", "N", "number of CPUs, 1.5 for example"},
     {"cpuset-cpus", "CPUS", "CPUs it may run on (0-3, 0,1)"},
     {"cpuset-mems", "NODES", "memory nodes it may use"},
@@ -46,9 +47,9 @@ inline constexpr Option run_options[] = {
     {"name", "NAME", "the container's name"},
     {"network", "MODE", "bridge, host, none or container:NAME", "bridge"},
     {"net", "MODE", "", "", true},
-    {"oom-score-adj", "N", "preference of the kernel's OOM killer"},
+    {"oom-score-adj", "N", "preference of the kernel's OOM killer", "", false, Value::integer, -1000, 1000},
     {"pid", "MODE", "host: share the host's processes"},
-    {"pids-limit", "N", "how many processes it may have"},
+    {"pids-limit", "N", "how many processes it may have; -1: any number", "", false, Value::integer, -1, 4194304},
     {"platform", "PLATFORM", "the image's platform, linux/arm64 for example"},
     {"privileged", nullptr, "all capabilities and devices, nothing masked"},
     {"publish,p", "PORTS", "[[IP:]HOST:]CONTAINER[/tcp|udp|sctp]"},
@@ -61,7 +62,7 @@ inline constexpr Option run_options[] = {
     {"security-opt", "OPTION", "no-new-privileges, seccomp=unconfined, systempaths=unconfined, …"},
     {"shm-size", "BYTES", "size of /dev/shm"},
     {"stop-signal", "SIGNAL", "what `stop` sends"},
-    {"stop-timeout", "SECONDS", "how long `stop` waits"},
+    {"stop-timeout", "SECONDS", "how long `stop` waits; -1: for ever", "", false, Value::integer, -1, INT_MAX},
     {"sysctl", "NAME=VALUE", "a kernel parameter of its namespaces"},
     {"tmpfs", "DIR[:OPTIONS]", "mount a tmpfs"},
     {"tty,t", nullptr, "a terminal"},

@@ -28,14 +28,14 @@ std::string Caller::hear() {
 
 void Caller::leave() {
     channel_.reset();
-    attached_ = false;
+    attached_[0] = attached_[1] = false;
     for (std::string& pending : pending_) pending.clear();
     const UniqueFd nothing = sys::open("/dev/null", O_RDWR);
     for (int fd = 0; fd < 3; ++fd) ::dup2(nothing.get(), fd);
 }
 
 void Caller::write(bool is_error, std::string_view data) {
-    if (!attached_) return;
+    if (!attached_[is_error]) return;
     pending_[is_error] += data;
     catch_up(is_error);
 }
@@ -50,7 +50,8 @@ void Caller::catch_up(bool is_error) {
         const ssize_t n = ::write(fd, pending.data() + taken, std::min<size_t>(pending.size() - taken, PIPE_BUF));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno == EAGAIN) break;
-        taken = n < 0 ? pending.size() : taken + size_t(n);   // closed: that is no matter of the container's
+        if (n < 0) broken_ = true, attached_[is_error] = false;   // that is no matter of the container's
+        taken = n < 0 ? pending.size() : taken + size_t(n);
     }
     pending.erase(0, taken);
 }

@@ -9,11 +9,11 @@
 
 class Caller {
 public:
-    // attached: it wants the container's output.
-    Caller(UniqueFd channel, bool attached) : channel_(std::move(channel)), attached_(attached) {}
+    // Which of the container's streams it wants.
+    Caller(UniqueFd channel, bool output, bool errors) : channel_(std::move(channel)), attached_{output, errors} {}
 
     int channel() const { return channel_.get(); }   // -1: it has gone
-    // "started", "failed CODE TEXT", "exit CODE", "detached".
+    // "started", "failed CODE TEXT", "exit CODE", "detached", "broken".
     void tell(const std::string& message) const;
     // Its next message; nothing: there is none. It may turn out that it has gone.
     std::string hear();
@@ -26,10 +26,12 @@ public:
     bool is_behind(bool is_error) const { return !pending_[is_error].empty(); }
     void catch_up();   // as far as that goes without waiting
     void wait_until_caught_up();
+    // It wanted output that nobody reads any more, as `head` does not when it has its lines.
+    bool is_broken() const { return broken_; }
 
 private:
     void catch_up(bool is_error);
     UniqueFd channel_;
-    bool attached_;
+    bool attached_[2], broken_ = false;
     std::string pending_[2];
 };

@@ -177,7 +177,7 @@ spec::Config make_config(const Settings& s, const ConfigInputs& in) {
     const SecurityOptions security = read_security_options(s.security_opt);
     spec::Config config;
     config.oci_version = "1.0.2";
-    if (s.uts != "host") config.hostname = in.hostname;
+    if (s.uts != "host") config.hostname = in.hostname, config.domainname = s.domainname;
 
     spec::Process& process = config.process.emplace();
     process.terminal = s.tty;

@@ -3,17 +3,25 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/defer.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "engine/check.h"
 #include "engine/ports_json.h"
 #include "image/digest.h"
+
+// Longer ones are not ours.
+static constexpr size_t most_of_a_document = size_t(64) << 20;
+// A last state knows of no ports, and an error's words are short.
+static constexpr off_t room_for_the_end = 8192;
 
 template <>
 inline constexpr auto json::fields<NetworkState> = std::tuple(
@@ -29,6 +37,19 @@ inline constexpr auto json::fields<State> = std::tuple(
     json::optional("oom_killed", &State::oom_killed), json::optional("error", &State::error),
     json::optional("started_at", &State::started_at), json::optional("finished_at", &State::finished_at),
     json::required("network", &State::network));
+
+namespace {
+
+std::vector<std::string> entries(const std::string& directory) {
+    std::vector<std::string> names;
+    DIR* dir = ::opendir(directory.c_str());
+    if (!dir) throw SysError("reading ", directory);
+    while (const dirent* entry = ::readdir(dir)) names.emplace_back(entry->d_name);
+    ::closedir(dir);
+    return names;
+}
+
+}  // namespace
 
 uint64_t start_time(pid_t pid) {
     const auto stat = read_file_if_exists(str("/proc/", pid, "/stat"));
@@ -51,8 +72,14 @@ std::string store_hash(const std::string& store_root) {
 std::string volatile_directory(const std::string& store_root) { return "/run/keg-stores/" + store_hash(store_root); }
 
 State Container::last_state() const {
-    const auto text = read_file_if_exists(file("state.json"));
-    return text ? json::read<State>(json::parse(*text)) : State{};
+    try {
+        const auto text = read_file_if_exists(file("state.json"), most_of_a_document);
+        return text ? json::read<State>(json::parse(*text)) : State{};
+    } catch (const std::exception& e) {
+        State unknown;
+        unknown.status = "dead", unknown.exit_code = 255, unknown.error = str("state.json is damaged: ", e.what());
+        return unknown;
+    }
 }
 
 State Container::state() const {
@@ -66,35 +93,75 @@ State Container::state() const {
     return state;
 }
 
-// Not synced: after a power cut no container runs, and an older state says nothing worse.
 void Container::save(const State& state) const {
-    replace_file(file("state.json"), json::dump(json::write(state)), 0600, Durability::rename_only);
+    replace_file(file("state.json"), json::dump(json::write(state)), 0600, durability());
+}
+
+void Container::reserve_end() const {
+    const UniqueFd room = sys::open(file("state.end"), O_WRONLY | O_CREAT, 0600);
+    const int error = ::posix_fallocate(room.get(), 0, room_for_the_end);
+    if (error) throw SysError(error, "taking room for " + file("state.json"));
+}
+
+void Container::save_end(const State& state) const {
+    const auto room = sys::try_open(file("state.end"), O_WRONLY);
+    if (!room) return save(state);
+    const std::string text = json::dump(json::write(state));
+    context(file("state.end"), [&] { sys::write_all(room->get(), text); });
+    check(::ftruncate(room->get(), off_t(text.size())), "truncating ", file("state.end"));
+    if (durability() == Durability::fsync) sys::fsync(room->get());
+    sys::rename(file("state.end"), file("state.json"));
+    if (durability() == Durability::fsync) sys::fsync_directory(directory_);
 }
 
 std::optional<FileLock> Container::try_lock() const { return FileLock::try_lock(file("lock")); }
 
-std::optional<FileLock> Container::lock() const {
-    if (!sys::exists(directory_)) return {};
-    try {
-        FileLock lock(file("lock"));
-        if (!sys::exists(file("settings.json"))) return {};
-        return lock;
-    } catch (const SysError& e) {
-        if (e.code() == ENOENT) return {};
-        throw;
+// Nobody holds such a lock for long, unless something is wrong with the machine; that is no reason to hang.
+static std::optional<FileLock> lock_soon(const Container& container, const std::string& name) try {
+    for (int milliseconds = 0; milliseconds < 60'000;) {
+        if (auto lock = FileLock::try_lock(container.file(name))) {
+            if (!sys::exists(container.file("settings.json"))) return {};
+            return lock;
+        }
+        const int pause = std::clamp(milliseconds / 8, 1, 100);
+        ::usleep(unsigned(pause) * 1000);
+        milliseconds += pause;
     }
+    throw Error("container ", container.id(), " has been started, stopped or removed by another command for a minute and is not done");
+} catch (const SysError& e) {
+    if (e.code() == ENOENT) return {};
+    throw;
 }
 
+std::optional<FileLock> Container::begin_change() const { return lock_soon(*this, "changing"); }
+std::optional<FileLock> Container::lock() const { return lock_soon(*this, "lock"); }
+
 Containers::Containers(std::string store_root) : store_root_(std::move(store_root)), root_(store_root_ + "/containers") {
-    sys::make_directories(root_ + "/names", 0710);
+    sys::make_directories(root_ + "/names", 0700);
+}
+
+// What other code relies on is looked at here, once.
+static Settings checked_settings(const std::string& id, std::string_view text) {
+    Settings settings = read_settings(text);
+    if (settings.id != id) throw Error("it does not name this container");
+    check_name(settings.name);
+    parse_rfc3339(settings.created);
+    for (const std::string& layer : settings.layers) (void)Digest(layer);
+    return settings;
 }
 
 std::optional<Container> Containers::load(const std::string& id) const {
-    const auto text = read_file_if_exists(root_ + "/" + id + "/settings.json");
-    if (!text) return {};
     Container container;
     container.directory_ = root_ + "/" + id;
-    container.settings_ = context("container " + id, [&] { return read_settings(*text); });
+    try {
+        const auto text = read_file_if_exists(container.file("settings.json"), most_of_a_document);
+        if (!text) return {};
+        container.settings_ = checked_settings(id, *text);
+    } catch (const std::exception& e) {
+        container.damage_ = str("container ", id, " is damaged: settings.json: ", e.what());
+        container.settings_ = {};
+        container.settings_.id = id, container.settings_.name = name_leading_to(id);
+    }
     return container;
 }
 
@@ -113,25 +180,27 @@ void Containers::take_name(const std::string& name, const std::string& id) const
     if (const auto owner = owner_of(name))
         throw Error("Conflict. The container name \"/", name, "\" is already in use by container ", quoted(*owner),
                     ". You have to remove (or rename) that container to be able to reuse that name.").exit_with(125);
-    replace_file(root_ + "/names/" + name, id, 0600, Durability::rename_only);
+    replace_file(root_ + "/names/" + name, id, 0600, Durability::rename_only);   // the settings make it durable
 }
 
 Containers::Made Containers::create(Settings settings) const {
     settings.id = random_id();
     settings.created = rfc3339_now();
     if (!settings.name.empty()) check_name(settings.name);
-    const std::string directory = root_ + "/" + settings.id;
+    check_settings(settings);
+    Container container;
+    container.directory_ = root_ + "/" + settings.id;
     // Under the names' lock, so that collect() does not find it between the two.
-    FileLock lock = [&] {
+    StartLocks locks = [&] {
         const FileLock names(root_ + "/names/.lock");
-        sys::mkdir(directory, 0710);
-        return FileLock(directory + "/lock");
+        sys::mkdir(container.directory_, 0700);
+        return StartLocks{FileLock(container.file("lock")), FileLock(container.file("changing"))};
     }();
     Defer undo([&] {
         attempt("removing the container", [&] {
             const std::string name = root_ + "/names/" + settings.name;
             if (!settings.name.empty() && read_file_if_exists(name) == settings.id) sys::unlink(name);
-            sys::remove_tree(directory);
+            sys::remove_tree(container.directory_);
         });
     });
     if (!settings.name.empty()) take_name(settings.name, settings.id);
@@ -141,41 +210,50 @@ Containers::Made Containers::create(Settings settings) const {
         take_name(name, settings.id);
         settings.name = name;
     }
-    for (const char* name : {"/rootfs", "/upper", "/work"}) sys::mkdir(directory + name, 0755);
-    replace_file(directory + "/settings.json", write(settings), 0600, Durability::rename_only);
+    for (const char* name : {"rootfs", "upper", "work"}) sys::mkdir(container.file(name), 0755);
+    if (settings.auto_remove) sys::open(container.file("self-removing"), O_WRONLY | O_CREAT, 0600);
+    container.settings_ = settings;
+    replace_file(container.file("settings.json"), write(settings), 0600, container.durability());
+    if (container.durability() == Durability::fsync) sys::fsync_directory(root_ + "/names"), sys::fsync_directory(root_);
     undo.keep();
-
-    Container container;
-    container.directory_ = directory;
-    container.settings_ = std::move(settings);
-    return {std::move(container), std::move(lock)};
+    return {std::move(container), std::move(locks)};
 }
 
-namespace {
-
-std::vector<std::string> entries(const std::string& directory) {
-    std::vector<std::string> names;
-    DIR* dir = ::opendir(directory.c_str());
-    if (!dir) throw SysError("reading ", directory);
-    while (const dirent* entry = ::readdir(dir)) names.emplace_back(entry->d_name);
-    ::closedir(dir);
-    return names;
-}
-
-}  // namespace
-
-std::vector<Container> Containers::list() const {
+std::vector<Container> Containers::all() const {
     std::vector<Container> all;
     for (const std::string& name : entries(root_))
         if (name.size() == 64)
             if (auto container = load(name)) all.push_back(std::move(*container));
-    std::ranges::sort(all, std::ranges::greater(), [](const Container& c) { return parse_rfc3339(c.settings().created); });
     return all;
 }
 
-std::optional<Container> Containers::find(const std::string& typed) const {
+std::vector<Container> Containers::list() const {
+    static std::set<std::string> told;
+    std::vector<Container> sound = all();
+    std::erase_if(sound, [&](const Container& container) {
+        if (container.damage().empty()) return false;
+        if (told.insert(container.id()).second) log_warning(str(container.damage(), "; `keg rm -f` removes it"));
+        return true;
+    });
+    std::ranges::sort(sound, std::ranges::greater(), [](const Container& c) { return parse_rfc3339(c.settings().created); });
+    return sound;
+}
+
+std::vector<Container> Containers::damaged() const {
+    std::vector<Container> damaged = all();
+    std::erase_if(damaged, [](const Container& container) { return container.damage().empty(); });
+    return damaged;
+}
+
+std::string Containers::name_leading_to(const std::string& id) const {
+    for (const std::string& name : entries(root_ + "/names"))
+        if (name[0] != '.' && read_file_if_exists(root_ + "/names/" + name) == id) return name;
+    return {};
+}
+
+std::optional<Container> Containers::find_even_damaged(const std::string& typed) const {
     const std::string word = typed.starts_with('/') ? typed.substr(1) : typed;
-    if (word.empty() || word.find('/') != std::string::npos || word[0] == '.') return {};
+    if (word.empty() || word.size() > 255 || word.find('/') != std::string::npos || word[0] == '.') return {};
     if (word.size() == 64)
         if (auto container = load(word)) return container;
     if (const auto owner = owner_of(word))
@@ -187,6 +265,12 @@ std::optional<Container> Containers::find(const std::string& typed) const {
     return matches.empty() ? std::nullopt : load(matches[0]);
 }
 
+std::optional<Container> Containers::find(const std::string& typed) const {
+    auto container = find_even_damaged(typed);
+    if (container && !container->damage().empty()) throw Error(container->damage());
+    return container;
+}
+
 Container Containers::get(const std::string& typed) const {
     if (auto container = find(typed)) return *container;
     throw Error("No such container: ", typed);
@@ -194,12 +278,15 @@ Container Containers::get(const std::string& typed) const {
 
 void Containers::rename(const Container& container, const std::string& name) const {
     check_name(name);
+    const auto change = container.begin_change();
+    if (!change) throw Error("No such container: ", container.id());
     Settings settings = container.settings();
     const std::string old = std::exchange(settings.name, name);
     if (old == name) throw Error("Renaming a container with the same name as its current name");
     take_name(name, settings.id);
-    replace_file(container.file("settings.json"), write(settings), 0600, Durability::rename_only);
+    replace_file(container.file("settings.json"), write(settings), 0600);
     sys::unlink(root_ + "/names/" + old);
+    sys::fsync_directory(root_ + "/names");
 }
 
 // Under the names' lock nobody makes a container, and who has none has nothing below /run.
@@ -231,19 +318,27 @@ std::string Containers::hide(const Container& container) const {
 
 void Containers::remove(const Container& container) const { sys::remove_tree(hide(container)); }
 
+// Half-made, half-removed, or with --rm and torn by a power cut, when it would have removed itself.
+bool Containers::is_left(const std::string& name) const {
+    if (name.starts_with(".gone-")) return true;
+    if (name.size() != 64) return false;
+    const std::string directory = root_ + "/" + name;
+    if (!sys::exists(directory + "/settings.json")) return true;
+    if (!sys::exists(directory + "/self-removing") || sys::exists(volatile_directory(store_root_) + "/runtime/" + name)) return false;
+    const auto container = load(name);
+    return container && !container->damage().empty();
+}
+
 void Containers::collect() const {
     for (const std::string& name : entries(root_)) {
-        const bool gone = name.starts_with(".gone-");
+        if (!is_left(name)) continue;
         const std::string directory = root_ + "/" + name;
-        if (!gone && (name.size() != 64 || sys::exists(directory + "/settings.json"))) continue;
         attempt("removing what is left of a container", [&] {
             std::optional<FileLock> names(std::in_place, root_ + "/names/.lock");
             if (!sys::exists(directory)) return;
             const auto lock = FileLock::try_lock(directory + "/lock");
             names.reset();
-            if (!lock) return;
-            if (!gone && sys::exists(directory + "/settings.json")) return;   // finished meanwhile
-            sys::remove_tree(directory);
+            if (lock && is_left(name)) sys::remove_tree(directory);   // not alive, nor finished meanwhile
         });
     }
 }

@@ -37,7 +37,7 @@ Value port_map(const std::vector<PortBinding>& ports, const std::string& any) {
 
 Value state_object(const State& s) {
     return {{"Status", s.status}, {"Running", s.status == "running" || s.status == "paused"}, {"Paused", s.status == "paused"},
-            {"Restarting", false}, {"OOMKilled", s.oom_killed}, {"Dead", false}, {"Pid", s.pid}, {"ExitCode", s.exit_code}, {"Error", s.error},
+            {"Restarting", false}, {"OOMKilled", s.oom_killed}, {"Dead", s.status == "dead"}, {"Pid", s.pid}, {"ExitCode", s.exit_code}, {"Error", s.error},
             {"StartedAt", s.started_at.empty() ? no_time : s.started_at}, {"FinishedAt", s.finished_at.empty() ? no_time : s.finished_at}};
 }
 

@@ -2,6 +2,7 @@
 // and only then it gets a signal.
 #include "engine/lifecycle.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -11,6 +12,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "engine/monitor.h"
+#include "engine/volumes.h"
 #include "runtime/client.h"
 
 namespace {
@@ -34,10 +36,21 @@ bool wait_for(const UniqueFd& process, int milliseconds) {
     return n > 0;
 }
 
+// As poll() takes it; what is longer than a poll can wait (24 days) is for ever.
+int milliseconds_of(int seconds) { return seconds < 0 || seconds > INT_MAX / 1000 ? -1 : seconds * 1000; }
+
+// A process that hangs in the kernel (a dead NFS server) is no reason to hang, too.
+void wait_for_the_killed(const Container& container, const UniqueFd& process) {
+    if (!wait_for(process, 10'000))
+        throw Error("cannot kill container: ", container.settings().name, ": tried to kill container, but did not receive an exit event");
+}
+
 bool was_running(const State& state) { return state.status == "running" || state.status == "paused"; }
 
 // The monitor cleans up; if it was killed, we do.
 void settle(const Containers& containers, const Container& container) {
+    const auto change = container.begin_change();
+    if (!change || open_process(container.last_state())) return;   // removed, or started again, meanwhile
     const auto lock = container.lock();
     if (!lock) return;
     clean_up_after_monitor(containers, container, "");
@@ -49,7 +62,7 @@ void settle(const Containers& containers, const Container& container) {
     }
     state.status = "exited", state.exit_code = 255, state.pid = 0, state.network = {};
     state.finished_at = rfc3339_now();
-    container.save(state);
+    container.save_end(state);
 }
 
 }  // namespace
@@ -92,6 +105,7 @@ void kill_container(const Containers& containers, const Container& container, in
 }
 
 void stop_container(const Containers& containers, const Container& container, std::optional<int> signal, std::optional<int> timeout) {
+    (void)container.begin_change();   // one that is just being started is stopped when it runs
     const UniqueFd process = open_process(container.state());
     if (!process) return settle(containers, container);
     const Settings& settings = container.settings();
@@ -99,9 +113,9 @@ void stop_container(const Containers& containers, const Container& container, st
     const int seconds = timeout ? *timeout : settings.stop_timeout.value_or(10);
     if (seconds != 0) send(process, first);
     thaw(containers, container, process);
-    if (seconds == 0 || !wait_for(process, seconds < 0 ? -1 : seconds * 1000)) {
+    if (seconds == 0 || !wait_for(process, milliseconds_of(seconds))) {
         send(process, SIGKILL);
-        wait_for(process, 10'000);
+        wait_for_the_killed(container, process);
     }
     settle(containers, container);
 }
@@ -119,9 +133,9 @@ int wait_container(const Container& container) {
     const FileLock lock(container.file("lock"), true);   // the monitor has let go
     // It was killed: nobody knows how the process will end.
     if (const UniqueFd process = open_process(container.last_state())) return wait_for(process, -1), 255;
-    char text[16];
+    char text[size_of_exit_note];
     const ssize_t n = ::pread(lock.fd(), text, sizeof text, 0);
-    return parse_number<int>(std::string_view(text, n > 0 ? size_t(n) : 0)).value_or(container.state().exit_code);
+    return parse_number<int>(trim(std::string_view(text, n > 0 ? size_t(n) : 0))).value_or(container.state().exit_code);
 }
 
 bool remove_if_left(const Containers& containers, const Container& container) {
@@ -132,20 +146,32 @@ bool remove_if_left(const Containers& containers, const Container& container) {
     return true;
 }
 
+// By the runtime, which knows its processes where state.json does not.
+static void kill_by_runtime(const Containers& containers, const Container& container) {
+    const RuntimeClient runtime = runtime_of(containers, container);
+    if (sys::exists(runtime.state_root() + "/" + container.id()))
+        attempt("removing the container from the runtime", [&] { runtime.remove(container.id()); });
+}
+
 void remove_container(const Containers& containers, const Container& container, const RemoveOptions& options) {
+    if (!container.damage().empty() && !options.force) throw Error(container.damage(), "; `keg rm -f` removes it");
+    const auto change = container.begin_change();
+    if (!change) return;   // somebody else has removed it
     const State state = container.state();
-    const bool runs = was_running(state);
-    if (runs && !options.force)
+    const bool unknown = state.status == "dead";
+    if ((was_running(state) || (unknown && !container.try_lock())) && !options.force)
         throw Error("cannot remove container ", quoted(container.settings().name), ": container is running: stop the container before removing or force remove");
-    if (runs)
+    if (unknown) kill_by_runtime(containers, container);
+    if (was_running(state))
         if (const UniqueFd process = open_process(state)) {
             send(process, SIGKILL);
             thaw(containers, container, process);
-            wait_for(process, 10'000);
+            wait_for_the_killed(container, process);
         }
-    settle(containers, container);
     const auto lock = container.lock();
     if (!lock) return;   // it removed itself
+    // From here on it is ours alone, and no step needs room on a disk.
+    clean_up_after_monitor(containers, container, "");
     containers.remove(container);
-    if (options.volumes) remove_anonymous_volumes(containers, container);
+    if (options.volumes || container.settings().auto_remove) remove_anonymous_volumes(containers, container);
 }

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <deque>
 
+#include "base/duration.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -77,7 +78,18 @@ void LogWriter::write(bool is_error, std::string_view data) {
         stream.pending.clear();
     }
     if (!stream.pending.empty() && stream.piece_time.empty()) stream.piece_time = rfc3339_now();
-    if (!out.empty()) sys::write_all(fd_.get(), out);
+    if (!out.empty()) write_whole(out);
+}
+
+// All of it or nothing: half a record, on a full disk, would spoil the next one.
+void LogWriter::write_whole(const std::string& records) {
+    const off_t before = ::lseek(fd_.get(), 0, SEEK_END);
+    try {
+        sys::write_all(fd_.get(), records);
+    } catch (...) {
+        (void)!::ftruncate(fd_.get(), before);
+        throw;
+    }
 }
 
 void LogWriter::flush() {
@@ -86,7 +98,7 @@ void LogWriter::flush() {
         std::string out;
         append(streams_[i], i ? "stderr" : "stdout", streams_[i].pending, out);
         streams_[i].pending.clear();
-        sys::write_all(fd_.get(), out);
+        write_whole(out);
     }
 }
 
@@ -98,9 +110,16 @@ public:
 
     // Prints a record if it is asked for; false: it is later than `until`, and so is all that follows.
     bool print(std::string_view line) {
-        const json::Value record = json::parse(line);
-        const std::string text = record.value("log", ""), stream = record.value("stream", "stdout"), time = record.value("time", "");
-        const long long when = parse_rfc3339(time);
+        std::string text, stream;
+        long long when = 0;
+        try {
+            const json::Value record = json::parse(line);
+            text = record.value("log", ""), stream = record.value("stream", "stdout");
+            when = parse_rfc3339(record.value("time", ""));
+        } catch (const std::exception&) {   // what a crash or a full disk left; the rest is worth reading
+            if (!std::exchange(damage_told_, true)) log_warning("a part of the log is damaged and left out");
+            return true;
+        }
         if (query_.until && when > query_.until) return false;
         if (query_.since && when < query_.since) return true;
         const bool is_error = stream == "stderr" && !query_.terminal;
@@ -112,8 +131,15 @@ public:
 
 private:
     const LogQuery& query_;
-    bool at_line_start_[2] = {true, true};
+    bool at_line_start_[2] = {true, true}, damage_told_ = false;
 };
+
+// Who copies the log and truncates it (logrotate's copytruncate) makes it begin anew.
+bool was_truncated(const UniqueFd& file) {
+    if (sys::fstat(file.get()).st_size >= ::lseek(file.get(), 0, SEEK_CUR)) return false;
+    ::lseek(file.get(), 0, SEEK_SET);
+    return true;
+}
 
 }  // namespace
 
@@ -129,6 +155,7 @@ void print_log(const std::string& path, const LogQuery& query, const std::functi
     if (query.follow) ::inotify_add_watch(watch.get(), path.c_str(), IN_MODIFY | IN_DELETE_SELF | IN_ATTRIB);
     for (;;) {
         const bool over = query.follow ? ended() : true;   // asked before reading: nothing can be missed
+        if (was_truncated(file)) buffer.clear();
         for (ssize_t n; (n = ::read(file.get(), chunk.data(), chunk.size())) > 0;) {
             buffer.append(chunk, 0, size_t(n));
             size_t start = 0;
@@ -157,26 +184,15 @@ void print_log(const std::string& path, const LogQuery& query, const std::functi
 
 long long parse_when(const std::string& text) {
     if (text.empty() || text == "0") return 0;
-    if (const auto seconds = parse_decimal(text)) return (long long)(*seconds * 1e9);
-    // A Go duration: 1h30m, 10s, 500ms, before now.
-    double total = 0;
-    std::string_view rest = text;
-    while (!rest.empty()) {
-        static constexpr struct { std::string_view name; double seconds; } units[] = {{"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}, {"h", 3600}, {"m", 60}, {"s", 1}};
-        const size_t digits = std::min(rest.find_first_not_of("0123456789."), rest.size());
-        const auto number = parse_decimal(rest.substr(0, digits));
-        rest.remove_prefix(digits);
-        const auto unit = std::ranges::find_if(units, [&](const auto& u) { return rest.starts_with(u.name); });
-        if (!number || unit == std::end(units)) {
-            total = -1;
-            break;
-        }
-        rest.remove_prefix(unit->name.size());
-        total += *number * unit->seconds;
+    // Nanoseconds since 1970 in 64 bits end in 2262.
+    constexpr double last_second = 9.2e9;
+    if (const auto seconds = parse_decimal(text)) {
+        if (*seconds > last_second) throw Error("invalid value for \"since\" or \"until\": ", quoted(text), ": value out of range");
+        return (long long)(*seconds * 1e9);
     }
-    if (total >= 0) {
-        const auto now = std::chrono::system_clock::now().time_since_epoch();
-        return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count() - (long long)(total * 1e9);
+    if (const auto ago = parse_duration(text)) {
+        const std::chrono::nanoseconds now = std::chrono::system_clock::now().time_since_epoch();
+        return std::max<long long>((now - std::min(*ago, now)).count(), 1);   // before 1970 there is nothing
     }
     std::string when = text;
     if (when.size() == 10) when += "T00:00:00";

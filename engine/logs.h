@@ -23,6 +23,7 @@ private:
         std::string pending, piece_time;
     };
     void append(Stream& stream, const char* name, std::string_view text, std::string& out);
+    void write_whole(const std::string& records);
     UniqueFd fd_;
     Stream streams_[2];
 };

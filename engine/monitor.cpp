@@ -5,12 +5,17 @@
 //     monitor                                command
 //     "started"  ──────────────────────────▶ prints the ID and goes (-d), or stays
 //     "failed CODE TEXT" ──────────────────▶ throws it
-//                ◀── "signal N", "size H W"
-//     "exit CODE", "detached" ─────────────▶ exits
+//                ◀── "signal N", "size H W"      a signal before "started" is the end of the start
+//     "exit CODE", "detached", "broken" ───▶ exits
 //
-// The command's own descriptors 0, 1, 2 were inherited and are used directly; when it goes, or has
-// been told the end, they are dropped, so that nobody waits for the monitor's end by mistake. What is
-// slow to undo (rules, devices) comes after that message.
+// The command's own descriptors 0, 1, 2 were inherited and are used directly, except that a terminal is
+// read by the command alone (attach.cpp); when it goes, or has been told the end, they are dropped, so
+// that nobody waits for the monitor's end by mistake.
+//
+// What is hard is the end: it comes at any time, on a full disk as well, and whatever fails then, the
+// rest must be done all the same. So it is a table of steps, each of which is attempted, with the exit code
+// first: in the lock's file and in state.end there has been room for it since the start. What is
+// slow to undo (rules, devices) comes after the command has been told.
 #include "engine/monitor.h"
 
 #include <fcntl.h>
@@ -31,6 +36,7 @@
 #include "engine/network.h"
 #include "engine/prepare.h"
 #include "engine/relay.h"
+#include "engine/volumes.h"
 #include "image/snapshots.h"
 #include "runtime/client.h"
 
@@ -38,9 +44,10 @@ namespace {
 
 class Monitor {
 public:
-    Monitor(const Containers& containers, Container container, FileLock lock, const MonitorOptions& options, UniqueFd channel)
-        : containers_(containers), container_(std::move(container)), lock_(std::move(lock)), options_(options),
-          caller_(std::move(channel), options.attach), settings_(container_.settings()),
+    Monitor(const Containers& containers, Container container, StartLocks locks, const MonitorOptions& options, const winsize& size, UniqueFd channel)
+        : containers_(containers), container_(std::move(container)), life_(std::move(locks.life)), change_(std::move(locks.change)),
+          options_(options), size_(size), caller_(std::move(channel), options.attach && options.attach_output, options.attach && options.attach_errors),
+          settings_(container_.settings()),
           runtime_(volatile_directory(containers.store_root()) + "/runtime", options.runtime.empty() ? settings_.runtime : options.runtime) {}
 
     void run() noexcept;
@@ -48,21 +55,34 @@ public:
 private:
     void become_independent();
     void bring_up();
+    void heed_caller();
     void mount_root();
     void create();
     void start();
+    void relay();
 
-    void finish();
-    void fail(const Error& error);
-    void undo_mounts();
+    void note_failure(const Error& error);
+    void note_end();
+    void end();
+    // The steps of the end, in their order.
+    void note_exit_code();
+    void leave_runtime();
+    void unmount();
+    void drain();
+    void begin_withdraw();
+    void save_end();
+    void say_the_end_at_once();
+    void withdraw();
     void remove_files();
-    void tear_down_network();
-    void note_exit_code(const std::string& text);
+    void let_go();
+    void say_the_end();
+    void leave_network();
 
     Containers containers_;
     Container container_;
-    std::optional<FileLock> lock_;
+    std::optional<FileLock> life_, change_;
     MonitorOptions options_;
+    winsize size_;
     Caller caller_;
     const Settings settings_;
     RuntimeClient runtime_;
@@ -70,8 +90,9 @@ private:
     std::optional<Endpoint> endpoint_;
     UniqueFd pidfd_;
     std::optional<Relay> relay_;
-    bool mounted_ = false, created_ = false;
-    std::string hidden_;   // what is left to delete of a container that nobody sees any more
+    bool mounted_ = false, created_ = false, told_ = false;
+    std::string last_word_;   // for the caller
+    std::string hidden_;      // what is left to delete of a container that nobody sees any more
 };
 
 int pidfd_open(pid_t pid) { return int(::syscall(SYS_pidfd_open, pid, 0)); }
@@ -86,30 +107,23 @@ int code_for(const std::string& text) {
 
 void Monitor::run() noexcept {
     try {
-        try {
-            become_independent();
-            bring_up();
-        } catch (Error& e) {
-            return fail(e);
-        } catch (const std::exception& e) {
-            return fail(Error(e.what()));
-        }
-        caller_.tell("started");
-        if (!options_.attach) relay_->lose_caller();
-        relay_->run();
-        finish();
+        become_independent();
+        bring_up();
+        relay();
+        note_end();
+    } catch (Error& e) {
+        note_failure(e);
     } catch (const std::exception& e) {
-        log_error(str("monitor of ", settings_.id, ": ", e.what()));
+        note_failure(Error(e.what()));
     }
-}
-
-// In the lock's file: who waits for the lock has it open, and can read this even when all is removed.
-void Monitor::note_exit_code(const std::string& text) {
-    if (::ftruncate(lock_->fd(), 0) == 0) (void)!::pwrite(lock_->fd(), text.data(), text.size(), 0);
+    end();
 }
 
 void Monitor::become_independent() {
-    note_exit_code("");
+    const std::string room(size_of_exit_note, ' ');   // taken now: at the end the disk may be full
+    if (::ftruncate(life_->fd(), 0) < 0 || ::pwrite(life_->fd(), room.data(), room.size(), 0) != ssize_t(room.size()))
+        throw SysError("writing ", container_.file("lock"));
+    if (!settings_.auto_remove) container_.reserve_end();
     ::setsid();
     check(::prctl(PR_SET_CHILD_SUBREAPER, 1), "becoming a subreaper");
     ::prctl(PR_SET_NAME, "keg-monitor");
@@ -124,11 +138,23 @@ void Monitor::become_independent() {
 
 void Monitor::bring_up() {
     mount_root();
+    heed_caller();
     if (settings_.network == "bridge") endpoint_.emplace(containers_.store_root(), settings_.id, settings_.ports);
     const Prepared prepared = prepare_bundle(containers_, container_, endpoint_ ? endpoint_->state() : NetworkState{});
+    heed_caller();
     create();
+    heed_caller();
     if (endpoint_) endpoint_->connect(state_.pid), state_.network = endpoint_->state();
+    heed_caller();
     start();
+}
+
+// Who waits for a container may change his mind before it runs.
+void Monitor::heed_caller() {
+    if (!options_.attach) return;
+    const std::vector<std::string> words = split(caller_.hear(), ' ');
+    if (caller_.channel() < 0) throw Error("the command ended before the container ran").exit_with(125);
+    if (words[0] == "signal" && words.size() == 2) throw Error("interrupted").exit_with(128 + parse_number<int>(words[1]).value_or(0));
 }
 
 void Monitor::mount_root() {
@@ -162,8 +188,7 @@ void Monitor::create() {
     ContainerIo io{.input = std::move(in.write), .output = std::move(out.read), .errors = std::move(err.read), .console = {}};
     if (console) {
         io.console = console->receive();
-        winsize size{};
-        if (options_.attach && (::ioctl(1, TIOCGWINSZ, &size) == 0 || ::ioctl(0, TIOCGWINSZ, &size) == 0)) ::ioctl(io.console.get(), TIOCSWINSZ, &size);
+        if (options_.attach && size_.ws_row) ::ioctl(io.console.get(), TIOCSWINSZ, &size_);
     }
     // -d with -i: the input stays open, and silent.
     relay_.emplace(std::move(io), pidfd_.get(), container_.file("log"), caller_, options_.attach_input);
@@ -175,10 +200,16 @@ void Monitor::start() {
     context("failed to start container", [&] { runtime_.start(settings_.id); });
 }
 
-void Monitor::undo_mounts() {
-    if (std::exchange(created_, false))
-        attempt("removing the container from the runtime", [&] { runtime_.remove(settings_.id); });
-    if (std::exchange(mounted_, false)) attempt("unmounting the container", [&] { Snapshots::unmount(container_.file("rootfs")); });
+void Monitor::relay() {
+    change_.reset();   // it runs, and state.json says so
+    caller_.tell("started");
+    if (!options_.attach) relay_->lose_caller();
+    try {
+        relay_->run();
+    } catch (const std::exception& e) {   // nobody would see its end
+        log_error(str("monitor of ", settings_.id, ": ", e.what()));
+        ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+    }
 }
 
 // How many processes of the container the kernel killed for want of memory (cgroup v1, v2).
@@ -189,91 +220,118 @@ static bool was_oom_killed(const std::string& cgroup) {
     return false;
 }
 
-void Monitor::finish() {
+void Monitor::note_end() {
     siginfo_t info{};
     const bool known = ::waitid(P_PIDFD, id_t(pidfd_.get()), &info, WEXITED) == 0;
     state_.status = "exited", state_.pid = 0, state_.finished_at = rfc3339_now();
     state_.exit_code = !known ? 255 : info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+    last_word_ = str("exit ", state_.exit_code);
     if (state_.exit_code == 137) state_.oom_killed = was_oom_killed(settings_.cgroup_parent + "/keg-" + settings_.id);
-    undo_mounts();
-    relay_->drain();
-    if (endpoint_) endpoint_->begin_withdraw();   // who hears of the end and wants the ports waits for them
+}
+
+void Monitor::note_failure(const Error& error) {
+    const std::string text = error.what();
+    const int code = error.exit_code() ? error.exit_code() : code_for(created_ ? text : "");
+    state_ = {};
+    state_.error = text, state_.exit_code = code == 125 ? 128 : code;
+    last_word_ = str("failed ", code, " ", text);
+}
+
+void Monitor::end() {
+    static constexpr struct {
+        const char* doing;
+        void (Monitor::*step)();
+    } steps[] = {
+        {"keeping the exit code", &Monitor::note_exit_code},
+        {"removing the container from the runtime", &Monitor::leave_runtime},
+        {"unmounting the container", &Monitor::unmount},
+        {"keeping the last output", &Monitor::drain},
+        {"reserving the ports", &Monitor::begin_withdraw},   // who hears of the end and wants them waits
+        {"saving how the container ended", &Monitor::save_end},
+        {"telling the command", &Monitor::say_the_end_at_once},
+        {"freeing the ports", &Monitor::withdraw},
+        {"removing the container", &Monitor::remove_files},
+        // From here on it can be started again, or removed.
+        {"letting go of the container", &Monitor::let_go},
+        {"telling the command", &Monitor::say_the_end},
+        {"leaving the network", &Monitor::leave_network},
+    };
+    for (const auto& [doing, step] : steps) attempt(doing, [&] { (this->*step)(); });
+}
+
+// Who waits for the lock has its file open, and can read this even when all is removed.
+void Monitor::note_exit_code() {
+    if (!last_word_.starts_with("exit ")) return;
+    std::string text = str(state_.exit_code);
+    text.resize(size_of_exit_note, ' ');
+    if (::pwrite(life_->fd(), text.data(), text.size(), 0) < 0) throw SysError("writing ", container_.file("lock"));
+}
+
+void Monitor::leave_runtime() {
+    if (created_) runtime_.remove(settings_.id);
+}
+
+void Monitor::unmount() {
+    if (mounted_) Snapshots::unmount(container_.file("rootfs"));
+}
+
+void Monitor::drain() {
+    if (relay_ && last_word_.starts_with("exit ")) relay_->drain();
+}
+
+void Monitor::begin_withdraw() {
+    if (endpoint_) endpoint_->begin_withdraw();
+}
+
+void Monitor::save_end() {
     state_.network = {};
     if (settings_.auto_remove) hidden_ = containers_.hide(container_);
-    else container_.save(state_);
-    note_exit_code(str(state_.exit_code));
-    const auto say_the_end = [&] { caller_.tell(str("exit ", state_.exit_code)), caller_.leave(); };
-    const bool behind = caller_.is_behind();   // it hears of the end behind the output, and nobody else waits for that
-    if (!behind) say_the_end();
+    else container_.save_end(state_);
+}
+
+void Monitor::say_the_end_at_once() {
+    // It hears of the end behind the output, and nobody else waits for that.
+    if (!caller_.is_behind()) say_the_end();
+}
+
+void Monitor::withdraw() {
     if (endpoint_) endpoint_->withdraw();
-    remove_files();
-    lock_.reset();
-    if (behind) caller_.wait_until_caught_up(), say_the_end();
-    tear_down_network();
 }
 
 void Monitor::remove_files() {
     if (hidden_.empty()) return;
     remove_anonymous_volumes(containers_, container_);
-    attempt("removing the container", [&] { sys::remove_tree(hidden_); });
+    sys::remove_tree(hidden_);
 }
 
-void Monitor::tear_down_network() {
-    if (endpoint_) attempt("leaving the network", [&] { endpoint_->release(); });
-    endpoint_.reset();
-}
+void Monitor::let_go() { life_.reset(), change_.reset(); }
 
-void Monitor::fail(const Error& error) {
-    const std::string text = error.what();
-    const int code = error.exit_code() ? error.exit_code() : code_for(created_ ? text : "");
-    undo_mounts();
-    if (endpoint_) endpoint_->withdraw();
-    state_ = {};
-    state_.error = text, state_.exit_code = code == 125 ? 128 : code;
-    attempt("saving the container", [&] {
-        if (settings_.auto_remove) hidden_ = containers_.hide(container_);
-        else container_.save(state_);
-    });
-    caller_.tell(str("failed ", code, " ", text));
+void Monitor::say_the_end() {
+    if (std::exchange(told_, true)) return;
+    caller_.wait_until_caught_up();
+    caller_.tell(last_word_);
     caller_.leave();
-    remove_files();
-    lock_.reset();
-    tear_down_network();
 }
 
-std::string receive(int channel) {
-    std::string message(65536, '\0');
-    ssize_t n;
-    do n = ::recv(channel, message.data(), message.size(), 0);
-    while (n < 0 && errno == EINTR);
-    message.resize(n > 0 ? size_t(n) : 0);
-    return message;
+void Monitor::leave_network() {
+    if (endpoint_) endpoint_->release();
+    endpoint_.reset();
 }
 
 }  // namespace
 
-Monitored start_monitored(const Containers& containers, Container container, FileLock lock, const MonitorOptions& options) {
-    sys::SocketPair channel = sys::socketpair(SOCK_SEQPACKET);
+Monitored start_monitored(const Containers& containers, Container container, StartLocks locks, const MonitorOptions& options) {
     assert_single_threaded();
-    const sigset_t passed = signals_to_pass();
-    sigset_t before;
-    ::sigprocmask(options.attach ? SIG_BLOCK : SIG_UNBLOCK, &passed, &before);
+    MonitoredStart start(options);
     const pid_t pid = check(::fork(), "fork");
     if (pid == 0) {
-        ::sigprocmask(SIG_SETMASK, &before, nullptr);
-        channel.a.reset();
-        Monitor(containers, std::move(container), std::move(lock), options, std::move(channel.b)).run();
+        UniqueFd channel = start.become_monitor();
+        Monitor(containers, std::move(container), std::move(locks), options, start.size(), std::move(channel)).run();
         ::_exit(0);
     }
-    channel.b.reset();
-    Monitored monitored;
-    if (options.raw_terminal) monitored.terminal_ = std::make_unique<RawTerminal>();   // before the first output
-    const std::string message = receive(channel.a.get());
-    monitored.channel_ = std::move(channel.a);
-    if (message == "started") return monitored;
-    const std::vector<std::string> words = split(message, ' ');
-    if (words.size() < 3 || words[0] != "failed") throw Error("the container's monitor died before the container ran").exit_with(125);
-    throw Error(message.substr(words[0].size() + words[1].size() + 2)).exit_with(parse_number<int>(words[1]).value_or(125));
+    // The locks are the monitor's alone from here on: a command that is stopped (^Z) holds nobody up.
+    { const StartLocks dropped = std::move(locks); }
+    return start.become_caller();
 }
 
 void clean_up_after_monitor(const Containers& containers, const Container& container, const std::string& runtime) {
@@ -281,12 +339,7 @@ void clean_up_after_monitor(const Containers& containers, const Container& conta
     const bool known = sys::exists(client.state_root() + "/" + container.id());
     if (known) attempt("removing the container from the runtime", [&] { client.remove(container.id()); });
     const bool mounted = ::umount2(container.file("rootfs").c_str(), MNT_DETACH) == 0;   // EINVAL: it is not
-    if (!known && !mounted) return;
-    if (container.settings().network == "bridge") forget_endpoint(containers.store_root(), container.last_state().network.ports);
-}
-
-void remove_anonymous_volumes(const Containers& containers, const Container& container) {
-    for (const VolumeMount& mount : container.settings().mounts)
-        if (mount.type == "volume" && mount.anonymous)
-            attempt("removing a volume", [&] { sys::remove_tree(containers.store_root() + "/volumes/" + mount.source); });
+    const std::vector<PortBinding> ports = container.last_state().network.ports;
+    if (!known && !mounted && ports.empty()) return;
+    if (container.settings().network == "bridge") attempt("leaving the network", [&] { forget_endpoint(containers.store_root(), ports); });
 }

@@ -3,17 +3,20 @@
 #pragma once
 
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 
 #include <memory>
 #include <string>
 
+#include "base/sys.h"
 #include "base/unique_fd.h"
 #include "engine/container.h"
 
 struct MonitorOptions {
     std::string runtime;           // program; "" leaves the choice to RuntimeClient
-    bool attach = false;           // the caller's 1 and 2 get the output
+    bool attach = false;           // the caller stays until the end
+    bool attach_output = true, attach_errors = true;   // if it stays: its 1 and 2 get the output
     bool attach_input = false;     // and its 0 is the input
     bool raw_terminal = false;     // 0 is a terminal that the container shall have as it is
 };
@@ -40,8 +43,11 @@ public:
     int wait(bool pass_signals);
 
 private:
-    friend Monitored start_monitored(const Containers&, Container, FileLock, const MonitorOptions&);
-    UniqueFd channel_;
+    friend class MonitoredStart;
+    void pass_signal();
+    void pass_keys();
+    UniqueFd channel_, signals_, keys_;
+    std::string pending_keys_;
     std::unique_ptr<RawTerminal> terminal_;
 };
 
@@ -49,12 +55,35 @@ private:
 // container's first word may be answered with one.
 sigset_t signals_to_pass();
 
+// The two ends of what a command and the process that stays for it share; made before the fork.
+class MonitoredStart {
+public:
+    explicit MonitoredStart(const MonitorOptions& options);
+    // In the child: gives its end of the channel; its descriptor 0 is what the caller passes on.
+    UniqueFd become_monitor();
+    // In the caller: returns when "started" is heard, throws what was heard instead. ^C is passed on; a second one
+    // ends the waiting.
+    Monitored become_caller();
+
+    const winsize& size() const { return size_; }   // of the caller's terminal; 0 x 0: there is none
+
+private:
+    std::string first_word(const UniqueFd& signals) const;
+    MonitorOptions options_;
+    sys::SocketPair channel_;
+    sys::Pipe keys_;
+    sigset_t before_{};
+    winsize size_{};
+};
+
 // Returns when the container runs. Throws what kept it from that, with Docker's exit code: 127 no such
-// command, 126 it cannot be executed, 125 anything else. No threads may be alive in the caller.
-Monitored start_monitored(const Containers& containers, Container container, FileLock lock, const MonitorOptions& options);
+// command, 126 it cannot be executed, 125 anything else, 128 + N that signal N came first. No threads may be
+// alive in the caller.
+Monitored start_monitored(const Containers& containers, Container container, StartLocks locks, const MonitorOptions& options);
+
+// In the lock's file there is the exit code as text, in so many bytes: room that is taken at the start.
+inline constexpr size_t size_of_exit_note = 16;
 
 // What a container keeps mounted and running, taken back by somebody else because its monitor was
 // killed; the caller holds its lock.
 void clean_up_after_monitor(const Containers& containers, const Container& container, const std::string& runtime);
-// Volumes that nobody but this container knows.
-void remove_anonymous_volumes(const Containers& containers, const Container& container);

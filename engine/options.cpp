@@ -91,7 +91,11 @@ std::optional<VolumeMount> parse_mount(const std::string& spec, std::map<std::st
         else if (key == "source" || key == "src") mount.source = value;
         else if (key == "target" || key == "dst" || key == "destination") mount.destination = value;
         else if (key == "readonly" || key == "ro") mount.read_only = on;
-        else if (key == "bind-propagation") mount.propagation = value;
+        else if (key == "bind-propagation") {
+            if (!is_one_of(value, {"private", "rprivate", "shared", "rshared", "slave", "rslave"}))
+                throw Error("invalid mount config for type \"bind\": invalid propagation mode: ", value);
+            mount.propagation = value;
+        }
         else if (key == "volume-nocopy") mount.no_copy = on;
         else if (key == "tmpfs-size") tmpfs_options += str(",size=", parse_bytes(value));
         else if (key == "tmpfs-mode") tmpfs_options += ",mode=" + value;
@@ -108,7 +112,7 @@ std::optional<VolumeMount> parse_mount(const std::string& spec, std::map<std::st
     if (mount.type == "volume" && !mount.anonymous) check_volume_name(mount.source);
     if (mount.type == "bind") {
         if (!mount.source.starts_with('/')) throw Error("invalid mount config for type \"bind\": invalid mount path: '", mount.source, "' mount path must be absolute");
-        mount.no_copy = true;   // marks --mount: a missing source is an error, not made
+        mount.must_exist = true;
     }
     return mount;
 }

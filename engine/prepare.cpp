@@ -11,21 +11,9 @@
 #include "base/sys.h"
 #include "engine/config.h"
 #include "engine/files.h"
+#include "engine/volumes.h"
 
 namespace {
-
-// A volume's directory; a new one starts with what the image has at that place.
-std::string prepare_volume(const std::string& store_root, const VolumeMount& mount, const Root& root) {
-    const std::string directory = store_root + "/volumes/" + mount.source + "/_data";
-    sys::make_directories(directory, 0755);
-    if (mount.no_copy || ::rmdir(directory.c_str()) < 0) return directory;
-    sys::mkdir(directory, 0755);
-    const auto inside = root.open_if_exists(mount.destination, O_DIRECTORY | O_RDONLY);
-    if (!inside) return directory;
-    const Output copied = run_program({"cp", "-a", "--", str("/proc/", ::getpid(), "/fd/", inside->get(), "/."), directory});
-    if (copied.status.shell()) throw Error("copying the image's content to the volume: ", trim(copied.err));
-    return directory;
-}
 
 std::vector<VolumeMount> prepare_volumes(const std::string& store_root, const Settings& settings, const Root& root) {
     std::vector<VolumeMount> mounts = settings.mounts;
@@ -33,7 +21,7 @@ std::vector<VolumeMount> prepare_volumes(const std::string& store_root, const Se
         if (mount.type == "volume") {
             mount.source = prepare_volume(store_root, mount, root);
         } else if (!sys::exists(mount.source)) {
-            if (mount.no_copy) throw Error("invalid mount config for type \"bind\": bind source path does not exist: ", mount.source);
+            if (mount.must_exist) throw Error("invalid mount config for type \"bind\": bind source path does not exist: ", mount.source);
             sys::make_directories(mount.source, 0755);
         }
     }

@@ -16,7 +16,8 @@
 #include "base/log.h"
 
 Relay::Relay(ContainerIo io, int pidfd, const std::string& log, Caller& caller, bool attach_input)
-    : io_(std::move(io)), pidfd_(pidfd), log_(log), caller_(caller), attach_input_(attach_input), input_open_(attach_input) {
+    : io_(std::move(io)), pidfd_(pidfd), caller_(caller), attach_input_(attach_input), input_open_(attach_input) {
+    if (!log.empty()) log_.emplace(log);
     for (const UniqueFd* fd : {&io_.input, &io_.output, &io_.errors, &io_.console})
         if (*fd) ::fcntl(fd->get(), F_SETFL, O_NONBLOCK);
 }
@@ -44,6 +45,10 @@ void Relay::run() {
         if (fds[4].revents) hear_caller();
         if (fds[5].revents) read_input();
         if (fds[6].revents) write_input();
+        if (caller_.is_broken() && caller_.channel() >= 0) {   // its command ends, the container is on its own
+            caller_.tell("broken");
+            lose_caller();
+        }
         if (fds[0].revents) return;
     }
 }
@@ -52,7 +57,7 @@ void Relay::drain() {
     while (io_.output) read_output(io_.output, false);
     while (io_.errors) read_output(io_.errors, true);
     while (io_.console) read_output(io_.console, false);
-    log_.flush();
+    if (log_) log_->flush();
 }
 
 void Relay::read_output(UniqueFd& from, bool is_error) {
@@ -66,8 +71,16 @@ void Relay::read_output(UniqueFd& from, bool is_error) {
     }
     if (n <= 0) return from.reset();   // a terminal says EIO
     const std::string_view data(buffer, size_t(n));
-    attempt("writing the log", [&] { log_.write(is_error, data); });
+    write_log(is_error, data);
     caller_.write(is_error, data);
+}
+
+// A full disk is said once, not for each line.
+void Relay::write_log(bool is_error, std::string_view data) try {
+    if (log_) log_->write(is_error, data);
+    log_failed_ = false;
+} catch (const std::exception& e) {
+    if (!std::exchange(log_failed_, true)) log_warning(str("writing the log: ", e.what()));
 }
 
 void Relay::read_input() {

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 
 #include "base/unique_fd.h"
@@ -17,7 +18,7 @@ struct ContainerIo {
 
 class Relay {
 public:
-    // attach_input: the caller's descriptor 0 is the container's input.
+    // log: "" keeps no output. attach_input: the caller's descriptor 0 is the container's input.
     Relay(ContainerIo io, int pidfd, const std::string& log, Caller& caller, bool attach_input);
     // Until the container's process has ended, or poll fails.
     void run();
@@ -30,11 +31,12 @@ private:
     void read_input();
     void write_input();
     void hear_caller();
+    void write_log(bool is_error, std::string_view data);
 
     ContainerIo io_;
     int pidfd_;
-    LogWriter log_;
+    std::optional<LogWriter> log_;
     Caller& caller_;
     std::string pending_input_;
-    bool attach_input_, input_open_, prefix_key_ = false;
+    bool attach_input_, input_open_, prefix_key_ = false, log_failed_ = false;
 };

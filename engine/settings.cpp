@@ -9,7 +9,8 @@ inline constexpr auto json::fields<VolumeMount> = std::tuple(
     json::required("type", &VolumeMount::type), json::required("source", &VolumeMount::source),
     json::required("destination", &VolumeMount::destination), json::optional("mode", &VolumeMount::mode),
     json::required("propagation", &VolumeMount::propagation), json::optional("read_only", &VolumeMount::read_only),
-    json::optional("no_copy", &VolumeMount::no_copy), json::optional("anonymous", &VolumeMount::anonymous));
+    json::optional("no_copy", &VolumeMount::no_copy), json::optional("must_exist", &VolumeMount::must_exist),
+    json::optional("anonymous", &VolumeMount::anonymous));
 
 template <>
 inline constexpr auto json::fields<Settings> = std::tuple(

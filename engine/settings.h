@@ -19,6 +19,7 @@ struct VolumeMount {
     std::string propagation = "rprivate";
     bool read_only = false;
     bool no_copy = false;
+    bool must_exist = false;         // --mount: a missing source is an error, not made
     bool anonymous = false;
 };
 

@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "engine/config.h"
 #include "engine/container.h"
+#include "engine/exec_session.h"
 #include "image/bundle.h"
 #include "runtime/client.h"
 
@@ -58,11 +59,11 @@ int exec(const Arguments& globals, const Arguments& args) {
     const RuntimeClient runtime(volatile_directory(containers.store_root()) + "/runtime", chosen.empty() ? container.settings().runtime : chosen);
     const RuntimeClient::Io io = detach ? RuntimeClient::Io{-1, -1, -1} : RuntimeClient::Io{input || settings.tty ? 0 : -1, 1, 2};
     try {
+        if (settings.tty && input && !detach)
+            return start_exec_session(runtime, {.container_id = container.id(), .process_file = process_file, .directory = volatile_directory(containers.store_root())}).wait(true);
         return runtime.exec(container.id(), {.process_file = process_file, .pid_file = {}, .console_socket = {}, .detach = detach, .io = io}).shell();
     } catch (Error& e) {
-        const std::string text = e.what();
-        const auto says = [&](const char* words) { return text.find(words) != std::string::npos; };
-        e.exit_with(says("not found") || says("no such file") ? 127 : says("permission denied") || says("is a directory") ? 126 : 1);
+        if (!e.exit_code()) e.exit_with(exec_failure_code(e.what()));
         e.prefix("OCI runtime exec failed");
         throw;
     }

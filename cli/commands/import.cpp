@@ -17,7 +17,9 @@ static int import_(const Arguments& globals, const Arguments& args) {
     const UniqueFd file = args[0] == "-" ? UniqueFd() : sys::open(args[0], O_RDONLY);
     const Store store = open_store(globals);
     Defer collect([&] { collect_garbage(store); });
-    const Image image = import_rootfs(store, file ? file.get() : 0, name, args.all("change"), args.get("message"));
+    const Image image = context(file ? args[0] : "standard input", [&] {
+        return import_rootfs(store, file ? file.get() : 0, name, args.all("change"), args.get("message"));
+    });
     collect.keep();
     std::printf("%s\n", image.id().text().c_str());
     return 0;

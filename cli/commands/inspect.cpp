@@ -32,7 +32,7 @@ int inspect(const Arguments& globals, const Arguments& args) {
     std::string missing;
     for (const std::string& name : args.words()) {
         const auto object = find_object(globals, name, type);
-        if (!object) missing += str(missing.empty() ? "" : "\n", "Error: No such ", type.empty() ? "object" : type, ": ", name);
+        if (!object) missing += str(missing.empty() ? "" : "\n", "keg: No such ", type.empty() ? "object" : type, ": ", name);
         else if (shown) std::printf("%s\n", shown->render(*object).c_str());
         else all.push_back(*object);
     }

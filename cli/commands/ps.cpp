@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <chrono>
+#include <climits>
 #include <cstdio>
 #include <regex>
 
@@ -16,7 +17,7 @@ constexpr Option options[] = {
     {"all,a", nullptr, "stopped ones too"},
     {"filter,f", "KEY=VALUE", "only those: name, id, status, label, exited, ancestor, publish, expose, network, volume"},
     {"format", "FORMAT", "a template, json or table"},
-    {"last,n", "N", "the last N that were created, whatever their state"},
+    {"last,n", "N", "the last N that were created, whatever their state", "", false, Value::integer, -1, INT_MAX},
     {"latest,l", nullptr, "the last one that was created"},
     {"no-trunc", nullptr, "whole IDs and commands"},
     {"quiet,q", nullptr, "only the IDs"},
@@ -102,7 +103,7 @@ json::Value row(const Entry& entry, bool whole) {
 int ps(const Arguments& globals, const Arguments& args) {
     const Filters filters = parse_filters(args.all("filter"), known_filters);
     size_t most = args.flag("latest") ? 1 : 0;
-    if (args.has("last")) most = parse_number<size_t>(args.get("last")).value_or(0);
+    if (const auto last = args.number("last")) most = *last > 0 ? size_t(*last) : 0;
     const bool all = args.flag("all") || most || filters.contains("status") || filters.contains("exited");
 
     std::vector<json::Value> rows;
@@ -110,6 +111,7 @@ int ps(const Arguments& globals, const Arguments& args) {
     for (const Container& container : containers.list()) {
         if (remove_if_left(containers, container)) continue;
         const Entry entry{container, container.state()};
+        if (entry.state.status == "dead") log_warning(str("container ", container.id(), ": ", entry.state.error));
         if (!all && entry.state.status != "running" && entry.state.status != "paused") continue;
         if (wanted(entry, filters)) rows.push_back(row(entry, args.flag("no-trunc")));
         if (most && rows.size() == most) break;

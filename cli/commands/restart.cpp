@@ -7,13 +7,13 @@ namespace {
 
 constexpr Option options[] = {
     {"signal,s", "SIGNAL", "instead of the container's stop signal"},
-    {"time,t", "SECONDS", "before it is killed; -1: never"},
+    seconds_to_stop("time,t", "before it is killed; -1: never"),
+    seconds_to_stop("timeout", "", true),
 };
 
 int restart(const Arguments& globals, const Arguments& args) {
     std::optional<int> seconds, signal;
-    if (args.has("time")) seconds = parse_number<int>(args.get("time"));
-    if (args.has("time") && !seconds) throw Error("invalid argument ", quoted(args.get("time")), " for \"-t, --time\" flag");
+    if (const auto typed = args.has("timeout") ? args.number("timeout") : args.number("time")) seconds = int(*typed);
     if (args.has("signal")) signal = parse_signal(args.get("signal"));
     const Containers containers(store_root(globals));
     return for_each_container(containers, args.words(), true, [&](const Container& container) {

@@ -12,16 +12,13 @@ constexpr Option options[] = {
 int rm(const Arguments& globals, const Arguments& args) {
     const Containers containers(store_root(globals));
     const RemoveOptions how{.force = args.flag("force"), .volumes = args.flag("volumes")};
-    std::vector<std::string> names = args.words();
-    // With force, what is not there is as wanted; Docker says so and exits with 0.
-    int code = 0;
-    if (how.force)
-        std::erase_if(names, [&](const std::string& name) {
-            if (containers.find(name)) return false;
-            std::fprintf(stderr, "Error: No such container: %s\n", name.c_str());
-            return true;
-        });
-    code = for_each_container(containers, names, true, [&](const Container& c) { remove_container(containers, c, how); });
+    const int code = for_each_word(args.words(), true, [&](const std::string& name) {
+        if (const auto container = containers.find_even_damaged(name)) return remove_container(containers, *container, how), true;
+        if (!how.force) throw Error("No such container: ", name);
+        // With force, what is not there is as wanted; Docker says so and exits with 0.
+        std::fprintf(stderr, "keg: No such container: %s\n", name.c_str());
+        return false;
+    });
     containers.collect();
     return code;
 }

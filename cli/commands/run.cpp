@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "cli/commands.h"
@@ -15,9 +16,15 @@ static int run(const Arguments& globals, const Arguments& args) {
     containers.collect();
     Containers::Made made = make_container(globals, args, containers);
     const Settings settings = made.container.settings();
-    Monitored monitor = start_monitored(containers, std::move(made.container), std::move(made.lock),
-                                        {.runtime = runtime_program(globals), .attach = !detached, .attach_input = !detached && settings.open_stdin,
-                                         .raw_terminal = !detached && settings.tty && settings.open_stdin});
+    // Without -a all of them; with it those that were named.
+    const auto attached = [&](const char* stream) {
+        const std::vector<std::string> named = args.all("attach");
+        return !detached && (named.empty() || std::ranges::any_of(named, [&](const std::string& one) { return lower(one) == stream; }));
+    };
+    const bool input = attached("stdin") && settings.open_stdin;
+    Monitored monitor = start_monitored(containers, std::move(made.container), std::move(made.locks),
+                                        {.runtime = runtime_program(globals), .attach = !detached, .attach_output = attached("stdout"), .attach_errors = attached("stderr"),
+                                         .attach_input = input, .raw_terminal = input && settings.tty});
     if (!detached) return monitor.wait(!args.has("sig-proxy") || args.flag("sig-proxy"));
     std::printf("%s\n", settings.id.c_str());
     return 0;

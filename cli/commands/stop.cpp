@@ -6,15 +6,14 @@ namespace {
 
 constexpr Option options[] = {
     {"signal,s", "SIGNAL", "instead of the container's stop signal"},
-    {"time,t", "SECONDS", "before it is killed; -1: never"},
-    {"timeout", "SECONDS", "", "", true},
+    seconds_to_stop("time,t", "before it is killed; -1: never"),
+    seconds_to_stop("timeout", "", true),
 };
 
 int stop(const Arguments& globals, const Arguments& args) {
-    const auto typed = args.has("timeout") ? args.value("timeout") : args.value("time");
+    const auto typed = args.has("timeout") ? args.number("timeout") : args.number("time");
     std::optional<int> seconds, signal;
-    if (typed) seconds = parse_number<int>(*typed);
-    if (typed && !seconds) throw Error("invalid argument ", quoted(*typed), " for \"-t, --time\" flag");
+    if (typed) seconds = int(*typed);
     if (args.has("signal")) signal = parse_signal(args.get("signal"));
     const Containers containers(store_root(globals));
     return for_each_container(containers, args.words(), true, [&](const Container& c) { stop_container(containers, c, signal, seconds); });

@@ -17,7 +17,7 @@ std::string got;
 
 int remember(const char* name, const Arguments& args) {
     got = name;
-    for (const char* option : {"force", "bundle", "count", "every"})
+    for (const char* option : {"force", "bundle", "count", "every", "wait"})
         if (const auto value = args.value(option)) got += str(" ", option, "=", *value);
     for (const std::string& gid : args.all("gid")) got += " gid=" + gid;
     for (const std::string& word : args.words()) got += " " + word;
@@ -27,6 +27,7 @@ int remember(const char* name, const Arguments& args) {
 constexpr Option options[] = {
     {"force,f", nullptr, ""}, {"bundle,b", "DIR", ""}, {"count", "N", "", "", false, Value::integer},
     {"gid,g", "GID", "", "", false, Value::integers}, {"every", "TIME", "", "", false, Value::duration},
+    {"wait,w", "SECONDS", "", "", false, Value::integer, -1, 3600},
 };
 constexpr Option globals[] = {{"root", "DIR", ""}, {"debug", nullptr, ""}};
 constexpr Command kill_command{.name = "kill", .synopsis = "", .summary = "", .options = options, .least = 1, .most = 2, .interspersed = true,
@@ -151,4 +152,21 @@ TEST_CASE("a line of any words is done or refused") {
         for (const std::string& part : std::span(parts).subspan(1)) given.push_back(part.c_str());
         run(parts[0] == "runc" ? Style::runc : Style::docker, given);
     });
+}
+
+TEST_CASE("a number has its option's range, and Docker's words for what is not in it") {
+    struct { std::vector<const char*> words; const char* want; } cases[] = {
+        {{"kill", "-w", "-1", "c"}, "kill wait=-1 c"},
+        {{"kill", "--wait=3600", "c"}, "kill wait=3600 c"},
+        {{"kill", "-w", "3601", "c"}, "invalid argument \"3601\" for \"-w, --wait\" flag: value out of range: it must be between -1 and 3600"},
+        {{"kill", "-w", "4294967297", "c"}, "invalid argument \"4294967297\" for \"-w, --wait\" flag: value out of range: it must be between -1 and 3600"},
+        {{"kill", "-w", "99999999999999999999", "c"}, "invalid argument \"99999999999999999999\" for \"-w, --wait\" flag: strconv.ParseInt: parsing \"99999999999999999999\": value out of range"},
+        {{"kill", "--wait", "long", "c"}, "invalid argument \"long\" for \"-w, --wait\" flag: strconv.ParseInt: parsing \"long\": invalid syntax"},
+        {{"kill", "--wait", "", "c"}, "invalid argument \"\" for \"-w, --wait\" flag: strconv.ParseInt: parsing \"\": invalid syntax"},
+    };
+    for (const auto& [words, want] : cases) {
+        CAPTURE(words);
+        CHECK(run(Style::docker, words) == want);
+    }
+    CHECK(run(Style::runc, {"kill", "-w", "3601", "c"}) == "invalid value \"3601\" for flag -w: value out of range: it must be between -1 and 3600");
 }

@@ -1,0 +1,84 @@
+#include "base/copy_tree.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/sys.h"
+#include "tests/unit/catch.h"
+#include "tests/unit/scratch.h"
+
+namespace {
+
+struct Trees : Scratch {
+    Trees() { sys::mkdir(path + "/from", 0755), sys::mkdir(path + "/to", 0755); }
+    std::string from(const std::string& name) const { return path + "/from/" + name; }
+    std::string to(const std::string& name) const { return path + "/to/" + name; }
+    void copy() const {
+        copy_tree(sys::open(path + "/from", O_RDONLY | O_DIRECTORY).get(), sys::open(path + "/to", O_RDONLY | O_DIRECTORY).get());
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a copied tree has what the tree has: files, links, modes, times, attributes") {
+    Trees trees;
+    sys::mkdir(trees.from("sub"), 0750);
+    write_file(trees.from("sub/file"), "text", 0640);
+    ::link(trees.from("sub/file").c_str(), trees.from("again").c_str());
+    ::symlink("sub/file", trees.from("link").c_str());
+    ::symlink("/etc/shadow", trees.from("out").c_str());
+    ::mkfifo(trees.from("fifo").c_str(), 0600);
+    const timespec times[] = {{1'000'000'000, 5}, {981'173'106, 7}};
+    ::utimensat(AT_FDCWD, trees.from("sub/file").c_str(), times, 0);
+    ::utimensat(AT_FDCWD, trees.from("sub").c_str(), times, 0);
+    ::chmod(trees.from("sub/file").c_str(), 06710);
+    const bool attributes = ::setxattr(trees.from("sub/file").c_str(), "user.note", "kept", 4, 0) == 0;
+    trees.copy();
+
+    CHECK(read_file(trees.to("again")) == "text");
+    const struct stat file = sys::lstat(trees.to("sub/file")), again = sys::lstat(trees.to("again"));
+    CHECK(file.st_ino == again.st_ino);
+    CHECK((file.st_mode & 07777) == 06710);
+    CHECK(file.st_mtim.tv_sec == 981'173'106);
+    CHECK(file.st_mtim.tv_nsec == 7);
+    CHECK((sys::lstat(trees.to("sub")).st_mode & 07777) == 0750);
+    CHECK(sys::lstat(trees.to("sub")).st_mtim.tv_sec == 981'173'106);
+    CHECK(S_ISLNK(sys::lstat(trees.to("out")).st_mode));
+    CHECK(S_ISFIFO(sys::lstat(trees.to("fifo")).st_mode));
+    char value[8] = "";
+    if (attributes) CHECK(::getxattr(trees.to("sub/file").c_str(), "user.note", value, sizeof value) == 4);
+}
+
+TEST_CASE("a hole stays a hole when a tree is copied") {
+    Trees trees;
+    const UniqueFd file = sys::open(trees.from("sparse"), O_WRONLY | O_CREAT, 0600);
+    ::pwrite(file.get(), "end", 3, 64 << 20);
+    ::ftruncate(file.get(), 128 << 20);
+    trees.copy();
+    const struct stat copied = sys::lstat(trees.to("sparse"));
+    CHECK(copied.st_size == 128 << 20);
+    CHECK(copied.st_blocks < 1000);
+    char text[4] = "";
+    ::pread(sys::open(trees.to("sparse"), O_RDONLY).get(), text, 3, 64 << 20);
+    CHECK(text == std::string("end"));
+}
+
+TEST_CASE("a tree that is deeper than descriptors last is copied") {
+    Trees trees;
+    constexpr int depth = 1500;
+    UniqueFd here = sys::open(trees.path + "/from", O_RDONLY | O_DIRECTORY);
+    for (int i = 0; i < depth; ++i) {
+        ::mkdirat(here.get(), "d", 0755);
+        here.reset(::openat(here.get(), "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    }
+    trees.copy();
+    UniqueFd there = sys::open(trees.path + "/to", O_RDONLY | O_DIRECTORY);
+    for (int i = 0; i < depth; ++i) {
+        REQUIRE(there);
+        there.reset(::openat(there.get(), "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    }
+    CHECK(there);
+}
