@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sys.h"
+#include "runtime/cgroup/hierarchy.h"
 #include "runtime/devices.h"
 #include "runtime/mounts.h"
 #include "runtime/notify_socket.h"
@@ -135,10 +136,8 @@ std::vector<ExternalMount> plan_external_mounts(const spec::Config& config, cons
         if (is_bind(mount)) add(inside, mount.source.starts_with('/') ? mount.source : bundle + "/" + mount.source);
         if (!mount.type.starts_with("cgroup") || own_cgroups) continue;
         // Without a namespace of its own the container's groups are bound from the host's hierarchies.
-        for (const std::string& directory : cgroup.directories) {
-            const std::string hierarchy = directory.substr(0, directory.find('/', std::string_view("/sys/fs/cgroup/").size()));
-            add(cgroup.v2 ? inside : inside + "/" + std::filesystem::path(hierarchy).filename().string(), directory);
-        }
+        for (const std::string& directory : cgroup.directories)
+            add(cgroup.v2 ? inside : inside + "/" + place_of_group(directory).hierarchy, directory);
     }
     // Who may not make nodes has the host's bound, and a service manager's container has a socket; if it has
     // not, their names mean nothing to CRIU.

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "base/sys.h"
+#include "runtime/cgroup/hierarchy.h"
 #include "runtime/cgroup/limits.h"
 #include "runtime/cgroup/v1.h"
 #include "runtime/criu_options.h"
@@ -128,16 +129,12 @@ void move_into(const Cgroup& cgroup, int process) {
 
 // Where the images' groups are now, below the mounts of their hierarchies.
 void name_cgroups(criu::Message& message, const CgroupRecord& record) {
-    const auto below = [](const std::string& directory, const std::string& mount) { return directory.substr(mount.size()); };
-    const std::string mount = "/sys/fs/cgroup";
     if (record.v2 && !record.directories.empty())
-        message.message(cgroup_root, criu::Message().text(2, below(record.directories[0], mount)));
+        message.message(cgroup_root, criu::Message().text(2, place_of_group(record.directories[0]).path));
     if (record.v2) return;
     for (const v1::Hierarchy& hierarchy : v1::parse_hierarchies(read_file("/proc/self/cgroup")))
-        if (const auto directory = directory_of(record, hierarchy.name)) {
-            const std::string own_mount = directory->substr(0, directory->find('/', mount.size() + 1));
-            message.message(cgroup_root, criu::Message().text(1, hierarchy.name).text(2, below(*directory, own_mount)));
-        }
+        if (const auto directory = directory_of(record, hierarchy.name))
+            message.message(cgroup_root, criu::Message().text(1, hierarchy.name).text(2, place_of_group(*directory).path));
 }
 
 // In a container's user namespace CRIU reads the images first as our root and then as the container's, who have
@@ -180,9 +177,9 @@ Created restore(const CreateOptions& options, const CriuOptions& criu_options) {
     // Each of these undoes itself if a later step throws; keep() at the end makes it stay.
     StateDir dir = StateDir::create(options.state_root, options.id);
     Record record = intended(plan, bundle);
+    dir.save(record);
     dir.save_config(bundle.text);
     make_notify_directory(dir.path());
-    dir.save(record);
     Cgroup cgroup = Cgroup::create(record.cgroup, plan.cgroup);
 
     resolve_destinations(plan.config.mounts, root_directory);

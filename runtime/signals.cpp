@@ -2,14 +2,18 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <optional>
-#include <vector>
+#include <set>
+#include <utility>
 
 #include "base/error.h"
+#include "base/unique_fd.h"
 
 namespace {
 
@@ -105,5 +109,21 @@ int wait_readable(std::initializer_list<int> fds, int milliseconds) {
         if (found < 0 && errno != EINTR) throw SysError("poll");
         if (found < 0) continue;
         return int(std::ranges::find_if(watched, [](const pollfd& one) { return one.revents != 0; }) - watched.begin());
+    }
+}
+
+// A number that is told after its process was opened is that process's, or the process has ended and the
+// descriptor reaches nobody.
+void signal_members(const std::function<std::vector<int>()>& members, int number) {
+    constexpr size_t at_once = 256;   // descriptors
+    const std::vector<int> all = members();
+    for (size_t first = 0; first < all.size(); first += at_once) {
+        std::vector<std::pair<int, UniqueFd>> opened;
+        for (size_t i = first; i < std::min(all.size(), first + at_once); ++i)
+            if (UniqueFd process(int(::syscall(SYS_pidfd_open, all[i], 0))); process) opened.emplace_back(all[i], std::move(process));
+        const std::vector<int> again = members();
+        const std::set<int> still(again.begin(), again.end());
+        for (const auto& [pid, process] : opened)
+            if (still.contains(pid)) ::syscall(SYS_pidfd_send_signal, process.get(), number, nullptr, 0);
     }
 }

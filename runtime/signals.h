@@ -1,9 +1,11 @@
 // Signals by number or name, as `kill` takes them.
 #pragma once
 
+#include <functional>
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <vector>
 
 // "9", "KILL", "SIGKILL", "sigkill", "RTMIN+3"; throws Error `unknown signal "X"`.
 int parse_signal(std::string_view text);
@@ -20,3 +22,7 @@ bool heeds_signals_while_waiting();
 // The index of the first of them that can be read, or has hung up; -1 after so many milliseconds (-1: wait for ever).
 // Throws Error "interrupted: terminated", with a shell's exit code for it, if such a signal comes.
 int wait_readable(std::initializer_list<int> fds, int milliseconds = -1);
+
+// To each process that `members` tells, and to nobody who has got its number since: it is opened first, and then
+// members() must still tell it. Who has ended is passed over.
+void signal_members(const std::function<std::vector<int>()>& members, int number);

@@ -1,6 +1,6 @@
 #include "runtime/cgroup/cgroup.h"
 
-#include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
@@ -13,16 +13,25 @@
 #include "base/defer.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/steps.h"
 #include "base/sys.h"
 #include "runtime/cgroup/freezer.h"
+#include "runtime/cgroup/hierarchy.h"
 #include "runtime/cgroup/limits.h"
+#include "runtime/cgroup/tree.h"
 #include "runtime/cgroup/v1.h"
 #include "runtime/cgroup/v2.h"
 #include "runtime/namespaces.h"
+#include "runtime/signals.h"
 
 constinit const CgroupManager disabled_manager = {
     .name = "disabled",
     .plan = [](const CgroupRequest&) { return CgroupRecord{}; },
+    // Who makes no cgroups does without walls for devices, but a number that was asked for is not dropped.
+    .make = [](CgroupRecord& record, const CgroupRequest& request) {
+        for (const Write& write : plan_limits(record, request.resources))
+            throw Error("linux.resources.", write.setting, " cannot be set: the cgroup manager is \"disabled\"");
+    },
 };
 
 static constexpr const CgroupManager* managers[] = {&cgroupfs_manager, &systemd_manager, &disabled_manager};
@@ -43,7 +52,7 @@ std::vector<std::string_view> cgroup_manager_names() {
 }
 
 bool CgroupRequest::is_rootless() const {
-    return rootless == "auto" ? ::is_rootless() : rootless == "true";
+    return rootless == "auto" ? ::is_rootless() : rootless == "true" || rootless == "t" || rootless == "1";
 }
 
 CgroupRecord Cgroup::plan(const CgroupRequest& request) {
@@ -130,7 +139,7 @@ CgroupRecord Cgroup::place_exec(const CgroupRecord& record, const std::vector<st
     if (trim(given_below.value_or("")).empty()) return record;
     CgroupRecord own = record;
     for (const v1::Hierarchy& hierarchy : v1::parse_hierarchies(read_file(str("/proc/", init, "/cgroup"))))
-        if (hierarchy.name == "unified") own.directories[0] = "/sys/fs/cgroup" + hierarchy.own;
+        if (hierarchy.name == "unified") own.directories[0] = sole_v2_mount().value_or("") + hierarchy.own;
     return own;
 }
 
@@ -151,48 +160,47 @@ void Cgroup::update(const spec::Resources& resources) const {
 
 namespace {
 
-std::vector<std::string> groups_below(const std::string& directory) {
-    std::vector<std::string> found;
-    DIR* dir = ::opendir(directory.c_str());
-    if (!dir) return found;
-    const Defer closing([&] { ::closedir(dir); });
-    while (const dirent* entry = ::readdir(dir))
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.') found.push_back(directory + "/" + entry->d_name);
-    return found;
-}
-
 // Nothing if the group is gone, be it while its file is open. A threaded one tells only its threads.
-std::optional<std::string> read_members(const std::string& directory, const char* name) {
-    const auto file = sys::try_open(directory + name, O_RDONLY);
+std::optional<std::string> read_members(int parent, const std::string& group, const char* name) {
+    const UniqueFd file(::openat(parent, (group + name).c_str(), O_RDONLY | O_CLOEXEC));
     if (!file) return {};
     std::string text;
     char buffer[1024];
     ssize_t got;
-    while ((got = ::read(file->get(), buffer, sizeof buffer)) > 0) text.append(buffer, size_t(got));
+    while ((got = ::read(file.get(), buffer, sizeof buffer)) > 0) text.append(buffer, size_t(got));
     if (got == 0) return text;
-    if (errno == EOPNOTSUPP) return read_members(directory, "/cgroup.threads");
+    if (errno == EOPNOTSUPP) return read_members(parent, group, "/cgroup.threads");
     if (errno == ENODEV) return {};
-    throw SysError("read ", directory, name);
+    throw SysError("read ", group, name);
 }
 
-void collect_pids(const std::string& directory, std::vector<int>& pids) {
-    const auto text = read_members(directory, "/cgroup.procs");
-    if (!text) return;
-    for (const std::string& line : split(*text, '\n'))
-        if (const auto pid = parse_number<int>(line)) pids.push_back(*pid);
-    for (const std::string& below : groups_below(directory)) collect_pids(below, pids);
+std::vector<int> pids_in(const std::string& directory) {
+    std::vector<int> pids;
+    each_group(directory, [&](int parent, const std::string& group) {
+        for (const std::string& line : split(read_members(parent, group, "/cgroup.procs").value_or(""), '\n'))
+            if (const auto pid = parse_number<int>(line)) pids.push_back(*pid);
+    });
+    return pids;
 }
 
-void remove_group(const std::string& directory) {
+// One that stays keeps no other from going, but those above it.
+void remove_tree_of_groups(const std::string& directory) {
     // Mostly there is nothing below.
     if (::rmdir(directory.c_str()) == 0 || errno == ENOENT) return;
-    for (const std::string& below : groups_below(directory)) remove_group(below);
-    // A process that was just reaped may keep it busy for a moment.
-    for (int wait = 1; ::rmdir(directory.c_str()) < 0; wait *= 2) {
-        if (errno == ENOENT) return;
-        if (errno != EBUSY || wait > 1024) throw SysError("remove ", directory);
-        ::poll(nullptr, 0, wait);
-    }
+    Steps all;
+    int patience = 2000;   // milliseconds, for all of them
+    each_group(directory, [&](int parent, const std::string& group) {
+        all.step(str("remove ", group), [&] {
+            // A process that was just reaped may keep it busy for a moment.
+            for (int wait = 1; ::unlinkat(parent, group.c_str(), AT_REMOVEDIR) < 0; wait *= 2) {
+                if (errno == ENOENT) return;
+                if (errno != EBUSY || patience <= 0) throw SysError("rmdir");
+                ::poll(nullptr, 0, wait);
+                patience -= wait;
+            }
+        });
+    });
+    all.finish();
 }
 
 }  // namespace
@@ -200,7 +208,7 @@ void remove_group(const std::string& directory) {
 std::vector<int> Cgroup::pids() const {
     std::vector<int> found;
     for (const std::string& directory : record_.directories) {
-        collect_pids(directory, found);
+        found = pids_in(directory);
         if (!found.empty()) break;   // every hierarchy holds the same
     }
     return found;
@@ -229,8 +237,9 @@ void Cgroup::kill() const {
         if (!kill_by_kernel(record_)) {
             // Who still forks when all the others are dead is stopped for it.
             if (wait > 5000) attempt("stopping what is to be killed", [&] { freeze(); });
-            for (const int pid : pids()) ::kill(pid, SIGKILL);
-            thaw_if_frozen();
+            signal_members([this] { return pids(); }, SIGKILL);
+            // A frozen process of v1 dies when it is thawed; it may have been frozen further down, by its own engine.
+            thaw_tree(record_);
         }
         ::usleep(wait);
     }
@@ -254,6 +263,8 @@ bool Cgroup::remove_if_empty() const {
 }
 
 void Cgroup::remove() const {
-    if (const auto forget = cgroup_manager(record_.manager).forget) forget(record_);
-    for (const std::string& directory : record_.directories) remove_group(directory);
+    Steps all;
+    if (const auto forget = cgroup_manager(record_.manager).forget) all.step("telling who made it", [&] { forget(record_); });
+    for (const std::string& directory : record_.directories) all.step(directory, [&] { remove_tree_of_groups(directory); });
+    all.finish();
 }

@@ -71,12 +71,12 @@ public:
     std::vector<int> pids() const;          // of all processes in it and below, in our pid namespace
     bool was_out_of_memory() const;         // the kernel killed somebody in it for that
     bool is_frozen() const;
-    void freeze() const;
+    void freeze() const;                    // throws after 10 seconds (and more, where the kernel is slow)
     void thaw() const;
     void thaw_if_frozen() const { if (is_frozen()) thaw(); }
-    void kill() const;                      // SIGKILL to all, and waits until they are gone
+    void kill() const;                      // SIGKILL to all, frozen or not, and waits until they are gone; throws after 8 seconds
     bool remove_if_empty() const;           // one call per group; false if anything is left
-    void remove() const;                    // with all below it
+    void remove() const;                    // with all below it; waits 2 seconds for one that is busy
 
 private:
     explicit Cgroup(CgroupRecord record, bool armed) : record_(std::move(record)), armed_(armed) {}

@@ -9,13 +9,12 @@
 #include "base/file.h"
 #include "base/sys.h"
 #include "runtime/cgroup/cgroup.h"
+#include "runtime/cgroup/hierarchy.h"
 #include "runtime/cgroup/limits.h"
 #include "runtime/cgroup/v1.h"
 #include "runtime/cgroup/v2.h"
 
 namespace {
-
-constexpr const char* mount = "/sys/fs/cgroup";
 
 // "/name": from the hierarchy's root if it was absolute; else what `own` says comes before it.
 std::string clean_path(const CgroupRequest& request) {
@@ -45,28 +44,23 @@ CgroupRecord plan(const CgroupRequest& request) {
     record.v2 = v2::is_everything();
     const bool absolute = request.cgroups_path.starts_with('/');
     if (record.v2 && absolute) {
-        record.directories = {mount + record.path};
+        record.directories = {sole_v2_mount().value_or("") + record.path};
         return record;
     }
     for (const v1::Hierarchy& hierarchy : v1::parse_hierarchies(read_file("/proc/self/cgroup"))) {
         const bool is_v2 = hierarchy.name == "unified";
         if (record.v2 && !is_v2) continue;
-        const std::string root = record.v2 ? mount : str(mount, "/", hierarchy.name);
-        if (!record.v2 && !sys::exists(root + "/cgroup.procs")) continue;   // known to the kernel, mounted nowhere
-        record.directories.push_back(root + (absolute ? "" : place_below(hierarchy, root, is_v2)) + record.path);
+        const auto root = hierarchy_mount(hierarchy.name);
+        if (!root) continue;   // known to the kernel, mounted nowhere
+        record.directories.push_back(*root + (absolute ? "" : place_below(hierarchy, *root, is_v2)) + record.path);
     }
     return record;
 }
 
-// The part of a directory that is the hierarchy's mount.
-std::string mount_of(const CgroupRecord& record, const std::string& directory) {
-    return record.v2 ? mount : directory.substr(0, directory.find('/', std::string_view(mount).size() + 1));
-}
-
 void make_directory(const CgroupRecord& record, const std::string& directory, const v2::Needed& needed) {
-    const std::string root = mount_of(record, directory), path = directory.substr(root.size());
-    if (v2::holds(record, directory)) v2::make_group(root, path, needed);
-    else v1::make_group(root, path);
+    const GroupPlace place = place_of_group(directory);
+    if (v2::holds(record, directory)) v2::make_group(place.mount, place.path, needed);
+    else v1::make_group(place.mount, place.hierarchy, place.path);
 }
 
 bool can_be_made(const std::string& directory) {
@@ -101,8 +95,10 @@ void leave_out_forbidden(CgroupRecord& record, const CgroupRequest& request) {
 // v2's directory, which the clone needs.
 void make(CgroupRecord& record, const CgroupRequest& request) {
     leave_out_forbidden(record, request);
+    // Where no hierarchy is mounted every limit is one that cannot be set, and says so.
+    if (record.directories.empty()) return set_limits(record, request);
     make_directories(record, request, true);
-    if (!record.v2 || record.directories.empty()) return;
+    if (!record.v2) return;
     if (request.owner) v2::give_to(record.directories[0], *request.owner);
     set_limits(record, request);
 }

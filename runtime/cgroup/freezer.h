@@ -7,3 +7,5 @@ bool is_frozen(const CgroupRecord& record);
 // Returns when nothing in it runs any more; if that cannot be had it runs as before, and this throws.
 void freeze(const CgroupRecord& record);
 void thaw(const CgroupRecord& record);
+// And all groups below it, whoever froze them.
+void thaw_tree(const CgroupRecord& record);

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/sys.h"
 #include "runtime/cgroup/devices.h"
+#include "runtime/cgroup/hierarchy.h"
 #include "runtime/cgroup/v1.h"
 #include "runtime/cgroup/v2.h"
 
@@ -22,12 +23,8 @@ std::optional<std::string> directory_of(const CgroupRecord& record, std::string_
     if (record.directories.empty()) return {};
     if (record.v2) return record.directories[0];
     const std::string wanted = "," + std::string(controller) + ",";
-    for (const std::string& directory : record.directories) {
-        // /sys/fs/cgroup/cpu,cpuacct/…
-        const size_t start = std::string_view("/sys/fs/cgroup/").size();
-        const std::string names = directory.substr(start, directory.find('/', start) - start);
-        if (("," + names + ",").contains(wanted)) return directory;
-    }
+    for (const std::string& directory : record.directories)
+        if (("," + place_of_group(directory).hierarchy + ",").contains(wanted)) return directory;
     return {};
 }
 

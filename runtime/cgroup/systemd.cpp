@@ -12,6 +12,7 @@
 #include "base/sys.h"
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/cgroup/dbus.h"
+#include "runtime/cgroup/hierarchy.h"
 #include "runtime/cgroup/limits.h"
 #include "runtime/cgroup/systemd_unit.h"
 #include "runtime/cgroup/v1.h"
@@ -19,7 +20,6 @@
 
 namespace {
 
-constexpr const char* mount = "/sys/fs/cgroup";
 constexpr const char* service = "org.freedesktop.systemd1";
 constexpr const char* object = "/org/freedesktop/systemd1";
 constexpr const char* interface = "org.freedesktop.systemd1.Manager";
@@ -112,10 +112,10 @@ void Systemd::stop(const std::string& unit) {
 }
 
 std::vector<std::string> directories_at(const std::string& path) {
-    if (v2::is_everything()) return {mount + path};
+    if (const auto v2 = sole_v2_mount()) return {*v2 + path};
     std::vector<std::string> found;
     for (const v1::Hierarchy& hierarchy : v1::parse_hierarchies(read_file("/proc/self/cgroup")))
-        if (const std::string root = str(mount, "/", hierarchy.name); sys::exists(root)) found.push_back(root + path);
+        if (const auto root = hierarchy_mount(hierarchy.name)) found.push_back(*root + path);
     return found;
 }
 
@@ -147,7 +147,7 @@ std::string path_of_process(int pid, bool v2, const std::string& unit) {
 void make_others(CgroupRecord& record, const CgroupRequest& request) {
     if (request.is_rootless()) std::erase_if(record.directories, [](const std::string& directory) { return !sys::exists(directory); });
     for (const std::string& directory : record.directories)
-        if (!v2::holds(record, directory)) v1::make_group(directory.substr(0, directory.size() - record.path.size()), record.path);
+        if (const GroupPlace place = place_of_group(directory); !v2::holds(record, directory)) v1::make_group(place.mount, place.hierarchy, place.path);
 }
 
 void adopt(CgroupRecord& record, const CgroupRequest& request, int pid) {

@@ -38,15 +38,15 @@ void inherit_cpuset(const std::string& mount, const std::string& directory, bool
 
 }  // namespace
 
-void make_group(const std::string& mount, const std::string& path) {
+void make_group(const std::string& mount, const std::string& hierarchy, const std::string& path) {
     const std::string directory = mount + path;
     const bool made = ::mkdir(directory.c_str(), 0755) == 0;
     if (!made && errno == ENOENT && path.rfind('/') != 0) {
-        make_group(mount, path.substr(0, path.rfind('/')));
-        return make_group(mount, path);
+        make_group(mount, hierarchy, path.substr(0, path.rfind('/')));
+        return make_group(mount, hierarchy, path);
     }
     if (!made && errno != EEXIST) throw SysError("mkdir ", directory);
-    if (mount.substr(mount.rfind('/') + 1).starts_with("cpuset")) inherit_cpuset(mount, directory, made);
+    if (("," + hierarchy + ",").contains(",cpuset,")) inherit_cpuset(mount, directory, made);
 }
 
 namespace {

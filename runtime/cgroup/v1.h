@@ -18,7 +18,7 @@ struct Hierarchy {
 std::vector<Hierarchy> parse_hierarchies(std::string_view proc_self_cgroup);
 
 // Every level that is missing; a new one must be told its CPUs before anybody can enter it.
-void make_group(const std::string& mount, const std::string& path);
+void make_group(const std::string& mount, const std::string& hierarchy, const std::string& path);
 
 std::vector<Write> plan(const spec::Resources& resources);
 

@@ -2,9 +2,7 @@
 // group.
 #include "runtime/cgroup/v2.h"
 
-#include <linux/magic.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,19 +13,14 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sys.h"
+#include "runtime/cgroup/hierarchy.h"
 
 namespace v2 {
 
-bool is_everything() {
-    static const bool answer = [] {
-        struct statfs fs{};
-        return ::statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
-    }();
-    return answer;
-}
+bool is_everything() { return sole_v2_mount().has_value(); }
 
 bool holds(const CgroupRecord& record, const std::string& directory) {
-    return record.v2 || directory.starts_with(str(beside_v1, "/"));
+    return record.v2 || place_of_group(directory).hierarchy == "unified";
 }
 
 namespace {
@@ -84,7 +77,7 @@ void make_group(const std::string& mount, const std::string& path, const Needed&
     std::set<std::string> missing;
     std::ranges::set_difference(available, given, std::inserter(missing, missing.end()));
     // Beside v1 nobody looks for statistics here.
-    if (mount == beside_v1) std::erase_if(missing, [&](const std::string& controller) { return !needed.contains(controller); });
+    if (!is_everything()) std::erase_if(missing, [&](const std::string& controller) { return !needed.contains(controller); });
     if (!missing.empty()) enable(above, missing, needed);
     if (::mkdir(directory.c_str(), 0755) < 0 && errno != EEXIST) throw SysError("mkdir ", directory);
     if (!available.contains("memory") && !available.contains("io")) make_threaded_if_needed(directory, needed);

@@ -12,9 +12,7 @@
 
 namespace v2 {
 
-inline constexpr const char* beside_v1 = "/sys/fs/cgroup/unified";
-
-// Whether /sys/fs/cgroup is cgroup v2 and nothing else.
+// Whether there is cgroup v2 and nothing else.
 bool is_everything();
 // Whether that directory of a container is in a v2 hierarchy, be it alone or beside v1.
 bool holds(const CgroupRecord& record, const std::string& directory);

@@ -1,5 +1,3 @@
-#include <linux/magic.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -7,6 +5,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sys.h"
+#include "runtime/cgroup/hierarchy.h"
 #include "runtime/commands/commands.h"
 #include "spec/runtime.h"
 
@@ -18,9 +17,7 @@ static constexpr Option options[] = {
 
 static int write_spec(const Arguments&, const Arguments& args) {
     const std::string bundle = args.get("bundle"), name = args.value("config").value_or("config.json");
-    struct statfs cgroups{};
-    const bool unified = ::statfs("/sys/fs/cgroup", &cgroups) == 0 && cgroups.f_type == CGROUP2_SUPER_MAGIC;
-    spec::Config config = spec::default_config(unified);
+    spec::Config config = spec::default_config(sole_v2_mount().has_value());
     if (args.flag("rootless")) spec::make_rootless(config, ::geteuid(), ::getegid());
     const std::string text = spec::write(config, indent_tabs);
     if (name == "-") {

@@ -208,6 +208,40 @@ class Managers(CgroupCase):
         self.runtime("delete", "--force", "none")
         self.assertEqual(self.runtime("list", "-q").stdout, "")
 
+    def test_hierarchies_may_be_mounted_anywhere(self):
+        limits = {"memory": {"limit": 100 << 20}, "pids": {"limit": 5}}
+        def change(config):
+            config["linux"].update(resources=limits, cgroupsPath=f"/{PARENT}/elsewhere")
+        bundle, elsewhere = self.bundle("sleep", "1000", edit=change), self.dir / "elsewhere"
+        elsewhere.mkdir()
+        runtime = f"{RUNTIME} --root {self.state}"
+        inside = str(elsewhere) + str(group("pids", "elsewhere"))[len(str(TOP)):]
+        script = f"""mount --rbind {TOP} {elsewhere}; while umount -l {TOP} 2>/dev/null; do :; done
+                     {runtime} run -d -b {bundle} elsewhere >{self.dir}/out 2>&1 </dev/null || cat {self.dir}/out
+                     cat {inside}/pids.max; {runtime} exec elsewhere true; {runtime} delete --force elsewhere; ls {inside}"""
+        result = run("unshare", "--mount", "--propagation", "private", "sh", "-c", script, check=False)
+        self.assertEqual(result.stdout, "5\n")
+        self.assertFalse(group("pids", "elsewhere").exists())
+        self.assertFalse(group("memory", "elsewhere").exists())
+
+    def test_what_cannot_be_limited_does_not_run(self):
+        """A chroot, an initramfs, a container in which nobody mounted cgroups: each limit that is asked for is named."""
+        limits = {"memory.limit": {"memory": {"limit": 100 << 20}}, "pids.limit": {"pids": {"limit": 5}},
+                  "cpu.shares": {"cpu": {"shares": 100}}, "devices": {"devices": [{"allow": False, "access": "rwm"}]}}
+        for name, resources in limits.items():
+            bundle = self.bundle("true", edit=lambda config: config["linux"].update(resources=resources), name=name)
+            command = f"while umount -l {TOP} 2>/dev/null; do :; done; exec {RUNTIME} --root {self.state} run -b {bundle} none"
+            result = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", command],
+                                    stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+            self.assertEqual((result.returncode, result.stdout), (1, ""), name)
+            self.assertIn(f"linux.resources.{name}", result.stderr)
+            self.assertEqual(os.listdir(self.state), [])
+
+    def test_without_cgroups_there_is_no_limit_that_would_be_dropped(self):
+        said = self.start("limited", resources={"pids": {"limit": 5}}, flags=("--cgroup-manager", "disabled"))
+        self.assertIn("linux.resources.pids.limit cannot be set", said)
+        self.assertEqual(self.runtime("list", "-q").stdout, "")
+
     def test_unknown_manager_is_refused_with_those_there_are(self):
         bundle = self.bundle("true")
         result = self.runtime("--cgroup-manager", "mine", "run", "--bundle", bundle, "x", check=False)
@@ -220,6 +254,31 @@ class Managers(CgroupCase):
         deep.mkdir(parents=True)
         self.runtime("delete", "--force", "nested")
         self.assertFalse(group("pids", "nested").exists())
+
+    def test_groups_deeper_than_a_path_go_with_the_container(self):
+        self.assertEqual(self.start("deep"), "")
+        here = os.open(group("freezer", "deep"), os.O_RDONLY)
+        for _ in range(24):
+            os.mkdir("n" * 200, dir_fd=here)
+            below = os.open("n" * 200, os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        os.close(here)
+        self.runtime("delete", "--force", "deep")
+        self.assertFalse(group("freezer", "deep").exists())
+
+    def test_what_froze_itself_inside_is_killed(self):
+        """As an engine inside the container does with a container of its own."""
+        self.assertEqual(self.start("engine", "sh", "-c", "sleep 1000 & sleep 1000"), "")
+        inner = group("freezer", "engine") / "inner"
+        inner.mkdir()
+        pid = max(json.loads(self.runtime("ps", "--format", "json", "engine").stdout))
+        (inner / "cgroup.procs").write_text(str(pid))
+        file, frozen = (inner / "cgroup.freeze", "1") if V2 else (inner / "freezer.state", "FROZEN")
+        file.write_text(frozen)
+        self.runtime("delete", "--force", "engine")
+        self.assertFalse(group("freezer", "engine").exists())
+        self.assertFalse(os.path.exists(f"/proc/{pid}"))
 
     @unittest.skipUnless(V2 or BESIDE.is_dir(), "needs a cgroup v2 hierarchy")
     def test_threaded_groups_are_no_obstacle(self):

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sys.h"
+#include "runtime/cgroup/hierarchy.h"
 #include "runtime/cgroup/devices.h"
 #include "runtime/cgroup/knobs.h"
 #include "runtime/cgroup/limits.h"
@@ -298,4 +299,31 @@ TEST_CASE("intelRdt: a group is made, joined and removed as the spec says") {
     CHECK(update_schemata(gold, {"L3:0=001;1=01", "L3:0=002;1=02"}) == std::vector<std::string>{"L3:0=001;1=01", "L3:0=7f0;1=1f"});
     CHECK(read_file(root + "/gold/schemata") == "L3:0=002;1=02\n");
     std::filesystem::remove_all(root);
+}
+
+TEST_CASE("a hierarchy is found wherever it is mounted") {
+    const std::string v1 = "20 1 0:5 / /sys rw - sysfs sysfs rw\n"
+                           "30 20 0:26 / /mnt/cg/pids rw,nosuid shared:9 - cgroup cgroup rw,pids\n"
+                           "31 20 0:27 /docker/abc /part/cpu rw - cgroup cgroup rw,cpu,cpuacct\n"
+                           "32 20 0:27 / /mnt/cg/cpu\\040time rw - cgroup cgroup rw,cpuacct,cpu\n"
+                           "33 20 0:27 /docker/abc /other/cpu rw - cgroup cgroup rw,cpu,cpuacct\n"
+                           "34 20 0:28 / /mnt/cg/systemd rw - cgroup none rw,xattr,name=systemd\n"
+                           "35 20 0:29 / /mnt/cg/v2 rw - cgroup2 none rw\n";
+    CHECK(find_hierarchy(v1, "pids") == "/mnt/cg/pids");
+    CHECK(find_hierarchy(v1, "cpu,cpuacct") == "/mnt/cg/cpu time");   // all of it, not a part
+    CHECK(find_hierarchy(v1, "systemd") == "/mnt/cg/systemd");
+    CHECK(find_hierarchy(v1, "unified") == "/mnt/cg/v2");
+    CHECK(find_hierarchy(v1, "memory") == std::nullopt);
+    CHECK(find_hierarchy(v1, "cpuset") == std::nullopt);
+
+    const GroupPlace place = find_group(v1, "/mnt/cg/cpu time/a/b");
+    CHECK(place.mount == "/mnt/cg/cpu time");
+    CHECK(("," + place.hierarchy + ",").contains(",cpuacct,"));
+    CHECK(place.path == "/a/b");
+    CHECK(find_group(v1, "/mnt/cg/pidsx/a").mount.empty());
+}
+
+TEST_CASE("--rootless takes what Go takes for true and false") {
+    for (const char* yes : {"true", "t", "1"}) CHECK(CgroupRequest{.rootless = yes}.is_rootless());
+    for (const char* no : {"false", "f", "0"}) CHECK(!CgroupRequest{.rootless = no}.is_rootless());
 }
