@@ -80,7 +80,7 @@ void tell_status(int& fd) {
 
 void checkpoint(const Container& container, const CriuOptions& options) {
     const Status status = container.status();
-    if (status != Status::running && status != Status::paused)
+    if (!rule_of(status).checkpoint)
         throw Error("Container cannot be checkpointed in ", status_name(status), " state");
     if (is_rootless()) log_warning(criu_needs_root);
     // Else the server is at a port that nobody is told, and waits there for ever.

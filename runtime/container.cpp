@@ -8,20 +8,26 @@
 #include <limits.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <cstdio>
+#include <expected>
 #include <filesystem>
 
 #include "base/defer.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/steps.h"
 #include "base/sys.h"
 #include "runtime/hooks.h"
 #include "runtime/namespaces.h"
 #include "runtime/rootfs.h"
+#include "runtime/signals.h"
 
 using json::optional;
 using json::required;
@@ -42,12 +48,15 @@ template <> inline constexpr auto json::fields<Record> = std::tuple(
     optional("hostMounts", &Record::host_mounts),
     required("cgroup", &Record::cgroup), optional("intelRdt", &Record::intel_rdt));
 
-void check_id(const std::string& id) {
-    const bool known = std::ranges::all_of(id, [](char c) {
+static bool is_id(std::string_view id) {
+    return !id.empty() && id != "." && id != ".." && std::ranges::all_of(id, [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view("_+.-").contains(c);
     });
+}
+
+void check_id(const std::string& id) {
     if (id.empty()) throw Error("container id cannot be empty");
-    if (!known || id == "." || id == "..") throw Error("invalid container ID format");
+    if (!is_id(id)) throw Error("invalid container ID format");
 }
 
 std::optional<uint64_t> start_time_of(int pid) {
@@ -58,14 +67,34 @@ std::optional<uint64_t> start_time_of(int pid) {
     const size_t end = text->rfind(')');
     if (end == std::string::npos) return {};
     const std::vector<std::string> fields = split(std::string_view(*text).substr(end + 2), ' ');
-    if (fields.size() < 20 || fields[0] == "Z" || fields[0] == "X") return {};
+    if (fields.size() < 20 || fields[0] == "X") return {};
+    const bool main_thread_ended = fields[0] == "Z";
+    if (main_thread_ended && parse_number<int>(fields[17]).value_or(0) <= 1) return {};   // how many threads there are
     return parse_number<uint64_t>(fields[19]);
 }
 
-// It appears complete. Where the file system can, it has no name before: a kill leaves no half of it.
+namespace {
+
+// Devices, FIFOs and what else is not replaced but written to; /dev/stdout, too, whatever it is.
+bool is_written_through(const std::string& path) {
+    struct stat there{};
+    if (::stat(path.c_str(), &there) < 0) return false;
+    if (!S_ISREG(there.st_mode)) return true;
+    char target[PATH_MAX];
+    const ssize_t length = ::readlink(path.c_str(), target, sizeof target);
+    return length > 0 && std::string_view(target, size_t(length)).starts_with("/proc/");
+}
+
+}  // namespace
+
+// Where the file system can, the file has no name before it is whole: a kill leaves no half of it.
 void write_pid_file(const std::string& path, int pid) {
     if (path.empty()) return;
     const std::string text = std::to_string(pid), directory = path.substr(0, path.rfind('/') + 1);
+    if (is_written_through(path)) {
+        const UniqueFd file = sys::open(path, O_WRONLY | O_NOCTTY | O_NONBLOCK);
+        return context(str("open ", path), [&] { sys::write_all(file.get(), text); });
+    }
     if (const auto unnamed = sys::try_open(directory.empty() ? "." : directory, O_WRONLY | O_TMPFILE, 0644)) {
         sys::write_all(unnamed->get(), text);
         const std::string file = sys::proc_fd(unnamed->get());
@@ -75,20 +104,25 @@ void write_pid_file(const std::string& path, int pid) {
     replace_file(path, text, 0644, Durability::rename_only);
 }
 
-namespace {
-
-enum class Lock { taken, held, gone };
-
 // `directory` is still the container's if nobody removed it while we waited.
-Lock try_lock(int directory) {
-    if (::flock(directory, LOCK_EX | LOCK_NB) < 0) {
+Container::Lock Container::try_lock(int directory, int how) {
+    if (::flock(directory, how | LOCK_NB) < 0) {
         if (errno == EWOULDBLOCK || errno == EINTR) return Lock::held;
         throw SysError("locking the container's state");
     }
     return sys::fstat(directory).st_nlink > 0 ? Lock::taken : Lock::gone;
 }
 
-}  // namespace
+// Whoever holds it ends soon, unless one of its hooks does not.
+Container::Lock Container::wait_for_lock(int directory, int milliseconds) {
+    for (int waited = 0, wait = 1;; waited += wait, wait = std::min(wait * 2, 50)) {
+        const Lock state = try_lock(directory, LOCK_EX);
+        if (state != Lock::held || waited > milliseconds) return state;
+        ::poll(nullptr, 0, wait);
+    }
+}
+
+static constexpr int patience = 10'000, patience_with_create = 3'000;   // milliseconds
 
 StateDir StateDir::create(const std::string& root, const std::string& id) {
     check_id(id);
@@ -102,15 +136,26 @@ StateDir StateDir::create(const std::string& root, const std::string& id) {
         return create(root, id);
     }
     auto directory = sys::try_open(path, O_RDONLY | O_DIRECTORY);
-    // Whoever deletes it in this very moment has the right to.
-    if (!directory || try_lock(directory->get()) != Lock::taken) throw Error("the container was deleted while it was created");
+    // Who looks at it has it for a moment. Whoever deletes it in this very moment has the right to.
+    if (!directory || Container::wait_for_lock(directory->get(), patience) != Container::Lock::taken)
+        throw Error("the container was deleted while it was created");
     return StateDir(path, std::move(*directory));
 }
 
-StateDir::~StateDir() {
-    if (armed_) attempt("removing the state directory", [&] { sys::remove_tree(path_); });
+// state.json last: as long as there is something, it says what.
+static void remove_state(const std::string& path) {
+    std::error_code gone;
+    for (const auto& entry : std::filesystem::directory_iterator(path, gone))
+        if (entry.path().filename() != "state.json") sys::remove_tree(entry.path().string());
+    sys::remove_tree(path);
 }
 
+StateDir::~StateDir() {
+    if (armed_) attempt("removing the state directory", [&] { remove_state(path_); });
+}
+
+// Renamed, so that a looker sees the former or the new one; not synced, for what it tells of ends with the machine,
+// and so does /run, where it lies.
 static void save_record(const std::string& directory, const Record& record) {
     replace_file(directory + "/state.json", json::dump(json::write(record)), 0600, Durability::rename_only);
 }
@@ -120,43 +165,131 @@ void Container::save(const Record& record) const { save_record(path_, record); }
 
 void StateDir::save_config(std::string_view text) const { write_file(path_ + "/config.json", text, 0600); }
 
-// A fifo is never executed: the bit only tells how far create has come.
-static constexpr mode_t fifo_in_the_making = 0700, fifo_made = 0600;
+// As long as create is at work it has this name.
+static std::string fifo_in_the_making(const std::string& directory) { return directory + "/create.fifo"; }
 
 UniqueFd StateDir::make_exec_fifo() const {
-    const std::string path = path_ + "/exec.fifo";
-    check(::mkfifo(path.c_str(), fifo_in_the_making), "mkfifo ", path);
+    const std::string path = fifo_in_the_making(path_);
+    check(::mkfifo(path.c_str(), 0600), "mkfifo ", path);
     return sys::open(path, O_RDWR);
 }
 
-void StateDir::open_for_start(int fifo) const { check(::fchmod(fifo, fifo_made), "chmod of ", path_, "/exec.fifo"); }
+void StateDir::open_for_start() const { sys::rename(fifo_in_the_making(path_), path_ + "/exec.fifo"); }
 
-const char* status_name(Status status) {
-    static constexpr const char* names[] = {"creating", "created", "running", "paused", "stopped"};
-    return names[size_t(status)];
+static constexpr StateRule rules[] = {
+    //                            start  exec   pause  resume remove check  watch
+    {Status::creating, "creating", false, false, false, false, false, false, true},
+    {Status::created, "created",   true,  true,  true,  false, true,  false, true},
+    {Status::running, "running",   false, true,  true,  false, false, true,  true},
+    {Status::paused, "paused",     false, false, false, true,  false, true,  true},
+    {Status::stopped, "stopped",   false, false, false, false, true,  false, false},
+};
+
+const StateRule& rule_of(Status status) { return *std::ranges::find(rules, status, &StateRule::status); }
+const char* status_name(Status status) { return rule_of(status).name; }
+
+namespace {
+
+std::vector<std::string> ids_in(const std::string& root) {
+    std::vector<std::string> ids;
+    DIR* dir = ::opendir(root.c_str());
+    if (!dir && (errno == ENOENT || errno == ENOTDIR)) return ids;
+    if (!dir) throw SysError("open ", root);
+    const Defer closing([&] { ::closedir(dir); });
+    while (const dirent* entry = ::readdir(dir))
+        if (is_id(entry->d_name) && (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN)) ids.emplace_back(entry->d_name);
+    std::ranges::sort(ids);
+    return ids;
 }
 
-static Record read_record(const std::string& path, const std::string& id) {
-    const auto text = read_file_if_exists(path + "/state.json");
-    // Killed between the two: there is a directory, and nothing else was made.
-    if (!text || text->empty()) return {.id = id, .created = "0001-01-01T00:00:00Z"};
-    return context(path + "/state.json", [&] { return json::read<Record>(json::parse(*text)); });
+// Of what was killed before it had written or after it had removed its state.
+constexpr const char* never = "0001-01-01T00:00:00Z";
+
+// The record; nothing if there is none; or why it cannot be understood. Throws SysError for what cannot be read.
+std::expected<std::optional<Record>, std::string> read_record(const std::string& path) {
+    const std::string file = path + "/state.json";
+    const auto text = read_file_if_exists(file);
+    if (!text) return std::optional<Record>();
+    try {
+        return context(file, [&] {
+            if (text->empty()) throw Error("the file is empty");
+            return json::read<Record>(json::parse(*text));
+        });
+    } catch (const Error& e) {
+        return std::unexpected(e.what());
+    }
 }
 
-Container Container::read(const std::string& path, const std::string& id) {
-    Container found(path, read_record(path, id));
-    if (found.record_.pid != 0) return found;
-    found.unborn_ = found.is_locked_by_another();
-    // Who made it has ended since, or was killed before.
-    if (!found.unborn_) found.record_ = read_record(path, id);
-    return found;
+// Whether another container has one of these groups by its state, or may have them.
+bool belongs_to_another(const CgroupRecord& cgroup, const std::string& root, const std::string& id) {
+    for (const std::string& other : ids_in(root)) {
+        if (other == id) continue;
+        const auto record = read_record(root + "/" + other);
+        if (!record || !*record) continue;   // of those we know no more than of this one
+        for (const std::string& directory : (*record)->cgroup.directories)
+            if (std::ranges::find(cgroup.directories, directory) != cgroup.directories.end()) return true;
+    }
+    return false;
 }
 
-std::optional<Container> Container::load_if_exists(const std::string& root, const std::string& id) {
-    check_id(id);
+// Whether create came so far that there is something to be found. Its first act is the state, delete's last one.
+bool has_more_than_a_state(const std::string& path) {
+    return std::ranges::any_of(std::array{"/config.json", "/create.fifo", "/exec.fifo"}, [&](const char* name) { return sys::exists(path + name); });
+}
+
+// What lies beside a state that says nothing: the config names the cgroup, and whoever is in there is the
+// container's, since no cgroup is made for a container that has processes already.
+Record recover(const std::string& root, const std::string& id, const std::string& why) {
+    log_warning(str(why, "; the container is looked for by its config"));
+    Record record{.id = id, .created = never};
+    attempt(str("container ", id, ": what runs in it is not found"), [&] {
+        spec::Config config;
+        attempt(str("container ", id), [&] { config = spec::read_config(read_file(str(root, "/", id, "/config.json"))); });
+        record.poststop_hooks = !config.hooks.poststop.empty();
+        for (const char* manager : {"cgroupfs", "systemd"}) {
+            CgroupRecord cgroup = Cgroup::plan({.manager = manager, .cgroups_path = config.linux.cgroups_path, .id = id});
+            if (std::ranges::none_of(cgroup.directories, sys::exists)) continue;
+            if (belongs_to_another(cgroup, root, id)) throw Error("another container has the same cgroup");
+            record.cgroup = std::move(cgroup);
+            return;
+        }
+        throw Error("it has no cgroup, or had none");
+    });
+    return record;
+}
+
+}  // namespace
+
+std::optional<Container> Container::look(const std::string& root, const std::string& id, Damage damage) {
     const std::string path = root + "/" + id;
-    if (!sys::exists(path)) return {};
-    return read(path, id);
+    const auto found = read_record(path);
+    if (found && *found && (*found)->pid != 0) return Container(path, **found);
+    // From here on the lock decides: who holds it makes or removes what is seen.
+    const auto directory = sys::try_open(path, O_RDONLY | O_DIRECTORY);
+    if (!directory && (directory.error() == ENOENT || directory.error() == ENOTDIR)) return {};
+    if (!directory) throw SysError(directory.error(), "open " + path);
+    const Lock lock = try_lock(directory->get(), LOCK_SH);
+    if (lock == Lock::gone) return {};
+    // Who held it when we read may have ended since.
+    const auto record = lock == Lock::held ? found : read_record(path);
+    const bool is_missing = record && !*record;
+    if (is_missing && lock == Lock::held) return {};
+    if (is_missing && !has_more_than_a_state(path)) return Container(path, {.id = id, .created = never});
+    if (record && *record) {
+        Container container(path, **record);
+        container.unborn_ = lock == Lock::held && container.record_.pid == 0;
+        return container;
+    }
+    const std::string why = record ? str(path, "/state.json is missing") : record.error();
+    if (damage == Damage::refuse) throw Error(why);
+    Container container(path, recover(root, id, why));
+    container.recovered_ = true;
+    return container;
+}
+
+std::optional<Container> Container::load_if_exists(const std::string& root, const std::string& id, Damage damage) {
+    check_id(id);
+    return look(root, id, damage);
 }
 
 Container Container::load(const std::string& root, const std::string& id) {
@@ -165,44 +298,28 @@ Container Container::load(const std::string& root, const std::string& id) {
     return std::move(*container);
 }
 
-namespace {
-
-std::vector<std::string> ids_in(const std::string& root) {
-    std::vector<std::string> ids;
-    DIR* dir = ::opendir(root.c_str());
-    if (!dir) return ids;
-    const Defer closing([&] { ::closedir(dir); });
-    while (const dirent* entry = ::readdir(dir))
-        if (entry->d_name[0] != '.' && (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN)) ids.emplace_back(entry->d_name);
-    std::ranges::sort(ids);
-    return ids;
-}
-
-}  // namespace
-
-std::vector<Container> Container::named(const std::string& root, const std::string& id, bool regex) {
+std::vector<Container> Container::named(const std::string& root, const std::string& id, bool regex, Damage damage) {
     std::vector<Container> found;
+    const auto add = [&](const std::string& name) {
+        attempt(str("load container ", name), [&] {
+            if (auto container = load_if_exists(root, name, damage)) found.push_back(std::move(*container));
+        });
+    };
     if (!regex) {
-        found.push_back(load(root, id));
+        auto container = load_if_exists(root, id, damage);
+        if (!container) throw Error("container does not exist");
+        found.push_back(std::move(*container));
         return found;
     }
     regex_t pattern;
     if (::regcomp(&pattern, id.c_str(), REG_EXTENDED | REG_NOSUB) != 0) throw Error("invalid regular expression ", quoted(id));
     const Defer release([&] { ::regfree(&pattern); });
     for (const std::string& name : ids_in(root))
-        if (::regexec(&pattern, name.c_str(), 0, nullptr, 0) == 0)
-            if (auto container = load_if_exists(root, name)) found.push_back(std::move(*container));
+        if (::regexec(&pattern, name.c_str(), 0, nullptr, 0) == 0) add(name);
     return found;
 }
 
-std::vector<Container> Container::all(const std::string& root) {
-    std::vector<Container> found;
-    for (const std::string& name : ids_in(root))
-        attempt(str("load container ", name), [&] {
-            if (auto container = load_if_exists(root, name)) found.push_back(std::move(*container));
-        });
-    return found;
-}
+std::vector<Container> Container::all(const std::string& root) { return named(root, "", true); }
 
 Container Container::made(StateDir dir, Record record) {
     Container made(dir.path(), std::move(record));
@@ -210,26 +327,53 @@ Container Container::made(StateDir dir, Record record) {
     return made;
 }
 
-bool Container::is_locked_by_another() const {
-    if (lock_) return false;
-    const auto directory = sys::try_open(path_, O_RDONLY | O_DIRECTORY);
-    return directory && try_lock(directory->get()) == Lock::held;
-}
-
 bool Container::lock() {
     auto directory = sys::try_open(path_, O_RDONLY | O_DIRECTORY);
     if (!directory) return false;
-    Lock state;
-    // Whoever holds it ends soon, unless one of its hooks does not.
-    for (int waited = 0, wait = 1; (state = try_lock(directory->get())) == Lock::held; waited += wait, wait = std::min(wait * 2, 50)) {
-        if (waited > 10'000) throw Error("another command is changing the container, and does not end");
-        ::poll(nullptr, 0, wait);
-    }
-    if (state == Lock::gone) return false;
-    record_ = read_record(path_, record_.id);
+    const Lock state = wait_for_lock(directory->get(), patience);
+    if (state == Lock::held) throw Error("another command is changing the container, and does not end");
+    return state == Lock::taken && have_lock(std::move(*directory));
+}
+
+bool Container::have_lock(UniqueFd directory) {
+    const auto record = read_record(path_);
+    if (record && *record) record_ = **record, recovered_ = false;
+    else if (!record && !recovered_) throw Error(record.error());
     unborn_ = false;
-    lock_ = std::move(*directory);
+    lock_ = std::move(directory);
     return true;
+}
+
+namespace {
+
+// Who holds the lock on it, as the kernel tells in /proc/locks: "1: FLOCK  ADVISORY  WRITE 4711 00:1b:1234 0 EOF".
+std::optional<int> lock_holder(int directory) {
+    const struct stat wanted = sys::fstat(directory);
+    for (const std::string& line : split(read_file("/proc/locks"), '\n')) {
+        int pid = 0;
+        unsigned major = 0, minor = 0;
+        unsigned long inode = 0;
+        if (std::sscanf(line.c_str(), "%*u: FLOCK %*s WRITE %d %x:%x:%lu", &pid, &major, &minor, &inode) != 4) continue;
+        if (makedev(major, minor) == wanted.st_dev && inode == wanted.st_ino && pid > 0) return pid;
+    }
+    return {};
+}
+
+}  // namespace
+
+bool Container::lock_to_remove() {
+    auto directory = sys::try_open(path_, O_RDONLY | O_DIRECTORY);
+    if (!directory) return false;
+    Lock state = wait_for_lock(directory->get(), patience_with_create);
+    if (state == Lock::held && (unborn_ || sys::exists(fifo_in_the_making(path_)))) {
+        // By a descriptor, and asked once more: who has the number holds the lock, and so is a create of ours.
+        const auto holder = lock_holder(directory->get());
+        const UniqueFd create(holder ? int(::syscall(SYS_pidfd_open, *holder, 0)) : -1);
+        if (create && lock_holder(directory->get()) == holder) ::syscall(SYS_pidfd_send_signal, create.get(), SIGKILL, nullptr, 0);
+    }
+    if (state == Lock::held) state = wait_for_lock(directory->get(), patience - patience_with_create);
+    if (state == Lock::held) throw Error("another command is changing the container, and does not end");
+    return state == Lock::taken && have_lock(std::move(*directory));
 }
 
 bool Container::init_is_alive() const {
@@ -249,10 +393,9 @@ Status Container::status() const {
     // Without a pid it is in the making, or who made it was killed.
     if (unborn_) return Status::creating;
     if (!init_is_alive()) return Status::stopped;
+    if (sys::exists(fifo_in_the_making(path_))) return Status::creating;
     // Somebody reads the fifo as long as init waits for `start`.
     const auto waiting = sys::try_open(fifo(), O_WRONLY | O_NONBLOCK);
-    // A create that was killed at its very end has made a container nevertheless.
-    if (waiting && (sys::fstat(waiting->get()).st_mode & 0777) == fifo_in_the_making && is_locked_by_another()) return Status::creating;
     if (cgroup().is_frozen()) return Status::paused;
     return waiting ? Status::created : Status::running;
 }
@@ -351,8 +494,7 @@ void Container::signal(int number, bool all) const {
             throw Error("container not running");
         }
         if (number == SIGKILL && !record_.cgroup.directories.empty()) return cgroup().kill();
-        for (const int pid : pids()) ::kill(pid, number);
-        return;
+        return signal_members([this] { return pids(); }, number);
     }
     if (!init) throw Error("container not running");
     if (::syscall(SYS_pidfd_send_signal, init.get(), number, nullptr, 0) < 0) {
@@ -376,15 +518,19 @@ void Container::kill_all() const {
 void Container::destroy() {
     if (!lock_ && !lock()) return;
     std::vector<spec::Hook> hooks;
-    if (record_.poststop_hooks) attempt("reading the container's config", [&] { hooks = config().hooks.poststop; });
-    context("unable to remove the container's cgroup", [&] {
+    // Without the file nothing was made yet, or the hooks have run.
+    if (record_.poststop_hooks && sys::exists(path_ + "/config.json"))
+        attempt("reading the container's config", [&] { hooks = config().hooks.poststop; });
+    Steps end;
+    end.step("unable to remove the container's cgroup", [&] {
         if (!init_is_alive() && cgroup().remove_if_empty()) return;   // mostly nothing else is left
         kill_all();
         cgroup().remove();
     });
-    if (record_.intel_rdt) remove_intel_rdt(*record_.intel_rdt);
-    if (record_.host_mounts) unmount_down_to(record_.rootfs, *record_.host_mounts);
+    if (record_.intel_rdt) end.step("removing its share of the cache", [&] { remove_intel_rdt(*record_.intel_rdt); });
+    if (record_.host_mounts) end.step("unmounting the root", [&] { unmount_down_to(record_.rootfs, *record_.host_mounts); });
+    end.finish();
     // Before the state goes: a delete that is killed here is repeated, hooks and all.
     run_poststop_hooks(hooks, state(Status::stopped));
-    sys::remove_tree(path_);
+    remove_state(path_);
 }

@@ -407,9 +407,9 @@ Created create(const CreateOptions& options) {
     StateDir dir = StateDir::create(options.state_root, options.id);
     Record record = intended(plan, bundle);
     plan.state = state_for_hooks(record, 0, Status::creating);
+    dir.save(record);            // what will be made, so that a kill leaves no orphan
     dir.save_config(bundle.text);
     if (plan.notifies) make_notify_directory(dir.path());
-    dir.save(record);            // what will be made, so that a kill leaves no orphan
     Cgroup cgroup = Cgroup::create(record.cgroup, plan.cgroup);
 
     Defer host_mounts([&] {
@@ -463,7 +463,7 @@ Created create(const CreateOptions& options) {
     check_alive(channel, init);
 
     write_pid_file(options.pid_file, init.pid());
-    dir.open_for_start(fifo.get());
+    dir.open_for_start();
     if (rdt) rdt->keep();
     host_mounts.keep();
     poststop.keep(), cgroup.keep(), init.release();

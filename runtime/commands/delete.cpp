@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "base/steps.h"
 #include "runtime/commands/commands.h"
 #include "runtime/container.h"
 
@@ -10,24 +11,30 @@ static constexpr Option options[] = {
 static void remove_one(Container& container, bool force) {
     // Killed before the lock is asked for: a create or start that waits for the container ends by that.
     if (force && container.status() != Status::stopped) container.kill_all();
-    if (!container.lock()) {
-        if (force) return;
-        throw Error("container does not exist");
+    if (force) {
+        if (container.lock_to_remove()) container.destroy();
+        return;
     }
+    if (!container.lock()) throw Error("container does not exist");
     const Status status = container.status();
-    if (!force && status != Status::stopped && status != Status::created)
+    if (!rule_of(status).remove)
         throw Error("cannot delete container ", container.id(), " that is not stopped: ", status_name(status));
     container.destroy();
 }
 
 static int remove(const Arguments& globals, const Arguments& args) {
-    const bool force = args.flag("force");
+    const bool force = args.flag("force"), regex = args.flag("regex");
+    const auto damage = force ? Container::Damage::recover : Container::Damage::refuse;
     const std::string root = state_root(globals);
-    if (force && !args.flag("regex")) {
-        if (auto container = Container::load_if_exists(root, args[0])) remove_one(*container, force);
+    if (force && !regex) {
+        if (auto container = Container::load_if_exists(root, args[0], damage)) remove_one(*container, force);
         return 0;
     }
-    for (Container& container : Container::named(root, args[0], args.flag("regex"))) remove_one(container, force);
+    std::vector<Container> containers = Container::named(root, args[0], regex, damage);
+    if (!regex) return remove_one(containers.at(0), force), 0;
+    Steps all;
+    for (Container& container : containers) all.step(str("container ", container.id()), [&] { remove_one(container, force); });
+    all.finish();
     return 0;
 }
 

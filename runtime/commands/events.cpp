@@ -105,7 +105,7 @@ int events(const Arguments& globals, const Arguments& args) {
     const Container container = Container::load(state_root(globals), args[0]);
     const auto interval = parse_duration(args.get("interval")).value();
     if (interval.count() <= 0) throw Error("duration interval must be greater than 0");
-    if (container.status() == Status::stopped) throw Error("container with id ", args[0], " is not running");
+    if (!rule_of(container.status()).watch) throw Error("container with id ", args[0], " is not running");
     if (args.flag("stats")) print_stats(container);
     else watch(container, interval);
     return 0;

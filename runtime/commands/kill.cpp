@@ -1,3 +1,4 @@
+#include "base/steps.h"
 #include "runtime/commands/commands.h"
 #include "runtime/container.h"
 #include "runtime/signals.h"
@@ -10,7 +11,11 @@ static constexpr Option options[] = {
 static int kill(const Arguments& globals, const Arguments& args) {
     const std::vector<Container> containers = Container::named(state_root(globals), args[0], args.flag("regex"));
     const int signal = parse_signal(args.size() > 1 && !args[1].empty() ? args[1] : "SIGTERM");
-    for (const Container& container : containers) container.signal(signal, args.flag("all"));
+    if (!args.flag("regex")) return containers.at(0).signal(signal, args.flag("all")), 0;
+    Steps all;
+    for (const Container& container : containers)
+        all.step(str("container ", container.id()), [&] { container.signal(signal, args.flag("all")); });
+    all.finish();
     return 0;
 }
 

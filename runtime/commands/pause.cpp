@@ -4,15 +4,14 @@
 
 static int pause(const Arguments& globals, const Arguments& args) {
     const Container container = Container::load(state_root(globals), args[0]);
-    const Status status = container.status();
-    if (status != Status::running && status != Status::created) throw Error("container not running");
+    if (!rule_of(container.status()).pause) throw Error("container not running");
     container.cgroup().freeze();
     return 0;
 }
 
 static int resume(const Arguments& globals, const Arguments& args) {
     const Container container = Container::load(state_root(globals), args[0]);
-    if (container.status() != Status::paused) throw Error("container not paused");
+    if (!rule_of(container.status()).resume) throw Error("container not paused");
     container.cgroup().thaw();
     return 0;
 }

@@ -4,8 +4,8 @@
 #include "runtime/notify_socket.h"
 
 static void check_created(Status status) {
+    if (rule_of(status).start) return;
     switch (status) {
-        case Status::created: return;
         case Status::stopped: throw Error("cannot start a container that has stopped");
         case Status::running: throw Error("cannot start an already running container");
         default: throw Error("cannot start a container in the ", status_name(status), " state");

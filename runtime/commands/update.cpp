@@ -109,7 +109,7 @@ int update(const Arguments& globals, const Arguments& args) {
     if (!container.lock()) throw Error("container does not exist");   // removed while we waited for it
     const Resources wanted = read(args);
     const std::vector<std::string> schemata = read_schemata(args);
-    if (container.status() == Status::stopped) throw Error("container not running");
+    if (!rule_of(container.status()).watch) throw Error("container not running");
     if (schemata.empty()) return container.cgroup().update(wanted), 0;
     const RdtRecord group = rdt_record(container);
     const std::vector<std::string> former = update_schemata(group, schemata);
