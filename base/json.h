@@ -37,6 +37,9 @@ Value parse(std::string_view text);
 // indent: blanks for each level, indent_tabs for a tab, -1 for one line.
 std::string dump(const Value& value, int indent = -1);
 
+// Behind the others, without a look at whether there is one of that name.
+void add_member(Value& object, std::string key, Value value);
+
 template <class Struct, class Member>
 struct Field {
     const char* name;
@@ -230,7 +233,7 @@ struct Codec<std::map<std::string, T>> {
     }
     static Value write(const std::map<std::string, T>& v) {
         Value out = Value::object();
-        for (const auto& [key, element] : v) out[key] = json::write(element);
+        for (const auto& [key, element] : v) add_member(out, key, json::write(element));
         return out;
     }
     static bool is_empty(const std::map<std::string, T>& v) { return v.empty(); }
@@ -249,7 +252,7 @@ struct Codec<std::set<std::string>> {
     }
     static Value write(const std::set<std::string>& v) {
         Value out = Value::object();
-        for (const auto& key : v) out[key] = Value::object();
+        for (const auto& key : v) add_member(out, key, Value::object());
         return out;
     }
     static bool is_empty(const std::set<std::string>& v) { return v.empty(); }
@@ -284,7 +287,7 @@ private:
     }
     static void write_field(const T& v, Value& out, const auto& field) {
         if (field.omit_empty && json::is_empty(v.*field.member)) return;
-        out[field.name] = json::write(v.*field.member);
+        add_member(out, field.name, json::write(v.*field.member));
     }
 };
 

@@ -53,26 +53,65 @@ bool match_class(std::string_view& pattern, char32_t c) {
     return found != negated;
 }
 
-bool match(std::string_view pattern, std::string_view path, bool any_depth);
+// A pattern against one path. Each star may stand for much or little, and a few of them for more combinations
+// than can be tried: so what was tried at a place of both and failed is not tried there again.
+class Matching {
+public:
+    Matching(std::string_view pattern, std::string_view path, bool any_depth) : pattern_(pattern), path_(path), any_depth_(any_depth) {
+        if (pattern.size() > longest) throw Error("is longer than ", longest, " characters");
+    }
+    bool run() { return from(pattern_, path_); }
 
-// "**" stands for any number of whole directories, at the end for everything.
-bool match_any_depth(std::string_view rest, std::string_view path) {
-    if (rest.starts_with('/')) rest.remove_prefix(1);
-    if (rest.empty() || match(rest, path, true)) return true;
-    for (size_t i = 0; i < path.size(); ++i)
-        if (path[i] == '/' && match(rest, path.substr(i + 1), true)) return true;
+private:
+    static constexpr size_t longest = 4096;   // as a path
+
+    bool from(std::string_view pattern, std::string_view path);
+    bool failed_before(std::string_view pattern, std::string_view path);
+    bool any_depth(std::string_view pattern, std::string_view path);
+    bool any_part(std::string_view pattern, std::string_view path);
+
+    std::string_view pattern_, path_;
+    const bool any_depth_;
+    std::vector<bool> tried_;                 // by the lengths of what was left of both
+};
+
+bool Matching::failed_before(std::string_view pattern, std::string_view path) {
+    if (tried_.empty()) tried_.resize((pattern_.size() + 1) * (path_.size() + 1));
+    auto tried = tried_[pattern.size() * (path_.size() + 1) + path.size()];
+    if (tried) return true;
+    tried = true;
     return false;
 }
 
-bool match(std::string_view pattern, std::string_view path, bool any_depth) {
+// "**" stands for any number of whole directories, at the end for everything.
+bool Matching::any_depth(std::string_view pattern, std::string_view path) {
+    std::string_view rest = pattern.substr(2);
+    if (rest.starts_with('/')) rest.remove_prefix(1);
+    if (rest.empty() || from(rest, path)) return true;
+    for (size_t i = 0; i < path.size(); ++i) {
+        if (path[i] != '/') continue;
+        const std::string_view below = path.substr(i + 1);
+        if (failed_before(pattern, below)) return false;
+        if (from(rest, below)) return true;
+    }
+    return false;
+}
+
+// "*" stands for any part of a name.
+bool Matching::any_part(std::string_view pattern, std::string_view path) {
+    for (;;) {
+        if (from(pattern.substr(1), path)) return true;
+        if (path.empty() || path[0] == '/') return false;
+        path.remove_prefix(1);
+        if (failed_before(pattern, path)) return false;
+    }
+}
+
+bool Matching::from(std::string_view pattern, std::string_view path) {
     while (!pattern.empty()) {
-        if (any_depth && pattern.starts_with("**")) return match_any_depth(pattern.substr(2), path);
-        if (pattern[0] == '*') {
-            for (size_t i = 0;; ++i) {
-                if (match(pattern.substr(1), path.substr(i), any_depth)) return true;
-                if (i >= path.size() || path[i] == '/') return false;
-            }
-        }
+        if (pattern[0] == '*' && failed_before(pattern, path)) return false;
+        if (any_depth_ && pattern.starts_with("**")) return any_depth(pattern, path);
+        if (pattern[0] == '*') return any_part(pattern, path);
         if (pattern[0] == '[') {
             std::string_view rest = path;
             const char32_t c = rest.empty() ? '/' : take(rest);
@@ -84,7 +123,7 @@ bool match(std::string_view pattern, std::string_view path, bool any_depth) {
         if (pattern[0] == '\\') pattern.remove_prefix(1);
         if (pattern.empty()) bad_pattern();
         if (path.empty()) {
-            match(pattern.substr(1), path, any_depth);   // what is wrong with the rest is said all the same
+            from(pattern.substr(1), path);   // what is wrong with the rest is said all the same
             return false;
         }
         if (any) {
@@ -98,6 +137,8 @@ bool match(std::string_view pattern, std::string_view path, bool any_depth) {
     }
     return path.empty();
 }
+
+bool match(std::string_view pattern, std::string_view path, bool any_depth) { return Matching(pattern, path, any_depth).run(); }
 
 // .dockerignore's own: "**" right before a name is the end of any name.
 bool match_rule(std::string_view pattern, std::string_view path) {

@@ -15,41 +15,38 @@ std::string cache_path(const Store& store, const std::string& key) { return stor
 
 }  // namespace
 
+size_t Stage::place_in_env(const std::string& wanted) const {
+    return env_places_.find(config.config.env, wanted, [](std::string_view word) { return word.substr(0, word.find('=')); });
+}
+
+const Argument* Stage::argument(const std::string& wanted) const {
+    const size_t place = arg_places_.find(args, wanted, [](const Argument& arg) { return std::string_view(arg.name); });
+    return place == Places::nowhere ? nullptr : &args[place];
+}
+
 std::string Stage::env(const std::string& wanted, bool& found) const {
-    for (const std::string& word : config.config.env)
-        if (word.starts_with(wanted + "=")) {
-            found = true;
-            return word.substr(wanted.size() + 1);
-        }
-    found = false;
-    return "";
+    const size_t place = place_in_env(wanted);
+    found = place != Places::nowhere && config.config.env[place].size() > wanted.size();   // it may lack its "="
+    return found ? config.config.env[place].substr(wanted.size() + 1) : "";
 }
-
-namespace {
-
-void set_word(std::vector<std::string>& words, const std::string& name, const std::string& value) {
-    const auto same = std::ranges::find_if(words, [&](const std::string& word) { return word.starts_with(name + "="); });
-    if (same != words.end()) *same = name + "=" + value;
-    else words.push_back(name + "=" + value);
-}
-
-}  // namespace
 
 void Stage::set_env(const std::string& variable, const std::string& value) {
-    set_word(config.config.env, variable, value);
-    for (Argument& arg : args) arg.hidden = arg.hidden || arg.name == variable;
+    const size_t place = place_in_env(variable);
+    if (place == Places::nowhere) config.config.env.push_back(variable + "=" + value);
+    else config.config.env[place] = variable + "=" + value;
+    if (const Argument* arg = argument(variable)) args[size_t(arg - args.data())].hidden = true;
 }
 
 void Stage::set_arg(const std::string& variable, const std::optional<std::string>& value) {
-    const auto same = std::ranges::find(args, variable, &Argument::name);
-    if (same != args.end()) *same = {.name = variable, .value = value};
-    else args.push_back({.name = variable, .value = value});
+    const Argument set{.name = variable, .value = value};
+    if (const Argument* same = argument(variable)) args[size_t(same - args.data())] = set;
+    else args.push_back(set);
 }
 
 Lookup Stage::lookup() const {
     return [this](const std::string& wanted) -> std::optional<std::string> {
-        for (const Argument& arg : args)
-            if (arg.name == wanted && arg.value && !arg.hidden) return arg.value;
+        const Argument* arg = argument(wanted);
+        if (arg && arg->value && !arg->hidden) return arg->value;
         bool found = false;
         const std::string value = env(wanted, found);
         return found ? std::optional(value) : std::nullopt;
@@ -62,8 +59,12 @@ std::vector<std::string> Stage::shell() const {
 
 std::vector<std::string> Stage::environment() const {
     std::vector<std::string> words = config.config.env;
-    for (const Argument& arg : args)
-        if (arg.value && !arg.hidden) set_word(words, arg.name, *arg.value);
+    for (const Argument& arg : args) {
+        if (!arg.value || arg.hidden) continue;
+        const size_t place = place_in_env(arg.name);
+        if (place == Places::nowhere) words.push_back(arg.name + "=" + *arg.value);
+        else words[place] = arg.name + "=" + *arg.value;
+    }
     return words;
 }
 

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "builder/words.h"
@@ -14,6 +15,24 @@ struct Argument {
     std::string name;
     std::optional<std::string> value;
     bool hidden = false;                     // by a later ENV of that name
+};
+
+// Where names stand in a list that is only added to, or replaced by one of another length: a Dockerfile may have
+// as many as it likes, and each is looked for again and again.
+class Places {
+public:
+    static constexpr size_t nowhere = size_t(-1);
+    template <class List, class NameOf>
+    size_t find(const List& list, const std::string& name, NameOf name_of) {
+        if (count_ > list.size()) places_.clear(), count_ = 0;
+        for (; count_ < list.size(); ++count_) places_.try_emplace(std::string(name_of(list[count_])), count_);
+        const auto place = places_.find(name);
+        return place == places_.end() ? nowhere : place->second;
+    }
+
+private:
+    std::unordered_map<std::string, size_t> places_;
+    size_t count_ = 0;                       // of the list's, those that are in places_
 };
 
 struct Stage {
@@ -37,6 +56,11 @@ struct Stage {
     void add_history(const std::string& created_by, bool empty_layer, const std::string& created);
     // The next key: this one and what the step is.
     std::string next_key(const std::string& step) const;
+
+private:
+    size_t place_in_env(const std::string& wanted) const;
+    const Argument* argument(const std::string& wanted) const;
+    mutable Places env_places_, arg_places_;
 };
 
 // What a step made, as the cache keeps it.

@@ -4,9 +4,11 @@
 #include "builder/words.h"
 
 #include <algorithm>
+#include <ranges>
 #include <span>
 #include <utility>
 
+#include "base/defer.h"
 #include "base/error.h"
 #include "base/text.h"
 
@@ -43,55 +45,63 @@ size_t character_length(std::string_view text) {  // in UTF-8
     return length;
 }
 
-// How much of the beginning of `text` the pattern matches, most or least; nothing if it does not.
-std::optional<size_t> match_start(std::span<const Piece> pattern, std::string_view text, bool longest) {
-    // The lengths that the pattern read so far can match.
-    std::vector<bool> reached(text.size() + 1), next;
-    reached[0] = true;
-    for (const Piece& piece : pattern) {
-        next.assign(text.size() + 1, false);
-        for (size_t i = 0; i <= text.size(); ++i) {
-            if (piece.kind == Piece::many && i > 0 && next[i - 1] && text[i - 1] != '\n') next[i] = true;
-            if (!reached[i]) continue;
-            if (piece.kind == Piece::many) next[i] = true;
-            else if (i == text.size()) break;
-            else if (piece.kind == Piece::exact) next[i + 1] = next[i + 1] || text[i] == piece.literal;
-            else if (text[i] != '\n') next[i + character_length(text.substr(i))] = true;
+constexpr size_t nowhere = std::string_view::npos;
+constexpr size_t longest_pattern = 4096, longest_word = 128 << 10;   // bytes; the kernel passes no longer word on
+
+// For each place of `text` where the pattern matches from there on: the last end it can have, or the first one.
+// All places at once, the pattern from its end: so the work is one step for each place and piece.
+std::vector<size_t> match_ends(std::span<const Piece> pattern, std::string_view text, bool longest) {
+    if (pattern.size() > longest_pattern) throw Error("a pattern of more than ", longest_pattern, " characters");
+    std::vector<size_t> ends(text.size() + 1), rest;
+    for (size_t i = 0; i <= text.size(); ++i) ends[i] = i;
+    const auto better = [longest](size_t a, size_t b) {
+        if (a == nowhere || b == nowhere) return a == nowhere ? b : a;
+        return longest ? std::max(a, b) : std::min(a, b);
+    };
+    for (const Piece& piece : pattern | std::views::reverse) {
+        rest.swap(ends);
+        ends.assign(text.size() + 1, nowhere);
+        for (size_t i = text.size() + 1; i-- > 0;) {
+            const bool goes_on = i < text.size() && (piece.kind == Piece::exact ? text[i] == piece.literal : text[i] != '\n');
+            if (piece.kind == Piece::many) ends[i] = better(rest[i], goes_on ? ends[i + 1] : nowhere);
+            else if (!goes_on) continue;
+            else ends[i] = rest[i + (piece.kind == Piece::any ? character_length(text.substr(i)) : 1)];
         }
-        reached.swap(next);
     }
-    if (longest) {
-        const auto last = std::find(reached.rbegin(), reached.rend(), true);
-        if (last == reached.rend()) return {};
-        return size_t(reached.rend() - last) - 1;
-    }
-    const auto first = std::ranges::find(reached, true);
-    if (first == reached.end()) return {};
-    return size_t(first - reached.begin());
+    return ends;
+}
+
+// How much of the beginning goes.
+size_t matched(std::span<const Piece> pattern, std::string_view text, bool longest) {
+    const size_t end = match_ends(pattern, text, longest)[0];
+    return end == nowhere ? 0 : end;
 }
 
 std::string without_prefix(const std::string& value, std::string_view pattern, bool longest) {
-    return value.substr(match_start(parse_pattern(pattern), value, longest).value_or(0));
+    return value.substr(matched(parse_pattern(pattern), value, longest));
 }
 
 std::string without_suffix(const std::string& value, std::string_view text, bool longest) {
     std::vector<Piece> pattern = parse_pattern(text);
     std::ranges::reverse(pattern);
     const std::string reversed(value.rbegin(), value.rend());
-    return value.substr(0, value.size() - match_start(pattern, reversed, longest).value_or(0));
+    return value.substr(0, value.size() - matched(pattern, reversed, longest));
 }
 
 std::string replaced(const std::string& value, std::string_view text, const std::string& by, bool all) {
-    const std::vector<Piece> pattern = parse_pattern(text);
+    const std::vector<size_t> ends = match_ends(parse_pattern(text), value, true);
     std::string out;
     for (size_t at = 0; at <= value.size();) {
-        const auto length = match_start(pattern, std::string_view(value).substr(at), true);
-        if (length) {
+        const size_t end = ends[at];
+        if (end != nowhere) {
             out += by;
-            at += *length;
-            if (!all) return out + value.substr(at);
+            if (out.size() > longest_word) throw Error("a word of more than ", longest_word, " bytes");
+            if (!all) return out + value.substr(end);
+            if (end > at) {
+                at = end;
+                continue;
+            }
         }
-        if (length && *length > 0) continue;
         if (at < value.size()) out += value[at];
         ++at;
     }
@@ -123,7 +133,9 @@ private:
 
     // Up to that character, which is passed ('\0': to the end). Patterns keep their escapes.
     std::string until(char stop, bool keep_escapes) {
-        const bool top = !std::exchange(inside_, true);
+        if (depth_ == deepest) throw Error("variables are nested more than ", deepest, " deep");
+        const bool top = depth_++ == 0;
+        const Defer back([this] { --depth_; });
         std::string out;
         while (!at_end()) {
             const char c = text_[at_];
@@ -151,14 +163,20 @@ private:
     // To the text that is being read, and, if that is the whole, to the word that is.
     void add(std::string& out, std::string_view text, bool top, bool is_word) {
         out += text;
+        check_length(out);
         if (!top || !splits_) return;
         word_ += text;
         open_ = open_ || is_word;
+    }
+    // A few lines of "ENV a=$a$a" would fill the memory.
+    void check_length(const std::string& word) const {
+        if (word.size() > longest_word + text_.size()) throw Error("a word of more than ", longest_word, " bytes");
     }
     void add_variable(std::string& out, bool top) {
         const std::string value = variable();
         if (!top || !splits_) {
             out += value;
+            check_length(out);
             return;
         }
         for (const char c : value) {
@@ -189,6 +207,7 @@ private:
             }
             if (c == '$') {
                 out += variable();
+                check_length(out);
                 continue;
             }
             ++at_;
@@ -264,7 +283,8 @@ private:
     Mode mode_;
     const Lookup& lookup_;
     size_t at_ = 0;
-    bool inside_ = false;      // until() is running: a call from it is not about the whole text
+    static constexpr int deepest = 200;
+    int depth_ = 0;            // of until(): a call from within it is not about the whole text
     bool splits_ = false, open_ = false;
     std::string word_;
     std::vector<std::string> words_;

@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <unordered_map>
 #include <array>
 #include <set>
 
@@ -188,13 +189,13 @@ std::string parse_extra_host(const std::string& text) {
 }
 
 std::vector<std::string> merge_env(const std::vector<std::string>& user, const std::vector<std::string>& below) {
-    const auto key = [](const std::string& entry) { return entry.substr(0, entry.find('=')); };
     std::vector<std::string> out;
+    std::unordered_map<std::string_view, size_t> places;   // of the names in `out`
     for (const auto* list : {&user, &below})
         for (const std::string& entry : *list) {
-            const auto at = std::ranges::find(out, key(entry), key);
-            if (at == out.end()) out.push_back(entry);
-            else if (list == &user) *at = entry;
+            const auto [place, is_new] = places.try_emplace(std::string_view(entry).substr(0, entry.find('=')), out.size());
+            if (is_new) out.push_back(entry);
+            else if (list == &user) out[place->second] = entry;
         }
     return out;
 }

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "base/sys.h"
@@ -18,13 +19,13 @@
 
 std::vector<std::string> unique_environment(const std::vector<std::string>& env) {
     std::vector<std::string> kept;
+    std::unordered_map<std::string_view, size_t> places;   // of the names in `kept`
     for (const std::string& entry : env) {
         if (!entry.contains('=')) throw Error("invalid environment variable: missing '='");
         if (entry.starts_with('=')) throw Error("invalid environment variable: name cannot be empty");
-        const std::string name = entry.substr(0, entry.find('=') + 1);
-        const auto same = std::ranges::find_if(kept, [&](const std::string& k) { return k.starts_with(name); });
-        if (same != kept.end()) *same = entry;
-        else kept.push_back(entry);
+        const auto [place, is_new] = places.try_emplace(std::string_view(entry).substr(0, entry.find('=')), kept.size());
+        if (is_new) kept.push_back(entry);
+        else kept[place->second] = entry;
     }
     return kept;
 }
