@@ -509,10 +509,10 @@ void Container::kill_all() const {
     const UniqueFd init = open_init();
     if (init) ::syscall(SYS_pidfd_send_signal, init.get(), SIGKILL, nullptr, 0);
     cgroup().kill();
-    // Without a cgroup there is only init to wait for. (With one it must not be waited for: the end of
+    // Without a cgroup, or if init has left it and it was removed, there is only init to wait for. (With one it must not be waited for: the end of
     // a pid namespace takes until every process of `exec` in it is reaped by its parent.)
     pollfd end{init.get(), POLLIN, 0};
-    if (init && record_.cgroup.directories.empty()) ::poll(&end, 1, 2000);
+    if (init && std::ranges::none_of(record_.cgroup.directories, sys::exists)) ::poll(&end, 1, 2000);
 }
 
 void Container::destroy() {

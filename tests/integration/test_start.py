@@ -54,6 +54,7 @@ class Stop:
     hidden: bool     # not dumpable
     death: int       # the signal for its creator's death
     files: dict      # what is open, by number
+    places: dict     # what they are, as numbers of a device and a file
     kept: dict       # those of them that an execve leaves open
     spaces: dict     # inodes of its namespaces
     root: tuple
@@ -225,13 +226,14 @@ class Walk:
     def describe(self, pid, call, args, dumpable, death):
         proc = pathlib.Path(f"/proc/{pid}")
         status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines() if ":\t" in line)
-        files, kept = {}, {}
+        files, places, kept = {}, {}, {}
         for entry in os.listdir(proc / "fd"):
             files[int(entry)] = os.readlink(proc / "fd" / entry)
+            places[int(entry)] = identity(proc / "fd" / entry)
             flags = next(line for line in (proc / "fdinfo" / entry).read_text().splitlines() if line.startswith("flags:"))
             if not int(flags.split()[1], 8) & os.O_CLOEXEC:
                 kept[int(entry)] = files[int(entry)]
-        return Stop(self.roles[pid], pid, call, args, dumpable == 0, death, files, kept, namespaces(pid), identity(proc / "root"),
+        return Stop(self.roles[pid], pid, call, args, dumpable == 0, death, files, places, kept, namespaces(pid), identity(proc / "root"),
                     int(status["Uid"].split()[1]), int(status["CapEff"], 16), (proc / "cmdline").read_bytes() + (proc / "environ").read_bytes())
 
     def of(self, role):
@@ -338,6 +340,17 @@ class Create(Start):
                 self.assertIn("pivot_root", [stop.call for stop in before])
                 self.assertEqual(after[-1].death, 0)
                 self.runtime("delete", "--force", "c")
+
+    def test_run_is_a_create_that_is_started(self):
+        for what, edit in SETTINGS.items():
+            with self.subTest(what):
+                walk = self.walk("run", "-b", self.make("true", edit=edit, name=what.replace(" ", "-")), "c")
+                self.assertEqual(walk.status, 0)
+                self.holds(walk, "1", lambda stop: stop.hidden)
+                _, after = self.dies_from_its_first_steps_on(walk.of("1"))
+                program = after[-1]
+                self.assertEqual((program.call, program.death), ("execve", 0))
+                self.assertEqual([file for number, file in program.kept.items() if number > 2], [])
 
     def test_created_init_holds_its_fifo_and_nothing_else(self):
         for what, edit in {**SETTINGS, "somebody's": as_somebody}.items():
@@ -451,6 +464,13 @@ class Exec(Start):
                 self.assertEqual(stop.root, walk.root, str(stop))
                 self.assertNotIn(b"do-not-show", stop.words)
                 self.assertNotIn(os.fsencode(self.dir), stop.words)
+
+    def test_a_terminal_is_the_containers(self):
+        walk = self.entered("-t")
+        def own(stop):
+            return all(number < 3 or stop.files[number].startswith(("socket:", "/dev/pts")) or place == walk.root for number, place in stop.places.items())
+        process = self.holds(walk, "1.1", own)
+        self.assertTrue(process[-1].files[0].startswith("/dev/pts/"), str(process[-1]))
 
     def test_who_is_in_between_is_never_in_the_containers_pid_namespace(self):
         for walk in self.each():
@@ -576,30 +596,34 @@ class Joining(Start):
             self.assertIn("fork", full.stderr)
 
     def test_exec_follows_init_when_its_groups_are_gone(self):
-        with self.sleeping():
-            pid = json.loads(self.runtime("state", "s").stdout)["pid"]
-            moved, left = [], []
-            self.addCleanup(lambda: [os.rmdir(directory) for directory in reversed(moved) if directory.is_dir()])
-            for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-                _, name, path = line.split(":", 2)
-                name = name.removeprefix("name=")
-                mount = pathlib.Path("/sys/fs/cgroup", name or "unified") if pathlib.Path("/sys/fs/cgroup/unified").is_dir() or name else pathlib.Path("/sys/fs/cgroup")
-                if path == "/" or not (mount / path.lstrip("/")).is_dir():
-                    continue
-                new = mount / f"keg-start-{os.getpid()}-moved"
-                new.mkdir()
-                moved.append(new)
-                for file in ("cpuset.cpus", "cpuset.mems"):
-                    if (mount / file).exists():
-                        (new / file).write_text((mount / file).read_text())
-                (new / "cgroup.procs").write_text(str(pid))
-                os.rmdir(mount / path.lstrip("/"))
-                left.append(path)
-            if not left:
-                self.skipTest("it is in no group of its own here")
-            own = self.runtime("exec", "s", "cat", "/proc/self/cgroup").stdout
-            self.assertEqual(own, self.runtime("exec", "s", "cat", "/proc/1/cgroup").stdout)
-            self.assertEqual(json.loads(self.runtime("state", "s").stdout)["status"], "running")
+        self.start_detached(self.bundle("sleep", "1000"))
+        pid = json.loads(self.runtime("state", "c").stdout)["pid"]
+        moved, left = [], []
+        self.addCleanup(lambda: [os.rmdir(directory) for directory in reversed(moved) if directory.is_dir()])
+        for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+            _, name, path = line.split(":", 2)
+            name = name.removeprefix("name=")
+            mount = pathlib.Path("/sys/fs/cgroup", name or "unified") if pathlib.Path("/sys/fs/cgroup/unified").is_dir() or name else pathlib.Path("/sys/fs/cgroup")
+            if path == "/" or not (mount / path.lstrip("/")).is_dir():
+                continue
+            new = mount / f"keg-start-{os.getpid()}-moved"
+            new.mkdir()
+            moved.append(new)
+            for file in ("cpuset.cpus", "cpuset.mems"):
+                if (mount / file).exists():
+                    (new / file).write_text((mount / file).read_text())
+            (new / "cgroup.procs").write_text(str(pid))
+            os.rmdir(mount / path.lstrip("/"))
+            left.append(path)
+        if not left:
+            self.skipTest("it is in no group of its own here")
+        own = self.runtime("exec", "c", "cat", "/proc/self/cgroup").stdout
+        self.assertEqual(own, self.runtime("exec", "c", "cat", "/proc/1/cgroup").stdout)
+        self.assertEqual(json.loads(self.runtime("state", "c").stdout)["status"], "running")
+        ended = os.pidfd_open(pid)
+        self.addCleanup(os.close, ended)
+        self.runtime("delete", "--force", "c")
+        self.assertTrue(select.select([ended], [], [], 0)[0], "deleted, and its init lives")
 
     def process(self, **fields):
         document = {"user": {"uid": 0, "gid": 0}, "args": ["cat", "/proc/self/status"], "cwd": "/", "env": ["PATH=/bin"], **fields}
