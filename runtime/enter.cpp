@@ -81,7 +81,7 @@ void go_between(EnterPlan& plan, int pidfd, const std::vector<UniqueFd>& tasks, 
     ask_for_oom_score(procfs, process.oom_score_adj);   // while its file is ours, if we are not root
     hide();
     overwrite_words();
-    label_new_keys(procfs, process.selinux_label);
+    if (plan.own_keys) label_new_keys(procfs, process.selinux_label);
     set_exec_labels(procfs, process.apparmor_profile, process.selinux_label);
     for (const UniqueFd& group : tasks) sys::write_all(group.get(), "0");
     if (!process.exec_cpu_affinity) reset_affinity();

@@ -115,8 +115,10 @@ void Init::run() {
     enter_namespaces(procfs, time_offsets);
     reset_signals();
     check(::setsid(), "setsid");
-    label_new_keys(procfs, process_.selinux_label);
-    if (!plan_.options.no_new_keyring) join_new_session_keyring();
+    if (!plan_.options.no_new_keyring) {
+        label_new_keys(procfs, process_.selinux_label);
+        join_new_session_keyring();
+    }
 
     Root root = plan_.mount_namespace() ? open_root(plan_.rootfs, plan_.propagation) : open_root_on_host(plan_.rootfs);
     const std::vector<UniqueFd> filled = mount_all(root, config_.mounts, mount_environment(), receive_mapped_trees());
