@@ -165,10 +165,10 @@ CgroupRecord Cgroup::place_exec(const CgroupRecord& record, const std::vector<st
 CgroupRecord Cgroup::follow_init(const CgroupRecord& record, int init) {
     CgroupRecord own = record;
     for (const v1::Hierarchy& hierarchy : v1::parse_hierarchies(read_file(str("/proc/", init, "/cgroup")))) {
-        const std::string mount = record.v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/" + hierarchy.name;
-        if (record.v2 && hierarchy.name != "unified") continue;
+        const auto mount = record.v2 && hierarchy.name == "unified" ? sole_v2_mount() : hierarchy_mount(hierarchy.name);
+        if (!mount) continue;
         for (std::string& directory : own.directories)
-            if (directory.starts_with(mount + "/") && !sys::exists(directory)) directory = mount + hierarchy.own;
+            if (directory.starts_with(*mount + "/") && !sys::exists(directory)) directory = *mount + hierarchy.own;
     }
     return own;
 }
