@@ -1,6 +1,7 @@
 #include "runtime/channel.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -21,6 +22,7 @@ static const char* step_name(Step step) {
         case Step::console: return "console";
         case Step::notify: return "notify";
         case Step::pid: return "pid";
+        case Step::full: return "full";
         case Step::error: return "error";
     }
     return "?";
@@ -30,6 +32,22 @@ void Channel::become(Side side) {
     side_ = side;
     (side == Side::create ? ends_.b : ends_.a).reset();
 }
+
+void Channel::carry_log() {
+    LogSettings settings = log_settings();
+    if (settings.fd == 2) return;
+    settings.fd = fd();
+    set_log(settings);
+}
+
+void Channel::close() {
+    LogSettings settings = log_settings();
+    if (fd() >= 0 && settings.fd == fd()) settings.fd = 2, set_log(settings);
+    ends_ = {};
+}
+
+// As the log writes it (base/log.cpp): `time=…` or `{"level":…`.
+static bool is_record(const Message& message) { return char(message.step) == 't' || char(message.step) == '{'; }
 
 void Channel::send(Step step, std::string_view text, std::span<const int> fds) {
     // A report longer than this says nothing more, and must fit the socket's buffer.
@@ -45,6 +63,16 @@ void Channel::send(Step step, std::string_view text, std::span<const int> fds) {
         // The other side is gone. Why, it said before, or its silence is explained: receive() throws either.
         for (;;) receive();
     }
+}
+
+// The next packet that is a step; false if there is none to come.
+bool Channel::receive_step(Message& message) {
+    while (receive_packet(message)) {
+        if (!is_record(message)) return true;
+        const std::string packet = char(message.step) + message.text;
+        if (::write(log_settings().fd, packet.data(), packet.size()) < 0) continue;   // as if it had written itself
+    }
+    return false;
 }
 
 bool Channel::receive_packet(Message& message) {
@@ -85,7 +113,7 @@ static Error starting(const std::string& why) { return Error("unable to start co
 
 Message Channel::receive() {
     Message message;
-    if (!receive_packet(message)) {
+    if (!receive_step(message)) {
         if (side_ == Side::init) throw Error("the runtime is gone");
         const std::string why = why_silent_ ? why_silent_() : "";
         throw starting(why.empty() ? "container init died without saying why" : why);
@@ -104,7 +132,7 @@ Message Channel::expect(Step step) {
 
 void Channel::expect_close() {
     Message message;
-    if (!receive_packet(message)) return;
+    if (!receive_step(message)) return;
     if (message.step == Step::error) throw starting(message.text);
     throw Error("unexpected message ", quoted(std::string(1, char(message.step))));
 }

@@ -1,6 +1,7 @@
 // What create and init tell each other while a container comes to be. Each packet is one step and,
 // perhaps, a text and descriptors. An error of one side is thrown again by the other, in its words; a
-// peer that dies without a word is an error as well.
+// peer that dies without a word is an error as well. Init's log goes the same way, so that no file of the
+// host's stays open in it: a record is a packet of its own, known by its first byte, which is no step's.
 #pragma once
 
 #include <sys/socket.h>
@@ -25,6 +26,7 @@ enum class Step : char {
     console = 'c',     // with the master of the terminal
     notify = 'n',      // with the descriptor for a seccomp agent
     pid = 'i',         // of a process that somebody between the two made
+    full = 'o',        // the pids limit has no room for who is in the cgroup only on his way
     error = 'e',
 };
 
@@ -41,7 +43,10 @@ public:
     Channel() : ends_(sys::socketpair(SOCK_SEQPACKET)) {}
     // Each side drops the other's end, or a death would go unnoticed.
     void become(Side side);
-    void close() { ends_ = {}; }
+    void close();
+    // What this process logs goes to the other side, which writes it where its own goes. Nothing changes if the log
+    // is standard error, which is the container's as well.
+    void carry_log();
 
     void send(Step step, std::string_view text = {}, std::span<const int> fds = {});
     // The next packet; throws what the other side reports, and Error if it is gone.
@@ -55,6 +60,7 @@ public:
 
 private:
     bool receive_packet(Message& message);
+    bool receive_step(Message& message);
     sys::SocketPair ends_;
     Side side_ = Side::create;
     std::function<std::string()> why_silent_;

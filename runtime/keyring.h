@@ -6,7 +6,9 @@
 
 #include "runtime/procfs.h"
 
-// A new and empty one, for the container's first process and for any that joins it; with SELinux it has the
-// label of the process. Nobody finds it by its name, which /proc/keys shows: another container's root could
-// otherwise give us one of his. So the keys of one `exec` are not those of another.
-void join_new_session_keyring(const std::string& id, const Procfs& procfs, const std::string& selinux_label);
+// With SELinux a key has the label of the process, until that executes a program. A child inherits this.
+void label_new_keys(const Procfs& procfs, const std::string& selinux_label);
+// A new and empty one, for the container's first process and for any that joins it. It has no name of ours
+// (runc's is "_ses.ID"): to ask for a name joins whatever has it in this user namespace and may be searched, and
+// another container's root could have put one of his there. So the keys of one `exec` are not those of another.
+void join_new_session_keyring();

@@ -20,6 +20,10 @@
 // An error from init is thrown again in create, in init's words, whenever it comes. If create dies,
 // init dies with it, or finds its channel closed and ends. Whatever create made undoes itself unless the
 // end is reached.
+//
+// Until it is a container's, init is a process of the host's with all rights, whom the container's neighbours may
+// see. What it still holds of the host, who may look into it and with whom it ends stands between the steps below,
+// as in the table of docs/security.md, which tests/integration/test_start.py holds against the kernel.
 #include "runtime/launch.h"
 
 #include <limits.h>
@@ -28,7 +32,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -50,6 +53,7 @@
 #include "runtime/mounts.h"
 #include "runtime/network.h"
 #include "runtime/notify_socket.h"
+#include "runtime/passage.h"
 #include "runtime/procfs.h"
 #include "runtime/program.h"
 #include "runtime/rootfs.h"
@@ -68,6 +72,7 @@ public:
     void run();
 
 private:
+    bool waits_for_maps() const { return plan_.namespaces.makes(CLONE_NEWUSER) && !plan_.created_hidden; }
     void make_network();
     void join_cgroups();
     Procfs open_procfs() const;
@@ -82,7 +87,6 @@ private:
     void set_attributes();
     void heed_signals();
     void receive_filter();
-    void drop_privileges();
     void wait_for_start();
     void run_start_hooks();
     spec::State state_inside(Status status) const;
@@ -98,20 +102,23 @@ private:
 
 void Init::run() {
     channel_.become(Side::init);
-    const UniqueFd time_offsets = open_time_offsets(plan_.namespaces);   // a file of ours as long as we are dumpable
-    // Nobody in there may look into us. But a creator without privileges writes our id maps first, and may
-    // not open the files of who is not dumpable.
-    const bool waits_for_maps = plan_.namespaces.makes(CLONE_NEWUSER);
-    if (!waits_for_maps) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);          // until it is made, its creator's end is ours
+    channel_.carry_log();
+    end_with_creator(channel_);                           // From here we die with create.
+    overwrite_words();                                    // From here nothing of us shows the caller's words.
+    const UniqueFd time_offsets = open_time_offsets(plan_.namespaces);   // a file of ours before we change ids
+    // A creator that is root hid us before we were born. Any other has to open our files for our id maps.
+    if (!waits_for_maps()) hide();
     make_network();                                       // it takes longest: create makes the cgroups meanwhile
     join_cgroups();
-    if (waits_for_maps) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    hide();                                               // From here we are hidden, whoever our creator is.
     const Procfs procfs = open_procfs();                  // now: a mount namespace to join has its own
     enter_namespaces(procfs, time_offsets);
     reset_signals();
     check(::setsid(), "setsid");
-    if (!plan_.options.no_new_keyring) join_new_session_keyring(plan_.options.id, procfs, process_.selinux_label);
+    if (!plan_.options.no_new_keyring) {
+        label_new_keys(procfs, process_.selinux_label);
+        join_new_session_keyring();
+    }
 
     Root root = plan_.mount_namespace() ? open_root(plan_.rootfs, plan_.propagation) : open_root_on_host(plan_.rootfs);
     const std::vector<UniqueFd> filled = mount_all(root, config_.mounts, mount_environment(), receive_mapped_trees());
@@ -139,9 +146,11 @@ void Init::run() {
 
     heed_signals();
     set_exec_labels(procfs, process_.apparmor_profile, process_.selinux_label);
-    ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);   // the state is saved: it is a container, whatever becomes of create
-    drop_privileges();           // descriptors, user, capabilities, no_new_privs, seccomp: order is inside
-    const std::string program = find_executable(process_);   // as the user; fails at create
+    outlive_creator();           // the state is saved: it is a container, whatever becomes of create
+    close_from(3 + plan_.listen_fds + plan_.options.preserve_fds, {channel_.fd(), fifo_});
+    // From here no descriptor of the host's is open but the channel and the fifo.
+    const std::string program = become_program(process_, plan_.capabilities, filter_, channel_);   // fails at create
+    // From here it has the rights of the container's process and no more.
     channel_.send(Step::made);
     channel_.close();
 
@@ -170,11 +179,7 @@ Procfs Init::open_procfs() const {
 void Init::enter_namespaces(const Procfs& procfs, const UniqueFd& time_offsets) {
     for (const OpenNamespace& target : plan_.joined)
         if (!target.joined && (target.flag & (CLONE_NEWUSER | CLONE_NEWPID)) == 0) join(target);  // those two are spawn_init's work
-    if (plan_.user_namespace()) {
-        // Root in there now: what was there before is nobody's.
-        check(::setresgid(0, 0, 0), "becoming root in the user namespace");
-        check(::setresuid(0, 0, 0), "becoming root in the user namespace");
-    }
+    if (plan_.user_namespace()) become_root_inside(channel_);
     make_own_namespaces(plan_.namespaces, procfs, time_offsets);
 }
 
@@ -256,19 +261,6 @@ void Init::heed_signals() {
     for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM}) ::signal(number, [](int signal) { ::_exit(128 + signal); });
 }
 
-// Without no_new_privileges a filter needs CAP_SYS_ADMIN, so it comes before the capabilities go; with
-// it, last of all.
-void Init::drop_privileges() {
-    const bool filtered = filter_.has_value();
-    close_from(3 + plan_.listen_fds + plan_.options.preserve_fds, {channel_.fd(), fifo_, log_settings().fd});
-    const bool arrived = try_change_directory(process_.cwd);   // as root, if the user may not
-    if (filtered && !process_.no_new_privileges) install_filter(*filter_, channel_);
-    become(process_.user, plan_.capabilities);
-    if (!arrived) change_directory(process_.cwd);
-    if (process_.no_new_privileges) set_no_new_privileges();
-    if (filtered && process_.no_new_privileges) install_filter(*filter_, channel_);
-}
-
 void Init::wait_for_start() {
     char byte;
     ssize_t got;
@@ -322,12 +314,14 @@ Child spawn_init(Plan& plan, Channel& channel, StateDir& dir, int fifo, const Un
         return clone_process({.flags = plan.namespaces.with_clone, .cgroup = cgroup.get()}, body, report);
 
     Child between = clone_process({.cgroup = cgroup.get()}, [&] {
-        if (users || pids) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+        channel.become(Side::init);
+        channel.carry_log();
+        end_with_creator(channel);
+        if (users || pids) hide();
         for (OpenNamespace* target : others) target->joined = try_join(*target);
-        if (users) join(*users);
+        if (users) join(*users), hide(), end_with_creator(channel);
         if (pids) join(*pids);
         Child init = clone_process({.flags = plan.namespaces.with_clone | CLONE_PARENT}, body, report);
-        channel.become(Side::init);
         channel.send(Step::pid, std::to_string(init.release()));
         ::_exit(0);
     }, report);
@@ -421,6 +415,7 @@ Created create(const CreateOptions& options) {
         return std::string(cgroup.was_out_of_memory() ? "container init was OOM-killed (memory limit too low?)" : "");
     });
     const UniqueFd fifo = dir.make_exec_fifo();
+    if (plan.created_hidden) hide();   // before there is a user namespace whose owner may look into who is in it
     Child init = spawn_init(plan, channel, dir, fifo.get(), cgroup.clone_target());
     move_to_another_cpu(init.pid());
     channel.become(Side::create);

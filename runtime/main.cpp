@@ -15,6 +15,7 @@
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/commands/commands.h"
 #include "runtime/namespaces.h"
+#include "runtime/passage.h"
 #include "spec/runtime.h"
 
 static constexpr Option globals[] = {
@@ -85,6 +86,7 @@ std::string cgroup_manager(const Arguments& given) {
 }
 
 int main(int argc, char** argv) {
+    remember_words(argc, argv);
     // Memory that is given back to the kernel and asked for again costs a start more than it saves.
     ::mallopt(M_TOP_PAD, 256 << 10);
     ::mallopt(M_TRIM_THRESHOLD, 64 << 20);

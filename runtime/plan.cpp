@@ -17,6 +17,7 @@
 #include "runtime/host_binds.h"
 #include "runtime/mounts.h"
 #include "runtime/notify_socket.h"
+#include "runtime/passage.h"
 #include "runtime/program.h"
 #include "runtime/rootfs.h"
 #include "runtime/security_labels.h"
@@ -96,6 +97,7 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
         if (std::filesystem::path(covered).lexically_normal() == "/") plan.config.root->readonly = true;
     plan.capabilities = plan_capabilities(*plan.config.process);
     if (plan.config.linux.seccomp) plan.filter = plan_filter(*plan.config.linux.seccomp);
+    plan.created_hidden = can_create_hidden();
     plan.host_binds = plan.user_namespace() && may_clone_mounts();
     plan.propagation = propagation_flag(plan.config.linux.rootfs_propagation);
     plan.notifies = add_notify_socket(plan.config, options.state_root + "/" + options.id);

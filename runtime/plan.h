@@ -45,6 +45,7 @@ struct Plan {
     std::optional<Filter> filter;
     unsigned long propagation = 0;
     int listen_fds = 0;
+    bool created_hidden = false;   // init is born not dumpable: its creator is root
     bool notifies = false;      // a service manager wants to hear of READY=1
     bool host_binds = false;   // create makes all binds, not only the id-mapped
     CgroupRequest cgroup;

@@ -15,7 +15,9 @@
 
 #include "base/error.h"
 #include "base/sys.h"
+#include "runtime/passage.h"
 #include "runtime/raw_call.h"
+#include "runtime/seccomp_agent.h"
 
 std::vector<std::string> unique_environment(const std::vector<std::string>& env) {
     std::vector<std::string> kept;
@@ -158,6 +160,20 @@ void close_from(int first, std::vector<int> but) {
     check(::syscall(SYS_close_range, unsigned(next), ~0U, 0), "close_range");
     // Those below are given on purpose, whatever flag they came with.
     for (int fd = 3; fd < first; ++fd) ::fcntl(fd, F_SETFD, 0);
+}
+
+// Without no_new_privs a filter needs CAP_SYS_ADMIN, so it comes before the capabilities go. With it, last of all:
+// what it forbids has been done by then.
+std::string become_program(const spec::Process& process, const CapabilityPlan& capabilities, const std::optional<Filter>& filter, Channel& channel) {
+    const bool arrived = try_change_directory(process.cwd);   // as root, if the user may not
+    if (filter && !process.no_new_privileges) install_filter(*filter, channel);
+    become(process.user, capabilities);
+    hide();
+    if (!arrived) change_directory(process.cwd);
+    if (process.no_new_privileges) set_no_new_privileges();
+    const std::string program = find_executable(process);
+    if (filter && process.no_new_privileges) install_filter(*filter, channel);
+    return program;
 }
 
 void reset_signals() {

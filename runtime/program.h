@@ -6,7 +6,10 @@
 #include <vector>
 
 #include "base/root.h"
+#include "runtime/channel.h"
+#include "runtime/credentials.h"
 #include "runtime/procfs.h"
+#include "runtime/seccomp.h"
 #include "spec/runtime.h"
 
 // Pure: a name twice keeps its last value; throws Error for an entry that is no NAME=VALUE.
@@ -39,6 +42,9 @@ void require_descriptors(int first, int count);
 // which may be a directory. Before the container's words are resolved as paths, and before the seccomp
 // filter, which may forbid it; what is opened later is close-on-exec anyway.
 void close_from(int first, std::vector<int> but);
+// The last change of all: working directory, user, capabilities, no_new_privs, seccomp, in the order that suits them,
+// and with them the search of the program, so that it fails where somebody still listens. Gives the program's path.
+std::string become_program(const spec::Process& process, const CapabilityPlan& capabilities, const std::optional<Filter>& filter, Channel& channel);
 [[noreturn]] void execute(const std::string& program, const spec::Process& process);
 // Reads a byte like read(2), which may take days: the pages of this program's code and constants are given
 // back for it, and come again from its file when they are needed.

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "base/sys.h"
+#include "runtime/passage.h"
 #include "runtime/terminal.h"
 
 namespace {
@@ -20,6 +21,7 @@ void send_agent(Channel& channel, int agent) {
 void install_with_messenger(const Filter& filter, Channel& channel) {
     const sys::Pipe told = sys::pipe();
     Child messenger = clone_process({.flags = CLONE_FILES}, [&] {
+        end_with_creator(channel);   // it holds the pipe's other end too, and would wait for ever
         int agent = -1;
         if (::read(told.read.get(), &agent, sizeof agent) != sizeof agent) return;
         send_agent(channel, agent);

@@ -95,6 +95,25 @@ std::vector<UniqueFd> Cgroup::tasks() const {
 
 namespace {
 
+std::optional<std::string> counting_group(const CgroupRecord& record) {
+    if (record.v2) return record.directories.empty() ? std::nullopt : std::optional(record.directories[0]);
+    return directory_of(record, "pids");
+}
+
+}  // namespace
+
+Cgroup Cgroup::uncounted() const {
+    CgroupRecord others = record_;
+    if (const auto counting = counting_group(record_)) std::erase(others.directories, *counting);
+    return load(others);
+}
+
+void Cgroup::move_in_counted(int pid) const {
+    if (const auto counting = counting_group(record_)) write_file(*counting + "/cgroup.procs", std::to_string(pid));
+}
+
+namespace {
+
 // "" names all of them.
 using SubPaths = std::map<std::string, std::string>;
 SubPaths parse_sub_paths(const std::vector<std::string>& arguments) {
@@ -140,6 +159,17 @@ CgroupRecord Cgroup::place_exec(const CgroupRecord& record, const std::vector<st
     CgroupRecord own = record;
     for (const v1::Hierarchy& hierarchy : v1::parse_hierarchies(read_file(str("/proc/", init, "/cgroup"))))
         if (hierarchy.name == "unified") own.directories[0] = sole_v2_mount().value_or("") + hierarchy.own;
+    return own;
+}
+
+CgroupRecord Cgroup::follow_init(const CgroupRecord& record, int init) {
+    CgroupRecord own = record;
+    for (const v1::Hierarchy& hierarchy : v1::parse_hierarchies(read_file(str("/proc/", init, "/cgroup")))) {
+        const auto mount = record.v2 && hierarchy.name == "unified" ? sole_v2_mount() : hierarchy_mount(hierarchy.name);
+        if (!mount) continue;
+        for (std::string& directory : own.directories)
+            if (directory.starts_with(*mount + "/") && !sys::exists(directory)) directory = *mount + hierarchy.own;
+    }
     return own;
 }
 

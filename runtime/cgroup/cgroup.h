@@ -63,9 +63,16 @@ public:
     // into each of v1's files a thread that moves itself writes "0".
     UniqueFd clone_target() const;
     std::vector<UniqueFd> tasks() const;
+    // The same groups but the one that counts its processes, for who is only on his way and goes on by a fork: a
+    // limit of pids lets anybody in who is there already, and nobody be forked. move_in_counted() then takes him
+    // in whom he made; the kernel wants 8 ms for it.
+    Cgroup uncounted() const;
+    void move_in_counted(int pid) const;
     // Where an exec goes: `paths` as its option says ("[controller[,controller…]:]path"), or the top, or, if
     // that takes no processes because it has controllers below it, where init is.
     static CgroupRecord place_exec(const CgroupRecord& record, const std::vector<std::string>& paths, int init);
+    // A container that may change cgroups can have left its own and removed them: then those where init is.
+    static CgroupRecord follow_init(const CgroupRecord& record, int init);
     // Sets what is given and leaves the rest, devices too; all of it or nothing.
     void update(const spec::Resources& resources) const;
     std::vector<int> pids() const;          // of all processes in it and below, in our pid namespace

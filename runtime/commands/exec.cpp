@@ -39,10 +39,28 @@ static uint32_t parse_id(const std::string& text, const char* what) {
     return *id;
 }
 
+// What a process document leaves out is as it is for the container. Program, environment and no_new_privs are the
+// document's own, as with runc.
+static spec::Process complete(spec::Process given, const spec::Config& config) {
+    if (!config.process) return given;
+    const spec::Process& own = *config.process;
+    const auto take = [](auto& into, const auto& from) { if (!into) into = from; };
+    take(given.capabilities, own.capabilities);
+    take(given.scheduler, own.scheduler);
+    take(given.io_priority, own.io_priority);
+    take(given.oom_score_adj, own.oom_score_adj);
+    take(given.exec_cpu_affinity, own.exec_cpu_affinity);
+    take(given.user.umask, own.user.umask);
+    if (given.rlimits.empty()) given.rlimits = own.rlimits;
+    if (given.selinux_label.empty()) given.selinux_label = own.selinux_label;
+    if (given.apparmor_profile.empty()) given.apparmor_profile = own.apparmor_profile;
+    return given;
+}
+
 // The bundle's process with what the options change: another program is not the bundle's terminal,
 // and never gets inheritable capabilities (CVE-2022-29162).
 static spec::Process plan_process(const Arguments& args, const spec::Config& config) {
-    if (const auto file = given(args, "process")) return spec::read_process(read_file(*file));
+    if (const auto file = given(args, "process")) return complete(spec::read_process(read_file(*file)), config);
     if (!config.process) throw Error("the container's config has no process");
     spec::Process process = *config.process;
     process.args.assign(args.words().begin() + 1, args.words().end());
