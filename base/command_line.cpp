@@ -9,6 +9,7 @@
 #include <cstring>
 #include <expected>
 
+#include "base/boolean.h"
 #include "base/duration.h"
 #include "base/error.h"
 

@@ -30,10 +30,6 @@ struct Option {
     int64_t least = std::numeric_limits<int64_t>::min(), most = std::numeric_limits<int64_t>::max();
 };
 
-// Go's words for a boolean, as its flag packages and strconv.ParseBool take them: 1, t, T, TRUE, true, True and
-// their opposites. The only reader of booleans that a person or a caller types.
-std::optional<bool> parse_bool(std::string_view word);
-
 // What was typed, by the options' long names.
 class Arguments {
 public:

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/boolean.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/path.h"

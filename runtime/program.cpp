@@ -143,7 +143,7 @@ std::string find_executable(const spec::Process& process) {
 void require_descriptors(int first, int64_t count) {
     for (int i = 0; i < count; ++i) {
         const int flags = ::fcntl(first + i, F_GETFD);
-        if (flags < 0 || (flags & FD_CLOEXEC) != 0) throw SysError(EBADF, str("unable to stat preserved-fd ", i, " of ", count));
+        if (flags < 0 || (flags & FD_CLOEXEC) != 0) throw SysError(EBADF, str("unable to stat preserved-fd ", i));
     }
 }
 

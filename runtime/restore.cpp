@@ -149,6 +149,12 @@ void give_new_nodes(const Plan& plan, const std::string& place, std::vector<Exte
     }
 }
 
+// What hid files hides them again, read-only already where CRIU finds it. It lies in this mount namespace, too.
+void give_mask(const std::string& place) {
+    const UniqueFd file = sys::open(place, O_CREAT | O_EXCL | O_RDONLY, 0600);
+    attach(make_file_mask(Root("/")).get(), file.get(), place);
+}
+
 void move_into(const Cgroup& cgroup, int process) {
     for (const std::string& directory : cgroup.record().directories) write_file(directory + "/cgroup.procs", std::to_string(process));
 }
@@ -212,7 +218,11 @@ Created restore(const CreateOptions& options, const CriuOptions& criu_options) {
     std::vector<ExternalMount> outside = plan_external_mounts(plan.config, bundle.path, record.cgroup, dir.path());
     const std::string nodes = dir.path() + "/devices";
     if (plan.user_namespace()) give_new_nodes(plan, nodes, outside);
-    const Defer take_away([&] { ::umount2(nodes.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW); });
+    const std::string file_mask = dir.path() + "/mask";
+    give_mask(file_mask);
+    const Defer take_away([&] {
+        for (const std::string& place : {nodes, file_mask}) ::umount2(place.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+    });
     make_mount_points(root_directory, plan.config.mounts, outside);
     // CRIU takes the root as it finds it.
     if (plan.config.root->readonly) set_mount_attributes(root_directory.fd(), false, MOUNT_ATTR_RDONLY, 0);
@@ -220,7 +230,7 @@ Created restore(const CreateOptions& options, const CriuOptions& criu_options) {
     criu::Message message = base_options(criu_options, directories, plan.config);
     message.text(root, plan.rootfs).number(sibling, 1).number(evasive_devices, 1);
     for (const ExternalMount& mount : outside) message.text(external, name_of_mount(mount.inside, without_links(mount.host)));
-    message.text(external, name_of_mount(mask_of_files, mask_of_files));
+    message.text(external, name_of_mount(mask_of_files, file_mask));
     if (!criu_options.lsm_profile.empty()) message.text(lsm_profile, criu_options.lsm_profile);
     if (!criu_options.lsm_mount_context.empty()) message.text(lsm_mount_context, criu_options.lsm_mount_context);
     inherit_pipes(message, Root(criu_options.image_path));

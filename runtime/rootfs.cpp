@@ -90,6 +90,8 @@ bool is_null_device(int fd) {
     return S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3);
 }
 
+}  // namespace
+
 // The container's own node; the host's where it has none. Either way nobody changes the node itself through
 // what covers a file: mode, owner and times of the host's are the whole machine's.
 UniqueFd make_file_mask(const Root& root) {
@@ -100,8 +102,6 @@ UniqueFd make_file_mask(const Root& root) {
     set_mount_attributes(mask.get(), false, MOUNT_ATTR_RDONLY, 0);
     return mask;
 }
-
-}  // namespace
 
 void mask(const Root& root, const std::vector<std::string>& paths) {
     UniqueFd file;   // clones of one that is attached, as below: a detached mount cannot be cloned

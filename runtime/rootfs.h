@@ -20,6 +20,8 @@ Root open_root(const std::string& host_path, unsigned long propagation);
 // A file is hidden by the null device, bound read-only, so that its node is out of reach; a directory by an
 // empty read-only tmpfs; what is not there needs no mask.
 void mask(const Root& root, const std::vector<std::string>& paths);
+// What hides a file, detached.
+UniqueFd make_file_mask(const Root& root);
 void make_read_only(const Root& root, const std::vector<std::string>& paths);
 
 // "/" becomes the root; the old one is gone.
