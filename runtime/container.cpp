@@ -524,18 +524,20 @@ void Container::unmount_from_host() const {
     const UniqueFd alone = lock_host_mounts(root);
     if (!unmount_if_on_top(record_.rootfs, record_.host_mount->id)) return;
     attempt("unmounting what lay below", [&] {
-        const std::vector<uint64_t> living = host_mounts_of_all(root);
+        const std::vector<uint64_t> living = host_mounts_of_others(root, record_.id);
         const auto is_nobodys = [&](uint64_t id) { return std::ranges::find(living, id) == living.end(); };
         for (const uint64_t id : record_.host_mount->below | std::views::reverse)
             if (is_nobodys(id)) unmount_if_on_top(record_.rootfs, id);
     });
 }
 
-std::vector<uint64_t> Container::host_mounts_of_all(const std::string& root) {
+std::vector<uint64_t> Container::host_mounts_of_others(const std::string& root, const std::string& own) {
     std::vector<uint64_t> ids;
-    for (const std::string& id : ids_in(root))
-        if (const auto container = load_if_exists(root, id); container && container->record_.host_mount)
-            ids.push_back(container->record_.host_mount->id);
+    for (const std::string& id : ids_in(root)) {
+        if (id == own) continue;
+        const auto other = load_if_exists(root, id);
+        if (other && other->record_.host_mount) ids.push_back(other->record_.host_mount->id);
+    }
     return ids;
 }
 

@@ -124,8 +124,8 @@ public:
     spec::State state(Status status) const;      // as hooks see it
     Cgroup cgroup() const;
 
-    // The mounts on the host of all of a state root's containers. Throws if one cannot be read: it may have one.
-    static std::vector<uint64_t> host_mounts_of_all(const std::string& root);
+    // The mounts on the host of all of a state root's containers but one. Throws if one cannot be read: it may have one.
+    static std::vector<uint64_t> host_mounts_of_others(const std::string& root, const std::string& own);
 
     // Waits until no other command changes the container, keeps others away as long as this object
     // lives, and reads its state again. False if it was removed meanwhile. Throws Error after 10 seconds.

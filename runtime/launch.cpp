@@ -348,7 +348,7 @@ HostMount make_host_mount(Plan& plan) {
     HostRoot made = make_host_root(plan.rootfs);
     plan.host_root = std::move(made.tree);
     HostMount mount{.id = made.id};
-    attempt("looking for the mounts of other containers", [&] { mount.below = Container::host_mounts_of_all(plan.options.state_root); });
+    attempt("looking for the mounts of other containers", [&] { mount.below = Container::host_mounts_of_others(plan.options.state_root, plan.options.id); });
     return mount;
 }
 
