@@ -154,4 +154,4 @@ void CopyUp::run() {
 
 }  // namespace
 
-void copy_tree(int from, int to) { CopyUp(from, to).run(); }
+void copy_up(int from, int to) { CopyUp(from, to).run(); }

@@ -3,4 +3,4 @@
 
 // Both are directories; nobody else sees `to` yet. Owners and modes are kept. Throws Error for a file of the
 // kernel's (procfs …) and SysError for what cannot be read or made.
-void copy_tree(int from, int to);
+void copy_up(int from, int to);

@@ -438,7 +438,7 @@ UniqueFd mount_file_system(const Root& root, const spec::Mount& mount, const Mou
     // be another.
     const uint64_t wanted = attributes_of(flags);
     UniqueFd top = make_detached(mount.type.c_str(), data, later ? wanted & ~uint64_t(MOUNT_ATTR_RDONLY) : wanted, mount.source);
-    if (request.copy_up) copy_tree(target.get(), top.get());
+    if (request.copy_up) copy_up(target.get(), top.get());
     if (labels_root) label_root(top.get(), environment.mount_label);
     finish(top.get(), request);
     attach(top.get(), target.get(), quoted(mount.destination));
