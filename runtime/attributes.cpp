@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/number_list.h"
 #include "runtime/namespaces.h"
 
 namespace {
@@ -66,6 +67,9 @@ constexpr Word memory_flags[] = {
     {"MPOL_F_STATIC_NODES", 1 << 15}, {"MPOL_F_RELATIVE_NODES", 1 << 14}, {"MPOL_F_NUMA_BALANCING", 1 << 13},
 };
 
+// As many as a list may have: more than the kernel's own mask, which it would refuse to shorten.
+constexpr size_t mask_words = (largest_in_list + 1) / (8 * sizeof(unsigned long));
+
 struct KernelSchedAttr {  // glibc 2.36 has no struct sched_attr, and the kernel's header clashes with its own
     uint32_t size = sizeof(KernelSchedAttr), policy = 0;
     uint64_t flags = 0;
@@ -73,6 +77,12 @@ struct KernelSchedAttr {  // glibc 2.36 has no struct sched_attr, and the kernel
     uint32_t priority = 0;
     uint64_t runtime = 0, deadline = 0, period = 0;
 };
+
+std::vector<unsigned long> mask_of(const std::string& list) {
+    const auto parsed = parse_number_list(list);
+    if (!parsed) throw Error("invalid list of numbers: ", quoted(list));
+    return bit_mask(*parsed);
+}
 
 }  // namespace
 
@@ -129,44 +139,27 @@ void set_memory_policy(const std::optional<spec::MemoryPolicy>& policy) {
     if (!policy || policy->mode.empty()) return;
     int mode = look_up(memory_modes, policy->mode, "memory policy mode");
     for (const std::string& flag : policy->flags) mode |= look_up(memory_flags, flag, "memory policy flag");
-    unsigned long nodes[16] = {};
-    for (const unsigned node : parse_number_list(policy->nodes)) {
-        if (node >= sizeof nodes * 8) throw Error("invalid memory policy node: ", node);
-        nodes[node / (8 * sizeof *nodes)] |= 1ul << node % (8 * sizeof *nodes);
-    }
-    const bool none = policy->nodes.empty();
-    check(::syscall(SYS_set_mempolicy, mode, none ? nullptr : nodes, none ? 0 : sizeof nodes * 8), "set_mempolicy");
-}
-
-std::vector<unsigned> parse_number_list(const std::string& text) {
-    std::vector<unsigned> numbers;
-    if (trim(text).empty()) return numbers;
-    for (const std::string& piece : split(trim(text), ',')) {
-        const size_t dash = piece.find('-');
-        const auto first = parse_number<unsigned>(piece.substr(0, dash));
-        const auto last = dash == std::string::npos ? first : parse_number<unsigned>(piece.substr(dash + 1));
-        if (!first || !last || *first > *last || *last > 8191) throw Error("invalid list of numbers: ", quoted(text));
-        for (unsigned n = *first; n <= *last; ++n) numbers.push_back(n);
-    }
-    return numbers;
+    std::vector<unsigned long> nodes = mask_of(policy->nodes);
+    const size_t bits = nodes.size() * 8 * sizeof nodes[0];
+    // The kernel counts one bit less than it is told.
+    check(::syscall(SYS_set_mempolicy, mode, nodes.empty() ? nullptr : nodes.data(), nodes.empty() ? 0 : bits + 1), "set_mempolicy");
 }
 
 void set_affinity(int pid, const std::string& cpus) {
     if (cpus.empty()) return;
-    std::vector<unsigned long> mask(8192 / (8 * sizeof(unsigned long)));
-    for (const unsigned cpu : parse_number_list(cpus)) mask[cpu / (8 * sizeof mask[0])] |= 1ul << cpu % (8 * sizeof mask[0]);
+    const std::vector<unsigned long> mask = mask_of(cpus);
     check(::syscall(SYS_sched_setaffinity, pid, mask.size() * sizeof mask[0], mask.data()), "sched_setaffinity");
 }
 
 void reset_affinity() {
-    unsigned long all[8192 / (8 * sizeof(unsigned long))];
+    unsigned long all[mask_words];
     std::ranges::fill(all, ~0ul);
     // EINVAL: none of them is allowed, and then there is nothing to set.
     if (::syscall(SYS_sched_setaffinity, 0, sizeof all, all) < 0 && errno != EINVAL) throw SysError("resetting the CPU affinity");
 }
 
 void move_to_another_cpu(int pid) {
-    unsigned long cpus[8192 / (8 * sizeof(unsigned long))] = {};
+    unsigned long cpus[mask_words] = {};
     unsigned own = 0;
     if (::syscall(SYS_getcpu, &own, nullptr, nullptr) < 0 || own >= 8 * sizeof cpus) return;
     if (::syscall(SYS_sched_getaffinity, 0, sizeof cpus, cpus) < 0) return;
@@ -177,7 +170,7 @@ void move_to_another_cpu(int pid) {
     check(::syscall(SYS_sched_setaffinity, pid, sizeof cpus, cpus), "sched_setaffinity");
 }
 
-KeptAffinity::KeptAffinity() : mask_(8192 / (8 * sizeof(unsigned long))) {
+KeptAffinity::KeptAffinity() : mask_(mask_words) {
     if (::syscall(SYS_sched_getaffinity, 0, mask_.size() * sizeof mask_[0], mask_.data()) < 0) mask_.clear();
 }
 

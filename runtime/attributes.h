@@ -42,5 +42,3 @@ std::vector<std::string> memory_policy_flags();
 
 // Pure. Throws Error for an unknown type: `invalid rlimit type: "X"`.
 int rlimit_number(const std::string& type);
-// Pure: a list such as "0-3,7" as its numbers; throws Error for another text.
-std::vector<unsigned> parse_number_list(const std::string& text);

@@ -212,6 +212,7 @@ Entered enter(const Container& container, const spec::Config& config, const Exec
     warn_about_unknown(plan.capabilities);
     if (plan.config.linux.seccomp) {
         plan.filter = plan_filter(*plan.config.linux.seccomp);
+        check_nothing_feigned(*plan.config.linux.seccomp, plan.process);
         plan.filter->program = compile_filter(*plan.config.linux.seccomp);
     }
     plan.namespaces = differing_namespaces(init);

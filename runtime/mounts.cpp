@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/sys.h"
 #include "runtime/cgroup/hierarchy.h"
 #include "runtime/cgroup/v1.h"
@@ -116,6 +117,30 @@ constexpr Attribute attributes[] = {
     {MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW}, {MS_NOATIME, MOUNT_ATTR_NOATIME}, {MS_STRICTATIME, MOUNT_ATTR_STRICTATIME},
 };
 
+// What a file system has as a whole, in fsconfig(2)'s words. No bind can change it, and a mount of a file system
+// that is mounted already has what that one has. ("silent" is left out: it is said to the kernel's log.)
+struct SuperFlag {
+    unsigned long flag;
+    std::string_view word;
+};
+constexpr SuperFlag super_flags[] = {
+    {MS_SYNCHRONOUS, "sync"}, {MS_DIRSYNC, "dirsync"}, {MS_LAZYTIME, "lazytime"}, {MS_MANDLOCK, "mand"}, {MS_I_VERSION, "iversion"},
+};
+
+std::vector<std::string> super_words(unsigned long flags) {
+    std::vector<std::string> words;
+    for (const SuperFlag& super : super_flags)
+        if ((flags & super.flag) != 0) words.emplace_back(super.word);
+    return words;
+}
+
+// Those of the flags that are a mount's own, and not the file system's.
+unsigned long attribute_flags(unsigned long flags) {
+    unsigned long own = flags & MS_RELATIME;
+    for (const Attribute& a : attributes) own |= flags & a.flag;
+    return own;
+}
+
 uint64_t attributes_of(unsigned long flags) {
     uint64_t wanted = 0;
     for (const Attribute& a : attributes)
@@ -207,18 +232,28 @@ std::vector<std::string> split_options(const std::string& options) {
     return found;
 }
 
-UniqueFd make_detached(const char* type, const std::string& options, uint64_t attrs, const std::string& source) {
-    const UniqueFd fs(int(check(::syscall(SYS_fsopen, type, FSOPEN_CLOEXEC), "fsopen of ", type)));
-    if (!source.empty())
-        check(::syscall(SYS_fsconfig, fs.get(), FSCONFIG_SET_STRING, "source", source.c_str(), 0), "source of a ", type);
+namespace {
+
+UniqueFd open_file_system(const char* type) { return UniqueFd(int(check(::syscall(SYS_fsopen, type, FSOPEN_CLOEXEC), "fsopen of ", type))); }
+
+void set_options(int fs, const char* type, const std::string& options) {
     for (const std::string& option : split_options(options)) {
         const size_t equal = option.find('=');
         const std::string key = option.substr(0, equal);
         const long done = equal == std::string::npos
-            ? ::syscall(SYS_fsconfig, fs.get(), FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0)
-            : ::syscall(SYS_fsconfig, fs.get(), FSCONFIG_SET_STRING, key.c_str(), option.c_str() + equal + 1, 0);
+            ? ::syscall(SYS_fsconfig, fs, FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0)
+            : ::syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, key.c_str(), option.c_str() + equal + 1, 0);
         if (done < 0) throw SysError("option ", quoted(option), " of ", type);
     }
+}
+
+}  // namespace
+
+UniqueFd make_detached(const char* type, const std::string& options, uint64_t attrs, const std::string& source) {
+    const UniqueFd fs = open_file_system(type);
+    if (!source.empty())
+        check(::syscall(SYS_fsconfig, fs.get(), FSCONFIG_SET_STRING, "source", source.c_str(), 0), "source of a ", type);
+    set_options(fs.get(), type, options);
     check(::syscall(SYS_fsconfig, fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0), "creating a ", type);
     return UniqueFd(int(check(::syscall(SYS_fsmount, fs.get(), FSMOUNT_CLOEXEC, attrs), "fsmount of ", type)));
 }
@@ -272,11 +307,24 @@ UniqueFd make_ordinary_directory(const Root& root, const spec::Mount& mount) {
     return std::move(*there);
 }
 
-// Everything that changes a mount which nobody sees yet (or, of a new file system, just came).
-void finish(int tree, const MountRequest& request) {
+void set_propagation(int tree, const MountRequest& request) {
     for (const unsigned long kind : request.propagation)
         set_mount_attributes(tree, (kind & MS_REC) != 0, 0, 0, kind & ~uint64_t(MS_REC));
+}
+
+// Everything that changes a tree which nobody sees yet (or which is remounted).
+void finish(int tree, const MountRequest& request) {
+    set_propagation(tree, request);
     set_mount_attributes(tree, true, request.recursive_set, request.recursive_clear);
+}
+
+// A bind takes nothing that is the file system's, and engines and the OCI's validation programs give such options all
+// the same. runc refuses some and drops the others; we go on, and say which.
+void warn_of_what_has_no_effect(const spec::Mount& mount, const MountRequest& request) {
+    std::vector<std::string> words = super_words(request.flags);
+    for (std::string& word : split_options(request.data)) words.push_back(std::move(word));
+    if (!words.empty())
+        log_warning(str("mounting on ", quoted(mount.destination), ": no effect on what is there already: ", quoted(join(words, ","))));
 }
 
 // A bind that names any option has those and no others; only how access times are kept stays, unless it
@@ -284,30 +332,34 @@ void finish(int tree, const MountRequest& request) {
 // from outside: that stays, or is an error if it was to go.
 void set_bind_options(int tree, const MountRequest& request, bool user_namespace) {
     constexpr unsigned long times = access_times | MS_NODIRATIME;
-    unsigned long wanted = request.flags & ~(MS_BIND | MS_REC);
+    unsigned long wanted = attribute_flags(request.flags);
     if (wanted == 0 && request.cleared == 0) return;
+    struct statfs fs{};
+    check(::fstatfs(tree, &fs), "statfs of the source");
+    static_assert(int(ST_RDONLY) == MS_RDONLY && int(ST_NOSUID) == MS_NOSUID && int(ST_NODEV) == MS_NODEV && int(ST_NOEXEC) == MS_NOEXEC &&
+                  int(ST_NOATIME) == MS_NOATIME && int(ST_NODIRATIME) == MS_NODIRATIME);
+    const auto found = (unsigned long)(fs.f_flags);
+    const unsigned long ends = found & request.cleared & (MS_NOATIME | MS_NODIRATIME);
     if (user_namespace) {
-        struct statfs fs{};
-        check(::fstatfs(tree, &fs), "statfs of the source");
-        static_assert(int(ST_RDONLY) == MS_RDONLY && int(ST_NOSUID) == MS_NOSUID && int(ST_NODEV) == MS_NODEV && int(ST_NOEXEC) == MS_NOEXEC &&
-                      int(ST_NOATIME) == MS_NOATIME && int(ST_NODIRATIME) == MS_NODIRATIME);
-        const auto found = (unsigned long)(fs.f_flags);
         const unsigned long kept = found & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC);
         unsigned long found_times = found & (MS_NOATIME | MS_NODIRATIME);
         if ((found & ST_RELATIME) != 0) found_times |= MS_RELATIME;
         if ((found_times & access_times) == 0) found_times |= MS_STRICTATIME;
-        if ((kept & request.cleared) != 0 || ((wanted & times) != 0 && (wanted & times) != found_times))
+        if (ends != 0 || (kept & request.cleared) != 0 || ((wanted & times) != 0 && (wanted & times) != found_times))
             throw SysError(EPERM, std::string("changing what a user namespace has locked"));
         wanted = (wanted & ~times) | kept;
     }
     uint64_t clear = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW;
     if ((wanted & times) != 0) clear |= MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME;
+    // What comes after noatime is relatime, as for a new mount.
+    if ((ends & MS_NOATIME) != 0) clear |= MOUNT_ATTR__ATIME;
+    if ((ends & MS_NODIRATIME) != 0) clear |= MOUNT_ATTR_NODIRATIME;
     const uint64_t set = attributes_of(wanted);
     set_mount_attributes(tree, false, set, clear & ~(set & ~uint64_t(MOUNT_ATTR__ATIME)));
 }
 
 void bind_into(const Root& root, const spec::Mount& mount, const MountRequest& request, const MountEnvironment& environment, UniqueFd tree) {
-    // A file system's options say nothing to a bind. runc refuses them, the OCI's validation programs give them.
+    warn_of_what_has_no_effect(mount, request);
     const bool directory = S_ISDIR(sys::fstat(tree.get()).st_mode);
     const UniqueFd target = make_target(root, mount.destination, directory);
     check_not_over_proc(path_inside(root, target.get()), mount, tree.get());
@@ -372,6 +424,7 @@ void mount_cgroups(const Root& root, const spec::Mount& mount, const MountReques
     uint64_t set = attributes_of(request.flags);
     // What is bound are the cgroups of whoever runs us, perhaps more than the container's (CVE-2023-25809).
     if (environment.user_namespace && !environment.cgroup_namespace) set |= MOUNT_ATTR_RDONLY;
+    warn_of_what_has_no_effect(mount, request);
     const UniqueFd target = make_target(root, mount.destination, true);
     check_not_over_proc(path_inside(root, target.get()), mount, -1);
 
@@ -397,9 +450,81 @@ void bind_sysfs(const MountRequest& request, int target, std::string_view destin
     attach(tree.get(), target, quoted(destination));
 }
 
+// What a new mount, which has none below it, is to have: an option for the whole tree counts more.
+uint64_t attributes_of(const MountRequest& request) { return (attributes_of(request.flags) & ~request.recursive_clear) | request.recursive_set; }
+
 // What other mounts and devices may have to be made in first: what is read-only of it becomes so at last.
 bool is_filled_later(const spec::Mount& mount, const MountRequest& request) {
-    return (request.flags & MS_RDONLY) != 0 && (mount.type == "tmpfs" || std::filesystem::path(mount.destination).lexically_normal() == "/dev");
+    return (attributes_of(request) & MOUNT_ATTR_RDONLY) != 0 && (mount.type == "tmpfs" || std::filesystem::path(mount.destination).lexically_normal() == "/dev");
+}
+
+// Whether mount(2) alone does not do: something is to be changed afterwards, or looked at.
+bool needs_more_than_mount(const spec::Mount& mount, const MountRequest& request, const MountEnvironment& environment) {
+    const bool labels_root = mount.type == "mqueue" && !environment.mount_label.empty();
+    // iversion is no word of fsconfig's; mount(2) can say it, and nobody can ask for it.
+    return labels_root || is_filled_later(mount, request) || request.copy_up || !request.propagation.empty() || request.recursive_set ||
+           request.recursive_clear || !super_words(request.flags & ~(unsigned long)(MS_I_VERSION)).empty();
+}
+
+// mount(2) says EINVAL of all options together; the file system itself, asked for one after the other, names the wrong one.
+void name_refused_option(const std::string& type, const std::string& data) {
+    const UniqueFd fs(int(::syscall(SYS_fsopen, type.c_str(), FSOPEN_CLOEXEC)));
+    if (fs) set_options(fs.get(), type.c_str(), data);
+}
+
+void mount_at(const spec::Mount& mount, const MountRequest& request, const MountEnvironment& environment, int target, const std::string& data) {
+    if (::mount(mount.source.c_str(), sys::proc_fd(target).c_str(), mount.type.c_str(), request.flags, data.empty() ? nullptr : data.c_str()) == 0)
+        return;
+    const int error = errno;
+    if (error == EPERM && mount.type == "sysfs") return bind_sysfs(request, target, mount.destination);
+    if (error == EPERM && mount.type == "proc" && environment.user_namespace)
+        throw Error("mount proc: operation not permitted; in a user namespace the kernel allows it only with a new pid namespace, "
+                    "and where the /proc that is there already is not covered in parts (as it is in most containers)");
+    if (error == EINVAL) name_refused_option(mount.type, data);
+    throw SysError(error, str("mount ", mount.type, data.empty() ? "" : " with ", data.empty() ? "" : quoted(data)));
+}
+
+// statmount(2), of Linux 6.8, which Debian 12's headers do not have.
+constexpr long statmount_call = 457;
+struct StatmountRequest {
+    uint32_t size = sizeof(StatmountRequest), spare = 0;
+    uint64_t mount = 0, mask = 1;   // what holds for the file system as a whole
+};
+struct StatmountAnswer {
+    uint32_t size, options;
+    uint64_t mask;
+    uint32_t major, minor;
+    uint64_t magic;
+    uint32_t flags;                 // SB_…, which are the MS_…
+    uint32_t rest[119];
+};
+static_assert(sizeof(StatmountAnswer) == 512 && offsetof(StatmountAnswer, flags) == 32);
+
+// What the file system has now, and which of the flags the kernel tells at all.
+struct SuperFlagsThere {
+    unsigned long flags, told;
+};
+SuperFlagsThere super_flags_there(int top) {
+    struct statfs fs{};
+    check(::fstatfs(top, &fs), "statfs");
+    static_assert(int(ST_SYNCHRONOUS) == MS_SYNCHRONOUS && int(ST_MANDLOCK) == MS_MANDLOCK);
+    SuperFlagsThere there{(unsigned long)(fs.f_flags), MS_SYNCHRONOUS | MS_MANDLOCK};
+    constexpr unsigned unique_mount_id = 0x4000;   // STATX_MNT_ID_UNIQUE
+    struct statx info{};
+    if (::statx(top, "", AT_EMPTY_PATH, unique_mount_id, &info) < 0 || (info.stx_mask & unique_mount_id) == 0) return there;
+    const StatmountRequest request{.mount = info.stx_mnt_id};
+    StatmountAnswer answer{};
+    if (::syscall(statmount_call, &request, &answer, sizeof answer, 0) < 0) return there;
+    constexpr unsigned long more = MS_DIRSYNC | MS_LAZYTIME;
+    return {(there.flags & ~more) | (answer.flags & more), there.told | more};
+}
+
+// A file system that is mounted already stays what it is, and the kernel says nothing.
+void check_super_flags(int top, unsigned long wanted) {
+    if (super_words(wanted).empty()) return;
+    const SuperFlagsThere there = super_flags_there(top);
+    const auto missing = super_words(wanted & there.told & ~there.flags);
+    if (!missing.empty()) throw Error("option ", quoted(missing[0]), " has no effect: the file system is mounted already without it");
 }
 
 // Gives the new file system if it has to become read-only at last.
@@ -419,30 +544,35 @@ UniqueFd mount_file_system(const Root& root, const spec::Mount& mount, const Mou
         std::snprintf(octal, sizeof octal, "mode=%o", mode);
         data += str(data.empty() ? "" : ",", octal);
     }
-    const bool later = is_filled_later(mount, request);
-    const unsigned long flags = request.flags;
-    if (!labels_root && !later && !request.copy_up && request.propagation.empty() && !request.recursive_set && !request.recursive_clear) {
-        if (::mount(mount.source.c_str(), sys::proc_fd(target.get()).c_str(), mount.type.c_str(), flags,
-                    data.empty() ? nullptr : data.c_str()) == 0)
-            return {};
-        if (errno == EPERM && mount.type == "sysfs") {
-            bind_sysfs(request, target.get(), mount.destination);
-            return {};
-        }
-        if (errno == EPERM && mount.type == "proc" && environment.user_namespace)
-            throw Error("mount proc: operation not permitted; in a user namespace the kernel allows it only with a new pid namespace, "
-                        "and where the /proc that is there already is not covered in parts (as it is in most containers)");
-        throw SysError("mount ", mount.type);
+    if (!needs_more_than_mount(mount, request, environment)) {
+        mount_at(mount, request, environment, target.get(), data);
+        return {};
     }
-    // What has to be changed afterwards is made where nobody sees it: found again by its path, it might
-    // be another.
-    const uint64_t wanted = attributes_of(flags);
-    UniqueFd top = make_detached(mount.type.c_str(), data, later ? wanted & ~uint64_t(MOUNT_ATTR_RDONLY) : wanted, mount.source);
+    // What has to be changed or looked at afterwards is made where nobody sees it: found again by its path,
+    // it might be another.
+    const bool later = is_filled_later(mount, request);
+    const uint64_t wanted = attributes_of(request);
+    std::vector<std::string> whole = super_words(request.flags);
+    if ((wanted & MOUNT_ATTR_RDONLY) != 0 && !later) whole.emplace_back("ro");
+    if (!data.empty()) whole.push_back(data);
+    UniqueFd top = make_detached(mount.type.c_str(), join(whole, ","), later ? wanted & ~uint64_t(MOUNT_ATTR_RDONLY) : wanted, mount.source);
     if (request.copy_up) copy_up(target.get(), top.get());
     if (labels_root) label_root(top.get(), environment.mount_label);
-    finish(top.get(), request);
+    set_propagation(top.get(), request);
     attach(top.get(), target.get(), quoted(mount.destination));
+    check_super_flags(top.get(), request.flags);
     return later ? std::move(top) : UniqueFd{};
+}
+
+void remount(const Root& root, const spec::Mount& mount, const MountRequest& request) {
+    if (request.copy_up) throw Error("tmpcopyup needs a new tmpfs");
+    if ((request.flags & MS_BIND) != 0) warn_of_what_has_no_effect(mount, request);   // the mount alone is changed
+    const UniqueFd target = root.open(mount.destination, O_PATH);
+    check_not_over_proc(path_inside(root, target.get()), mount, target.get());
+    check(::mount(nullptr, sys::proc_fd(target.get()).c_str(), nullptr, request.flags, request.data.empty() ? nullptr : request.data.c_str()),
+          "remount");
+    finish(target.get(), request);
+    if ((request.flags & MS_BIND) == 0) check_super_flags(target.get(), request.flags);
 }
 
 }  // namespace
@@ -467,10 +597,7 @@ UniqueFd mount_into(const Root& root, const spec::Mount& mount, const MountEnvir
     const MountRequest request = plan_mount(mount.options);
     if (request.copy_up && mount.type != "tmpfs") throw Error("tmpcopyup needs a tmpfs");
     if ((request.flags & MS_REMOUNT) != 0) {
-        const UniqueFd target = root.open(mount.destination, O_PATH);
-        check_not_over_proc(path_inside(root, target.get()), mount, target.get());
-        check(::mount(nullptr, sys::proc_fd(target.get()).c_str(), nullptr, request.flags,
-                      request.data.empty() ? nullptr : request.data.c_str()), "remount");
+        remount(root, mount, request);
     } else if (mapped) {
         bind_into(root, mount, request, environment, std::move(mapped));
     } else if ((request.flags & MS_BIND) != 0) {

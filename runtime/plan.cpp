@@ -103,7 +103,10 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
     for (const std::string& covered : plan.config.linux.readonly_paths)
         if (std::filesystem::path(covered).lexically_normal() == "/") plan.config.root->readonly = true;
     plan.capabilities = plan_capabilities(*plan.config.process);
-    if (plan.config.linux.seccomp) plan.filter = plan_filter(*plan.config.linux.seccomp);
+    if (plan.config.linux.seccomp) {
+        plan.filter = plan_filter(*plan.config.linux.seccomp);
+        check_nothing_feigned(*plan.config.linux.seccomp, *plan.config.process);
+    }
     plan.created_hidden = can_create_hidden();
     plan.host_binds = plan.user_namespace() && may_clone_mounts();
     plan.propagation = propagation_flag(plan.config.linux.rootfs_propagation);

@@ -80,6 +80,9 @@ Root open_root(const std::string& host_path, unsigned long wanted) {
     if ((propagation & MS_SHARED) != 0 || (propagation & MS_REC) == 0)
         sys::mount("none", mount_point_of(host_path), nullptr, (propagation & MS_SLAVE) != 0 ? MS_SLAVE : MS_PRIVATE);
     sys::mount(host_path, host_path, "bind", MS_BIND | MS_REC);
+    // What somebody mounts later below the root file system, for another container or to copy into it, stays
+    // outside, unless the config asks for it.
+    if (!wanted) sys::mount("none", host_path, nullptr, MS_PRIVATE | MS_REC);
     return Root(host_path);
 }
 

@@ -13,8 +13,8 @@
 // The propagation that all mounts of the container's namespace get first: rootfsPropagation, or a slave of the host's.
 unsigned long namespace_propagation(unsigned long wanted);
 
-// Cuts the mount namespace off (rslave, or what rootfsPropagation wants) and makes the root file
-// system a mount of its own. host_path is absolute and resolved.
+// Cuts the mount namespace off (rslave, or what rootfsPropagation wants) and makes the root file system a
+// mount of its own, which is private if nothing else is wanted. host_path is absolute and resolved.
 Root open_root(const std::string& host_path, unsigned long propagation);
 
 // A file is hidden by the null device, bound read-only, so that its node is out of reach; a directory by an

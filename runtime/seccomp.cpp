@@ -10,6 +10,7 @@
 #include <deque>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "runtime/seccomp_program.h"
 
 namespace {
@@ -70,17 +71,20 @@ constexpr Flag flags[] = {
     {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 1u << 5, true},
 };
 
-// Calls that Debian 12's libseccomp has never heard of; their numbers are the same everywhere.
+// Calls that Debian 12's libseccomp has never heard of, up to Linux 7.3.
 struct Call {
     std::string_view name;
     int number;
 };
+// The same everywhere, but for where an interface's numbers begin.
 constexpr Call young_calls[] = {
     {"cachestat", 451}, {"fchmodat2", 452}, {"map_shadow_stack", 453}, {"futex_wake", 454}, {"futex_wait", 455},
     {"futex_requeue", 456}, {"statmount", 457}, {"listmount", 458}, {"lsm_get_self_attr", 459}, {"lsm_set_self_attr", 460},
     {"lsm_list_modules", 461}, {"mseal", 462}, {"setxattrat", 463}, {"getxattrat", 464}, {"listxattrat", 465},
-    {"removexattrat", 466}, {"open_tree_attr", 467},
+    {"removexattrat", 466}, {"open_tree_attr", 467}, {"file_getattr", 468}, {"file_setattr", 469}, {"listns", 470},
+    {"rseq_slice_yield", 471}, {"fchroot", 472},
 };
+constexpr Call x86_64_calls[] = {{"uretprobe", 335}, {"uprobe", 336}};
 // i386 has two doors to these: a call of their own, and the older socketcall and ipc.
 constexpr Call i386_direct[] = {
     {"recvmmsg", 337}, {"sendmmsg", 345}, {"socket", 359}, {"socketpair", 360}, {"bind", 361}, {"connect", 362}, {"listen", 363},
@@ -89,6 +93,17 @@ constexpr Call i386_direct[] = {
     {"shmctl", 396}, {"shmat", 397}, {"shmdt", 398}, {"msgget", 399}, {"msgsnd", 400}, {"msgrcv", 401}, {"msgctl", 402},
 };
 constexpr uint32_t x32_bit = 0x40000000;
+
+// Where an interface's numbers begin.
+int first_number(uint32_t token) {
+    switch (token) {
+        case SCMP_ARCH_X32: return int(x32_bit);
+        case SCMP_ARCH_MIPS: case SCMP_ARCH_MIPSEL: return 4000;
+        case SCMP_ARCH_MIPS64: case SCMP_ARCH_MIPSEL64: return 5000;
+        case SCMP_ARCH_MIPS64N32: case SCMP_ARCH_MIPSEL64N32: return 6000;
+        default: return 0;
+    }
+}
 
 template <class Row, size_t N>
 const Row& look_up(const Row (&table)[N], const std::string& name, std::string_view what) {
@@ -134,17 +149,45 @@ Rule read_rule(const spec::SeccompSyscall& rule) {
     return read;
 }
 
+template <size_t N>
+const Call* find_call(const Call (&table)[N], std::string_view name) {
+    const Call* found = std::ranges::find(table, name, &Call::name);
+    return found == std::end(table) ? nullptr : found;
+}
+
 // The number of a call, or a negative one: none here, or one that goes through socketcall or ipc.
 int number_of(const std::string& name, uint32_t token) {
     const int known = ::seccomp_syscall_resolve_name_arch(token, name.c_str());
     if (known != __NR_SCMP_ERROR) return known;
-    const Call* young = std::ranges::find(young_calls, name, &Call::name);
-    if (young == std::end(young_calls)) return known;
-    return token == SCMP_ARCH_X32 ? int(x32_bit) | young->number : young->number;
+    const Call* young = find_call(young_calls, name);
+    if (!young && (token == SCMP_ARCH_X86_64 || token == SCMP_ARCH_X32)) young = find_call(x86_64_calls, name);
+    return young ? first_number(token) + young->number : known;
 }
 
-void decide(CallTable& table, int number, bool wide, const std::vector<Decision>& decisions) {
-    for (const Decision& decision : decisions) table.calls.push_back({uint32_t(number), wide, &decision});
+bool is_known(const std::string& name) {
+    return ::seccomp_syscall_resolve_name(name.c_str()) != __NR_SCMP_ERROR || find_call(young_calls, name) || find_call(x86_64_calls, name);
+}
+
+// The kernel's order, when several filters speak: the smallest counts.
+int leniency(const std::string& action) { return int(look_up(actions, action, "action").code); }
+
+// A name that nobody knows has no number, so its rule cannot be kept. If the rule is milder than what holds
+// without it, its loss makes the filter stricter; if not, the call would go through that was to be stopped.
+void check_names(const spec::Seccomp& profile) {
+    for (const spec::SeccompSyscall& rule : profile.syscalls) {
+        const bool stricter = leniency(rule.action) < leniency(profile.default_action);
+        if (!stricter && log_settings().level != LogLevel::debug) continue;
+        for (const std::string& name : rule.names) {
+            if (is_known(name)) continue;
+            if (stricter) throw Error("seccomp: unknown system call ", quoted(name), ": its rule ", rule.action, " cannot be kept");
+            log_debug(str("seccomp: unknown system call ", quoted(name), " gets the default action"));
+        }
+    }
+}
+
+void decide(CallTable& table, const std::string& name, int number, bool wide, const std::vector<Decision>& decisions) {
+    const ArgumentBits bits = bits_read(name, table.token);
+    for (const Decision& decision : decisions) table.calls.push_back({uint32_t(number), wide, bits, &decision});
 }
 
 // libseccomp's numbers for them are -100 - n and -200 - n; the arguments lie behind a pointer there,
@@ -152,14 +195,14 @@ void decide(CallTable& table, int number, bool wide, const std::vector<Decision>
 void decide_multiplexed(CallTable& table, const std::string& name, int number, const std::vector<Decision>& decisions,
                         std::deque<Decision>& made) {
     const bool socket = number > -200;
-    const int door = ::seccomp_syscall_resolve_name_arch(table.token, socket ? "socketcall" : "ipc");
+    const char* door = socket ? "socketcall" : "ipc";
+    const int door_number = ::seccomp_syscall_resolve_name_arch(table.token, door);
     const auto which = uint64_t(socket ? -number - 100 : -number - 200);
     for (const Decision& decision : decisions) {
         made.push_back({{{0, Compare::equal, which, 0}}, decision.action});
-        table.calls.push_back({uint32_t(door), false, &made.back()});
+        table.calls.push_back({uint32_t(door_number), false, bits_read(door, table.token), &made.back()});
     }
-    if (const Call* direct = std::ranges::find(i386_direct, name, &Call::name); direct != std::end(i386_direct))
-        decide(table, direct->number, false, decisions);
+    if (const Call* direct = find_call(i386_direct, name)) decide(table, name, direct->number, false, decisions);
 }
 
 // One interface's calls go into the table of its token: x32 comes under the token of x86_64, with a
@@ -172,7 +215,7 @@ uint32_t add_calls(CallTable& table, uint32_t token, const std::vector<Rule>& ru
             const int number = number_of(name, token);
             if (number >= 0) largest = std::max(largest, uint32_t(number));
             if (rule.decisions[0].action == fallback) continue;   // says nothing new
-            if (number >= 0) decide(table, number, wide, rule.decisions);
+            if (number >= 0) decide(table, name, number, wide, rule.decisions);
             else if (token == SCMP_ARCH_X86 && number < -100 && number > -300) decide_multiplexed(table, name, number, rule.decisions, made);
         }
     return largest;
@@ -244,12 +287,31 @@ std::vector<std::string> seccomp_flags_of_kernel() {
     return names;
 }
 
+void check_nothing_feigned(const spec::Seccomp& profile, const spec::Process& process) {
+    if (process.no_new_privileges) return;   // then the filter comes last
+    std::vector<std::string_view> needed = {"capset", "prctl", "setgroups"};
+    if (process.user.uid != 0) needed.insert(needed.end(), {"setuid", "setresuid"});
+    if (process.user.gid != 0) needed.insert(needed.end(), {"setgid", "setresgid"});
+    const auto feigns = [](const std::string& action, std::optional<uint32_t> number) { return action == "SCMP_ACT_ERRNO" && number == 0u; };
+    for (const std::string_view call : needed) {
+        bool named = false, feigned = false;
+        for (const spec::SeccompSyscall& rule : profile.syscalls) {
+            if (std::ranges::find(rule.names, call) == rule.names.end()) continue;
+            named = true;
+            feigned |= feigns(rule.action, rule.errno_ret);
+        }
+        if (feigned || (!named && feigns(profile.default_action, profile.default_errno_ret)))
+            throw Error("seccomp: with errnoRet 0 the container's own ", quoted(call), " would only seem to be done; it takes noNewPrivileges");
+    }
+}
+
 Filter plan_filter(const spec::Seccomp& profile) {
     Filter filter;
     filter.listener_path = profile.listener_path, filter.listener_metadata = profile.listener_metadata;
     if (action_of(profile.default_action, profile.default_errno_ret) == SECCOMP_RET_USER_NOTIF)
         throw Error("SCMP_ACT_NOTIFY cannot be used as default action");
     tokens_of(profile.architectures);
+    check_names(profile);
     for (const spec::SeccompSyscall& rule : profile.syscalls) {
         read_rule(rule);
         if (rule.action != "SCMP_ACT_NOTIFY") continue;

@@ -29,40 +29,40 @@ struct Step {
     Go if_true = Go::on, if_false = Go::on;
 };
 
+constexpr Step keep(uint32_t mask) { return {{BPF_ALU | BPF_AND | BPF_K, 0, 0, mask}}; }
+
+constexpr uint64_t mask_of(unsigned bits) { return bits == 64 ? UINT64_MAX : (uint64_t(1) << bits) - 1; }
+
 constexpr Step test(uint16_t comparison, uint32_t value, Go if_true, Go if_false) {
     return {{uint16_t(BPF_JMP | BPF_K | comparison), 0, 0, value}, if_true, if_false};
 }
 
-// "greater" is decided by the upper halves unless they are equal; then by the lower ones.
-std::vector<Step> steps_of(const Condition& c, bool wide) {
-    constexpr bool little = std::endian::native == std::endian::little;
-    const size_t at = offsetof(seccomp_data, args) + 8 * c.argument;
-    const Step low{load(at + (little ? 0 : 4))}, high{load(at + (little ? 4 : 0))};
-    const auto upper = uint32_t(c.value >> 32), lower = uint32_t(c.value);
-    const bool masked = c.compare == Compare::masked_equal;
-    const Step mask_high{{BPF_ALU | BPF_AND | BPF_K, 0, 0, upper}}, mask_low{{BPF_ALU | BPF_AND | BPF_K, 0, 0, lower}};
-
-    std::vector<Step> steps;
-    if (wide) {
-        if (masked) steps.insert(steps.end(), {high, mask_high, test(BPF_JEQ, uint32_t(c.second >> 32), Go::on, Go::fails)});
-        else steps.push_back(high);
-        switch (c.compare) {
-            case Compare::masked_equal: break;
-            case Compare::equal: steps.push_back(test(BPF_JEQ, upper, Go::on, Go::fails)); break;
-            case Compare::not_equal: steps.push_back(test(BPF_JEQ, upper, Go::on, Go::holds)); break;
-            case Compare::greater:
-            case Compare::greater_equal:
-                steps.insert(steps.end(), {test(BPF_JGT, upper, Go::holds, Go::on), test(BPF_JEQ, upper, Go::on, Go::fails)});
-                break;
-            case Compare::less:
-            case Compare::less_equal:
-                steps.insert(steps.end(), {test(BPF_JGT, upper, Go::fails, Go::on), test(BPF_JEQ, upper, Go::on, Go::holds)});
-                break;
-        }
-    }
-    steps.push_back(low);
+// The upper halves decide, unless they are equal.
+void compare_upper_half(std::vector<Step>& steps, const Condition& c) {
+    const auto upper = uint32_t(c.value >> 32), second = uint32_t(c.second >> 32) & upper;
     switch (c.compare) {
-        case Compare::masked_equal: steps.insert(steps.end(), {mask_low, test(BPF_JEQ, uint32_t(c.second), Go::on, Go::fails)}); break;
+        case Compare::masked_equal:
+            steps.insert(steps.end(), {keep(upper), test(BPF_JEQ, second, Go::on, Go::fails)});
+            break;
+        case Compare::equal: steps.push_back(test(BPF_JEQ, upper, Go::on, Go::fails)); break;
+        case Compare::not_equal: steps.push_back(test(BPF_JEQ, upper, Go::on, Go::holds)); break;
+        case Compare::greater:
+        case Compare::greater_equal:
+            steps.insert(steps.end(), {test(BPF_JGT, upper, Go::holds, Go::on), test(BPF_JEQ, upper, Go::on, Go::fails)});
+            break;
+        case Compare::less:
+        case Compare::less_equal:
+            steps.insert(steps.end(), {test(BPF_JGT, upper, Go::fails, Go::on), test(BPF_JEQ, upper, Go::on, Go::holds)});
+            break;
+    }
+}
+
+void compare_lower_half(std::vector<Step>& steps, const Condition& c) {
+    const auto lower = uint32_t(c.value);
+    switch (c.compare) {
+        case Compare::masked_equal:
+            steps.insert(steps.end(), {keep(lower), test(BPF_JEQ, uint32_t(c.second) & lower, Go::on, Go::fails)});
+            break;
         case Compare::equal: steps.push_back(test(BPF_JEQ, lower, Go::on, Go::fails)); break;
         case Compare::not_equal: steps.push_back(test(BPF_JEQ, lower, Go::fails, Go::on)); break;
         case Compare::greater: steps.push_back(test(BPF_JGT, lower, Go::on, Go::fails)); break;
@@ -70,13 +70,29 @@ std::vector<Step> steps_of(const Condition& c, bool wide) {
         case Compare::less: steps.push_back(test(BPF_JGE, lower, Go::fails, Go::on)); break;
         case Compare::less_equal: steps.push_back(test(BPF_JGT, lower, Go::fails, Go::on)); break;
     }
+}
+
+std::vector<Step> steps_of(const Condition& c, bool wide, unsigned bits) {
+    constexpr bool little = std::endian::native == std::endian::little;
+    const size_t at = offsetof(seccomp_data, args) + 8 * c.argument;
+    const bool whole = asks_for_upper_bits(c, bits);
+    std::vector<Step> steps;
+    if (wide && whole) {
+        steps.push_back({load(at + (little ? 4 : 0))});
+        compare_upper_half(steps, c);
+    }
+    steps.push_back({load(at + (little ? 0 : 4))});
+    if (bits < 32 && !whole) steps.push_back(keep(uint32_t(mask_of(bits))));
+    compare_lower_half(steps, c);
     return steps;
 }
 
-Code decision_code(const Decision& decision, bool wide) {
+Code decision_code(const CallTable::Call& call) {
+    const Decision& decision = *call.decision;
     std::vector<std::vector<Step>> conditions;
     size_t size = 1;   // the answer itself
-    for (const Condition& c : decision.conditions) size += conditions.emplace_back(steps_of(c, wide)).size();
+    for (const Condition& c : decision.conditions)
+        size += conditions.emplace_back(steps_of(c, call.wide, call.bits[c.argument])).size();
     Code code;
     for (const std::vector<Step>& steps : conditions)
         for (size_t i = 0; i < steps.size(); ++i) {
@@ -106,7 +122,7 @@ Segment segment_of(std::span<const CallTable::Call> calls, uint32_t otherwise) {
         segment.action = settled->decision->action;
         return segment;
     }
-    for (const CallTable::Call& call : calls) append(segment.code, decision_code(*call.decision, call.wide));
+    for (const CallTable::Call& call : calls) append(segment.code, decision_code(call));
     segment.code.push_back(give(otherwise));
     return segment;
 }
@@ -199,6 +215,15 @@ size_t search(Backwards& program, std::span<const Segment> segments) {
 }
 
 }  // namespace
+
+bool asks_for_upper_bits(const Condition& c, unsigned bits) {
+    const uint64_t most = mask_of(bits);
+    if (bits == 64) return true;
+    if (c.compare == Compare::masked_equal) return c.value > most;
+    if (c.value == most) return c.compare == Compare::greater || c.compare == Compare::less_equal;
+    const bool negative = bits == 32 && c.value >> 31 == (uint64_t(1) << 33) - 1;
+    return c.value > most && !negative;
+}
 
 std::vector<sock_filter> assemble(const std::vector<CallTable>& tables, uint32_t foreign) {
     Backwards program;

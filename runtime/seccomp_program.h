@@ -10,13 +10,19 @@
 #include <cstdint>
 #include <vector>
 
+#include "runtime/seccomp_arguments.h"
+
 enum class Compare { not_equal, less, less_equal, equal, greater_equal, greater, masked_equal };
 
 struct Condition {
     unsigned argument = 0;
     Compare compare{};
-    uint64_t value = 0, second = 0;       // masked_equal: (argument & value) == second
+    uint64_t value = 0, second = 0;       // masked_equal: (argument & value) == (second & value)
 };
+// Whether a condition on an argument of which the call reads that many bits is about the others, too: it
+// has bits there (a negative int's, all ones, are the int's own), or says the same of every argument that
+// has none there (above 0xffffffff). Such a one is taken at its word; any other looks at what the call reads.
+bool asks_for_upper_bits(const Condition& condition, unsigned bits);
 // What becomes of a call if all conditions hold.
 struct Decision {
     std::vector<Condition> conditions;
@@ -31,6 +37,7 @@ struct CallTable {
     struct Call {
         uint32_t number;
         bool wide;                        // arguments have 64 bits
+        ArgumentBits bits;                // of which the call reads that many
         const Decision* decision;         // borrowed
         uint32_t order = 0;               // among those of its number
     };

@@ -45,19 +45,4 @@ inline bool among(std::string_view word, std::initializer_list<std::string_view>
 // What the kernel takes as a map of ids: ranges of at least one id, and no id twice on either side.
 void check_ranges(const std::vector<IdMapping>& map, const std::string& at, Findings& out);
 
-// "0-3,7": how many numbers the kernel finds in such a list of CPUs or memory nodes, of which it knows that many;
-// nothing if it is none.
-constexpr unsigned last_cpu = 8191, last_node = 1023;
-inline std::optional<uint64_t> count_numbers(std::string_view text, unsigned most) {
-    uint64_t count = 0;
-    for (const std::string& piece : split(trim(text), ',')) {
-        const size_t dash = piece.find('-');
-        const auto first = parse_number<unsigned>(piece.substr(0, dash));
-        const auto last = dash == std::string::npos ? first : parse_number<unsigned>(piece.substr(dash + 1));
-        if (!first || !last || *first > *last || *last > most) return {};
-        count += *last - *first + 1ull;
-    }
-    return count;
-}
-
 }  // namespace spec

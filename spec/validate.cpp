@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/number_list.h"
 #include "spec/rules.h"
 
 namespace spec {
@@ -169,6 +170,11 @@ constexpr Rule rules[] = {
          check_id("uid", process.user.uid), check_id("gid", process.user.gid);
          for (const uint32_t gid : process.user.additional_gids) check_id("additionalGids", gid);
      }>},
+    {"posix-platform-user", "umask (int, OPTIONAL) specifies the umask of the user",
+     of_process<[](const Process& process, Findings& out) {
+         const uint32_t umask = process.user.umask.value_or(0);
+         if (0777 < umask) out.add("process.user.umask: must be from 0 to 511 (0777), but is ", umask);
+     }>},
     {"posix-process", "the runtime MUST generate an error for any values which cannot be mapped to a relevant kernel interface",
      of_process<[](const Process& process, Findings& out) {
          for (const Rlimit& limit : process.rlimits) {
@@ -200,7 +206,7 @@ constexpr Rule rules[] = {
      of_process<[](const Process& process, Findings& out) {
          if (!process.exec_cpu_affinity) return;
          for (const std::string& cpus : {process.exec_cpu_affinity->initial, process.exec_cpu_affinity->final_})
-             if (!cpus.empty() && !count_numbers(cpus, last_cpu)) out.add("process.execCPUAffinity: invalid list of CPUs: ", quoted(cpus));
+             if (!parse_number_list(cpus)) out.add("process.execCPUAffinity: invalid list of CPUs: ", quoted(cpus));
      }>},
     {"hostname", "hostname changes the hostname in the container UTS namespace",
      [](const Config& config, Findings& out) {
@@ -260,6 +266,9 @@ bool remove_named(json::Value& value, std::string_view error) {
 void check_ranges(const std::vector<IdMapping>& map, const std::string& at, Findings& out) {
     const auto meet = [](uint64_t one, uint64_t one_size, uint64_t other, uint64_t other_size) { return one < other + other_size && other < one + one_size; };
     if (map.size() > 340) return out.add(at, ": the kernel takes 340 ranges, but there are ", map.size());
+    size_t bytes = 0;   // of what is written to uid_map; a page is too much
+    for (const IdMapping& one : map) bytes += str(one.container_id, " ", one.host_id, " ", one.size, "\n").size();
+    if (bytes >= 4096) return out.add(at, ": the kernel takes ranges of 4095 bytes, but these have ", bytes);
     for (size_t i = 0; i < map.size(); ++i) {
         const IdMapping& one = map[i];
         const std::string range = str(at, "[", i, "]: ", one.container_id, " ", one.host_id, " ", one.size);

@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 
+#include "base/number_list.h"
 #include "spec/rules.h"
 #include "spec/sysctl.h"
 
@@ -78,6 +79,15 @@ constexpr Rule rules[] = {
              if (!ns.path.empty() && ns.path[0] != '/') out.add("linux.namespaces: the path of ", ns.type, " must be absolute, but is ", quoted(ns.path));
      }},
     {"user-namespace-mappings", "mappings are those of the user namespace: one needs the other", check_mappings},
+    {"user-namespace-mappings", "the container is set up by its root, who must be somebody outside",
+     [](const Config& config, Findings& out) {
+         const Namespace* user = find_namespace(config, "user");
+         const auto check = [&](const std::vector<IdMapping>& map, const char* name) {
+             if (!map.empty() && std::ranges::find(map, 0u, &IdMapping::container_id) == map.end()) out.add("linux.", name, ": has no container id 0");
+         };
+         if (!user || !user->path.empty()) return;
+         check(config.linux.uid_mappings, "uidMappings"), check(config.linux.gid_mappings, "gidMappings");
+     }},
     {"user-namespace-mappings", "size (uint32, REQUIRED) - is the number of ids to be mapped",
      [](const Config& config, Findings& out) {
          check_ranges(config.linux.uid_mappings, "linux.uidMappings", out);
@@ -112,6 +122,7 @@ constexpr Rule rules[] = {
          for (const Device& device : config.linux.devices)
              if (device.major < 0 || device.minor < 0) out.add("linux.devices: ", device.path, ": major and minor must not be negative");
              else if (!is_device_number(device.major, device.minor)) out.add("linux.devices: ", device.path, ": ", device.major, ":", device.minor, " is no device");
+             else if (device.major == 0 && device.minor == 0 && among(device.type, {"c", "b", "u"})) out.add("linux.devices: ", device.path, ": has no major and minor");
      }},
     {"network-devices", "the runtime MUST check if moving the network interface to the container namespace is possible",
      [](const Config& config, Findings& out) {
@@ -148,6 +159,21 @@ constexpr Rule rules[] = {
          const int64_t limit = resources.memory.limit.value_or(0);
          const int64_t swap = resources.memory.swap.value_or(0);
          if (0 < swap && swap < limit) out.add("linux.resources.memory: memory+swap limit must be >= memory limit");
+     }>},
+    {"pids", "limit: the maximum number of tasks in the cgroup, with -1 indicating no limit",
+     of_resources<[](const Resources& resources, Findings& out) {
+         const int64_t limit = resources.pids.limit.value_or(0);
+         if (limit < -1) out.add("linux.resources.pids.limit: must be -1 for no limit, or a number of tasks, but is ", limit);
+     }>},
+    {"block-io", "weight, leafWeight: the kernel's are from 10 to 1000; 0 leaves them",
+     of_resources<[](const Resources& resources, Findings& out) {
+         const auto check = [&](const char* name, std::optional<uint16_t> weight) {
+             if (weight && *weight != 0 && (*weight < 10 || *weight > 1000))
+                 out.add("linux.resources.blockIO.", name, ": must be from 10 to 1000, but is ", *weight);
+         };
+         const BlockIo& io = resources.block_io;
+         check("weight", io.weight), check("leafWeight", io.leaf_weight);
+         for (const WeightDevice& device : io.weight_device) check("weightDevice: weight", device.weight), check("weightDevice: leafWeight", device.leaf_weight);
      }>},
     {"block-io", "weightDevice: you MUST specify at least one of weight or leafWeight in a given entry",
      of_resources<[](const Resources& resources, Findings& out) {
@@ -205,11 +231,12 @@ constexpr Rule rules[] = {
      [](const Config& config, Findings& out) {
          if (!config.linux.memory_policy) return;
          const MemoryPolicy& policy = *config.linux.memory_policy;
-         const auto count = policy.nodes.empty() ? 0 : count_numbers(policy.nodes, last_node);
-         if (!count) out.add("linux.memoryPolicy: invalid memory policy nodes: ", quoted(policy.nodes));
-         else if (*count != 0 && among(policy.mode, {"MPOL_DEFAULT", "MPOL_LOCAL"}))
-             out.add("linux.memoryPolicy: memory policy mode requires 0 nodes but got ", *count);
-         else if (*count == 0 && among(policy.mode, {"MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_WEIGHTED_INTERLEAVE", "MPOL_PREFERRED_MANY"}))
+         const auto nodes = parse_number_list(policy.nodes);
+         if (!nodes) return out.add("linux.memoryPolicy: invalid memory policy nodes: ", quoted(policy.nodes));
+         const uint64_t count = count_numbers(*nodes);
+         if (count != 0 && among(policy.mode, {"MPOL_DEFAULT", "MPOL_LOCAL"}))
+             out.add("linux.memoryPolicy: memory policy mode requires 0 nodes but got ", count);
+         else if (count == 0 && among(policy.mode, {"MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_WEIGHTED_INTERLEAVE", "MPOL_PREFERRED_MANY"}))
              out.add("linux.memoryPolicy: memory policy mode requires at least one node but got 0");
      }},
     {"sysctl", "sysctl allows kernel parameters to be modified for the container: only those of its own namespaces",

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "base/defer.h"
+#include "base/number_list.h"
 #include "base/sys.h"
 #include "base/text.h"
 #include "runtime/cgroup/limits.h"
@@ -191,6 +192,13 @@ std::vector<RdmaEntry> rdma_entries(const std::optional<std::string>& text) {
     return found;
 }
 
+// "0-2,5" as 0, 1, 2, 5.
+std::vector<uint16_t> listed(const std::string& text) {
+    std::vector<uint16_t> found;
+    for (const unsigned n : numbers_in(parse_number_list(text).value_or(std::vector<NumberRange>{}))) found.push_back(uint16_t(n));
+    return found;
+}
+
 std::vector<uint64_t> numbers(const std::string& text) {
     std::vector<uint64_t> found;
     for (const std::string& word : split(trim(text), ' ')) found.push_back(number(word));
@@ -207,8 +215,8 @@ void read_v1(Stats& stats, const StatFile& file) {
         stats.cpu.usage.percpu_user.push_back(columns[1]);
         stats.cpu.usage.percpu_kernel.push_back(columns[2]);
     }
-    stats.cpuset.cpus = parse_list(file("cpuset", "cpuset.cpus").value_or(""));
-    stats.cpuset.mems = parse_list(file("cpuset", "cpuset.mems").value_or(""));
+    stats.cpuset.cpus = listed(file("cpuset", "cpuset.cpus").value_or(""));
+    stats.cpuset.mems = listed(file("cpuset", "cpuset.mems").value_or(""));
     if (const auto level = file("cpuset", "cpuset.sched_relax_domain_level"))
         stats.cpuset.sched_relax_domain_level = parse_number<int64_t>(trim(*level)).value_or(0);
     read_blkio_v1(stats.blkio, file);
@@ -249,18 +257,6 @@ std::vector<std::string> huge_page_sizes() {
 }
 
 }  // namespace
-
-std::vector<uint16_t> parse_list(std::string_view text) {
-    std::vector<uint16_t> found;
-    for (const std::string& range : split(trim(text), ',')) {
-        const size_t dash = range.find('-');
-        const auto first = parse_number<uint16_t>(range.substr(0, dash));
-        const auto last = dash == std::string::npos ? first : parse_number<uint16_t>(range.substr(dash + 1));
-        if (!first || !last) continue;
-        for (unsigned n = *first; n <= *last; ++n) found.push_back(uint16_t(n));
-    }
-    return found;
-}
 
 Stats read_stats(const StatFile& file, bool v2, const std::vector<std::string>& page_sizes) {
     Stats stats;

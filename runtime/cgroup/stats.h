@@ -66,9 +66,6 @@ using StatFile = std::function<std::optional<std::string>(std::string_view contr
 Stats read_stats(const StatFile& file, bool v2, const std::vector<std::string>& page_sizes);
 Stats read_stats(const CgroupRecord& record);
 
-// "0-2,5" as 0, 1, 2, 5.
-std::vector<uint16_t> parse_list(std::string_view text);
-
 // One line of `events`.
 std::string stats_event(const std::string& id, const Stats& stats);
 std::string oom_event(const std::string& id);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/number_list.h"
 #include "runtime/cgroup/devices.h"
 #include "runtime/cgroup/variant_text.h"
 
@@ -107,18 +108,13 @@ Told default_weight(const std::string& text) {
 Told idle_weight(const std::string& text) { return text == "1" ? Told(dbus::u64(0)) : Told{}; }
 
 // "0-2,5" as bits, the first in the lowest of the first byte.
-Told bit_mask(const std::string& list) {
+Told mask_of_bytes(const std::string& text) {
+    const auto list = parse_number_list(text);
+    if (!list || list->empty()) return {};
     std::vector<Value> bytes;
-    for (const std::string& range : split(list, ',')) {
-        const size_t dash = range.find('-');
-        const auto first = parse_number<unsigned>(range.substr(0, dash));
-        const auto last = dash == std::string::npos ? first : parse_number<unsigned>(range.substr(dash + 1));
-        if (!first || !last || *last >= 8192) return {};
-        for (unsigned bit = *first; bit <= *last; ++bit) {
-            while (bytes.size() <= bit / 8) bytes.push_back({"y", uint64_t(0)});
-            std::get<uint64_t>(bytes[bit / 8].data) |= uint64_t(1) << (bit % 8);
-        }
-    }
+    const std::vector<unsigned long> mask = bit_mask(*list);
+    for (unsigned byte = 0; byte <= list->back().last / 8; ++byte)
+        bytes.push_back({"y", uint64_t(mask[byte / sizeof mask[0]] >> 8 * (byte % sizeof mask[0]) & 0xff)});
     return dbus::array("y", std::move(bytes));
 }
 
@@ -135,8 +131,8 @@ constexpr Row rows[] = {
     {"memory.swap.max", "MemorySwapMax", amount},
     {"cpu.weight", "CPUWeight", amount},
     {"cpu.idle", "CPUWeight", idle_weight, 252},
-    {"cpuset.cpus", "AllowedCPUs", bit_mask},
-    {"cpuset.mems", "AllowedMemoryNodes", bit_mask},
+    {"cpuset.cpus", "AllowedCPUs", mask_of_bytes},
+    {"cpuset.mems", "AllowedMemoryNodes", mask_of_bytes},
     {"pids.max", "TasksMax", amount},
     {"io.weight", "IOWeight", default_weight},
     {"memory.limit_in_bytes", "MemoryLimit", amount},   // from here on v1's

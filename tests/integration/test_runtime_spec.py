@@ -130,6 +130,7 @@ class Mounts(SpecCase):
         self.assertEqual(options("nosuid"), {"rw", "nosuid", "noatime"})
         self.assertEqual(options("dev"), {"rw", "noatime"})
         self.assertEqual(options("ro", "relatime"), {"ro", "relatime"})
+        self.assertEqual(options("atime"), {"rw", "relatime"})
 
     def test_what_is_read_only_is_filled_before(self):
         below = both(mount("/ro", options=["ro"]), mount("/ro/below"), mount("/ro/file", self.data / "file", "bind", ["bind"]))
@@ -242,6 +243,20 @@ class Mounts(SpecCase):
         bundle = self.bundle("sh", "-c", "cat /m*/file | wc -l", edit=both(shifted, *edits))
         run("chown", "-R", "100000:100000", bundle / "rootfs")
         self.assertEqual(self.runtime("run", "-b", bundle, "c").stdout.strip(), "20")
+
+    def test_the_root_does_not_follow_the_host(self):
+        run("mount", "--bind", self.dir, self.dir)
+        self.addCleanup(run, "umount", "-l", self.dir)
+        run("mount", "--make-shared", self.dir)
+        for word, seen in ((None, "0"), ("rslave", "1")):
+            bundle = self.bundle("sleep", "100", edit=linux(rootfsPropagation=word) if word else None, name=f"root-{word}")
+            (bundle / "rootfs/data").mkdir()
+            subprocess.run([RUNTIME, "--root", self.state, "run", "-d", "-b", bundle, "d"], check=True, timeout=20,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            run("mount", "-t", "tmpfs", "late", bundle / "rootfs/data")
+            self.assertEqual(self.runtime("exec", "d", "grep", "-c", " - tmpfs late ", "/proc/self/mountinfo", check=False).stdout.strip(), seen, word)
+            run("umount", bundle / "rootfs/data")
+            self.runtime("delete", "-f", "d")
 
     def test_rootfs_propagation(self):
         for word, says in (("shared", "shared:"), ("rshared", "shared:"), ("slave", "master:"), ("rslave", "master:"), ("private", None),
@@ -575,11 +590,37 @@ class Seccomp(SpecCase):
         return linux(seccomp={"defaultAction": default, "syscalls": list(syscalls), **members})
 
     def test_errno_and_conditions(self):
-        rule = {"names": ["mkdir", "mkdirat", "nosuchcall"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}
+        rule = {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}
         self.assertIn("No space left", self.out("mkdir /x 2>&1 || true", self.profile(rule)))
         self.assertIn("Operation not permitted", self.out("mkdir /x 2>&1 || true", self.profile({**rule, "errnoRet": 1})))
         kill = {"names": ["kill"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 1, "value": 10, "op": "SCMP_CMP_EQ"}]}
         self.assertEqual(self.out("sleep 9 & kill -10 $! 2>/dev/null || echo no; kill -9 $! && echo yes", self.profile(kill)).split(), ["no", "yes"])
+
+    def test_a_rule_that_cannot_be_kept_is_an_error_that_names_the_call(self):
+        rule = {"names": ["mkdir", "from_the_future"], "action": "SCMP_ACT_ERRNO"}
+        self.refused(self.profile(rule), 'unknown system call "from_the_future"')
+        # What is only not allowed is stricter than it was meant.
+        self.assertEqual(self.out("echo ok", self.profile({**rule, "action": "SCMP_ACT_ALLOW"}, default="SCMP_ACT_LOG")), "ok")
+
+    def test_a_call_is_refused_by_what_it_reads_of_an_int(self):
+        self.count += 1
+        deny = [{"names": ["socket"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28, "args": [{"index": 0, "value": 16, "op": "SCMP_CMP_EQ"}]},
+                {"names": ["chmod", "fchmodat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28, "args": [{"index": 1, "value": 0o100, "valueTwo": 0o300, "op": "SCMP_CMP_MASKED_EQ"}]}]
+        bundle = self.bundle("/call", edit=self.profile(*deny))
+        run("cc", "-x", "c", "-static", "-o", bundle / "rootfs/call", "-", input="""
+            #include <errno.h>
+            #include <sys/stat.h>
+            #include <sys/syscall.h>
+            #include <unistd.h>
+            static int refused(long result) { return result < 0 && errno == ENOSPC; }
+            int main(void) {
+                if (!refused(syscall(SYS_socket, 16L, 3L, 0L))) return 1;
+                if (!refused(syscall(SYS_socket, 0x100000010L, 3L, 0L))) return 2;
+                if (refused(syscall(SYS_socket, 1L, 1L, 0L))) return 3;
+                if (!refused(chmod("/bin", 0500)) || refused(chmod("/bin", 0755 & ~0100))) return 4;
+                return 0;
+            }""")
+        self.runtime("run", "-b", bundle, "c")
 
     def test_kill_is_a_signal(self):
         for action in ("SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP"):

@@ -65,9 +65,7 @@ void plan(const spec::Config& config) {
         plan_capabilities(*config.process);
         unique_environment(config.process->env);
         for (const spec::Rlimit& limit : config.process->rlimits) rlimit_number(limit.type);
-        if (config.process->exec_cpu_affinity) parse_number_list(config.process->exec_cpu_affinity->initial);
     }
-    if (config.linux.memory_policy) parse_number_list(config.linux.memory_policy->nodes);
     const spec::Resources resources = config.linux.resources.value_or(spec::Resources{});
     device_program(resources.devices);
     plan_devices(resources.devices);

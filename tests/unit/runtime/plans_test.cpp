@@ -141,12 +141,6 @@ TEST_CASE("a variable named twice keeps its last value in its first place") {
     CHECK(unique_environment({"A=1", "B=2", "A=3"}) == std::vector<std::string>{"A=3", "B=2"});
 }
 
-TEST_CASE("lists of CPUs") {
-    CHECK(parse_number_list("0-2,7\n") == std::vector<unsigned>{0, 1, 2, 7});
-    CHECK(parse_number_list("").empty());
-    for (const char* bad : {"3-1", "a", "1,", "1-", "99999"}) CHECK_THROWS_AS(parse_number_list(bad), Error);
-}
-
 // What the program answers for one access, by the handful of instructions it is made of.
 static int decide(const std::vector<bpf_insn>& program, unsigned type, unsigned access, unsigned major, unsigned minor) {
     uint64_t r[11] = {};

@@ -1,85 +1,27 @@
 // The filters against libseccomp's: the same profile, the same answers, on every architecture.
+#include "tests/unit/filters.h"
+
 #include <linux/audit.h>
-#include <linux/seccomp.h>
-#include <seccomp.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include <cstring>
-#include <set>
+#include <cstdlib>
 
-#include "base/defer.h"
-#include "base/error.h"
-#include "base/sys.h"
 #include "engine/seccomp_profile.h"
 #include "runtime/attributes.h"
-#include "runtime/seccomp.h"
-#include "tests/unit/catch.h"
+#include "runtime/seccomp_arguments.h"
 
 namespace {
 
-// What the kernel's interpreter does, for the instructions that filters are made of.
-uint32_t decide(const std::vector<sock_filter>& program, const seccomp_data& call) {
-    uint32_t a = 0;
-    const auto* bytes = reinterpret_cast<const char*>(&call);
-    for (size_t at = 0; at < program.size(); ++at) {
-        const sock_filter& i = program[at];
-        const auto branch = [&](bool taken) { at += taken ? i.jt : i.jf; };
-        switch (i.code) {
-            case BPF_LD | BPF_W | BPF_ABS: std::memcpy(&a, bytes + i.k, sizeof a); break;
-            case BPF_ALU | BPF_AND | BPF_K: a &= i.k; break;
-            case BPF_JMP | BPF_JA: at += i.k; break;
-            case BPF_JMP | BPF_JEQ | BPF_K: branch(a == i.k); break;
-            case BPF_JMP | BPF_JGT | BPF_K: branch(a > i.k); break;
-            case BPF_JMP | BPF_JGE | BPF_K: branch(a >= i.k); break;
-            case BPF_RET | BPF_K: return i.k;
-            default: throw Error("unexpected instruction ", i.code);
-        }
-    }
-    throw Error("ran off the end");
-}
-
-uint32_t action_of(const spec::SeccompSyscall& rule) {
-    if (rule.action == "SCMP_ACT_ERRNO") return SCMP_ACT_ERRNO(rule.errno_ret.value_or(EPERM));
-    if (rule.action == "SCMP_ACT_LOG") return SCMP_ACT_LOG;
-    REQUIRE(rule.action == "SCMP_ACT_ALLOW");
-    return SCMP_ACT_ALLOW;
-}
-
-// libseccomp's filter for the same profile.
-std::vector<sock_filter> reference(const spec::Seccomp& profile, uint32_t fallback) {
-    const std::map<std::string, scmp_compare> operators = {
-        {"SCMP_CMP_NE", SCMP_CMP_NE}, {"SCMP_CMP_LT", SCMP_CMP_LT}, {"SCMP_CMP_LE", SCMP_CMP_LE}, {"SCMP_CMP_EQ", SCMP_CMP_EQ},
-        {"SCMP_CMP_GE", SCMP_CMP_GE}, {"SCMP_CMP_GT", SCMP_CMP_GT}, {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ}};
-    const scmp_filter_ctx context = ::seccomp_init(fallback);
-    REQUIRE(context);
-    const Defer release([&] { ::seccomp_release(context); });
-    for (const std::string& name : profile.architectures) {
-        const uint32_t arch = ::seccomp_arch_resolve_name(lower(name.substr(10)).c_str());
-        if (const int added = ::seccomp_arch_add(context, arch); added != -EEXIST) REQUIRE(added == 0);
-    }
-    for (const spec::SeccompSyscall& rule : profile.syscalls) {
-        const uint32_t action = action_of(rule);
-        std::vector<scmp_arg_cmp> arguments;
-        for (const spec::SeccompArg& arg : rule.args) arguments.push_back({arg.index, operators.at(arg.op), arg.value, arg.value_two});
-        for (const std::string& name : rule.names) {
-            const int number = ::seccomp_syscall_resolve_name(name.c_str());
-            if (number == __NR_SCMP_ERROR || action == fallback) continue;
-            REQUIRE(::seccomp_rule_add_array(context, action, number, unsigned(arguments.size()), arguments.data()) == 0);
-        }
-    }
-    const UniqueFd file(::memfd_create("filter", MFD_CLOEXEC));
-    REQUIRE(::seccomp_export_bpf(context, file.get()) == 0);
-    ::lseek(file.get(), 0, SEEK_SET);
-    const std::string bytes = sys::read_all(file.get());
-    std::vector<sock_filter> program(bytes.size() / sizeof(sock_filter));
-    bytes.copy(reinterpret_cast<char*>(program.data()), bytes.size());
-    return program;
+// How much of its arguments a call of that number reads.
+ArgumentBits bits_of(uint32_t arch, uint32_t number) {
+    const bool x32 = arch == AUDIT_ARCH_X86_64 && (number & 0x40000000) != 0;
+    char* name = ::seccomp_syscall_resolve_num_arch(x32 ? SCMP_ARCH_X32 : arch, int(number));
+    const Defer release([&] { std::free(name); });
+    return bits_read(name ? name : "", arch);
 }
 
 // Every number that could differ, with arguments around every value that a rule compares with.
-void compare(const spec::Seccomp& profile, uint32_t fallback) {
-    const std::vector<sock_filter> ours = compile_filter(profile), theirs = reference(profile, fallback);
+void compare(const spec::Seccomp& profile) {
+    const std::vector<sock_filter> ours = compile_filter(profile), theirs = reference(profile);
     std::set<uint64_t> values{0, 1, UINT64_MAX};
     for (const spec::SeccompSyscall& rule : profile.syscalls)
         for (const spec::SeccompArg& arg : rule.args)
@@ -91,10 +33,12 @@ void compare(const spec::Seccomp& profile, uint32_t fallback) {
     numbers.push_back(UINT32_MAX);
     size_t differences = 0;
     for (const uint32_t arch : {uint32_t(AUDIT_ARCH_X86_64), uint32_t(AUDIT_ARCH_I386), uint32_t(AUDIT_ARCH_AARCH64), uint32_t(AUDIT_ARCH_ARM)})
-        for (const uint32_t number : numbers)
+        for (const uint32_t number : numbers) {
+            const ArgumentBits bits = bits_of(arch, number);
             for (const uint64_t first : values)
                 for (const uint64_t second : {uint64_t(0), uint64_t(5), UINT64_MAX}) {
-                    const seccomp_data call{.nr = int(number), .arch = arch, .instruction_pointer = 0, .args = {first, second, 2, 3, 4, 5}};
+                    const seccomp_data call{.nr = int(number), .arch = arch, .instruction_pointer = 0,
+                                            .args = {cut(first, bits[0]), cut(second, bits[1]), 2, 3, 4, 5}};
                     const uint32_t got = decide(ours, call), wanted = decide(theirs, call);
                     // A call that is younger than the profile: the one difference that is meant.
                     if (got == wanted || got == (SECCOMP_RET_ERRNO | ENOSYS)) continue;
@@ -102,17 +46,18 @@ void compare(const spec::Seccomp& profile, uint32_t fallback) {
                     CAPTURE(arch, number, first, second, got, wanted);
                     CHECK(got == wanted);
                 }
+        }
     CHECK(differences == 0);
 }
 
-seccomp_data native(int number, uint64_t first = 0) {
-    return {.nr = number, .arch = ::seccomp_arch_native(), .instruction_pointer = 0, .args = {first}};
+seccomp_data native(int number, uint64_t first = 0, uint64_t second = 0) {
+    return {.nr = number, .arch = ::seccomp_arch_native(), .instruction_pointer = 0, .args = {first, second}};
 }
 
 }  // namespace
 
 TEST_CASE("a filter of Docker's default profile answers as libseccomp's") {
-    compare(default_seccomp_profile({"CAP_CHOWN", "CAP_NET_RAW"}), SCMP_ACT_ERRNO(EPERM));
+    compare(default_seccomp_profile({"CAP_CHOWN", "CAP_NET_RAW"}));
 }
 
 TEST_CASE("each operator answers as libseccomp's, on 64 and on 32 bits") {
@@ -125,7 +70,7 @@ TEST_CASE("each operator answers as libseccomp's, on 64 and on 32 bits") {
             {.names = {"clone"}, .action = "SCMP_ACT_LOG", .args = {{0, 0x70, masked ? 0x20u : 0, op}, {1, 5, masked ? 5u : 0, op}}},
             {.names = {"semget", "bind", "mount"}, .action = "SCMP_ACT_ERRNO", .errno_ret = 9},
         };
-        compare(profile, SCMP_ACT_ALLOW);
+        compare(profile);
     }
 }
 
@@ -219,4 +164,92 @@ TEST_CASE("a call goes through always, only if no rule looks at it closer") {
     CHECK(always_allows(profile, "write"));
     profile.syscalls.push_back({.names = {"madvise"}, .action = "SCMP_ACT_KILL"});
     CHECK_FALSE(always_allows(profile, "madvise"));
+}
+
+TEST_CASE("an int is compared as the call reads it, whatever stands above its 32 bits") {
+    const int socket = 41, ioctl = 16, chmod = 90, openat = 257;
+    const uint64_t above = uint64_t(1) << 32;
+    const auto answer = [](spec::SeccompArg arg, const char* name, seccomp_data call) {
+        const auto program = compile_filter({.default_action = "SCMP_ACT_ALLOW", .syscalls = {{.names = {name}, .action = "SCMP_ACT_KILL", .args = {arg}}}});
+        return decide(program, call) == SECCOMP_RET_KILL_THREAD;
+    };
+    // "Not family 40", "not TIOCSTI", "no set-user-ID bit": said of a value, held for all that the kernel takes for it.
+    for (const uint64_t family : {uint64_t(40), above + 40, above * 7 + 40}) {
+        CHECK(answer({0, 40, 0, "SCMP_CMP_EQ"}, "socket", native(socket, family)));
+        CHECK_FALSE(answer({0, 40, 0, "SCMP_CMP_NE"}, "socket", native(socket, family)));
+        CHECK_FALSE(answer({0, 40, 0, "SCMP_CMP_GT"}, "socket", native(socket, family)));
+    }
+    CHECK(answer({1, 0x5412, 0, "SCMP_CMP_EQ"}, "ioctl", native(ioctl, 0, above + 0x5412)));
+    CHECK(answer({1, 04755, 0, "SCMP_CMP_EQ"}, "chmod", native(chmod, 0, 0x10000 + 04755)));
+    // -100, AT_FDCWD, as a profile writes it; the call may have it with and without its sign.
+    for (const uint64_t directory : {uint64_t(-100), uint64_t(uint32_t(-100))})
+        CHECK(answer({0, uint64_t(-100), 0, "SCMP_CMP_EQ"}, "openat", native(openat, directory)));
+    CHECK_FALSE(answer({0, uint64_t(-100), 0, "SCMP_CMP_EQ"}, "openat", native(openat, 3)));
+    // An address is all of the register.
+    CHECK_FALSE(answer({0, 40, 0, "SCMP_CMP_EQ"}, "chmod", native(chmod, above + 40)));
+}
+
+TEST_CASE("who asks for what stands above an int is answered") {
+    const int socket = 41;
+    const uint64_t above = uint64_t(1) << 32;
+    const auto holds = [](spec::SeccompArg arg, uint64_t family) {
+        const auto program = compile_filter({.default_action = "SCMP_ACT_ALLOW", .syscalls = {{.names = {"socket"}, .action = "SCMP_ACT_KILL", .args = {arg}}}});
+        return decide(program, native(socket, family)) == SECCOMP_RET_KILL_THREAD;
+    };
+    for (const spec::SeccompArg& arg : {spec::SeccompArg{0, 0xffffffff, 0, "SCMP_CMP_GT"}, {0, above, 0, "SCMP_CMP_GE"}, {0, above, above, "SCMP_CMP_MASKED_EQ"}}) {
+        CHECK(holds(arg, above + 2));
+        CHECK_FALSE(holds(arg, 2));
+    }
+    for (const spec::SeccompArg& arg : {spec::SeccompArg{0, 0xffffffff, 0, "SCMP_CMP_LE"}, {0, above, 0, "SCMP_CMP_LT"}, {0, UINT64_MAX << 32, 0, "SCMP_CMP_MASKED_EQ"}}) {
+        CHECK_FALSE(holds(arg, above + 2));
+        CHECK(holds(arg, 2));
+    }
+}
+
+TEST_CASE("a mask is laid on the datum as well") {
+    const auto program = compile_filter({.default_action = "SCMP_ACT_ALLOW", .syscalls = {
+        {.names = {"chmod"}, .action = "SCMP_ACT_ERRNO", .args = {{1, 0100, 0300, "SCMP_CMP_MASKED_EQ"}}}}});
+    CHECK(decide(program, native(90, 0, 0500)) == (SECCOMP_RET_ERRNO | EPERM));
+    CHECK(decide(program, native(90, 0, 0400)) == SECCOMP_RET_ALLOW);
+}
+
+TEST_CASE("the newest calls have their numbers, each interface's own") {
+    const spec::Seccomp profile{.default_action = "SCMP_ACT_ALLOW", .architectures = {"SCMP_ARCH_X86", "SCMP_ARCH_X32", "SCMP_ARCH_MIPSEL64"},
+                                .syscalls = {{.names = {"file_setattr", "fchroot", "uretprobe"}, .action = "SCMP_ACT_ERRNO"}}};
+    const auto program = compile_filter(profile);
+    const auto refuses = [&](uint32_t arch, int number) {
+        return decide(program, {.nr = number, .arch = arch, .instruction_pointer = 0, .args = {}}) == (SECCOMP_RET_ERRNO | EPERM);
+    };
+    for (const int number : {469, 472, 335, 0x40000000 + 469, 0x40000000 + 335}) CHECK(refuses(AUDIT_ARCH_X86_64, number));
+    for (const int number : {469, 472}) CHECK(refuses(AUDIT_ARCH_I386, number));
+    CHECK(refuses(AUDIT_ARCH_MIPSEL64, 5469));
+    CHECK_FALSE(refuses(AUDIT_ARCH_I386, 335));
+    CHECK_FALSE(refuses(AUDIT_ARCH_MIPSEL64, 469));
+}
+
+TEST_CASE("a name that nobody knows is an error where its rule is stricter than the default") {
+    const auto planned = [](const char* fallback, const char* action) {
+        return error_of([&] { plan_filter({.default_action = fallback, .listener_path = "/x", .syscalls = {{.names = {"mkdir", "from_the_future"}, .action = action}}}); });
+    };
+    for (const char* action : {"SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_TRAP", "SCMP_ACT_NOTIFY", "SCMP_ACT_LOG"})
+        CHECK(planned("SCMP_ACT_ALLOW", action) == str("seccomp: unknown system call \"from_the_future\": its rule ", action, " cannot be kept"));
+    // What is milder leaves it to the default, which is stricter.
+    CHECK(planned("SCMP_ACT_ERRNO", "SCMP_ACT_ALLOW").empty());
+    CHECK(planned("SCMP_ACT_KILL_PROCESS", "SCMP_ACT_ERRNO").empty());
+    CHECK(planned("SCMP_ACT_ERRNO", "SCMP_ACT_ERRNO").empty());
+}
+
+TEST_CASE("a filter that only feigns what makes the process who it is to be is refused, where it comes first") {
+    spec::Process process;
+    process.user.uid = 5;
+    const auto refused = [&](spec::Seccomp profile) { return error_of([&] { check_nothing_feigned(profile, process); }); };
+    const spec::Seccomp feigned{.default_action = "SCMP_ACT_ALLOW", .syscalls = {{.names = {"setuid"}, .action = "SCMP_ACT_ERRNO", .errno_ret = 0}}};
+    CHECK_THAT(refused(feigned), ContainsSubstring("\"setuid\" would only seem to be done"));
+    CHECK_THAT(refused({.default_action = "SCMP_ACT_ERRNO", .default_errno_ret = 0}), ContainsSubstring("\"capset\""));
+    // An error is told, and nobody else is to be had.
+    CHECK(refused({.default_action = "SCMP_ACT_ALLOW", .syscalls = {{.names = {"setuid"}, .action = "SCMP_ACT_ERRNO", .errno_ret = 1}}}).empty());
+    process.user.uid = 0;
+    CHECK(refused(feigned).empty());
+    process.user.uid = 5, process.no_new_privileges = true;
+    CHECK(refused(feigned).empty());
 }
