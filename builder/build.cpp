@@ -282,7 +282,7 @@ void Build::from(Stage& stage, const StagePlan& plan, size_t index) {
     } else if (plan.base == "scratch") {
         stage.config.architecture = host_architecture();
         stage.config.os = "linux";
-        stage.config.config.env = {str("PATH=", default_path)};
+        stage.config.config.env = {spec::Variable("PATH", default_path)};
         stage.config.config.working_dir = "/";
         stage.key = stage.next_key("scratch");
     } else {
@@ -306,6 +306,7 @@ void Build::run_triggers(Stage& stage) {
     for (const std::string& text : std::exchange(stage.config.config.on_build, {})) {
         const Dockerfile& trigger = triggers_.emplace_back(parse_dockerfile(text, "ONBUILD"));
         check_statements(trigger, "ONBUILD");
+        for (const Statement& statement : trigger.statements) context("ONBUILD", [&] { check_trigger(statement.keyword); });
         for (const Statement& statement : trigger.statements) step(stage, statement);
     }
 }
@@ -383,7 +384,7 @@ void Build::run_instruction(Stage& stage, const Statement& statement) {
     created_by += run.label + " # buildkit";
     if (run.args.empty()) throw Error("RUN requires at least one argument");
     begin(display_name("RUN", command));
-    const std::string key = stage.next_key(str("RUN\n", json::dump(json::write(run.args)), json::dump(json::write(run.env)), stage.config.config.user, "\n",
+    const std::string key = stage.next_key(str("RUN\n", json::dump(json::write(run.args)), json::dump(json::write(run.env)), stage.config.config.user.text(), "\n",
                                                stage.config.config.working_dir, "\n", run.network));
     layer_step(stage, key, created_by, [&](const std::string& work) {
         run_step(store_, stage, run, work, [&](std::string_view line) { say(str("#", step_, " ", line)); });

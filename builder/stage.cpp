@@ -16,21 +16,17 @@ std::string cache_path(const Store& store, const std::string& key) { return stor
 }  // namespace
 
 std::string Stage::env(const std::string& wanted, bool& found) const {
-    for (const std::string& word : config.config.env)
-        if (word.starts_with(wanted + "=")) {
-            found = true;
-            return word.substr(wanted.size() + 1);
-        }
-    found = false;
-    return "";
+    const auto same = std::ranges::find(config.config.env, wanted, &spec::Variable::name);
+    found = same != config.config.env.end();
+    return found ? std::string(same->value()) : "";
 }
 
 namespace {
 
-void set_word(std::vector<std::string>& words, const std::string& name, const std::string& value) {
-    const auto same = std::ranges::find_if(words, [&](const std::string& word) { return word.starts_with(name + "="); });
-    if (same != words.end()) *same = name + "=" + value;
-    else words.push_back(name + "=" + value);
+void set_word(std::vector<spec::Variable>& words, const std::string& name, const std::string& value) {
+    const auto same = std::ranges::find(words, name, &spec::Variable::name);
+    if (same != words.end()) *same = spec::Variable(name, value);
+    else words.emplace_back(name, value);
 }
 
 }  // namespace
@@ -61,10 +57,12 @@ std::vector<std::string> Stage::shell() const {
 }
 
 std::vector<std::string> Stage::environment() const {
-    std::vector<std::string> words = config.config.env;
+    std::vector<spec::Variable> words = config.config.env;
     for (const Argument& arg : args)
         if (arg.value && !arg.hidden) set_word(words, arg.name, *arg.value);
-    return words;
+    std::vector<std::string> out;
+    for (const spec::Variable& word : words) out.push_back(word.text());
+    return out;
 }
 
 void Stage::add_history(const std::string& created_by, bool empty_layer, const std::string& created) {
