@@ -69,9 +69,11 @@ void Stage::add_history(const std::string& created_by, bool empty_layer, const s
     config.history.push_back({.created = created, .author = {}, .created_by = created_by, .comment = "buildkit.dockerfile.v0", .empty_layer = empty_layer});
 }
 
-std::string Stage::next_key(const std::string& step) const {
+std::string Stage::next_key(const std::vector<std::string>& step) const {
     Hasher hasher;
-    hasher.update(str("keg build 1\n", key, "\n", step));
+    hasher.field("keg build 2");
+    hasher.field(key);
+    for (const std::string& field : step) hasher.field(field);
     return hasher.finish().text();
 }
 

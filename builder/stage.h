@@ -35,8 +35,8 @@ struct Stage {
     // What RUN finds in its environment.
     std::vector<std::string> environment() const;
     void add_history(const std::string& created_by, bool empty_layer, const std::string& created);
-    // The next key: this one and what the step is.
-    std::string next_key(const std::string& step) const;
+    // The next key: this one and what the step is, field by field.
+    std::string next_key(const std::vector<std::string>& step) const;
 };
 
 // What a step made, as the cache keeps it.

@@ -139,6 +139,29 @@ class Files(StoreCase):
             self.assertNotEqual(process.returncode, 0)
             self.assertIn(says, err)
 
+    def test_an_ignore_file_that_is_a_fifo(self):
+        context = self.context("FROM base\nCOPY . /c\n")
+        os.mkfifo(context / ".dockerignore")
+        self.refused("build", context, says='".dockerignore" is a FIFO, not a regular file')
+
+    def test_a_dockerfile_of_the_context_that_is_a_fifo_or_a_link_to_a_device(self):
+        context = self.context("")
+        (context / "Dockerfile").unlink()
+        os.mkfifo(context / "Dockerfile")
+        self.refused("build", context, says="is a FIFO, not a regular file")
+        self.refused("build", "-f", context / "Dockerfile", context, says="is a FIFO, not a regular file")
+        (context / "Dockerfile").unlink()
+        os.mknod(context / "zero", 0o20666, os.makedev(1, 5))
+        (context / "Dockerfile").symlink_to("zero")
+        self.refused("build", context, says="is a character device, not a regular file")
+
+    def test_the_users_own_pipe_is_read(self):
+        context = self.context("junk")
+        (context / "f").write_text("here")
+        script = f'exec {KEG} --root {self.store} build -q -t piped -f <(printf "FROM base\\nCOPY f /f\\n") {context}'
+        self.assertEqual(run("bash", "-c", script, check=False).stderr, "")
+        self.assertEqual(self.keg("run", "--rm", "--network", "none", "piped", "cat", "/f").stdout, "here")
+
     def test_a_passwd_of_an_image_that_is_no_file(self):
         context = self.context("FROM base\nRUN rm /etc/passwd; mkfifo /etc/passwd\n")
         self.keg("build", "-q", "-t", "evil", context)
@@ -176,3 +199,108 @@ class Files(StoreCase):
             self.assertIn("O_PATH", line)
         self.keg("exec", "swapper", "mv", "/etc/node", "/etc/passwd")
         self.refused("exec", "-u", "u", "swapper", "true", says='"etc/passwd" is a character device, not a regular file')
+
+
+@needs_root
+class Contexts(StoreCase):
+    def test_the_ignore_file_of_a_dockerfile_stands_beside_it(self):
+        for where in ("context/docker", "elsewhere"):
+            directory, context = self.dir / where, self.dir / "context"
+            directory.mkdir(parents=True)
+            (context / "secret").write_text("s")
+            (context / "kept").write_text("k")
+            (context / ".dockerignore").write_text("kept\n")
+            (directory / "app.Dockerfile").write_text("FROM base\nCOPY . /c/\n")
+            (directory / "app.Dockerfile.dockerignore").write_text("secret\ndocker\n.dockerignore\n")
+            self.keg("build", "-q", "-t", "app", "-f", directory / "app.Dockerfile", context)
+            self.assertEqual(self.keg("run", "--rm", "--network", "none", "app", "ls", "-A", "/c").stdout, "kept\n")
+
+    def build(self, dockerfile, *options, name="Dockerfile"):
+        context = self.dir / "context"
+        context.mkdir(exist_ok=True)
+        (context / name).write_text(dockerfile)
+        return self.keg("build", "-t", "app", "-f", context / name, *options, context).stderr
+
+    def output(self, *words):
+        return self.keg("run", "--rm", "--network", "none", "app", *words).stdout
+
+    @needs("strace")
+    def test_a_file_that_is_edited_during_the_build_leaves_no_wrong_record(self):
+        context = self.dir / "context"
+        context.mkdir()
+        (context / "Dockerfile").write_text("FROM base\nCOPY f /f\n")
+        (context / "f").write_text("old")
+        # The second mount is that of the COPY: between it and the hash the file is another.
+        edited = subprocess.Popen(["strace", "-f", "-o", "/dev/null", "-e", "trace=fsopen", "-e", "inject=fsopen:delay_enter=3000000", KEG,
+                                   "--root", str(self.store), "build", "-q", "-t", "first", str(context)], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait = threading.Event()
+        wait.wait(1.5)
+        (context / "f").write_text("new")
+        edited.wait(timeout=60)
+        self.assertEqual(self.keg("run", "--rm", "--network", "none", "first", "cat", "/f").stdout, "new")
+        (context / "f").write_text("old")
+        self.keg("build", "-q", "-t", "app", context)
+        self.assertEqual(self.output("cat", "/f"), "old")
+        # And what was made has the key of what it is.
+        (context / "f").write_text("new")
+        self.assertIn("CACHED", self.keg("build", "-t", "app", context).stderr)
+        self.assertEqual(self.output("cat", "/f"), "new")
+
+    def test_a_line_that_moves_to_the_next_heredoc_is_another_step(self):
+        self.build("FROM base\nCOPY <<A <<B /d/\n1\n2\nA\nB\n")
+        self.build("FROM base\nCOPY <<A <<B /d/\n1\nA\n2\nB\n")
+        self.assertEqual(self.output("cat", "/d/B"), "2\n")
+
+    def test_a_source_that_is_a_link_is_what_it_leads_to(self):
+        context = self.dir / "context"
+        (context / "d").mkdir(parents=True)
+        (context / "link").symlink_to("real")
+        (context / "dirlink").symlink_to("d")
+        for text in ("one", "two"):
+            (context / "real").write_text(text)
+            (context / "d/f").write_text(text)
+            self.build("FROM base\nCOPY link /x\nCOPY dirlink /y/\n")
+            self.assertEqual(self.output("cat", "/x", "/y/f"), text + text)
+
+    def test_a_copy_from_a_stage_is_of_this_stages_run(self):
+        one = "FROM base AS a\nRUN cat /proc/sys/kernel/random/uuid > /x; cp /x /y\nFROM base\nCOPY --from=a /x /x\n"
+        self.build(one)
+        (self.dir / "context/junk").write_text("FROM scratch\nCOPY junk /q\n")
+        self.keg("build", "-q", "-t", "junk", "-f", self.dir / "context/junk", self.dir / "context")
+        self.keg("rmi", "junk")   # and what the stage was goes with it
+        self.build(one + "COPY --from=a /y /y\n")
+        self.assertEqual(self.output("cmp", "/x", "/y"), "")
+
+    def test_directories_on_the_way_belong_to_who_was_named(self):
+        context = self.dir / "context"
+        (context / "src").mkdir(parents=True)
+        (context / "src/f").write_text("1")
+        self.build("FROM base\nCOPY --chown=1001:1001 src /app\nCOPY --chown=1001:1001 src/f /p/q/f\nADD --chown=1001 src /r/s/\nCOPY src /t/u\n")
+        self.assertEqual(self.output("stat", "-c", "%u:%g", "/app", "/p", "/p/q", "/p/q/f", "/r", "/r/s", "/t", "/t/u").split(), ["1001:1001"] * 6 + ["0:0"] * 2)
+
+    def test_large_owners_are_taken_as_they_are_but_for_the_last(self):
+        self.build("FROM base\nCOPY --chown=4294967294:3000000000 Dockerfile /f\n")
+        self.assertEqual(self.output("stat", "-c", "%u:%g", "/f"), "4294967294:3000000000\n")
+        context = self.dir / "context"
+        (context / "Dockerfile").write_text("FROM base\nCOPY --chown=4294967295:0 Dockerfile /f\n")
+        self.fails("build", context, says="Dockerfile:2: invalid --chown")
+
+    def test_a_variable_says_no_stage(self):
+        context = self.dir / "context"
+        context.mkdir()
+        (context / "Dockerfile").write_text("FROM base AS first\nFROM base\nARG S=first\nCOPY --from=$S /f /f\n")
+        self.fails("build", context, says="Dockerfile:4: variable expansion is not supported for --from")
+
+    def test_a_trigger_copies_from_a_stage_of_who_builds(self):
+        self.build("FROM base\nONBUILD COPY --from=build /f /f\n")
+        self.keg("tag", "app", "parent")
+        self.build("FROM base AS build\nRUN echo hi > /f\nFROM parent\n")
+        self.assertEqual(self.output("cat", "/f"), "hi\n")
+
+    def test_triggers_may_be_switched_off(self):
+        self.build("FROM base\nONBUILD RUN touch /triggered\n")
+        self.keg("tag", "app", "parent")
+        said = self.build("FROM parent\nLABEL a=b\n", "--build-arg", "BUILDKIT_DISABLE_ONBUILD=1")
+        self.assertNotIn("not consumed", said)
+        self.assertNotIn("triggered", self.output("ls", "/"))
