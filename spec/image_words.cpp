@@ -17,6 +17,12 @@ bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
+// As Docker's words have it, without quotes, if that is plain to see.
+std::string shown(std::string_view text) {
+    const bool plain = !text.empty() && std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f && c != '"'; });
+    return plain && text.size() <= 100 ? std::string(text) : quoted(text.substr(0, 100));
+}
+
 std::string cleaned(std::string_view written) {
     std::vector<std::string> parts;
     for (std::string& part : split(written, '/'))
@@ -41,8 +47,8 @@ ContainerPath::ContainerPath(std::string_view written) : written_(written) {
 
 Port::Port(uint16_t number, std::string_view protocol) : number_(number), protocol_(lower(std::string(protocol))) {
     static constexpr std::string_view known[] = {"tcp", "udp", "sctp"};
-    if (std::ranges::find(known, protocol_) == std::end(known)) throw Error("invalid proto: ", quoted(protocol_));
-    if (number == 0) throw Error("invalid port: 0");
+    if (std::ranges::find(known, protocol_) == std::end(known)) throw Error("invalid proto: ", shown(protocol_));
+    if (number == 0) throw Error("invalid containerPort: 0");
 }
 
 std::string Port::text() const { return str(number_, "/", protocol_); }
@@ -53,12 +59,10 @@ std::set<Port> parse_ports(std::string_view text) {
     const auto ends = split(text.substr(0, slash), '-');
     const auto first = parse_number<uint16_t>(ends[0]), last = parse_number<uint16_t>(ends.back());
     if (ends.size() > 2 || !first || !last || *last < *first)
-        throw Error(quoted(text), " is no port: expected NUMBER[-NUMBER][/tcp|udp|sctp]");
-    return context(quoted(text), [&] {
-        std::set<Port> out;
-        for (unsigned number = *first; number <= *last; ++number) out.emplace(uint16_t(number), protocol);
-        return out;
-    });
+        throw Error("invalid containerPort: ", shown(text));
+    std::set<Port> out;
+    for (unsigned number = *first; number <= *last; ++number) out.emplace(uint16_t(number), protocol);
+    return out;
 }
 
 // --- processes
@@ -115,7 +119,7 @@ int signal_number(const std::string& text) {
 }  // namespace
 
 Signal::Signal(const std::string& text) : text_(text), number_(signal_number(text)) {
-    if (!text.empty() && number_ == 0) throw Error("invalid signal: ", std::ranges::any_of(text, is_control) ? quoted(text) : text);
+    if (!text.empty() && number_ == 0) throw Error("invalid signal: ", shown(text));
 }
 
 // --- texts

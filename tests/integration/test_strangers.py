@@ -52,7 +52,7 @@ class Words(StoreCase):
         self.fails("import", "-c", f"VOLUME {self.dir}:/stolen", self.dir / "busybox.tar", "evil", says="is no path in a container")
 
     def test_an_exposed_port_chooses_nothing_of_the_hosts(self):
-        self.refused('config: ExposedPorts: "127.0.0.1:39321:80/tcp" is no port', ExposedPorts={"127.0.0.1:39321:80/tcp": {}})
+        self.refused("config: ExposedPorts: invalid containerPort: 127.0.0.1:39321:80/tcp", ExposedPorts={"127.0.0.1:39321:80/tcp": {}})
         self.load(ExposedPorts={"80": {}, "9000-9001/udp": {}})
         ports = self.settings("-P")["ports"]
         self.assertEqual({(port["container_port"], port["proto"], port.get("host_ip", ""), port.get("host_port", 0)) for port in ports},
