@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <deque>
+#include <filesystem>
 #include <set>
 #include <utility>
 
@@ -20,6 +21,7 @@
 #include "base/log.h"
 #include "base/json.h"
 #include "base/progress.h"
+#include "base/regular_file.h"
 #include "base/sys.h"
 #include "builder/context.h"
 #include "builder/copy.h"
@@ -35,6 +37,8 @@
 
 namespace {
 
+constexpr size_t most_dockerfile = size_t(16) << 20, most_ignore_file = size_t(1) << 20;
+constexpr size_t shortest_id = 12;   // digits of an image's ID, as listings show it
 constexpr const char* default_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 struct StagePlan {
@@ -65,6 +69,31 @@ std::string display_name(const std::string& keyword, const std::string& rest) {
     return text.size() > 100 ? text.substr(0, 97) + "..." : text;
 }
 
+// --from's, if there is one. Which stages are needed must be known before any variable has a value.
+const std::string* source_of(const Statement& statement) {
+    const std::string* source = statement.flag("from");
+    if (source && source->contains('$'))
+        throw Error("variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround");
+    return source;
+}
+
+// --chown's. Numbers need no passwd, and are the kernel's to their last but one: 4294967295 would mean "as it was".
+CopyOwner owner_of(const Root& root, const std::string& typed) {
+    const spec::UserName who(typed);
+    const auto number = [&](const std::string& text) {
+        const auto id = parse_number<uint32_t>(text);
+        if (id == UINT32_MAX) throw Error("invalid --chown ", quoted(typed), ": ids must be in range 0-4294967294");
+        return id;
+    };
+    const auto uid = number(who.user()), gid = number(who.group());
+    CopyOwner owner;
+    owner.uid = uid ? *uid : resolve_user(root, who.user()).uid;
+    if (gid) owner.gid = *gid;
+    else if (!who.group().empty()) owner.gid = resolve_user(root, "0:" + who.group()).gid;
+    else owner.gid = uid ? *uid : resolve_user(root, who.user()).gid;
+    return owner;
+}
+
 class Build {
 public:
     Build(const Store& store, const BuildOptions& options) : store_(store), options_(options), context_(options.context) {}
@@ -82,6 +111,7 @@ public:
 
 private:
     void read_dockerfile();
+    std::optional<std::string> place_in_context(const std::string& path) const;
     void check_tags();
     void plan_stages();
     size_t find_target() const;
@@ -89,7 +119,8 @@ private:
     void count_steps(const std::set<size_t>& needed);
     void build_stage(size_t index);
     void from(Stage& stage, const StagePlan& plan, size_t index);
-    void run_triggers(Stage& stage);
+    void run_triggers(Stage& stage, size_t index);
+    void build_source(const Statement& statement, size_t index);
     void step(Stage& stage, const Statement& statement);
     Image finish(Stage& stage);
 
@@ -104,7 +135,7 @@ private:
     Image load_image(const std::string& name);
     std::optional<size_t> stage_index(const std::string& name, size_t before) const;
 
-    void layer_step(Stage& stage, const std::string& key, const std::string& created_by, const std::function<void(const std::string& work)>& make);
+    void layer_step(Stage& stage, const std::string& key, const std::string& created_by, const std::function<std::string(const std::string& work)>& make);
     std::string now() const { return rfc3339_now(); }
     void say(const std::string& line) const;
     void begin(const std::string& what);
@@ -146,23 +177,45 @@ void Build::done(const std::string& note) {
     say(note == "CACHED" ? str("#", step_, " CACHED") : str("#", step_, " DONE ", text));
 }
 
+// Where a file is in the context, if it is there: what lies in there is a stranger's, what the user names
+// elsewhere is his own, a pipe too (-f <(…)).
+std::optional<std::string> Build::place_in_context(const std::string& path) const {
+    namespace fs = std::filesystem;
+    std::error_code error;
+    const fs::path directory = fs::canonical(path.contains('/') ? path.substr(0, path.find_last_of('/') + 1) : ".", error);
+    if (error) return {};
+    const fs::path inside = directory.lexically_relative(fs::canonical(options_.context, error));
+    if (error || inside.empty() || *inside.begin() == "..") return {};
+    return (inside / file_name_).lexically_normal().string();
+}
+
 void Build::read_dockerfile() {
     std::string text;
+    std::optional<UniqueFd> beside;   // NAME.dockerignore, where the Dockerfile is
     if (options_.dockerfile == "-") {
         file_name_ = "Dockerfile";
-        text = sys::read_all(0, 16 << 20);
+        text = sys::read_all(0, most_dockerfile);
     } else {
         const std::string path = options_.dockerfile.empty() ? options_.context + "/Dockerfile" : options_.dockerfile;
         file_name_ = path.substr(path.find_last_of('/') + 1);
-        const auto there = read_file_if_exists(path, 16 << 20);
-        if (!there) throw Error("failed to read dockerfile: open ", path, ": no such file or directory");
-        text = *there;
+        std::optional<std::string> found;
+        if (const auto inside = place_in_context(path)) {
+            found = context("failed to read dockerfile", [&]() -> std::optional<std::string> {
+                const auto file = open_regular_if_exists(context_, *inside);
+                return file ? std::optional(sys::read_all(file->get(), most_dockerfile)) : std::nullopt;
+            });
+            beside = open_regular_if_exists(context_, *inside + ".dockerignore");
+        } else if ((found = read_file_if_exists(path, most_dockerfile))) {
+            const Root directory(path.substr(0, path.find_last_of('/') + 1));
+            beside = open_regular_if_exists(directory, file_name_ + ".dockerignore");
+        }
+        if (!found) throw Error("failed to read dockerfile: open ", path, ": no such file or directory");
+        text = *found;
     }
     file_ = parse_dockerfile(text, file_name_);
     check_statements(file_, file_name_);
-    const auto own = context_.open_if_exists(file_name_ + ".dockerignore", O_RDONLY);
-    const auto shared = own ? std::nullopt : context_.open_if_exists(".dockerignore", O_RDONLY);
-    if (own || shared) ignore_ = IgnoreRules(sys::read_all((own ? *own : *shared).get(), 1 << 20));
+    if (!beside) beside = open_regular_if_exists(context_, ".dockerignore");
+    if (beside) ignore_ = context("reading the ignore file", [&] { return IgnoreRules(sys::read_all(beside->get(), most_ignore_file)); });
 }
 
 void Build::check_tags() {
@@ -210,6 +263,7 @@ void Build::plan_stages() {
             } else if (plans_.empty()) {
                 throw Error("no build stage in current context: the first instruction must be FROM, but is ", statement.keyword);
             } else {
+                source_of(statement);
                 plans_.back().steps.push_back(&statement);
             }
         });
@@ -239,7 +293,7 @@ std::set<size_t> Build::needed_stages(size_t target) const {
         if (!needed.insert(index).second) continue;
         if (const auto base = stage_index(plans_[index].base, index); base && !parse_number<size_t>(plans_[index].base)) open.push_back(*base);
         for (const Statement* statement : plans_[index].steps)
-            if (const std::string* source = statement->flag("from"))
+            if (const std::string* source = source_of(*statement))
                 if (const auto other = stage_index(*source, index)) open.push_back(*other);
     }
     return needed;
@@ -266,8 +320,10 @@ void Build::build_stage(size_t index) {
 
 Image Build::load_image(const std::string& name) {
     const Reference reference = context("invalid base image " + quoted(name), [&] { return parse_reference(name); });
+    // An ID is long: what is short is a name, or the number of a stage that is not there.
     if (!options_.pull)
-        if (const auto found = store_.find(name)) return store_.load(found->descriptor);
+        if (const auto found = store_.find(name); found && (name.size() >= shortest_id || (found->name && is_name(name, *found->name))))
+            return store_.load(found->descriptor);
     return pull(store_, reference, {.platform = {}, .quiet = options_.quiet});
 }
 
@@ -282,32 +338,50 @@ void Build::from(Stage& stage, const StagePlan& plan, size_t index) {
     } else if (plan.base == "scratch") {
         stage.config.architecture = host_architecture();
         stage.config.os = "linux";
-        stage.config.config.env = {str("PATH=", default_path)};
+        stage.config.config.env = {spec::Variable("PATH", default_path)};
         stage.config.config.working_dir = "/";
-        stage.key = stage.next_key("scratch");
+        stage.key = stage.next_key({"scratch"});
     } else {
         const Image image = load_image(plan.base);
         Snapshots(store_).unpack(image);
         stage.config = image.config;
         stage.layers = image.manifest.layers;
         stage.diff_ids = image.diff_ids();
-        stage.key = stage.next_key("image " + image.id().text());
+        stage.key = stage.next_key({"image", image.id().text()});
         bool has_path = false;
         stage.env("PATH", has_path);
         if (!has_path) stage.set_env("PATH", default_path);
     }
     stage.config.created.clear();
     done("");
-    run_triggers(stage);
+    run_triggers(stage, index);
 }
 
-// ONBUILD's instructions of the base, in the place of the FROM.
-void Build::run_triggers(Stage& stage) {
-    for (const std::string& text : std::exchange(stage.config.config.on_build, {})) {
+// ONBUILD's instructions of the base, in the place of the FROM. They are the words of an image.
+void Build::run_triggers(Stage& stage, size_t index) {
+    const std::vector<std::string> texts = std::exchange(stage.config.config.on_build, {});
+    const std::string disabled = arg_value("BUILDKIT_DISABLE_ONBUILD", "").value_or("");
+    if (disabled == "1" || lower(disabled) == "true") return;
+    for (const std::string& text : texts) {
         const Dockerfile& trigger = triggers_.emplace_back(parse_dockerfile(text, "ONBUILD"));
         check_statements(trigger, "ONBUILD");
-        for (const Statement& statement : trigger.statements) step(stage, statement);
+        for (const Statement& statement : trigger.statements) context("ONBUILD", [&] { check_trigger(statement.keyword); });
+        for (const Statement& statement : trigger.statements) {
+            build_source(statement, index);
+            step(stage, statement);
+        }
     }
+}
+
+// The stage that a trigger copies from: that it is needed is known only now.
+void Build::build_source(const Statement& statement, size_t index) {
+    const std::string* source = source_of(statement);
+    const auto other = source ? stage_index(*source, index) : std::nullopt;
+    if (!other) return;
+    std::set<size_t> missing = needed_stages(*other);
+    std::erase_if(missing, [&](size_t i) { return stages_.contains(i); });
+    count_steps(missing);
+    for (const size_t i : missing) build_stage(i);
 }
 
 std::optional<std::string> Build::arg_value(const std::string& name, const std::optional<std::string>& fallback) {
@@ -332,13 +406,15 @@ void Build::step(Stage& stage, const Statement& statement) {
     metadata(stage, statement);
 }
 
-// A step that makes a layer: from the cache, or made now in a work directory whose upper/ becomes it.
-void Build::layer_step(Stage& stage, const std::string& key, const std::string& created_by, const std::function<void(const std::string& work)>& make) {
+// A step that makes a layer: from the cache, or made now in a work directory whose upper/ becomes it. `make`
+// gives the key of what it made, which is another one if the context was edited meanwhile.
+void Build::layer_step(Stage& stage, const std::string& wanted, const std::string& created_by, const std::function<std::string(const std::string& work)>& make) {
+    std::string key = wanted;
     std::optional<CachedLayer> layer = options_.no_cache ? std::nullopt : find_cached(store_, key, stage.diff_ids);
     const bool cached = layer.has_value();
     if (!layer) {
         const WorkDir work = store_.work_dir("build");
-        make(work.path());
+        key = make(work.path());
         sys::make_directories(work.path() + "/upper", 0755);
         const Snapshots::NewLayer made = Snapshots(store_).commit(work.path() + "/upper", stage.diff_ids);
         layer = CachedLayer{.blob = made.blob, .diff_id = made.diff_id, .empty = made.empty, .created = now()};
@@ -383,10 +459,11 @@ void Build::run_instruction(Stage& stage, const Statement& statement) {
     created_by += run.label + " # buildkit";
     if (run.args.empty()) throw Error("RUN requires at least one argument");
     begin(display_name("RUN", command));
-    const std::string key = stage.next_key(str("RUN\n", json::dump(json::write(run.args)), json::dump(json::write(run.env)), stage.config.config.user, "\n",
-                                               stage.config.config.working_dir, "\n", run.network));
+    const std::string key = stage.next_key({"RUN", json::dump(json::write(run.args)), json::dump(json::write(run.env)), stage.config.config.user.text(),
+                                            stage.config.config.working_dir, run.network});
     layer_step(stage, key, created_by, [&](const std::string& work) {
         run_step(store_, stage, run, work, [&](std::string_view line) { say(str("#", step_, " ", line)); });
+        return key;
     });
 }
 
@@ -408,23 +485,23 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
     // Where from: the context, an earlier stage, an image.
     std::optional<WorkDir> other;
     std::optional<Root> mounted;
-    std::string source_key = "context";
+    std::string source_key = "context";   // of another image or stage: its layers, which say what is in it
     std::string target_of_mount;
     const Defer unmounted([&] { if (!target_of_mount.empty()) attempt("unmounting a source", [&] { Snapshots::unmount(target_of_mount); }); });
-    if (const std::string* source = statement.flag("from")) {
-        const std::string name = expand(*source, file_.escape, stage.lookup());
+    if (const std::string* source = source_of(statement)) {
+        const std::string& name = *source;
         const size_t self = size_t(std::ranges::find_if(stages_, [&](auto& each) { return &each.second == &stage; })->first);
         if (!plans_[self].name.empty() && lower(name) == plans_[self].name) throw Error("circular dependency detected on stage: ", name);
         std::vector<Digest> layers;
         if (const auto index = stage_index(name, self)) {
             layers = stages_.at(*index).diff_ids;
-            source_key = "stage " + stages_.at(*index).key;
         } else {
             const Image image = load_image(name);
             Snapshots(store_).unpack(image);
             layers = image.diff_ids();
-            source_key = "image " + image.id().text();
         }
+        source_key = "layers";
+        for (const Digest& layer : layers) source_key += " " + layer.text();
         other.emplace(store_.work_dir("from"));
         Snapshots(store_).mount({.layers = layers, .upper = {}, .work = {}, .target = other->path() + "/root"}, false);
         target_of_mount = other->path() + "/root";
@@ -450,16 +527,8 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
         for (std::string& match : context("failed to compute cache key", [&] { return match_sources(root, source, ignore); })) sources.push_back(std::move(match));
     }
     for (const Heredoc* heredoc : inlined) shown.push_back("<<" + heredoc->name);
-    Hasher content;
-    content.update(source_key);
     std::vector<std::string> inlined_text;
-    for (const Heredoc* heredoc : inlined) {
-        inlined_text.push_back(heredoc->expand ? expand_heredoc(heredoc->content, stage.lookup()) : heredoc->content);
-        content.update(inlined_text.back());
-    }
-    // A stage's key says what is in it; the context has to be read.
-    if (!mounted)
-        for (const std::string& source : sources) hash_tree(content, root, source, ignore);
+    for (const Heredoc* heredoc : inlined) inlined_text.push_back(heredoc->expand ? expand_heredoc(heredoc->content, stage.lookup()) : heredoc->content);
     const std::string chown = statement.flag("chown") ? expand(*statement.flag("chown"), file_.escape, stage.lookup()) : "";
     const std::string chmod = statement.flag("chmod") ? expand(*statement.flag("chmod"), file_.escape, stage.lookup()) : "";
     std::optional<unsigned> mode;
@@ -468,7 +537,16 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
         if (!mode || *mode > 07777) throw Error("invalid --chmod ", quoted(chmod), ": expected an octal mode");
     }
     const std::string text = str(statement.keyword, " ", chown.empty() ? "" : str("--chown=", chown, " "), chmod.empty() ? "" : str("--chmod=", chmod, " "), join(shown, " "), " ", typed);
-    const std::string key = stage.next_key(str(text, "\n", destination, "\n", join(sources, "\n"), "\n", content.finish().text()));
+    // The layers of another image say what is in it; the context has to be read.
+    const auto key_of = [&](const std::string& content) {
+        std::vector<std::string> fields = {text, destination, source_key, str(sources.size()), str(inlined.size())};
+        fields.insert(fields.end(), sources.begin(), sources.end());
+        for (size_t i = 0; i < inlined.size(); ++i) fields.push_back(inlined[i]->name), fields.push_back(inlined_text[i]);
+        fields.push_back(content);
+        return stage.next_key(fields);
+    };
+    const bool from_context = !mounted && !sources.empty();
+    const std::string key = key_of(from_context ? hash_sources(root, ignore, is_add, sources).text() : "");
     layer_step(stage, key, text + " # buildkit", [&](const std::string& work) {
         const Snapshot snapshot{.layers = stage.diff_ids, .upper = work + "/upper", .work = work + "/work", .target = work + "/rootfs"};
         Snapshots(store_).mount(snapshot, true);
@@ -476,13 +554,12 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
         const Root to(snapshot.target);
         std::optional<CopyOwner> owner;
         if (!mounted) owner = CopyOwner{};   // what another image has keeps its owner
-        if (!chown.empty()) {
-            const ResolvedUser user = resolve_user(to, chown);
-            owner = CopyOwner{user.uid, chown.contains(':') ? user.gid : parse_number<uint32_t>(chown) ? user.uid : user.gid};
-        }
+        if (!chown.empty()) owner = owner_of(to, chown);
+        std::optional<Digest> copied;
         if (!sources.empty())
-            copy_sources({.from = root, .to = to, .ignore = ignore, .owner = owner, .chown = !chown.empty(), .mode = mode, .extract = is_add},
-                         sources, all.size() > 1 && !destination.ends_with('/') ? destination + "/" : destination);
+            copied = copy_sources({.from = root, .to = to, .ignore = ignore, .owner = owner, .chown = !chown.empty(), .mode = mode, .extract = is_add,
+                                   .hash = from_context, .scratch = work},
+                                  sources, all.size() > 1 && !destination.ends_with('/') ? destination + "/" : destination);
         for (size_t i = 0; i < inlined.size(); ++i) {
             const bool directory = destination.ends_with('/') || all.size() > 1;
             const Root::Place place = to.make_place(directory ? destination + "/" + inlined[i]->name : destination);
@@ -493,6 +570,7 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
             check(::fchown(file.get(), of.uid, of.gid), "chown");
             check(::fchmod(file.get(), mode.value_or(0644)), "chmod");
         }
+        return key_of(copied ? copied->text() : "");
     });
 }
 
@@ -504,12 +582,12 @@ void Build::workdir(Stage& stage, const Statement& statement) {
     begin("WORKDIR " + next);
     if (next == "/") {   // is there: no layer
         current = next;
-        stage.key = stage.next_key("WORKDIR /");
+        stage.key = stage.next_key({"WORKDIR /"});
         stage.add_history("WORKDIR /", true, now());
         return done("");
     }
     if (value.ends_with('/')) next += "/";   // stays, as typed
-    const std::string key = stage.next_key("WORKDIR " + next);
+    const std::string key = stage.next_key({"WORKDIR", next});
     layer_step(stage, key, "WORKDIR " + next, [&](const std::string& work) {
         const Snapshot snapshot{.layers = stage.diff_ids, .upper = work + "/upper", .work = work + "/work", .target = work + "/rootfs"};
         Snapshots(store_).mount(snapshot, true);
@@ -523,6 +601,7 @@ void Build::workdir(Stage& stage, const Statement& statement) {
             const UniqueFd made = root.make_directories(level, 0755);
             check(::fchownat(made.get(), "", user.uid, user.gid, AT_EMPTY_PATH), "chown ", level);
         }
+        return key;
     });
     current = next;
 }
@@ -530,7 +609,7 @@ void Build::workdir(Stage& stage, const Statement& statement) {
 void Build::metadata(Stage& stage, const Statement& statement) {
     const std::string created_by = statement.keyword == "ARG" ? arg(stage, statement) : apply_metadata(stage, statement, file_.escape).value();
     if (statement.keyword == "ONBUILD") return;   // for whoever builds on the image: no step of this one
-    stage.key = stage.next_key(created_by);
+    stage.key = stage.next_key({created_by});
     stage.add_history(created_by, true, now());
 }
 

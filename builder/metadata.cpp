@@ -2,9 +2,6 @@
 // BuildKit shows them, for tools that read a Dockerfile out of an image.
 #include "builder/metadata.h"
 
-#include <signal.h>
-#include <string.h>
-
 #include <algorithm>
 #include <functional>
 
@@ -80,7 +77,9 @@ std::string exposed(const Call& call) {
     spec::ContainerConfig ports;
     for (const std::string& word : expand_words(call.statement.rest, call.escape, call.stage.lookup())) expose(ports, word);
     call.config().exposed_ports.insert(ports.exposed_ports.begin(), ports.exposed_ports.end());
-    return "EXPOSE " + list({ports.exposed_ports.begin(), ports.exposed_ports.end()});
+    std::vector<std::string> shown;
+    for (const spec::Port& port : ports.exposed_ports) shown.push_back(port.text());
+    return "EXPOSE " + list(shown);
 }
 
 // --- HEALTHCHECK
@@ -144,10 +143,7 @@ std::string maintainer(const Call& call) {
 }
 
 std::string onbuild(const Call& call) {
-    static constexpr std::string_view never[] = {"ONBUILD", "FROM", "MAINTAINER"};
-    const std::string trigger = upper(call.statement.rest.substr(0, call.statement.rest.find_first_of(" \t")));
-    if (trigger == "ONBUILD") throw Error("chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
-    if (std::ranges::find(never, trigger) != std::end(never)) throw Error(trigger, " isn't allowed as an ONBUILD trigger");
+    check_trigger(upper(call.statement.rest.substr(0, call.statement.rest.find_first_of(" \t"))));
     std::string text = call.statement.rest;
     for (const Heredoc& heredoc : call.statement.heredocs) text += "\n" + heredoc.content + heredoc.name;
     call.config().on_build.push_back(text);
@@ -161,29 +157,17 @@ std::string shell(const Call& call) {
     return "SHELL " + list(call.statement.json);
 }
 
-bool is_signal(const std::string& text) {
-    if (const auto number = parse_number<int>(text)) return *number > 0 && *number <= SIGRTMAX;
-    std::string name = upper(text);
-    if (name.starts_with("SIG")) name.erase(0, 3);
-    for (const std::string_view base : {"RTMIN+", "RTMAX-"})
-        if (name.starts_with(base)) return parse_number<unsigned>(std::string_view(name).substr(base.size())).value_or(99) <= unsigned(SIGRTMAX - SIGRTMIN);
-    if (name == "RTMIN" || name == "RTMAX") return true;
-    for (int i = 1; i < SIGRTMIN; ++i)
-        if (const char* known = ::sigabbrev_np(i); known && name == known) return true;
-    return false;
-}
-
 std::string stopsignal(const Call& call) {
-    const std::string signal = call.expanded(call.statement.rest);
-    if (!is_signal(signal)) throw Error("invalid signal: ", signal);
+    const spec::Signal signal(call.expanded(call.statement.rest));
+    if (signal.empty()) throw Error("STOPSIGNAL requires exactly one argument");
     call.config().stop_signal = signal;
-    return "STOPSIGNAL " + signal;
+    return "STOPSIGNAL " + signal.text();
 }
 
 std::string user(const Call& call) {
     call.config().user = call.expanded(call.statement.rest);
     if (call.config().user.empty()) throw Error("USER requires exactly one argument");
-    return "USER " + call.config().user;
+    return "USER " + call.config().user.text();
 }
 
 std::string volume(const Call& call) {
@@ -192,7 +176,7 @@ std::string volume(const Call& call) {
         const std::string path(trim(call.expanded(word)));
         if (path.empty()) throw Error("VOLUME specified can not be an empty string");
         paths.push_back(path);
-        call.config().volumes.insert(path);
+        call.config().volumes.emplace(path);
     }
     return "VOLUME " + list(paths);
 }
@@ -207,6 +191,11 @@ constexpr Row rows[] = {
 };
 
 }  // namespace
+
+void check_trigger(const std::string& keyword) {
+    if (keyword == "ONBUILD") throw Error("chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
+    if (keyword == "FROM" || keyword == "MAINTAINER") throw Error(keyword, " isn't allowed as an ONBUILD trigger");
+}
 
 NameValues name_values(const Statement& statement, char escape) {
     NameValues out;

@@ -16,7 +16,7 @@ std::string cache_path(const Store& store, const std::string& key) { return stor
 }  // namespace
 
 size_t Stage::place_in_env(const std::string& wanted) const {
-    return env_places_.find(config.config.env, wanted, [](std::string_view word) { return word.substr(0, word.find('=')); });
+    return env_places_.find(config.config.env, wanted, [](const spec::Variable& word) { return std::string_view(word.name()); });
 }
 
 const Argument* Stage::argument(const std::string& wanted) const {
@@ -26,14 +26,14 @@ const Argument* Stage::argument(const std::string& wanted) const {
 
 std::string Stage::env(const std::string& wanted, bool& found) const {
     const size_t place = place_in_env(wanted);
-    found = place != Places::nowhere && config.config.env[place].size() > wanted.size();   // it may lack its "="
-    return found ? config.config.env[place].substr(wanted.size() + 1) : "";
+    found = place != Places::nowhere;
+    return found ? std::string(config.config.env[place].value()) : "";
 }
 
 void Stage::set_env(const std::string& variable, const std::string& value) {
     const size_t place = place_in_env(variable);
-    if (place == Places::nowhere) config.config.env.push_back(variable + "=" + value);
-    else config.config.env[place] = variable + "=" + value;
+    if (place == Places::nowhere) config.config.env.emplace_back(variable, value);
+    else config.config.env[place] = spec::Variable(variable, value);
     if (const Argument* arg = argument(variable)) args[size_t(arg - args.data())].hidden = true;
 }
 
@@ -58,7 +58,8 @@ std::vector<std::string> Stage::shell() const {
 }
 
 std::vector<std::string> Stage::environment() const {
-    std::vector<std::string> words = config.config.env;
+    std::vector<std::string> words;
+    for (const spec::Variable& word : config.config.env) words.push_back(word.text());
     for (const Argument& arg : args) {
         if (!arg.value || arg.hidden) continue;
         const size_t place = place_in_env(arg.name);
@@ -72,9 +73,11 @@ void Stage::add_history(const std::string& created_by, bool empty_layer, const s
     config.history.push_back({.created = created, .author = {}, .created_by = created_by, .comment = "buildkit.dockerfile.v0", .empty_layer = empty_layer});
 }
 
-std::string Stage::next_key(const std::string& step) const {
+std::string Stage::next_key(const std::vector<std::string>& step) const {
     Hasher hasher;
-    hasher.update(str("keg build 1\n", key, "\n", step));
+    hasher.field("keg build 2");
+    hasher.field(key);
+    for (const std::string& field : step) hasher.field(field);
     return hasher.finish().text();
 }
 

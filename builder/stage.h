@@ -54,8 +54,8 @@ struct Stage {
     // What RUN finds in its environment.
     std::vector<std::string> environment() const;
     void add_history(const std::string& created_by, bool empty_layer, const std::string& created);
-    // The next key: this one and what the step is.
-    std::string next_key(const std::string& step) const;
+    // The next key: this one and what the step is, field by field.
+    std::string next_key(const std::vector<std::string>& step) const;
 
 private:
     size_t place_in_env(const std::string& wanted) const;

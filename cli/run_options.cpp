@@ -1,6 +1,7 @@
 // Docker's rules of merging are not uniform: --entrypoint drops the image's CMD, -e NAME takes the
-// caller's value or removes a default, a volume of the image yields to any mount at its place. What
-// this program does not do is refused by name here, before anything is made.
+// caller's value or removes a default. What is parsed here is what the user typed, and nothing else: what an
+// image says comes as typed values (engine/from_image.h). What this program does not do is refused by name,
+// before anything is made.
 #include "cli/run_options.h"
 
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "base/file.h"
 #include "base/sys.h"
 #include "cli/commands.h"
+#include "engine/from_image.h"
 #include "engine/lifecycle.h"
 #include "image/platform.h"
 #include "image/registry.h"
@@ -37,7 +39,7 @@ void check_shared_network(const Arguments& args) {
         if (args.has(option)) throw Error("conflicting options: ", words);
 }
 
-void read_networks(const Arguments& args, const Containers& containers, Settings& s) {
+void read_networks(const Arguments& args, const Containers& containers, const spec::ContainerConfig& image, Settings& s) {
     s.network = args.has("net") ? args.get("net") : args.get("network");
     if (s.network == "default" || s.network.empty()) s.network = "bridge";
     if (const auto other = shared_network(s)) {
@@ -49,12 +51,11 @@ void read_networks(const Arguments& args, const Containers& containers, Settings
         throw Error("failed to set up container networking: network ", s.network, " not found (known are bridge, host, none, container:NAME)");
     for (const std::string& spec : args.all("publish"))
         for (const PortBinding& port : parse_publish(spec)) s.ports.push_back(port), s.exposed_ports.insert(port.inside());
+    std::set<spec::Port> exposed = image.exposed_ports;
     for (const std::string& spec : args.all("expose"))
-        for (const std::string& port : parse_expose(spec)) s.exposed_ports.insert(port);
+        for (const std::string& port : parse_expose(spec)) s.exposed_ports.insert(port), exposed.merge(spec::parse_ports(port));
     s.publish_all = args.flag("publish-all");
-    if (s.publish_all)
-        for (const std::string& port : s.exposed_ports)
-            if (std::ranges::find(s.ports, port, &PortBinding::inside) == s.ports.end()) s.ports.push_back(parse_publish(port).at(0));
+    if (s.publish_all) publish_exposed(s, exposed);
     if (s.network == "host" && !s.ports.empty())
         std::fprintf(stderr, "WARNING: Published ports are discarded when using host network mode\n"), s.ports.clear();
     if (s.network == "none") s.ports.clear();
@@ -63,7 +64,7 @@ void read_networks(const Arguments& args, const Containers& containers, Settings
     for (const std::string& host : args.all("add-host")) s.extra_hosts.push_back(parse_extra_host(host));
 }
 
-void read_mounts(const Arguments& args, Settings& s) {
+void read_mounts(const Arguments& args, const spec::ContainerConfig& image, Settings& s) {
     const std::string here = std::filesystem::current_path();
     s.binds = args.all("volume");
     for (const std::string& spec : s.binds) s.mounts.push_back(parse_volume(spec, here));
@@ -78,10 +79,9 @@ void read_mounts(const Arguments& args, Settings& s) {
     };
     for (const VolumeMount& mount : s.mounts)
         if (taken(mount.destination) > 1) throw Error("Duplicate mount point: ", mount.destination);
-    for (const std::string& volume : s.image_volumes)
-        if (VolumeMount mount = parse_volume(volume, here); !taken(mount.destination)) s.mounts.push_back(mount);
     for (VolumeMount& mount : s.mounts)
         if (mount.anonymous) mount.source = random_id();
+    add_image_volumes(s, image);
 }
 
 void read_environment(const Arguments& args, const spec::ContainerConfig& image, Settings& s) {
@@ -93,9 +93,10 @@ void read_environment(const Arguments& args, const spec::ContainerConfig& image,
         const char* value = entry.find('=') == std::string::npos ? ::getenv(entry.c_str()) : nullptr;
         user.push_back(value ? entry + "=" + value : entry);
     }
-    s.env = merge_env(merge_env(user, {}), image.env);
+    std::vector<std::string> below;
+    for (const spec::Variable& variable : image.env) below.push_back(variable.text());
+    s.env = merge_env(merge_env(user, {}), below);
 
-    s.labels = image.labels;
     std::vector<std::string> labels;
     for (const std::string& file : args.all("label-file"))
         for (std::string& entry : parse_env_file(file, read_file(file))) labels.push_back(std::move(entry));
@@ -116,14 +117,13 @@ void read_process(const Arguments& args, const spec::ContainerConfig& image, Set
         s.cmd = words.empty() ? image.cmd.value_or(std::vector<std::string>{}) : words;
     }
     if (arguments(s).empty()) throw Error("no command specified");
-    s.user = args.has("user") ? args.get("user") : image.user;
+    s.user = args.has("user") ? args.get("user") : image.user.text();
     s.working_dir = args.has("workdir") ? args.get("workdir") : image.working_dir;
     if (!s.working_dir.empty() && s.working_dir[0] != '/') throw Error("the working directory '", s.working_dir, "' is invalid, it needs to be an absolute path");
     s.hostname = args.get("hostname"), s.domainname = args.get("domainname");
     if (s.hostname.size() > 64) throw Error("invalid hostname: ", s.hostname);
     s.tty = args.flag("tty"), s.open_stdin = args.flag("interactive"), s.attach = !args.flag("detach");
-    s.stop_signal = args.has("stop-signal") ? args.get("stop-signal") : image.stop_signal;
-    if (!s.stop_signal.empty()) parse_signal(s.stop_signal);
+    s.stop_signal = args.has("stop-signal") ? spec::Signal(args.get("stop-signal")).text() : image.stop_signal.text();
     if (const auto timeout = args.number("stop-timeout")) s.stop_timeout = int(*timeout);
 }
 
@@ -227,12 +227,12 @@ Containers::Made make_container(const Arguments& globals, const Arguments& args,
     s.runtime = runtime_program(globals);
     for (const Digest& layer : image.diff_ids()) s.layers.push_back(layer.text());
     const spec::ContainerConfig& config = image.config.config;
-    s.exposed_ports = config.exposed_ports, s.image_volumes = config.volumes;
+    take_from_image(s, config);
     s.auto_remove = args.flag("rm");
     read_process(args, config, s);
     read_environment(args, config, s);
-    read_networks(args, containers, s);
-    read_mounts(args, s);
+    read_networks(args, containers, config, s);
+    read_mounts(args, config, s);
     read_limits(args, s);
     read_isolation(args, s);
 

@@ -1,5 +1,4 @@
 // The small languages of the run options. Each is pure and says what is wrong in Docker's words.
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -11,6 +10,7 @@
 #include "base/error.h"
 #include "base/size.h"
 #include "engine/settings.h"
+#include "spec/image_words.h"
 
 namespace {
 
@@ -201,25 +201,9 @@ std::vector<std::string> merge_env(const std::vector<std::string>& user, const s
 }
 
 int parse_signal(const std::string& text) {
-    static constexpr struct { const char* name; int number; } names[] = {
-        {"HUP", SIGHUP}, {"INT", SIGINT}, {"QUIT", SIGQUIT}, {"ILL", SIGILL}, {"TRAP", SIGTRAP}, {"ABRT", SIGABRT},
-        {"IOT", SIGIOT}, {"BUS", SIGBUS}, {"FPE", SIGFPE}, {"KILL", SIGKILL}, {"USR1", SIGUSR1}, {"SEGV", SIGSEGV},
-        {"USR2", SIGUSR2}, {"PIPE", SIGPIPE}, {"ALRM", SIGALRM}, {"TERM", SIGTERM}, {"STKFLT", SIGSTKFLT}, {"CHLD", SIGCHLD},
-        {"CLD", SIGCHLD}, {"CONT", SIGCONT}, {"STOP", SIGSTOP}, {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},
-        {"URG", SIGURG}, {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ}, {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH},
-        {"IO", SIGIO}, {"POLL", SIGIO}, {"PWR", SIGPWR}, {"SYS", SIGSYS}};
-    if (const auto number = parse_number<int>(text); number && *number > 0 && *number <= 64) return *number;
-    std::string name = upper(text);
-    if (name.starts_with("SIG")) name.erase(0, 3);
-    for (const auto& [known, number] : names)
-        if (name == known) return number;
-    for (const auto& [base, first, sign] : {std::tuple("RTMIN", 34, 1), std::tuple("RTMAX", 64, -1)})
-        if (name.starts_with(base)) {
-            if (name.size() == 5) return first;
-            const auto offset = parse_number<int>(name.substr(6));
-            if (offset && *offset <= 30 && name[5] == (sign > 0 ? '+' : '-')) return first + sign * *offset;
-        }
-    throw Error("invalid signal: ", text);
+    const spec::Signal signal(text);
+    if (signal.empty()) throw Error("invalid signal: ", text);
+    return signal.number();
 }
 
 void check_name(const std::string& name) {

@@ -3,6 +3,7 @@
 #include "engine/prepare.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -37,7 +38,9 @@ void prepare_root(const Settings& settings, const Root& root) {
             if (e.code() == ENOTDIR) throw Error("Cannot mkdir: ", settings.working_dir, " is not a directory");
             throw;
         }
-    root.open(".dockerenv", O_WRONLY | O_CREAT | O_NOFOLLOW, 0755);
+    // Made, never opened: where an image has a FIFO or a device of that name, open(2) would act on it.
+    const Root::Place mark = root.make_place(".dockerenv");
+    if (::mknodat(mark.parent.get(), mark.name.c_str(), S_IFREG | 0755, 0) < 0 && errno != EEXIST) throw SysError("making /.dockerenv");
     const Root::Place mtab = root.make_place("etc/mtab");
     if (::symlinkat("/proc/mounts", mtab.parent.get(), mtab.name.c_str()) < 0 && errno != EEXIST) throw SysError("making /etc/mtab");
 }

@@ -110,6 +110,7 @@ private:
         image.parsed = spec::read_manifest(image.manifest);
         image.media_type = descriptor.media_type;
         if (spec::oci_media_type(image.parsed.config.media_type) != spec::media::config) return;  // an artifact
+        context("manifest " + descriptor.digest, [&] { spec::check_layers(image.parsed); });
         add_blob(image, image.parsed.config);
         for (const spec::Descriptor& layer : image.parsed.layers) add_blob(image, layer);
         check_config(image.parsed, config_of(image.parsed));
@@ -139,10 +140,17 @@ private:
 
     // containerd's annotation is a whole name. ref.name may be one, or only a tag, which names nothing.
     static std::optional<Reference> name_from(const spec::StringMap& annotations) {
-        if (const auto name = annotations.find("io.containerd.image.name"); name != annotations.end()) return parse_reference(name->second);
+        if (const auto name = annotations.find("io.containerd.image.name"); name != annotations.end()) return parse_tag(name->second);
         const auto name = annotations.find("org.opencontainers.image.ref.name");
         if (name == annotations.end() || name->second.find_first_of(":/") == std::string::npos) return {};
-        return parse_reference(name->second);
+        return parse_tag(name->second);
+    }
+
+    // What an archive may call its image: a name with a tag. A digest is not its to say.
+    static Reference parse_tag(const std::string& text) {
+        Reference name = parse_reference(text);
+        if (!name.digest.empty()) throw Error("invalid tag ", ::quoted(text), ": a tag cannot have a digest");
+        return name;
     }
 
     void plan_item(const Item& item) {
@@ -161,7 +169,7 @@ private:
         }
         check_config(image.parsed, config);
         image.manifest = spec::write(image.parsed);
-        for (const std::string& tag : item.tags) image.names.push_back(parse_reference(tag));
+        for (const std::string& tag : item.tags) image.names.push_back(parse_tag(tag));
         add_or_merge(std::move(image));
     }
 

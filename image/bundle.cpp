@@ -1,28 +1,62 @@
-// The conversion rules of image-spec's conversion.md. What is hard: the container's passwd and group are
-// the image's, so they are read bounded, inside the root, and only if they are regular files.
+// The conversion rules of image-spec's conversion.md. What is hard: the image is a stranger. Its passwd and
+// group are read bounded, line by line (a table of eight million empty lines must not become one in memory),
+// inside the root, and only if what was opened is a regular file. Its labels become annotations, as the
+// specification says, but a runtime obeys some annotations, on the host: those do not come from an image.
 
 #include "image/bundle.h"
 
 #include <algorithm>
-#include <fcntl.h>
+#include <span>
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/regular_file.h"
 #include "base/sys.h"
 
 namespace {
 
-std::vector<std::vector<std::string>> read_table(const Root& root, const std::string& inside, size_t columns) {
-    std::vector<std::vector<std::string>> rows;
-    const auto there = root.open_if_exists(inside, O_PATH);
-    if (!there || !S_ISREG(sys::fstat(there->get()).st_mode)) return rows;
-    const UniqueFd file = root.open(inside, O_RDONLY | O_NONBLOCK);
-    const std::string text = context(inside, [&] { return sys::read_all(file.get(), size_t(8) << 20); });
-    for (const std::string& line : split(text, '\n')) {
-        auto fields = split(trim(line), ':');
-        if (fields.size() >= columns && line[0] != '#') rows.push_back(std::move(fields));
+constexpr size_t most_table = size_t(8) << 20;   // bytes of a passwd or group
+constexpr size_t most_groups = 65536;            // the kernel's NGROUPS_MAX
+
+std::string read_table(const Root& root, const std::string& inside) {
+    const auto file = open_regular_if_exists(root, inside);
+    return file ? context(inside, [&] { return sys::read_all(file->get(), most_table); }) : "";
+}
+
+// Calls `each` with every piece between the separators.
+template <class Each>
+void for_each_piece(std::string_view text, char separator, Each&& each) {
+    for (;;) {
+        const size_t end = text.find(separator);
+        each(text.substr(0, end));
+        if (end == std::string_view::npos) return;
+        text.remove_prefix(end + 1);
     }
-    return rows;
+}
+
+// Calls `each` with the fields of every line that has at least so many.
+template <class Each>
+void for_each_row(std::string_view table, size_t columns, Each&& each) {
+    std::vector<std::string_view> fields;
+    for_each_piece(table, '\n', [&](std::string_view line) {
+        fields.clear();
+        if (line.starts_with('#')) return;
+        for_each_piece(trim(line), ':', [&](std::string_view field) {
+            if (fields.size() < 8) fields.push_back(field);   // passwd has seven
+        });
+        if (fields.size() >= columns) each(std::span<const std::string_view>(fields));
+    });
+}
+
+// The first row that has that text there.
+std::optional<std::vector<std::string>> find_row(std::string_view table, size_t columns, size_t column, std::string_view wanted) {
+    std::optional<std::vector<std::string>> found;
+    for_each_row(table, columns, [&](std::span<const std::string_view> row) {
+        if (!found && row[column] == wanted) found.emplace(row.begin(), row.end());
+    });
+    return found;
 }
 
 constexpr const char* docker_capabilities[] = {
@@ -31,32 +65,71 @@ constexpr const char* docker_capabilities[] = {
 
 constexpr uint32_t largest_id = 0x7fffffff;  // as Docker: CVE-2024-40635 was an overflow here
 
-uint32_t parse_id(const std::string& text) {
+uint32_t parse_id(std::string_view text) {
     const auto id = parse_number<uint32_t>(text);
     if (!id || *id > largest_id) throw Error("uids and gids must be in range 0-", largest_id, ", but is ", quoted(text));
     return *id;
 }
-bool is_number(const std::string& text) {
-    return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+bool is_number(std::string_view text) {
+    return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+bool is_member(std::string_view members, std::string_view user) {
+    bool found = false;
+    for_each_piece(members, ',', [&](std::string_view member) { found = found || member == user; });
+    return found;
+}
+
+// --- labels
+
+// Whose annotations do something beyond the container, or take a wall of it away. A prefix is a whole name
+// space, since each of these grows: what is harmless in one today need not be so tomorrow.
+constexpr std::string_view obeyed_prefixes[] = {
+    "org.systemd.",                     // properties of the unit: runc, crun, keg-runtime
+    "org.criu.",                        // CRIU's configuration: the same
+    "run.oci.", "krun.",                // crun: hooks, handlers, seccomp, groups; its virtual machines
+    "io.katacontainers.",               // Kata: hypervisor, kernel, agent
+    "dev.gvisor.",                      // runsc: flags, mounts
+    "com.urunc.", "org.linuxcontainers.", "org.freebsd.", "io.microsoft.",   // urunc, lxcri, jails, hcsshim
+    "io.podman.", "io.containers.",     // podman, and hooks of its distribution
+    "io.kubernetes.", "io.containerd.", "io.cri-o.",
+    "org.opencontainers.runtime.", "org.opencontainers.runc.",
+};
+
+bool is_obeyed(const std::string& label) {
+    const std::string key = lower(label);
+    if (key == "bundle") return true;   // runc's own
+    // DOMAIN/NAME is Kubernetes' form (cdi.k8s.io/…, devices.nri.io/…, cpu-quota.crio.io/…): devices, mounts, hooks.
+    if (key.contains('/')) return true;
+    return std::ranges::any_of(obeyed_prefixes, [&](std::string_view prefix) { return key.starts_with(prefix); });
+}
+
+// The labels as annotations; the image's own win over what was derived from it.
+void annotate_with_labels(spec::Config& config, const spec::StringMap& labels, bool all) {
+    std::vector<std::string> left_out;
+    for (const auto& [key, value] : labels) {
+        if (key.empty()) continue;   // config.md: an annotation has a name
+        if (all || !is_obeyed(key)) config.annotations[key] = value;
+        else left_out.push_back(quoted(key));
+    }
+    if (left_out.empty()) return;
+    const size_t shown = std::min<size_t>(left_out.size(), 10), more = left_out.size() - shown;
+    left_out.resize(shown);
+    log_warning(str("labels of the image that runtimes may obey did not become annotations: ", join(left_out, ", "),
+                    more ? str(" and ", more, " more") : "", " (--label-annotations takes all)"));
 }
 
 }  // namespace
 
-ResolvedUser resolve_user(const Root& root, const std::string& user, const std::vector<std::string>& more_groups) {
+ResolvedUser resolve_user(const Root& root, const spec::UserName& user, const std::vector<std::string>& more_groups) {
     ResolvedUser result;
     result.home = "/";
-    const size_t colon = user.find(':');
-    const std::string name = user.substr(0, colon);
-    const std::string group = colon == std::string::npos ? "" : user.substr(colon + 1);
-    const auto passwd = read_table(root, "etc/passwd", 6);
-    const auto groups = read_table(root, "etc/group", 3);
+    const std::string passwd = read_table(root, "etc/passwd"), groups = read_table(root, "etc/group");
 
-    const std::string wanted = name.empty() ? "0" : name;
-    auto entry = std::ranges::find_if(passwd, [&](const auto& row) { return row[0] == wanted; });
-    if (entry == passwd.end() && is_number(wanted))
-        entry = std::ranges::find_if(passwd, [&](const auto& row) { return row[2] == wanted; });
+    const std::string wanted = user.user().empty() ? "0" : user.user();
+    auto entry = find_row(passwd, 6, 0, wanted);
+    if (!entry && is_number(wanted)) entry = find_row(passwd, 6, 2, wanted);
     std::string user_name;
-    if (entry != passwd.end()) {
+    if (entry) {
         user_name = (*entry)[0];
         result.uid = parse_id((*entry)[2]);
         result.gid = parse_id((*entry)[3]);
@@ -64,28 +137,27 @@ ResolvedUser resolve_user(const Root& root, const std::string& user, const std::
     } else if (is_number(wanted)) {
         result.uid = parse_id(wanted);
     } else {
-        throw Error("unable to find user ", name, ": no matching entries in passwd file");
+        throw Error("unable to find user ", user.user(), ": no matching entries in passwd file");
     }
     const auto group_id = [&](const std::string& typed) {
-        const auto found = std::ranges::find_if(groups, [&](const auto& row) { return row[0] == typed; });
-        if (found != groups.end()) return parse_id((*found)[2]);
+        if (const auto found = find_row(groups, 3, 0, typed)) return parse_id((*found)[2]);
         if (is_number(typed)) return parse_id(typed);
         throw Error("unable to find group ", typed, ": no matching entries in group file");
     };
-    if (!group.empty()) {
-        result.gid = group_id(group);
+    if (!user.group().empty()) {
+        result.gid = group_id(user.group());
     } else if (!user_name.empty()) {
-        for (const auto& row : groups) {
-            if (row.size() < 4) continue;
-            const auto members = split(row[3], ',');
-            if (std::ranges::find(members, user_name) != members.end() && is_number(row[2])) result.additional_gids.push_back(parse_id(row[2]));
-        }
+        for_each_row(groups, 4, [&](std::span<const std::string_view> row) {
+            if (!is_number(row[2]) || !is_member(row[3], user_name)) return;
+            if (result.additional_gids.size() == most_groups) throw Error("user ", quoted(user_name), " is in more than ", most_groups, " groups");
+            result.additional_gids.push_back(parse_id(row[2]));
+        });
     }
     for (const std::string& typed : more_groups) result.additional_gids.push_back(group_id(typed));
     return result;
 }
 
-spec::Config bundle_config(const Image& image, const Root& root) {
+spec::Config bundle_config(const Image& image, const Root& root, const UnpackOptions& options) {
     const spec::ContainerConfig& from = image.config.config;
     spec::Config config = spec::default_config();
     config.root->readonly = false;
@@ -99,11 +171,11 @@ spec::Config bundle_config(const Image& image, const Root& root) {
     process.args = from.entrypoint.value_or(std::vector<std::string>{});
     if (from.cmd) process.args.insert(process.args.end(), from.cmd->begin(), from.cmd->end());
     if (process.args.empty()) process.args = {"sh"};
-    if (!from.env.empty()) process.env = from.env;
+    if (!from.env.empty()) process.env.clear();
+    for (const spec::Variable& variable : from.env) process.env.push_back(variable.text());
     if (std::ranges::none_of(process.env, [](const auto& word) { return word.starts_with("PATH="); }))
         process.env.insert(process.env.begin(), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     process.cwd = from.working_dir.empty() ? "/" : from.working_dir;
-    if (process.cwd[0] != '/') process.cwd = "/" + process.cwd;
     const ResolvedUser user = resolve_user(root, from.user);
     process.user = {.uid = user.uid, .gid = user.gid, .umask = {}, .additional_gids = user.additional_gids, .username = {}};
 
@@ -115,14 +187,15 @@ spec::Config bundle_config(const Image& image, const Root& root) {
     annotate("variant", image.config.variant);
     annotate("author", image.config.author);
     annotate("created", image.config.created);
-    annotate("stopSignal", from.stop_signal);
-    annotate("exposedPorts", join({from.exposed_ports.begin(), from.exposed_ports.end()}, ","));
-    // The image's own labels win over what was derived from it.
-    for (const auto& [key, value] : from.labels) config.annotations[key] = value;
+    annotate("stopSignal", from.stop_signal.text());
+    std::vector<std::string> ports;
+    for (const spec::Port& port : from.exposed_ports) ports.push_back(port.text());
+    annotate("exposedPorts", join(ports, ","));
+    annotate_with_labels(config, from.labels, options.label_annotations);
     return config;
 }
 
-void unpack_bundle(const Store& store, const Image& image, const std::string& directory) {
+void unpack_bundle(const Store& store, const Image& image, const std::string& directory, const UnpackOptions& options) {
     const bool existed = sys::exists(directory);
     if (!existed) sys::mkdir(directory, 0755);
     else if (::rmdir(directory.c_str()) < 0) throw SysError("unpack to ", quoted(directory));
@@ -130,7 +203,7 @@ void unpack_bundle(const Store& store, const Image& image, const std::string& di
     try {
         sys::mkdir(directory + "/rootfs", 0755);
         Snapshots(store).flatten(image, directory + "/rootfs");
-        const spec::Config config = bundle_config(image, Root(directory + "/rootfs"));
+        const spec::Config config = bundle_config(image, Root(directory + "/rootfs"), options);
         replace_file(directory + "/config.json", spec::write(config, 2) + "\n");
     } catch (...) {
         attempt("removing " + directory, [&] { sys::remove_tree(directory); });

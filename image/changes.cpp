@@ -62,10 +62,9 @@ std::vector<std::pair<std::string, std::string>> pairs_of(const std::string& tex
 }
 
 void set_env(spec::ContainerConfig& config, const std::string& name, const std::string& value) {
-    const auto same = [&](const std::string& entry) { return entry.starts_with(name + "="); };
-    const auto at = std::ranges::find_if(config.env, same);
-    if (at != config.env.end()) *at = name + "=" + value;
-    else config.env.push_back(name + "=" + value);
+    const auto at = std::ranges::find(config.env, name, &spec::Variable::name);
+    if (at != config.env.end()) *at = spec::Variable(name, value);
+    else config.env.emplace_back(name, value);
 }
 
 struct Change {
@@ -85,10 +84,10 @@ constexpr Change changes[] = {
          for (const auto& [name, value] : pairs_of(text)) config.labels[name] = value;
      }},
     {"ONBUILD", [](auto& config, auto& text) { config.on_build.push_back(text); }},
-    {"STOPSIGNAL", [](auto& config, auto& text) { config.stop_signal = text; }},
+    {"STOPSIGNAL", [](auto& config, auto& text) { config.stop_signal = spec::Signal(text); }},
     {"USER", [](auto& config, auto& text) { config.user = text; }},
     {"VOLUME", [](auto& config, auto& text) {
-         for (const std::string& volume : json_form(text).value_or(words_of(text))) config.volumes.insert(volume);
+         for (const std::string& volume : json_form(text).value_or(words_of(text))) config.volumes.emplace(volume);
      }},
     {"WORKDIR", [](auto& config, auto& text) {
          config.working_dir = text.starts_with('/') ? text : (config.working_dir == "/" ? "" : config.working_dir) + "/" + text;
@@ -98,15 +97,9 @@ constexpr Change changes[] = {
 }  // namespace
 
 void expose(spec::ContainerConfig& config, const std::string& word) {
-    const size_t slash = word.find('/');
-    const std::string protocol = slash == std::string::npos ? "tcp" : lower(word.substr(slash + 1));
-    if (protocol != "tcp" && protocol != "udp" && protocol != "sctp") throw Error("invalid proto: ", protocol);
-    std::string ports = word.substr(0, slash);
-    if (const size_t colon = ports.rfind(':'); colon != std::string::npos) ports.erase(0, colon + 1);
-    const auto ends = split(ports, '-');
-    const auto first = parse_number<uint16_t>(ends[0]), last = parse_number<uint16_t>(ends.back());
-    if (ends.size() > 2 || !first || !last || *first == 0 || *last < *first) throw Error("invalid containerPort: ", word);
-    for (unsigned port = *first; port <= *last; ++port) config.exposed_ports.insert(str(port, "/", protocol));
+    const size_t colon = word.substr(0, word.find('/')).rfind(':');
+    const std::string inside = colon == std::string::npos ? word : word.substr(colon + 1);
+    config.exposed_ports.merge(spec::parse_ports(inside));
 }
 
 void apply_change(spec::ContainerConfig& config, const std::string& instruction) {

@@ -68,6 +68,12 @@ Hasher& Hasher::operator=(Hasher&&) noexcept = default;
 
 void Hasher::update(std::string_view data) { state_->algorithm->update(state_->context, data); }
 
+void Hasher::field(std::string_view data) {
+    const uint64_t length = data.size();
+    update({reinterpret_cast<const char*>(&length), sizeof length});
+    update(data);
+}
+
 Digest Hasher::finish() {
     unsigned char bytes[SHA512_DIGEST_LENGTH];
     state_->algorithm->finish(state_->context, bytes);

@@ -32,6 +32,9 @@ public:
     Hasher(Hasher&&) noexcept;
     Hasher& operator=(Hasher&&) noexcept;
     void update(std::string_view data);
+    // The data with its length: whatever a key is made of goes in by this, so that where one part ends and
+    // the next begins is part of the key.
+    void field(std::string_view data);
     Digest finish();
 
 private:

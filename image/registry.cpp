@@ -39,6 +39,14 @@ struct Refusal {
     }
 };
 
+// A registry's words go to somebody's terminal: one line, of a length that is read, without escapes.
+std::string printable(const std::string& text) {
+    constexpr size_t most = 500;
+    std::string out = text.substr(0, most);
+    std::ranges::replace_if(out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
+    return text.size() > most ? out + "…" : out;
+}
+
 // The body may be anything, HTML too: then the status speaks.
 Refusal refusal_of(const HttpResponse& response) {
     try {
@@ -48,7 +56,7 @@ Refusal refusal_of(const HttpResponse& response) {
             const auto at = first.find(key);
             return at != first.end() && at->is_string() ? at->get<std::string>() : std::string();
         };
-        if (!text("code").empty()) return {text("code"), text("message")};
+        if (!text("code").empty()) return {printable(text("code")), printable(text("message"))};
     } catch (const std::exception&) {
     }
     if (response.status == 401) return {"UNAUTHORIZED", "authentication required"};
@@ -227,7 +235,8 @@ private:
         for (const char* key : {"token", "access_token"})
             if (const auto at = body.find(key); at != body.end() && at->is_string()) {
                 const std::string token = at->get<std::string>();
-                if (token.find_first_of("\r\n") != std::string::npos) throw Error("the token server's token is malformed");
+                const auto is_printable = [](char c) { return c > 0x20 && c < 0x7f; };   // one word of a header
+                if (!std::ranges::all_of(token, is_printable)) throw Error("the token server's token is malformed");
                 return token;
             }
         return {};
@@ -305,6 +314,7 @@ Image pull(const Store& store, const Reference& name, const PullOptions& options
     const spec::Manifest manifest = spec::read_manifest(document.text);
     if (spec::oci_media_type(manifest.config.media_type) != spec::media::config)
         throw Error(name.familiar(), " is not an image: its config is ", ::quoted(manifest.config.media_type));
+    context("manifest " + document.descriptor.digest, [&] { spec::check_layers(manifest); });
 
     std::vector<spec::Descriptor> blobs = manifest.layers;
     blobs.push_back(manifest.config);

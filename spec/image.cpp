@@ -1,12 +1,70 @@
-// The field tables of the image-spec's documents.
+// The field tables of the image-spec's documents, and where a text becomes a word with a form: while it is
+// read, so that an error has the place, and nobody ever holds one that was not looked at.
 #include "spec/image.h"
 
 #include "base/json.h"
+#include "base/log.h"
 
 using json::optional;
 using json::required;
 using namespace spec;
 
+constexpr size_t most_ports = 3 * 65535;   // all there are, of three protocols
+
+// Go's map[string]struct{}: what counts are the keys.
+template <>
+struct json::Codec<std::set<Port>> {
+    static void read(const Value& v, std::set<Port>& out) {
+        size_t named = 0;   // a document of ranges that overlap would take long to read
+        for (const std::string& key : json::read<std::set<std::string>>(v)) {
+            std::set<Port> ports = parse_ports(key);
+            if ((named += ports.size()) > most_ports) throw Error("there are more than ", most_ports, " ports");
+            out.merge(ports);
+        }
+    }
+    static Value write(const std::set<Port>& v) {
+        Value out = Value::object();
+        for (const Port& port : v) out[port.text()] = Value::object();
+        return out;
+    }
+    static bool is_empty(const std::set<Port>& v) { return v.empty(); }
+};
+template <>
+struct json::Codec<std::set<ContainerPath>> {
+    static void read(const Value& v, std::set<ContainerPath>& out) {
+        for (const std::string& key : json::read<std::set<std::string>>(v)) out.emplace(key);
+    }
+    static Value write(const std::set<ContainerPath>& v) {
+        Value out = Value::object();
+        for (const ContainerPath& path : v) out[path.written()] = Value::object();
+        return out;
+    }
+    static bool is_empty(const std::set<ContainerPath>& v) { return v.empty(); }
+};
+// A word without "=" sets nothing. (On Docker's command line it takes a variable away: an image must not.)
+template <>
+struct json::Codec<std::vector<Variable>> {
+    static void read(const Value& v, std::vector<Variable>& out) {
+        for (std::string& word : json::read<std::vector<std::string>>(v))
+            if (Variable::is_one(word)) out.emplace_back(std::move(word));
+    }
+    static Value write(const std::vector<Variable>& v) {
+        Value out = Value::array();
+        for (const Variable& variable : v) out.push_back(variable.text());
+        return out;
+    }
+    static bool is_empty(const std::vector<Variable>& v) { return v.empty(); }
+};
+template <class Word>
+struct WordCodec {
+    static void read(const json::Value& v, Word& out) { out = Word(json::read<std::string>(v)); }
+    static json::Value write(const Word& v) { return v.text(); }
+    static bool is_empty(const Word& v) { return v.empty(); }
+};
+template <>
+struct json::Codec<UserName> : WordCodec<UserName> {};
+template <>
+struct json::Codec<Signal> : WordCodec<Signal> {};
 template <> inline constexpr auto json::fields<Platform> = std::tuple(
     required("architecture", &Platform::architecture), required("os", &Platform::os), optional("os.version", &Platform::os_version),
     optional("os.features", &Platform::os_features), optional("variant", &Platform::variant));
@@ -52,24 +110,64 @@ json::Value parse_kind(std::string_view text, const char* kind, std::initializer
         if (value.contains(key)) throw Error("is not ", kind, ": it has the property ", quoted(key));
     return value;
 }
+
+void check(const Descriptor& descriptor) {
+    context("digest", [&] { check_digest(descriptor.digest); });
+    if (descriptor.size < 0) throw Error("size: must not be negative, but is ", descriptor.size);
+    if (!descriptor.media_type.empty()) context("mediaType", [&] { check_media_type(descriptor.media_type); });
+}
+
+void check_time(const std::string& text) {
+    if (!text.empty()) parse_rfc3339(text);
+}
+
+// A relative directory begins at "/", as for Docker's builder.
+ContainerConfig settled(ContainerConfig config) {
+    if (!config.working_dir.empty() && config.working_dir[0] != '/') config.working_dir.insert(0, "/");
+    return config;
+}
 }  // namespace
 
 Manifest read_manifest(std::string_view text) {
     auto manifest = json::read<Manifest>(parse_kind(text, "an image manifest", {"manifests", "fsLayers"}));
     if (manifest.schema_version != 2) throw Error("schemaVersion: must be 2, but is ", manifest.schema_version);
+    context("config", [&] { check(manifest.config); });
+    for (size_t i = 0; i < manifest.layers.size(); ++i) context(str("layers: [", i, "]"), [&] { check(manifest.layers[i]); });
     return manifest;
 }
 Index read_index(std::string_view text) {
     auto index = json::read<Index>(parse_kind(text, "an image index", {"layers", "config", "fsLayers"}));
     if (index.schema_version != 2) throw Error("schemaVersion: must be 2, but is ", index.schema_version);
+    for (size_t i = 0; i < index.manifests.size(); ++i) context(str("manifests: [", i, "]"), [&] { check(index.manifests[i]); });
     return index;
 }
-ImageConfig read_image_config(std::string_view text) { return json::from_text<ImageConfig>(text); }
-ContainerConfig read_container_config(std::string_view text) { return json::from_text<ContainerConfig>(text); }
+ImageConfig read_image_config(std::string_view text) {
+    auto config = json::from_text<ImageConfig>(text);
+    context("architecture", [&] { check_platform_word(config.architecture); });
+    context("os", [&] { check_platform_word(config.os); });
+    context("variant", [&] { check_platform_word(config.variant); });
+    context("created", [&] { check_time(config.created); });
+    for (size_t i = 0; i < config.history.size(); ++i)
+        context(str("history: [", i, "]: created"), [&] { check_time(config.history[i].created); });
+    for (size_t i = 0; i < config.rootfs.diff_ids.size(); ++i)
+        context(str("rootfs: diff_ids: [", i, "]"), [&] { check_digest(config.rootfs.diff_ids[i]); });
+    config.config = settled(std::move(config.config));
+    return config;
+}
+ContainerConfig read_container_config(std::string_view text) { return settled(json::from_text<ContainerConfig>(text)); }
 std::string write(const Manifest& manifest) { return json::to_text(manifest); }
 std::string write(const Index& index) { return json::to_text(index); }
 std::string write(const ImageConfig& config) { return json::to_text(config); }
 std::string write(const ContainerConfig& config, int indent) { return json::to_text(config, indent); }
+
+void check_layers(const Manifest& manifest) {
+    for (size_t i = 0; i < manifest.layers.size(); ++i) {
+        const std::string& type = manifest.layers[i].media_type;
+        const std::string_view known = oci_media_type(type);
+        if (known == media::layer || known == media::layer_gzip || known == media::layer_zstd) continue;
+        throw Error("layers: [", i, "]: mediaType: ", quoted(type), " is no layer that can be unpacked: expected a tar, plain or compressed with gzip or zstd");
+    }
+}
 
 std::string_view oci_media_type(std::string_view media_type) {
     static constexpr std::pair<std::string_view, std::string_view> synonyms[] = {

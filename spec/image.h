@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "spec/image_words.h"
+
 namespace spec {
 
 namespace media {
@@ -64,16 +66,17 @@ struct HealthCheck {
     int64_t interval = 0, timeout = 0, start_period = 0, start_interval = 0;  // nanoseconds
     int retries = 0;
 };
-// `config` of an image: what a container starts with. Docker's additions included.
+// `config` of an image: what a container starts with. Docker's additions included. What it says is a
+// stranger's word: see image_words.h.
 struct ContainerConfig {
-    std::string user;
-    std::set<std::string> exposed_ports;
-    std::vector<std::string> env;
+    UserName user;
+    std::set<Port> exposed_ports;
+    std::vector<Variable> env;
     std::optional<std::vector<std::string>> entrypoint, cmd;   // absent and [] differ for Docker
-    std::set<std::string> volumes;
-    std::string working_dir;
-    StringMap labels;
-    std::string stop_signal;
+    std::set<ContainerPath> volumes;
+    std::string working_dir;           // "" or absolute
+    StringMap labels;                  // any text
+    Signal stop_signal;
     std::optional<HealthCheck> healthcheck;
     std::vector<std::string> on_build, shell;
     bool args_escaped = false;
@@ -92,8 +95,9 @@ struct ImageConfig {
     std::vector<History> history;
 };
 
-// Each throws Error with the path in the document; read_manifest and read_index also refuse what is
-// the other kind (a document with both "layers"/"config" and "manifests": CVE-2021-41190).
+// Each throws Error with the path in the document ("config: Volumes: …") for a word that has not its form;
+// read_manifest and read_index also refuse what is the other kind (a document with both "layers"/"config"
+// and "manifests": CVE-2021-41190).
 Manifest read_manifest(std::string_view text);
 Index read_index(std::string_view text);
 ImageConfig read_image_config(std::string_view text);
@@ -102,6 +106,10 @@ std::string write(const Manifest& manifest);
 std::string write(const Index& index);
 std::string write(const ImageConfig& config);
 std::string write(const ContainerConfig& config, int indent = -1);
+
+// Throws Error for an image with a layer that is no tar, plain or by gzip or zstd: read as one, a layer of
+// another kind may be an empty archive, and the image would be empty without a word.
+void check_layers(const Manifest& manifest);
 
 // The OCI name of a Docker or OCI media type ("" if it is neither): the two are synonyms here.
 std::string_view oci_media_type(std::string_view media_type);

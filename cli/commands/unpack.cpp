@@ -2,12 +2,14 @@
 #include "image/bundle.h"
 
 static constexpr Option options[] = {
+    {"label-annotations", nullptr, "let every label of the image become an annotation, even what runtimes obey"},
     {"platform", "OS/ARCH", "of an image for several platforms, that one's"},
 };
 
 static int unpack(const Arguments& globals, const Arguments& args) {
     const Store store = open_store(globals);
-    unpack_bundle(store, store.load(store.get(args[0]).descriptor, args.get("platform")), args[1]);
+    unpack_bundle(store, store.load(store.get(args[0]).descriptor, args.get("platform")), args[1],
+                  {.label_annotations = args.flag("label-annotations")});
     return 0;
 }
 

@@ -375,7 +375,8 @@ class FakePulls(ImageCase):
             (self.image(manifests=[])[0], ""),
             (self.image(config=config_of(LAYER, LAYER))[0], "has 1 layers, but its config names 2"),
             (self.image(config=config_of(b"other"))[0], ""),
-            (self.image(layers=[{"mediaType": "x", "digest": "sha256:../../x", "size": 1}])[0], "digest"),
+            (self.image(layers=[{"mediaType": "x", "digest": "sha256:../../x", "size": 1}])[0], "layers: [0]: digest: invalid digest"),
+            (self.image(layers=[{"mediaType": "application/vnd.erofs", "digest": "sha256:" + "0" * 64, "size": 1}])[0], "is no layer that can be unpacked"),
         ]
         for i, (answers, says) in enumerate(cases):
             fake = self.fake(answers)
@@ -384,6 +385,14 @@ class FakePulls(ImageCase):
                 result = self.fails("pull", f"{fake.host}/app:v1", code=1, says=says)
                 self.assertEqual([line[:5] for line in result.stderr.splitlines()][-1], "keg: ", result.stderr)
                 self.assertEqual(self.keg("images", "-q").stdout, "")
+
+    def test_a_registrys_words_reach_the_terminal_as_one_plain_line(self):
+        error = {"code": "DENIED", "message": "no\n\x1b[2Jkeg: all is well" + "x" * 100_000}
+        fake = self.fake({"/v2/": (200, {}, b"{}"), "/v2/app/manifests/v1": (403, {}, json.dumps({"errors": [error]}).encode())})
+        said = self.fails("pull", "-q", f"{fake.host}/app:v1", says="denied: no").stderr
+        self.assertEqual(len(said.splitlines()), 1)
+        self.assertTrue(said.rstrip("\n").isprintable(), said)
+        self.assertLess(len(said), 1000)
 
     def test_manifest_of_another_digest_is_refused(self):
         answers, manifest = self.image()

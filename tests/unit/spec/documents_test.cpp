@@ -73,5 +73,5 @@ TEST_CASE("an image config keeps absent and empty commands apart") {
     const ImageConfig config = read_image_config(R"({"architecture":"amd64","os":"linux","config":{"Cmd":[],"ExposedPorts":{"80/tcp":{}}},"rootfs":{"type":"layers","diff_ids":[]}})");
     CHECK(config.config.cmd.has_value());
     CHECK_FALSE(config.config.entrypoint.has_value());
-    CHECK(config.config.exposed_ports.contains("80/tcp"));
+    CHECK(config.config.exposed_ports.contains(Port(80, "tcp")));
 }
