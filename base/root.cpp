@@ -50,13 +50,24 @@ UniqueFd Root::make_directories(const std::string& inside, unsigned mode) const 
     if (there) return std::move(*there);
     if (there.error() != ENOENT) throw SysError(there.error(), str("mkdir ", quoted(inside), " in the container"));
 
-    // Level by level: each prefix is resolved anew from the root, so ".." and links keep their
-    // meaning inside the tree, and mkdirat acts on a descriptor of its real parent.
+    // Level by level, and mkdirat acts on a descriptor of its real parent. A real directory is stepped into from
+    // there, so that a deep path costs its length; ".." and links are resolved anew from the root, where they keep
+    // their meaning inside the tree (of links the kernel follows no more than forty).
+    const open_how one_step{.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW, .mode = 0, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
     std::string prefix;
     UniqueFd current = open(".", O_PATH | O_DIRECTORY);
     for (const std::string& part : split(whole, '/')) {
         if (part.empty() || part == ".") continue;
         prefix += "/" + part;
+        if (part != "..") {
+            auto step = sys::try_openat2(current.get(), part, one_step);
+            if (!step && step.error() == ENOENT && ::mkdirat(current.get(), part.c_str(), mode) == 0)
+                step = sys::try_openat2(current.get(), part, one_step);
+            if (step) {
+                current = std::move(*step);
+                continue;
+            }
+        }
         auto next = sys::try_openat2(dir_.get(), prefix, how(O_PATH | O_DIRECTORY));
         if (!next && next.error() == ENOENT && part != "..") {
             if (::mkdirat(current.get(), part.c_str(), mode) < 0 && errno != EEXIST)

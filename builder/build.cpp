@@ -659,6 +659,6 @@ Image Build::finish(Stage& stage) {
 
 Image build(const Store& store, const BuildOptions& options) {
     // Nothing of what is built may be collected before it has a name.
-    const FileLock use = store.use();
+    const Lease use = store.use();
     return Build(store, options).run();
 }

@@ -11,7 +11,7 @@
 
 // Images
 extern const Command build_command, history_command, image_inspect_command, image_prune_command, images_command, import_command, load_command,
-    pull_command, rmi_command, save_command, tag_command, unpack_command;
+    pull_command, rmi_command, save_command, system_check_command, tag_command, unpack_command;
 // Containers
 extern const Command create_command, exec_command, inspect_command, kill_command, logs_command, pause_command, port_command,
     ps_command, rename_command, restart_command, rm_command, run_command, start_command, stop_command, unpause_command, wait_command;
@@ -26,12 +26,17 @@ std::string runtime_program(const Arguments& globals);
 // Who uses an image: a container keeps its layers, and a running one the image itself.
 struct ImageUser {
     std::string container_id, image_id;
+    std::string image;          // as it was typed
     bool running = false;
 };
-std::vector<ImageUser> image_users(const std::string& root);
+struct ImageUsers {
+    std::vector<ImageUser> users;
+    bool complete = true;       // false: there are containers (warned of) that cannot be read
+};
+ImageUsers image_users(const std::string& root);
 // The layers that containers need, for Store::gc.
-std::vector<std::vector<Digest>> layers_in_use(const Store& store);
-// Frees what nothing needs any more, unless somebody is adding images just now: then the next one does.
+ContainerLayers layers_in_use(const std::string& root);
+// Frees what nothing needs any more; what hinders it is warned of.
 void collect_garbage(const Store& store) noexcept;
 
 // What keg exits with for an error that names no code of its own. `run`, `create` and `start` set

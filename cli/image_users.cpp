@@ -1,26 +1,50 @@
+// Which containers use which images and layers. A container whose settings cannot be read may use any: it is named
+// on stderr, and whoever wants to delete something is told that the answer is not complete.
+#include "base/log.h"
+#include "base/sys.h"
 #include "cli/commands.h"
 #include "engine/container.h"
+#include "image/work.h"
 
-std::vector<ImageUser> image_users(const std::string& root) {
-    std::vector<ImageUser> out;
-    for (const Container& container : Containers(root).list()) {
-        const std::string status = container.state().status;
-        out.push_back({container.id(), container.settings().image_id, status == "running" || status == "paused"});
+namespace {
+
+// Half-made ones have no settings yet, and need nothing that their maker's lease does not name.
+template <class Use>
+bool for_each_container(const std::string& root, Use&& use) {
+    bool complete = true;
+    const Containers containers(root);
+    for (const std::string& id : entries_of(root + "/containers")) {
+        if (id.size() != 64 || !sys::exists(str(root, "/containers/", id, "/settings.json"))) continue;
+        try {
+            if (const auto container = containers.find(id)) use(*container);
+        } catch (const Error& e) {
+            log_warning(str("what container ", id.substr(0, 12), " uses is not known: ", e.what()));
+            complete = false;
+        }
     }
+    return complete;
+}
+
+}  // namespace
+
+ImageUsers image_users(const std::string& root) {
+    ImageUsers out;
+    out.complete = for_each_container(root, [&](const Container& container) {
+        const std::string status = container.state().status;
+        out.users.push_back({container.id(), container.settings().image_id, container.settings().image, status == "running" || status == "paused"});
+    });
     return out;
 }
 
-std::vector<std::vector<Digest>> layers_in_use(const Store& store) {
-    std::vector<std::vector<Digest>> out;
-    for (const Container& container : Containers(store.root()).list()) {
-        std::vector<Digest>& layers = out.emplace_back();
+ContainerLayers layers_in_use(const std::string& root) {
+    ContainerLayers out;
+    out.complete = for_each_container(root, [&](const Container& container) {
+        std::vector<Digest>& layers = out.stacks.emplace_back();
         for (const std::string& layer : container.settings().layers) layers.emplace_back(layer);
-    }
+    });
     return out;
 }
 
 void collect_garbage(const Store& store) noexcept {
-    attempt("freeing what is not needed", [&] {
-        if (FileLock::try_lock(store.root() + "/lock")) store.gc(layers_in_use(store));
-    });
+    attempt("freeing what is not needed", [&] { store.gc([&] { return layers_in_use(store.root()); }); });
 }

@@ -76,6 +76,7 @@ const Command* const commands[] = {
     &pull_command,
     &rmi_command,
     &save_command,
+    &system_check_command,
     &tag_command,
     &unpack_command,
     // Second names

@@ -217,7 +217,7 @@ Containers::Made make_container(const Arguments& globals, const Arguments& args,
 
     const Store store = open_store(globals);
     const NamedImage named = find_image(args, store);
-    const FileLock in_use = store.use();   // gc waits until the container says which layers it needs
+    const Lease in_use = store.use();   // until the container says which layers it needs
     const Image image = store.load(named.descriptor, args.get("platform"));
     check_platform(image, args[0], args.get("platform"));
     Snapshots(store).unpack(image);

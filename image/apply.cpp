@@ -3,6 +3,10 @@
 // never through a link, and its metadata is set on what was just made. A whiteout hides what is below
 // this layer, never what this layer brought, in whatever order the two come: so everything that the
 // layer touched is remembered, implied parents included.
+//
+// Nor may a layer cost more than its size. Its words may repeat ("d/.wh..wh..opq" a thousand times over a
+// directory of thousands), so a directory that has been cleared is known by its inode and never walked again; a
+// path's components are kept once; depth costs no descriptors.
 
 #include "image/apply.h"
 
@@ -11,7 +15,7 @@
 
 #include <dirent.h>
 #include <algorithm>
-#include <unordered_set>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -20,6 +24,8 @@
 #include "base/root.h"
 #include "base/sys.h"
 #include "image/archive_reader.h"
+#include "image/inflate.h"
+#include "image/path_set.h"
 #include "image/read_ahead.h"
 
 namespace {
@@ -41,10 +47,48 @@ bool is_foreign_xattr(std::string_view name) {
            name == "security.selinux" || name == "system.nfs4_acl";
 }
 
+bool is_of_layers(std::string_view name) {
+    return name == "security.capability" || name.starts_with("user.") || name.starts_with("system.posix_acl_");
+}
+
 std::pair<std::string, std::string> split_parent(const std::string& path) {
     const size_t slash = path.find_last_of('/');
     if (slash == std::string::npos) return {"", path};
     return {path.substr(0, slash), path.substr(slash + 1)};
+}
+
+std::vector<std::string> names_in(int directory) {
+    DIR* listing = ::fdopendir(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!listing) throw SysError("read a directory");
+    std::vector<std::string> names;
+    while (const dirent* child = ::readdir(listing))
+        if (const std::string_view name = child->d_name; name != "." && name != "..") names.emplace_back(name);
+    ::closedir(listing);
+    return names;
+}
+
+std::string below(const std::string& directory, const std::string& name) { return directory.empty() ? name : directory + "/" + name; }
+
+using Identity = std::pair<dev_t, ino_t>;
+Identity identity_of(int fd) {
+    const struct stat info = sys::fstat(fd);
+    return {info.st_dev, info.st_ino};
+}
+
+// An entry of a directory that was there describes all of it: attributes that it does not have are gone.
+void drop_other_xattrs(archive_entry* entry, int directory, const std::string& path) {
+    char names[65536];
+    const ssize_t length = ::flistxattr(directory, names, sizeof names);
+    for (const char* name = names; length > 0 && name < names + length; name += std::string_view(name).size() + 1) {
+        if (is_foreign_xattr(name) || !is_of_layers(name)) continue;
+        bool stays = false;
+        const char* key = nullptr;
+        const void* value = nullptr;
+        size_t size = 0;
+        archive_entry_xattr_reset(entry);
+        while (!stays && archive_entry_xattr_next(entry, &key, &value, &size) == ARCHIVE_OK) stays = std::string_view(key) == name;
+        if (!stays && ::fremovexattr(directory, name) < 0 && errno != ENODATA) throw SysError("remove ", name, " of ", quoted(path));
+    }
 }
 
 class Layer {
@@ -61,28 +105,25 @@ private:
     };
 
     int parent(const std::string& path);
-    void touch(std::string path);
-    void remove(int parent, const std::string& name, const std::string& path, bool only_untouched);
+    void remove(int parent, const std::string& name, const std::string& path);
+    void remove_untouched(int parent, const std::string& name, const std::string& path);
+    void clear_untouched(UniqueFd directory, const std::string& path);
     void whiteout(const std::string& directory, const std::string& name);
     void make(archive_entry* entry, ArchiveReader& reader, int dir, const std::string& name, const std::string& path, uint64_t& bytes);
-    void make_directory(int dir, const std::string& name, const std::string& path);
+    void make_directory(archive_entry* entry, int dir, const std::string& name, const std::string& path);
     void link_to(int dir, const std::string& name, const std::string& target);
     void set_metadata(archive_entry* entry, int dir, const std::string& name, const std::string& path, int fd);
 
     Root root_;
     const ApplyOptions& options_;
-    std::unordered_set<std::string> touched_;
+    PathSet touched_;              // what this layer brought, and the directories above it
+    std::set<Identity> cleared_;   // directories in which nothing is left of what is below this layer, at any depth
     std::vector<DirectoryTime> times_;
     std::string parent_path_;      // the last parent, open: entries come directory by directory
     UniqueFd parent_fd_;
     bool parent_stale_ = false;    // a directory or a link was removed: perhaps on the way to that one
     bool warned_ = false;          // that the file system takes no xattrs
 };
-
-void Layer::touch(std::string path) {
-    for (; !path.empty() && touched_.insert(path).second; path = split_parent(path).first) {
-    }
-}
 
 int Layer::parent(const std::string& path) {
     if (parent_fd_ && !parent_stale_ && parent_path_ == path) return parent_fd_.get();
@@ -99,7 +140,7 @@ int Layer::parent(const std::string& path) {
             const UniqueFd there = root_.open(above, O_PATH | O_DIRECTORY);
             struct stat info{};
             if (::fstatat(there.get(), part.c_str(), &info, 0) == 0 && !S_ISDIR(info.st_mode)) {
-                remove(there.get(), part, level, false);
+                remove(there.get(), part, level);
                 break;
             }
         }
@@ -109,31 +150,67 @@ int Layer::parent(const std::string& path) {
     return parent_fd_.get();
 }
 
-// Removes a file or tree; only_untouched leaves what this layer brought.
-void Layer::remove(int dir, const std::string& name, const std::string& path, bool only_untouched) {
+void Layer::remove(int dir, const std::string& name, const std::string& path) {
     struct stat info{};
     if (::fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) {
         if (errno == ENOENT) return;
         throw SysError("stat ", quoted(path));
     }
-    const bool keep = only_untouched && touched_.contains(path);
+    // The caller may still stand on it, or have come through it.
+    if (S_ISDIR(info.st_mode) || S_ISLNK(info.st_mode)) parent_stale_ = true;
     if (!S_ISDIR(info.st_mode)) {
-        if (keep) return;
         if (::unlinkat(dir, name.c_str(), 0) < 0) throw SysError("remove ", quoted(path));
-        if (S_ISLNK(info.st_mode)) parent_stale_ = true;
         return;
     }
-    const UniqueFd self = sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    DIR* listing = ::fdopendir(::fcntl(self.get(), F_DUPFD_CLOEXEC, 3));
-    if (!listing) throw SysError("open ", quoted(path));
-    std::vector<std::string> children;
-    while (const dirent* child = ::readdir(listing))
-        if (const std::string_view c = child->d_name; c != "." && c != "..") children.emplace_back(c);
-    ::closedir(listing);
-    for (const std::string& child : children)
-        remove(self.get(), child, path.empty() ? child : path + "/" + child, only_untouched);
-    if (!keep && ::unlinkat(dir, name.c_str(), AT_REMOVEDIR) < 0) throw SysError("remove ", quoted(path));
-    if (!keep) parent_stale_ = true;  // the caller may still stand on it
+    try {
+        sys::remove_tree(sys::proc_fd(dir) + "/" + name);
+    } catch (const SysError& e) {   // it would show our descriptor
+        throw SysError(e.code(), "remove " + quoted(path));
+    }
+}
+
+// Removes a file or tree but for what this layer brought.
+void Layer::remove_untouched(int dir, const std::string& name, const std::string& path) {
+    if (!touched_.contains(path)) return remove(dir, name, path);
+    auto self = sys::try_openat2(dir, name, {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW});
+    if (self) return clear_untouched(std::move(*self), path);
+    if (self.error() != ENOTDIR && self.error() != ELOOP && self.error() != ENOENT) throw SysError(self.error(), "open " + quoted(path));
+}
+
+// What is in the directory and not from this layer goes. Only directories that the layer touched are entered: all
+// that is in another one goes with it. The way up is "..", which must be where we came from.
+void Layer::clear_untouched(UniqueFd directory, const std::string& top) {
+    struct Level {
+        std::string path;
+        Identity identity;
+        std::vector<std::string> ahead;    // directories to be entered
+    };
+    std::vector<Level> levels;
+    UniqueFd here;
+    const auto enter = [&](UniqueFd self, const std::string& path) {
+        const Identity identity = identity_of(self.get());
+        if (!cleared_.insert(identity).second) return;
+        here = std::move(self);
+        levels.push_back({path, identity, {}});
+        for (std::string& name : names_in(here.get())) {
+            if (!touched_.contains(below(path, name))) remove(here.get(), name, below(path, name));
+            else levels.back().ahead.push_back(std::move(name));
+        }
+    };
+    enter(std::move(directory), top);
+    while (!levels.empty()) {
+        Level& level = levels.back();
+        if (!level.ahead.empty()) {
+            const std::string name = std::move(level.ahead.back()), path = below(level.path, name);
+            level.ahead.pop_back();
+            if (auto child = sys::try_openat2(here.get(), name, {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW})) enter(std::move(*child), path);
+            continue;
+        }
+        levels.pop_back();
+        if (levels.empty()) return;
+        here = sys::openat(here.get(), "..", O_RDONLY | O_DIRECTORY);
+        if (identity_of(here.get()) != levels.back().identity) throw Error("the directory ", quoted(levels.back().path), " was moved");
+    }
 }
 
 void Layer::whiteout(const std::string& directory, const std::string& name) {
@@ -142,32 +219,32 @@ void Layer::whiteout(const std::string& directory, const std::string& name) {
         // directory, whose files are none of this one's.
         auto there = root_.open_if_exists(directory, O_PATH | O_NOFOLLOW);
         if (!there || !S_ISDIR(sys::fstat(there->get()).st_mode)) return;
-        const UniqueFd self = sys::openat(there->get(), ".", O_RDONLY | O_DIRECTORY);
-        DIR* listing = ::fdopendir(::fcntl(self.get(), F_DUPFD_CLOEXEC, 3));
-        if (!listing) throw SysError("open ", quoted(directory));
-        std::vector<std::string> children;
-        while (const dirent* child = ::readdir(listing))
-            if (const std::string_view c = child->d_name; c != "." && c != "..") children.emplace_back(c);
-        ::closedir(listing);
-        for (const std::string& child : children)
-            remove(self.get(), child, directory.empty() ? child : directory + "/" + child, true);
-        touch(directory);
+        clear_untouched(sys::openat(there->get(), ".", O_RDONLY | O_DIRECTORY), directory);
+        touched_.insert(directory);
         return;
     }
     const std::string hidden = name.substr(whiteout_prefix.size());
     if (hidden.empty() || hidden == "." || hidden == "..") throw Error("whiteout ", quoted(name), " names no file");
     auto there = root_.open_if_exists(directory, O_PATH | O_DIRECTORY);
     if (!there) return;  // hides nothing
-    remove(there->get(), hidden, directory.empty() ? hidden : directory + "/" + hidden, true);
+    remove_untouched(there->get(), hidden, below(directory, hidden));
 }
 
-void Layer::make_directory(int dir, const std::string& name, const std::string& path) {
-    if (::mkdirat(dir, name.c_str(), 0700) == 0) return;
-    struct stat info{};
-    if (errno != EEXIST || ::fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) throw SysError("mkdir ", quoted(path));
-    if (S_ISDIR(info.st_mode)) return;
-    remove(dir, name, path, false);
-    if (::mkdirat(dir, name.c_str(), 0700) < 0) throw SysError("mkdir ", quoted(path));
+void Layer::make_directory(archive_entry* entry, int dir, const std::string& name, const std::string& path) {
+    bool is_new = ::mkdirat(dir, name.c_str(), 0700) == 0;
+    if (!is_new) {
+        struct stat info{};
+        if (errno != EEXIST || ::fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) throw SysError("mkdir ", quoted(path));
+        if (!S_ISDIR(info.st_mode)) {
+            remove(dir, name, path);
+            check(::mkdirat(dir, name.c_str(), 0700), "mkdir ", quoted(path));
+            is_new = true;
+        }
+    }
+    const UniqueFd self = sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (is_new) cleared_.insert(identity_of(self.get()));   // all that will be in it is of this layer
+    else drop_other_xattrs(entry, self.get(), path);
+    set_metadata(entry, dir, name, path, self.get());
 }
 
 void Layer::link_to(int dir, const std::string& name, const std::string& target) {
@@ -181,6 +258,18 @@ void Layer::link_to(int dir, const std::string& name, const std::string& target)
         throw SysError("hard link to ", quoted(target));
 }
 
+// Holes stay holes: a few bytes of a layer may describe a file of any size.
+static void write_content(archive_entry* entry, ArchiveReader& reader, int fd, const std::string& path, uint64_t& bytes) {
+    int64_t end = 0;
+    while (const auto piece = reader.read_block()) {
+        if (piece->offset != end && ::lseek(fd, piece->offset, SEEK_SET) < 0) throw SysError("write ", quoted(path));
+        sys::write_all(fd, piece->data);
+        bytes += piece->data.size();
+        end = piece->offset + int64_t(piece->data.size());
+    }
+    if (end < archive_entry_size(entry) && ::ftruncate(fd, archive_entry_size(entry)) < 0) throw SysError("write ", quoted(path));
+}
+
 void Layer::make(archive_entry* entry, ArchiveReader& reader, int dir, const std::string& name, const std::string& path, uint64_t& bytes) {
     if (const char* target = archive_entry_hardlink(entry)) {
         struct stat before{}, wanted{};
@@ -191,20 +280,17 @@ void Layer::make(archive_entry* entry, ArchiveReader& reader, int dir, const std
         if (::fstatat(place.parent.get(), place.name.c_str(), &wanted, AT_SYMLINK_NOFOLLOW) == 0 &&
             ::fstatat(dir, name.c_str(), &before, AT_SYMLINK_NOFOLLOW) == 0 && before.st_ino == wanted.st_ino && before.st_dev == wanted.st_dev)
             return;
-        remove(dir, name, path, false);
+        remove(dir, name, path);
         return link_to(dir, name, target);
     }
     const mode_t type = archive_entry_filetype(entry);
-    if (type == AE_IFDIR) {
-        make_directory(dir, name, path);
-        return set_metadata(entry, dir, name, path, -1);
-    }
-    remove(dir, name, path, false);
+    if (type == AE_IFDIR) return make_directory(entry, dir, name, path);
+    remove(dir, name, path);
     if (type == AE_IFREG) {
         const int fd = ::openat(dir, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0) throw SysError("create ", quoted(path));
         const UniqueFd file(fd);
-        for (std::string_view data; !(data = reader.read()).empty(); bytes += data.size()) sys::write_all(fd, data);
+        write_content(entry, reader, fd, path, bytes);
         return set_metadata(entry, dir, name, path, fd);
     }
     if (type == AE_IFLNK) {
@@ -228,7 +314,7 @@ void Layer::set_metadata(archive_entry* entry, int dir, const std::string& name,
     const mode_t type = archive_entry_filetype(entry);
     UniqueFd own;
     std::string via;
-    if (type == AE_IFDIR) own = sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), fd = own.get();
+    if (type == AE_IFDIR && fd < 0) own = sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), fd = own.get();
     const auto uid = uid_t(archive_entry_uid(entry)), gid = gid_t(archive_entry_gid(entry));
     if (archive_entry_uid(entry) < 0 || archive_entry_uid(entry) > 0xfffffffe || archive_entry_gid(entry) < 0 || archive_entry_gid(entry) > 0xfffffffe)
         throw Error("owner ", archive_entry_uid(entry), ":", archive_entry_gid(entry), " is out of range");
@@ -280,7 +366,7 @@ void Layer::apply(archive_entry* entry, ArchiveReader& reader, uint64_t& bytes) 
         if (options_.whiteouts && name.starts_with(whiteout_prefix)) return whiteout(directory, name);
         const int dir = parent(directory);
         make(entry, reader, dir, name, path, bytes);
-        touch(path);
+        touched_.insert(path);
     });
 }
 
@@ -309,25 +395,20 @@ std::string clean_path(std::string_view name) {
 }
 
 Applied apply_layer(int blob_fd, const std::string& directory, const ApplyOptions& options) {
-    Hasher hasher;
-    ArchiveReader plain(blob_fd, ArchiveReader::Kind::raw);
-    const bool any = plain.next() != nullptr;
-    auto bytes_of_tar = [&]() -> std::string_view {
-        const std::string_view data = any ? plain.read() : std::string_view{};
-        hasher.update(data);
-        return data;
-    };
+    using Hash = InflatedLayer::Hash;
+    InflatedLayer inflated(blob_fd, options.hash_blob ? Hash::tar_and_blob : Hash::tar);
     Applied result;
-    if (any) {
-        ReadAhead ahead(bytes_of_tar);
+    if (!inflated.is_empty()) {
+        ReadAhead ahead([&] { return inflated.read(); });
         ArchiveReader tar([&] { return ahead.next(); }, ArchiveReader::Kind::tar);
         Layer layer(directory, options);
         while (archive_entry* entry = tar.next()) layer.apply(entry, tar, result.bytes);
         layer.finish();
-        // Bytes behind the end of the archive count for the diff ID.
-        while (!ahead.next().empty()) {
-        }
+        // Bytes behind the end of the archive count for the digests.
+        while (!ahead.next().empty()) {}
     }
-    result.diff_id = hasher.finish();
+    while (!inflated.read().empty()) {}
+    result.diff_id = inflated.diff_id();
+    result.blob = inflated.blob_digest();
     return result;
 }

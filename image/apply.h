@@ -14,11 +14,13 @@
 
 struct Applied {
     Digest diff_id;          // of the plain tar, its trailing bytes included
+    Digest blob;             // of the blob, if that was asked for
     uint64_t bytes = 0;      // of the regular files' content
 };
 
 struct ApplyOptions {
     bool whiteouts = true;                                 // names with ".wh." hide what is below
+    bool hash_blob = false;
     std::optional<std::pair<uid_t, gid_t>> owner = {};     // of everything, whatever the headers say
 };
 

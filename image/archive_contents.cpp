@@ -49,7 +49,7 @@ std::string inside(const std::string& name, const std::string& from_directory = 
 
 }  // namespace
 
-ArchiveContents::ArchiveContents(const Store& store, int fd) : store_(store) {
+ArchiveContents::ArchiveContents(const Store& store, int fd) : store_(store), work_(store.work_dir("load")) {
     ArchiveReader reader(fd, ArchiveReader::Kind::tar);
     while (archive_entry* entry = reader.next()) take(reader, entry);
 }
@@ -106,13 +106,14 @@ ArchiveContents::File ArchiveContents::take_file(ArchiveReader& reader) {
             continue;
         }
         if (!out.blob) {
-            out.blob.emplace(store_.new_blob());
+            out.blob.emplace(store_.new_blob(work_));
             out.blob->write(out.data);
             out.data = {};
         }
         out.blob->write(piece);
     }
     out.digest = out.blob ? out.blob->digest() : digest_of(out.data);
+    if (out.blob) out.blob->set_aside();
     memory_ += int64_t(out.data.size());
     if (memory_ > most_memory) throw Error("the archive has too many small files");
     return out;

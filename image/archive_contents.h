@@ -34,6 +34,7 @@ private:
     File take_file(ArchiveReader& reader);
 
     const Store& store_;
+    WorkDir work_;                     // of the blobs, none of which stays open: an archive has any number
     std::map<std::string, File> files_;
     std::map<std::string, std::string> links_;
     int64_t memory_ = 0;

@@ -6,9 +6,8 @@
 //
 // Whose word counts: where a layout and manifest.json describe the same config they must list the same
 // layers; if not (docker 25.0.0 wrote its OCI layers in random order) manifest.json is right.
-#include <sys/resource.h>
-
 #include <algorithm>
+#include <set>
 
 #include "base/json.h"
 #include "image/archive.h"
@@ -40,6 +39,11 @@ struct Planned {
     std::vector<std::pair<spec::Descriptor, File*>> blobs;   // nullptr: the store has it already
     spec::Manifest parsed;
     std::vector<Reference> names;
+    std::set<std::string> known;                             // those, as they are shown
+
+    void call(const Reference& name) {
+        if (known.insert(name.familiar()).second) names.push_back(name);
+    }
 };
 
 class Planner {
@@ -114,14 +118,14 @@ private:
         add_blob(image, image.parsed.config);
         for (const spec::Descriptor& layer : image.parsed.layers) add_blob(image, layer);
         check_config(image.parsed, config_of(image.parsed));
-        if (const auto name = name_from(annotations)) image.names.push_back(*name);
+        if (const auto name = name_from(annotations)) image.call(*name);
         add(std::move(image));
     }
 
     void add_blob(Planned& image, const spec::Descriptor& blob) {
         File* const file = contents_.find_blob(blob.digest);
         if (file) verify(blob, *file);
-        else if (!store_.has_blob(Digest(blob.digest), blob.size)) throw Error("the archive lacks ", blob.digest);
+        else if (!store_.is_intact(blob)) throw Error("the archive lacks ", blob.digest);
         image.blobs.emplace_back(blob, file);
     }
 
@@ -169,7 +173,7 @@ private:
         }
         check_config(image.parsed, config);
         image.manifest = spec::write(image.parsed);
-        for (const std::string& tag : item.tags) image.names.push_back(parse_tag(tag));
+        for (const std::string& tag : item.tags) image.call(parse_tag(tag));
         add_or_merge(std::move(image));
     }
 
@@ -204,15 +208,14 @@ private:
             if (other.parsed.config.digest != image.parsed.config.digest) continue;
             merge_names(image, other);
             // The layout's manifest keeps its digest if it lists what manifest.json does.
-            if (same_layers(other.parsed, image.parsed)) other.names = image.names;
+            if (same_layers(other.parsed, image.parsed)) other.names = image.names, other.known = image.known;
             else other = std::move(image);
             return;
         }
         images_.push_back(std::move(image));
     }
     static void merge_names(Planned& to, const Planned& from) {
-        for (const Reference& name : from.names)
-            if (std::ranges::find(to.names, name) == to.names.end()) to.names.push_back(name);
+        for (const Reference& name : from.names) to.call(name);
     }
 
     const Store& store_;
@@ -222,47 +225,42 @@ private:
 
 // --- publishing
 
-spec::Descriptor publish(const Store& store, Planned& image) {
+// `done` are the files that another image of the archive shares, and brought in already.
+spec::Descriptor publish(const Store& store, Planned& image, std::set<const File*>& done) {
     for (auto& [blob, file] : image.blobs) {
-        if (!file || store.has_blob(Digest(blob.digest), blob.size)) continue;
+        if (!file || !done.insert(file).second) continue;
         if (!file->blob) store.put_blob(file->data, blob.media_type);
         else file->blob->commit(blob.media_type, blob.digest, blob.size);
     }
     return store.put_blob(image.manifest, image.media_type);
 }
 
-// A file that is being written is a descriptor, and an archive of many images has many layers.
-void raise_open_files() {
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 }  // namespace
 
 std::vector<Loaded> load_archive(const Store& store, int fd) {
-    raise_open_files();
-    const FileLock lock = store.use();
+    const Lease lease = store.use();
     return context("loading the archive", [&] {
         ArchiveContents contents(store, fd);
         std::vector<Planned> images = Planner(store, contents).plan();
 
         std::vector<spec::Descriptor> manifests;
-        for (Planned& image : images) manifests.push_back(publish(store, image));
+        std::set<const File*> done;
+        for (Planned& image : images) manifests.push_back(publish(store, image, done));
         // Unpacking checks each diff ID, and that every layer is what it says: names come after it.
         for (const spec::Descriptor& manifest : manifests) Snapshots(store).unpack(store.load(manifest));
 
         std::vector<Loaded> out;
+        std::vector<Naming> namings;
         for (size_t i = 0; i < images.size(); ++i) {
-            Loaded loaded{.id = Digest(images[i].parsed.config.digest)};
+            Loaded loaded{.names = {}, .id = Digest(images[i].parsed.config.digest)};
             for (const Reference& name : images[i].names) {
-                store.tag(manifests[i], name);
+                namings.push_back({manifests[i], name});
                 loaded.names.push_back(name.familiar());
             }
-            if (images[i].names.empty()) store.tag(manifests[i], {});
+            if (images[i].names.empty()) namings.push_back({manifests[i], {}});
             out.push_back(std::move(loaded));
         }
+        store.tag(namings);   // all of them, or none
         return out;
     });
 }

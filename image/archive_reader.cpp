@@ -72,3 +72,13 @@ std::string_view ArchiveReader::read() {
     if (size < 0) fail();
     return {buffer_.get(), size_t(size)};
 }
+
+std::optional<ArchiveReader::Block> ArchiveReader::read_block() {
+    const void* data = nullptr;
+    size_t size = 0;
+    la_int64_t offset = 0;
+    const int result = archive_read_data_block(handle_.get(), &data, &size, &offset);
+    if (result == ARCHIVE_EOF) return {};
+    if (result < ARCHIVE_WARN) fail();
+    return Block{offset, {static_cast<const char*>(data), size}};
+}

@@ -8,6 +8,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,13 @@ public:
     archive_entry* next();
     // The next bytes of the entry; empty at its end.
     std::string_view read();
+    // The same without the zeros of a sparse file's holes, each piece with its place; nothing at the end. They stay
+    // until the next call.
+    struct Block {
+        int64_t offset;
+        std::string_view data;
+    };
+    std::optional<Block> read_block();
 
 private:
     ArchiveReader(Kind kind);

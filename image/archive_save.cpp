@@ -254,7 +254,7 @@ private:
 }  // namespace
 
 void save_archive(const Store& store, const std::vector<std::string>& names, ArchiveFormat format, int fd) {
-    const FileLock lock = store.use();
+    const Lease lease = store.use();
     Archive archive(store, format);
     for (const Chosen& chosen : choose(store, names)) archive.add(chosen);
     archive.write(fd);

@@ -108,19 +108,65 @@ class Walk {
 public:
     explicit Walk(Writer& writer) : writer_(writer) {}
 
-    void directory(int dir, const std::string& path) {
+    // Depth first, names sorted by their bytes. One descriptor however deep the tree is: the way up is "..".
+    void tree(UniqueFd top) {
+        enter(std::move(top), "");
+        while (!levels_.empty()) {
+            Level& level = levels_.back();
+            if (level.next == level.names.size()) {
+                leave();
+                continue;
+            }
+            const std::string& name = level.names[level.next++];
+            if (name.starts_with(".wh.")) throw Error(quoted(below(level.path, name)), ": a name that begins with .wh. cannot be in a layer");
+            item(here_.get(), name, below(level.path, name));
+        }
+    }
+    // The root's own entry, which other layers only have if it looks otherwise than the one below.
+    void root(int top) {
+        const struct stat info = sys::fstat(top);
+        Entry entry;
+        describe(entry.get(), info, "./");
+        add_xattrs(entry.get(), sys::proc_fd(top));
+        writer_.header(entry.get());
+    }
+
+private:
+    struct Level {
+        std::string path;
+        dev_t device;
+        ino_t inode;
         std::vector<std::string> names;
-        DIR* listing = ::fdopendir(::fcntl(dir, F_DUPFD_CLOEXEC, 3));
+        size_t next = 0;
+    };
+
+    static std::string below(const std::string& directory, const std::string& name) { return directory.empty() ? name : directory + "/" + name; }
+
+    void enter(UniqueFd directory, const std::string& path) {
+        const struct stat info = sys::fstat(directory.get());
+        here_ = std::move(directory);
+        levels_.push_back({path, info.st_dev, info.st_ino, names_in(here_.get(), path)});
+        if (!path.empty() && is_opaque(here_.get())) marker(path + "/.wh..wh..opq");
+    }
+    void leave() {
+        levels_.pop_back();
+        if (levels_.empty()) return;
+        here_ = sys::openat(here_.get(), "..", O_RDONLY | O_DIRECTORY);
+        const struct stat info = sys::fstat(here_.get());
+        if (info.st_dev != levels_.back().device || info.st_ino != levels_.back().inode)
+            throw Error("the directory ", quoted(levels_.back().path), " was moved while it was read");
+    }
+    static std::vector<std::string> names_in(int dir, const std::string& path) {
+        std::vector<std::string> names;
+        DIR* listing = ::fdopendir(::openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         if (!listing) throw SysError("open ", quoted(path));
         while (const dirent* entry = ::readdir(listing))
             if (const std::string_view name = entry->d_name; name != "." && name != "..") names.emplace_back(name);
         ::closedir(listing);
         std::ranges::sort(names);
-        if (!path.empty() && is_opaque(dir)) marker(path + "/.wh..wh..opq");
-        for (const std::string& name : names) item(dir, name, path.empty() ? name : path + "/" + name);
+        return names;
     }
 
-private:
     void marker(const std::string& path) {
         Entry entry;
         archive_entry_copy_pathname(entry.get(), path.c_str());
@@ -129,6 +175,16 @@ private:
         archive_entry_set_size(entry.get(), 0);
         archive_entry_set_mtime(entry.get(), 0, 0);
         writer_.header(entry.get());
+    }
+
+    static void describe(archive_entry* entry, const struct stat& info, const std::string& name) {
+        archive_entry_copy_pathname(entry, name.c_str());
+        archive_entry_set_filetype(entry, info.st_mode & S_IFMT);
+        archive_entry_set_perm(entry, info.st_mode & 07777);
+        archive_entry_set_uid(entry, info.st_uid);
+        archive_entry_set_gid(entry, info.st_gid);
+        archive_entry_set_mtime(entry, info.st_mtim.tv_sec, 0);
+        archive_entry_set_size(entry, S_ISREG(info.st_mode) ? info.st_size : 0);
     }
 
     void item(int dir, const std::string& name, const std::string& path) {
@@ -141,13 +197,7 @@ private:
             return marker(path.substr(0, at) + ".wh." + path.substr(at));
         }
         Entry entry;
-        archive_entry_copy_pathname(entry.get(), (S_ISDIR(info.st_mode) ? path + "/" : path).c_str());
-        archive_entry_set_filetype(entry.get(), info.st_mode & S_IFMT);
-        archive_entry_set_perm(entry.get(), info.st_mode & 07777);
-        archive_entry_set_uid(entry.get(), info.st_uid);
-        archive_entry_set_gid(entry.get(), info.st_gid);
-        archive_entry_set_mtime(entry.get(), info.st_mtim.tv_sec, 0);
-        archive_entry_set_size(entry.get(), S_ISREG(info.st_mode) ? info.st_size : 0);
+        describe(entry.get(), info, S_ISDIR(info.st_mode) ? path + "/" : path);
         if (!S_ISDIR(info.st_mode) && info.st_nlink > 1) {
             const auto [first, is_new] = links_.try_emplace({info.st_dev, info.st_ino}, path);
             if (!is_new) {
@@ -168,7 +218,7 @@ private:
         add_xattrs(entry.get(), via);
         writer_.header(entry.get());
         if (S_ISREG(info.st_mode)) content(dir, name, path, info.st_size);
-        if (S_ISDIR(info.st_mode)) directory(sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW).get(), path);
+        if (S_ISDIR(info.st_mode)) enter(sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), path);
     }
 
     void content(int dir, const std::string& name, const std::string& path, off_t size) {
@@ -186,17 +236,26 @@ private:
 
     static constexpr off_t block = 1 << 20;
     Writer& writer_;
-
+    UniqueFd here_;                // the last of levels_
+    std::vector<Level> levels_;
     std::unique_ptr<char[]> buffer_;
     std::map<std::pair<dev_t, ino_t>, std::string> links_;
 };
 
 }  // namespace
 
-Diff write_layer(const std::string& upper, const std::function<void(std::string_view)>& sink) {
+static bool looks_as(const std::string& below, const struct stat& top) {
+    struct stat info{};
+    if (::stat(below.c_str(), &info) < 0) throw SysError("stat ", below);
+    return info.st_mode == top.st_mode && info.st_uid == top.st_uid && info.st_gid == top.st_gid;
+}
+
+Diff write_layer(const std::string& upper, const std::function<void(std::string_view)>& sink, const std::string& below) {
     Writer writer(sink);
-    const UniqueFd top = sys::open(upper, O_RDONLY | O_DIRECTORY);
-    Walk(writer).directory(top.get(), "");
+    UniqueFd top = sys::open(upper, O_RDONLY | O_DIRECTORY);
+    Walk walk(writer);
+    if (!below.empty() && !looks_as(below, sys::fstat(top.get()))) walk.root(top.get());
+    walk.tree(std::move(top));
     writer.close();
     return writer.result;
 }

@@ -33,7 +33,7 @@ Image import_rootfs(const Store& store, int fd, const std::optional<Reference>& 
     for (const std::string& change : changes) apply_change(config.config, change);
     config.history = {{.created = config.created, .comment = message.empty() ? "Imported from -" : message}};
 
-    const FileLock lock = store.use();
+    const Lease lease = store.use();
     BlobWriter layer = store.new_blob();
     context("importing the root file system", [&] { copy_checked(fd, layer); });
     const Digest diff_id = layer.digest();

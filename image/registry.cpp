@@ -271,7 +271,7 @@ void fetch_all(const Store& store, Repository& repository, const std::vector<spe
     std::set<std::string> seen;
     for (const spec::Descriptor& blob : blobs) {
         if (!seen.insert(blob.digest).second) continue;
-        if (store.has_blob(Digest(blob.digest), blob.size)) Progress(Digest(blob.digest).short_hex()).finish("Already exists");
+        if (store.is_intact(blob)) Progress(Digest(blob.digest).short_hex()).finish("Already exists");
         else missing.push_back(blob);
     }
     std::atomic<size_t> next = 0;
@@ -299,7 +299,7 @@ void fetch_all(const Store& store, Repository& repository, const std::vector<spe
 }  // namespace
 
 Image pull(const Store& store, const Reference& name, const PullOptions& options) {
-    const FileLock lock = store.use();
+    const Lease lease = store.use();
     Repository repository(name);
     auto document = repository.manifest(name.digest.empty() ? name.tag : name.digest, name.digest);
     if (spec::oci_media_type(document.descriptor.media_type) == spec::media::index) {

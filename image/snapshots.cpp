@@ -1,5 +1,6 @@
 // On disk a layer is ROOT/layers/sha256/CHAIN-ID/diff, a directory in overlayfs's form (whiteouts are
-// character devices 0:0), and CHAIN-ID/size. It is made aside in ROOT/tmp: applied on an overlay mount of the layers
+// character devices 0:0), with CHAIN-ID/size and CHAIN-ID/blobs (the compressed blobs that are known to hold this
+// layer's tar). It is made aside in ROOT/tmp: applied on an overlay mount of the layers
 // below it, so that the kernel does what is hard (a directory's metadata copied up, hard links to lower
 // files, whiteouts), then synced, then renamed: what has its final name is complete.
 
@@ -17,12 +18,21 @@
 #include "base/progress.h"
 #include "base/sys.h"
 #include "image/apply.h"
+#include "image/compare.h"
 #include "image/diff.h"
+#include "image/inflate.h"
 
 namespace {
 
 std::string layer_dir(const Store& store, const Digest& chain_id) {
     return str(store.root(), "/layers/", chain_id.algorithm(), "/", chain_id.hex());
+}
+
+// What is below the first layer.
+std::string empty_layer(const Store& store) {
+    const std::string path = store.root() + "/layers/empty";
+    sys::make_directories(path, 0755);
+    return path;
 }
 
 std::vector<std::string> lower_dirs(const Store& store, Layers layers) {
@@ -54,6 +64,8 @@ void copy_root_attributes(const std::string& from, const std::string& to) {
 void set(int context, const char* key, const std::string& value) {
     if (::fsconfig(context, FSCONFIG_SET_STRING, key, value.c_str(), 0) < 0) throw SysError("overlay ", key, "=", value);
 }
+
+constexpr size_t most_layers = 500;   // OVL_MAX_STACK of fs/overlayfs
 
 // The options of an overlay that takes nothing from the xattrs of an image's layers.
 constexpr const char* safe_options[][2] = {{"redirect_dir", "off"}, {"metacopy", "off"}, {"index", "off"}};
@@ -100,23 +112,51 @@ void sync_file_system(const std::string& path) {
 
 // WORK (which holds diff/) becomes the layer, complete.
 void publish(const Store& store, const Digest& chain_id, const std::string& work, uint64_t bytes) {
-    write_file(work + "/size", std::to_string(bytes));
-    ::chmod(work.c_str(), 0755);
+    write_file(work + "/size", std::to_string(bytes), 0600);
     sync_file_system(work);
     const std::string final_path = layer_dir(store, chain_id);
-    sys::make_directories(str(store.root(), "/layers/", chain_id.algorithm()), 0755);
+    sys::make_directories(str(store.root(), "/layers/", chain_id.algorithm()), 0700);
     if (::rename(work.c_str(), final_path.c_str()) < 0 && errno != EEXIST && errno != ENOTEMPTY)
         throw SysError("rename ", work, " to ", final_path);
     sys::fsync_directory(str(store.root(), "/layers/", chain_id.algorithm()));
 }
 
+// Of a plain tar the two digests are one.
+bool is_plain(const spec::Descriptor& layer, const Digest& diff_id) { return layer.digest == diff_id.text(); }
+
+void expect_digests(const spec::Descriptor& layer, const Digest& diff_id, const Digest& blob, const Digest& tar) {
+    if (!is_plain(layer, diff_id) && blob.text() != layer.digest) throw Error("the blob is damaged in the store: its bytes have the digest ", blob.text());
+    if (tar != diff_id) throw Error("its content has the diff ID ", tar.text(), ", but the image's config says ", diff_id.text());
+}
+
 Applied apply_verified(const Store& store, const spec::Descriptor& layer, const Digest& diff_id, const std::string& directory) {
     return context("layer " + layer.digest, [&] {
         const UniqueFd blob = store.open_blob(Digest(layer.digest));
-        const Applied applied = apply_layer(blob.get(), directory);
-        if (applied.diff_id != diff_id)
-            throw Error("its content has the diff ID ", applied.diff_id.text(), ", but the image's config says ", diff_id.text());
+        const Applied applied = apply_layer(blob.get(), directory, {.hash_blob = !is_plain(layer, diff_id)});
+        expect_digests(layer, diff_id, applied.blob, applied.diff_id);
         return applied;
+    });
+}
+
+// Is it known that this blob holds the tar of the unpacked layer at `directory`?
+bool is_known(const spec::Descriptor& layer, const Digest& diff_id, const std::string& directory) {
+    if (is_plain(layer, diff_id)) return true;
+    const auto known = read_file_if_exists(directory + "/blobs");
+    return known && known->contains(layer.digest + "\n");
+}
+
+void note_known(const spec::Descriptor& layer, const Digest& diff_id, const std::string& directory) {
+    if (!is_plain(layer, diff_id))
+        replace_file(directory + "/blobs", read_file_if_exists(directory + "/blobs").value_or("") + layer.digest + "\n", 0600);
+}
+
+// The layer is unpacked, but was from another blob: this one must hold the same.
+void check_blob(const Store& store, const spec::Descriptor& layer, const Digest& diff_id) {
+    context("layer " + layer.digest, [&] {
+        const UniqueFd blob = store.open_blob(Digest(layer.digest));
+        InflatedLayer inflated(blob.get(), InflatedLayer::Hash::tar_and_blob);
+        while (!inflated.read().empty()) {}
+        expect_digests(layer, diff_id, inflated.blob_digest(), inflated.diff_id());
     });
 }
 
@@ -129,65 +169,88 @@ std::vector<Digest> chain_ids(Layers diff_ids) {
     return ids;
 }
 
-bool Snapshots::has_top(Layers layers) const { return sys::exists(layer_dir(store_, chain_ids(layers).back()) + "/size"); }
+bool Snapshots::has_top(Layers layers) const { return has(chain_ids(layers).back()); }
 
-std::optional<uint64_t> Snapshots::top_size(Layers layers) const {
-    const auto text = read_file_if_exists(layer_dir(store_, chain_ids(layers).back()) + "/size", 64);
+bool Snapshots::has(const Digest& chain_id) const {
+    store_.hold({}, {&chain_id, 1});
+    return sys::exists(layer_dir(store_, chain_id) + "/size");
+}
+
+std::optional<uint64_t> Snapshots::top_size(Layers layers) const { return size(chain_ids(layers).back()); }
+
+std::optional<uint64_t> Snapshots::size(const Digest& chain_id) const {
+    const auto text = read_file_if_exists(layer_dir(store_, chain_id) + "/size", 64);
     return text ? parse_number<uint64_t>(*text) : std::nullopt;
 }
 
 void Snapshots::unpack(const Image& image) const {
     const std::vector<Digest> all = image.diff_ids();
+    if (all.size() > most_layers) throw Error("the image has ", all.size(), " layers, but an overlay takes ", most_layers);
+    const std::vector<Digest> ids = chain_ids(all);
     for (size_t i = 0; i < all.size(); ++i) {
         const Layers stack(all.data(), i + 1);
-        if (has_top(stack)) continue;
+        const spec::Descriptor& blob = image.manifest.layers[i];
+        const std::string directory = layer_dir(store_, ids[i]);
+        if (has(ids[i]) && is_known(blob, all[i], directory)) continue;
         // Who comes second waits here, and then finds it done.
         sys::make_directories(store_.root() + "/layers/locks", 0700);
-        const FileLock alone(str(store_.root(), "/layers/locks/", chain_ids(stack).back().hex()));
-        if (has_top(stack)) continue;
-        Progress progress("unpacking " + Digest(image.manifest.layers[i].digest).short_hex());
-        const Applied applied = unpack_top(image.manifest.layers[i], stack);
+        const FileLock alone(str(store_.root(), "/layers/locks/", ids[i].hex()));
+        if (has(ids[i])) {
+            if (is_known(blob, all[i], directory)) continue;
+            check_blob(store_, blob, all[i]);
+            note_known(blob, all[i], directory);
+            continue;
+        }
+        Progress progress("unpacking " + Digest(blob.digest).short_hex());
+        const Applied applied = unpack_top(blob, stack);
         progress.add(applied.bytes);
         progress.finish();
     }
 }
 
-Applied Snapshots::unpack_top(const spec::Descriptor& blob, Layers layers) const {
-    WorkDir work = store_.work_dir("layer");
-    const std::string diff = work.path() + "/diff";
+// To WORK/diff, in overlayfs's form.
+Applied Snapshots::apply_top(const spec::Descriptor& blob, Layers layers, const std::string& work) const {
+    const std::string diff = work + "/diff";
     sys::mkdir(diff, 0755);
     ::chmod(diff.c_str(), 0755);  // whatever the umask was
+    if (layers.size() == 1) return apply_verified(store_, blob, layers.back(), diff);
+    const Snapshot at{.layers = {layers.begin(), layers.end() - 1}, .upper = diff, .work = work + "/work", .target = work + "/merged"};
+    mount(at, true);
     Applied applied;
-    if (layers.size() == 1) {
-        applied = apply_verified(store_, blob, layers.back(), diff);
-    } else {
-        const Snapshot at{.layers = {layers.begin(), layers.end() - 1}, .upper = diff,
-                          .work = work.path() + "/work", .target = work.path() + "/merged"};
-        mount(at, true);
+    {
         const Defer unmounted([&] { attempt("unmounting a layer", [&] { unmount(at.target); }); });
         applied = apply_verified(store_, blob, layers.back(), at.target);
     }
-    for (const char* name : {"/work", "/merged"}) sys::remove_tree(work.path() + name);
+    for (const char* name : {"/work", "/merged"}) sys::remove_tree(work + name);
+    return applied;
+}
+
+Applied Snapshots::unpack_top(const spec::Descriptor& blob, Layers layers) const {
+    WorkDir work = store_.work_dir("layer");
+    const Applied applied = apply_top(blob, layers, work.path());
+    note_known(blob, layers.back(), work.path());
     publish(store_, chain_ids(layers).back(), work.path(), applied.bytes);
     return applied;
+}
+
+std::string Snapshots::difference(const spec::Descriptor& blob, Layers layers) const {
+    const std::string directory = layer_dir(store_, chain_ids(layers).back());
+    if (!size(chain_ids(layers).back()) || !sys::exists(directory + "/diff")) return "is not whole";
+    const WorkDir work = store_.work_dir("check");
+    apply_top(blob, layers, work.path());
+    return first_difference(directory + "/diff", work.path() + "/diff");
 }
 
 void Snapshots::mount(const Snapshot& snapshot, bool volatile_) const {
     sys::make_directories(snapshot.target, 0755);
     std::vector<std::string> lowers = lower_dirs(store_, snapshot.layers);
-    std::string nothing;  // overlayfs needs a lower directory
-    if (lowers.empty()) {
-        nothing = store_.root() + "/layers/empty";
-        sys::make_directories(nothing, 0755);
-        lowers.push_back(nothing);
-    }
+    if (lowers.empty()) lowers.push_back(empty_layer(store_));  // overlayfs needs a lower directory
     if (!snapshot.upper.empty()) {
         sys::make_directories(snapshot.upper, 0755);
         sys::make_directories(snapshot.work, 0755);
         copy_root_attributes(lowers.front(), snapshot.upper);
     } else if (lowers.size() == 1) {
-        lowers.push_back(store_.root() + "/layers/empty");  // read-only overlays need two
-        sys::make_directories(lowers.back(), 0755);
+        lowers.push_back(empty_layer(store_));  // read-only overlays need two
     }
     mount_overlay(lowers, snapshot, volatile_);
 }
@@ -197,7 +260,8 @@ void Snapshots::unmount(const std::string& target) { sys::umount(target, MNT_DET
 Snapshots::NewLayer Snapshots::commit(const std::string& upper, Layers below) const {
     NewLayer layer;
     BlobWriter blob = store_.new_blob();
-    const Diff diff = write_layer(upper, [&](std::string_view data) { blob.write(data); });
+    const std::string under = below.empty() ? empty_layer(store_) : layer_dir(store_, chain_ids(below).back()) + "/diff";
+    const Diff diff = write_layer(upper, [&](std::string_view data) { blob.write(data); }, under);
     layer.blob = blob.commit(spec::media::layer);
     layer.diff_id = Digest(layer.blob.digest);  // of a plain tar the two are one
     layer.empty = diff.entries == 0;

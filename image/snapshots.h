@@ -33,9 +33,13 @@ class Snapshots {
 public:
     explicit Snapshots(const Store& store) : store_(store) {}
 
-    // Unpacks what is not yet unpacked, verifying blob digest and diff_id of each layer.
+    // Unpacks what is not yet unpacked, verifying digest and diff ID of each layer's blob; of one that is unpacked, too,
+    // unless it is known already that this blob holds it. Throws for more layers than an overlay takes.
     void unpack(const Image& image) const;
-    // Of the topmost of these layers: is it unpacked, and how many bytes has its content?
+    // Of a layer, by its ChainID: is it unpacked, and how many bytes has its content?
+    bool has(const Digest& chain_id) const;
+    std::optional<uint64_t> size(const Digest& chain_id) const;
+    // The same of the topmost of these layers.
     bool has_top(Layers layers) const;
     std::optional<uint64_t> top_size(Layers layers) const;
 
@@ -58,7 +62,12 @@ public:
     // hard cases of flattening (whiteouts, opaque, links) are the same code that unpacks layers.
     void flatten(const Image& image, const std::string& directory) const;
 
+    // What the unpacked topmost layer lacks, has too much or otherwise than its blob says, which is unpacked once more
+    // to find out; "": nothing. Throws if the blob is not what it should be.
+    std::string difference(const spec::Descriptor& blob, Layers layers) const;
+
 private:
+    Applied apply_top(const spec::Descriptor& blob, Layers layers, const std::string& work) const;
     Applied unpack_top(const spec::Descriptor& blob, Layers layers) const;
 
     const Store& store_;

@@ -1,121 +1,45 @@
 #include "image/store.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <sys/file.h>
-#include <sys/mount.h>
 #include <sys/utsname.h>
 
 #include <algorithm>
 #include <set>
 
-#include "base/defer.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/sys.h"
+#include "image/names.h"
 #include "image/platform.h"
 #include "image/snapshots.h"
 
 namespace {
 
 constexpr std::string_view layout_version = R"({"imageLayoutVersion":"1.0.0"})";
-constexpr const char* name_key = "org.opencontainers.image.ref.name";
+constexpr const char* directories[] = {"", "/blobs", "/blobs/sha256", "/layers", "/layers/sha256", "/tmp", "/cache", "/leases"};
+// What a store may hold before its oci-layout is written, which comes last: ours, the engine's, and a file system's.
+constexpr std::string_view known_names[] = {"blobs", "cache", "containers", "index.json", "index.lock", "layers", "leases", "lock",
+                                            "lost+found", "networks", "quarantine", "tmp", "volumes"};
 
-std::vector<std::string> entries(const std::string& directory) {
-    std::vector<std::string> names;
-    DIR* dir = ::opendir(directory.c_str());
-    if (!dir) return names;
-    while (const dirent* entry = ::readdir(dir)) {
-        const std::string name = entry->d_name;
-        if (name != "." && name != "..") names.push_back(name);
-    }
-    ::closedir(dir);
-    return names;
+// "--root /srv" must not make a store of somebody's directory, nor close it to him.
+void refuse_foreign_files(const std::string& root) {
+    for (const std::string& name : entries_of(root))
+        if (!name.starts_with('.') && std::ranges::find(known_names, name) == std::end(known_names))
+            throw Error(root, " is no store, and holds other files (", quoted(name), "): a store is made in a new or an empty directory");
 }
 
-// Something in ROOT/tmp and its lock. Whoever finds an unlocked entry may remove it, even between our
-// making and our locking it: then we make another.
-struct Claimed {
-    std::string path;
-    UniqueFd lock;
-};
-Claimed claim(const std::string& root, const std::string& purpose, bool directory) {
-    const std::string pattern = str(root, "/tmp/", purpose, "-XXXXXX");
-    for (;;) {
-        std::string path = pattern;
-        UniqueFd fd;
-        if (directory) {
-            if (!::mkdtemp(path.data())) throw SysError("make a directory in ", root, "/tmp");
-            auto opened = sys::try_open(path, O_RDONLY | O_DIRECTORY);
-            if (!opened) continue;
-            fd = std::move(*opened);
-        } else {
-            fd.reset(::mkostemp(path.data(), O_CLOEXEC));
-            if (!fd) throw SysError("make a file in ", root, "/tmp");
-        }
-        sys::flock(fd.get(), LOCK_EX);
-        struct stat info{};
-        if (::fstat(fd.get(), &info) == 0 && info.st_nlink > 0 && sys::exists(path)) return {path, std::move(fd)};
-    }
-}
-
-// Mounts of a process that died stay: without them the tree can be removed.
-void unmount_below(const std::string& path) {
-    std::vector<std::string> targets;
-    for (const std::string& line : split(read_file("/proc/self/mounts"), '\n')) {
-        const auto fields = split(line, ' ');
-        if (fields.size() > 1 && (fields[1] == path || fields[1].starts_with(path + "/"))) targets.push_back(fields[1]);
-    }
-    for (auto target = targets.rbegin(); target != targets.rend(); ++target) ::umount2(target->c_str(), MNT_DETACH);
-}
-
-void remove_work(const std::string& path) {
-    try {
-        sys::remove_tree(path);
-    } catch (const SysError& e) {
-        if (e.code() != EBUSY) throw;
-        unmount_below(path);
-        sys::remove_tree(path);
-    }
-}
-
-class Names {  // index.json under its lock
-public:
-    explicit Names(const std::string& root) : path_(root + "/index.json"), lock_(root + "/index.lock") {
-        index_ = read(root);
-    }
-    static spec::Index read(const std::string& root) {
-        const auto text = read_file_if_exists(root + "/index.json");
-        if (!text) return {.media_type = std::string(spec::media::index)};
-        return context(root + "/index.json", [&] { return spec::read_index(*text); });
-    }
-    std::vector<spec::Descriptor>& entries() { return index_.manifests; }
-    void save() { replace_file(path_, spec::write(index_) + "\n"); }
-    // Whoever wrote it held this lock and is dead.
-    static void remove_torn(const std::string& root) {
-        const Names names(root);
-        for (const std::string& name : ::entries(root))
-            if (name.starts_with(".index.json.")) ::unlink(str(root, "/", name).c_str());
-    }
-
-private:
-    std::string path_;
-    FileLock lock_;
-    spec::Index index_;
-};
-
-std::string name_of(const spec::Descriptor& descriptor) {
-    const auto at = descriptor.annotations.find(name_key);
-    return at == descriptor.annotations.end() ? "" : at->second;
-}
-
-std::optional<Reference> reference_of(const spec::Descriptor& descriptor) {
-    const std::string name = name_of(descriptor);
-    if (name.empty()) return {};
-    try {
-        return parse_reference(name);
-    } catch (const Error&) {  // another tool may name as it likes
-        return {};
-    }
+// A file with a set-user-ID bit, or a secret, in an image, a volume or a container is nothing for the host's users.
+void close_to_others(const std::string& root) {
+    struct stat info{};
+    if (::stat(root.c_str(), &info) < 0) throw SysError("stat ", root);
+    if ((info.st_mode & 077) == 0) return;
+    attempt(root + " is open to other users", [&] {
+        for (const char* name : directories)
+            if (::chmod((root + name).c_str(), 0700) < 0 && errno != ENOENT) throw SysError("chmod ", root, name);
+        for (const char* name : {"/index.json", "/oci-layout"})
+            if (::chmod((root + name).c_str(), 0600) < 0 && errno != ENOENT) throw SysError("chmod ", root, name);
+    });
 }
 
 }  // namespace
@@ -126,19 +50,14 @@ std::vector<Digest> Image::diff_ids() const {
     return ids;
 }
 
-WorkDir::~WorkDir() {
-    if (!lock_) return;  // moved from
-    attempt("removing " + path_, [&] { remove_work(path_); });
-}
+BlobWriter::BlobWriter(const Store& store, Claimed file) : store_(&store), path_(std::move(file.path)), fd_(std::move(file.lock)) {}
 
-BlobWriter::BlobWriter(const Store& store) : store_(&store) {
-    Claimed claimed = claim(store.root(), "blob", false);
-    path_ = claimed.path;
-    fd_ = std::move(claimed.lock);
-}
+BlobWriter::BlobWriter(BlobWriter&& other) noexcept
+    : store_(other.store_), path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)), hasher_(std::move(other.hasher_)),
+      digest_(std::move(other.digest_)), size_(other.size_) {}
 
 BlobWriter::~BlobWriter() {
-    if (fd_) ::unlink(path_.c_str());
+    if (!path_.empty()) ::unlink(path_.c_str());
 }
 
 void BlobWriter::write(std::string_view data) {
@@ -147,43 +66,63 @@ void BlobWriter::write(std::string_view data) {
     size_ += int64_t(data.size());
 }
 
+void BlobWriter::set_aside() {
+    digest();
+    fd_.reset();
+}
+
 spec::Descriptor BlobWriter::commit(std::string_view media_type, const std::string& expected_digest, int64_t expected_size) {
     if (expected_size >= 0 && expected_size != size_)
         throw Error("blob ", expected_digest, " has ", size_, " bytes instead of ", expected_size);
     if (!expected_digest.empty() && digest().text() != expected_digest)
         throw Error("blob ", expected_digest, " is damaged: its bytes have the digest ", digest().text());
     const std::string final_path = store_->blob_path(digest());
-    if (store_->has_blob(digest(), size_)) {
-        ::unlink(path_.c_str());
-    } else {
-        sys::fsync(fd_.get());
-        ::fchmod(fd_.get(), 0644);
-        sys::rename(path_, final_path);
-        sys::fsync_directory(final_path.substr(0, final_path.find_last_of('/')));
-    }
+    store_->hold({&digest(), 1}, {});
+    // First the bytes, then the name, then the directory that has it: after a power cut a name means these bytes.
+    if (!fd_) fd_ = sys::open(path_, O_RDONLY);
+    context(path_, [&] { sys::fsync(fd_.get()); });
+    sys::rename(path_, final_path);
+    path_.clear();
     fd_.reset();
+    sys::fsync_directory(final_path.substr(0, final_path.find_last_of('/')));
     return {.media_type = std::string(media_type), .digest = digest().text(), .size = size_};
 }
 
 Store::Store(std::string root) : root_(std::move(root)) {
     while (root_.size() > 1 && root_.back() == '/') root_.pop_back();
     const auto layout = read_file_if_exists(root_ + "/oci-layout", 4096);
+    if (layout && !layout->contains("\"1.0.0\"")) throw Error(root_, "/oci-layout: expected imageLayoutVersion 1.0.0");
     if (!layout) {
-        for (const char* name : {"", "/blobs", "/blobs/sha256", "/layers", "/layers/sha256", "/tmp", "/cache"})
-            sys::make_directories(root_ + name, *name ? 0755 : 0711);
-        ::chmod((root_ + "/layers").c_str(), 0700);
-        ::chmod((root_ + "/tmp").c_str(), 0700);
-        if (!sys::exists(root_ + "/index.json")) Names(root_).save();
-        replace_file(root_ + "/oci-layout", layout_version);
-    } else if (!layout->contains("\"1.0.0\"")) {
-        throw Error(root_, "/oci-layout: expected imageLayoutVersion 1.0.0");
+        refuse_foreign_files(root_);
+        for (const char* name : directories) sys::make_directories(root_ + name, 0700);
+        Names::make_if_new(root_);
+        replace_file(root_ + "/oci-layout", layout_version, 0600);
     }
+    close_to_others(root_);
 }
 
 bool Store::has_blob(const Digest& digest, int64_t size) const {
+    hold({&digest, 1}, {});
     struct stat info{};
     if (::stat(blob_path(digest).c_str(), &info) < 0 || !S_ISREG(info.st_mode)) return false;
     return size < 0 || info.st_size == size;
+}
+
+bool Store::is_intact(const spec::Descriptor& descriptor) const {
+    const Digest digest(descriptor.digest);
+    if (!has_blob(digest, descriptor.size)) return false;
+    const UniqueFd file = open_blob(digest);
+    Hasher hasher(digest.algorithm());
+    std::vector<char> buffer(size_t(1) << 20);
+    for (;;) {
+        const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
+        if (got < 0 && errno == EINTR) continue;
+        // A disk that gives some of it no more: then it is replaced like one with wrong bytes.
+        if (got < 0 && errno == EIO) return false;
+        if (got < 0) throw SysError("read blob ", digest.text());
+        if (got == 0) return hasher.finish() == digest;
+        hasher.update({buffer.data(), size_t(got)});
+    }
 }
 
 std::string Store::blob_path(const Digest& digest) const {
@@ -201,10 +140,13 @@ std::string Store::read_blob(const spec::Descriptor& descriptor, size_t most) co
     return data;
 }
 
+BlobWriter Store::new_blob() const { return {*this, claim(root_ + "/tmp", "blob", Claim::file)}; }
+
+BlobWriter Store::new_blob(const WorkDir& in) const { return {*this, claim(in.path(), "blob", Claim::file)}; }
+
 spec::Descriptor Store::put_blob(std::string_view data, std::string_view media_type) const {
-    const Digest digest = digest_of(data);
-    if (has_blob(digest, int64_t(data.size())))
-        return {.media_type = std::string(media_type), .digest = digest.text(), .size = int64_t(data.size())};
+    const spec::Descriptor there{.media_type = std::string(media_type), .digest = digest_of(data).text(), .size = int64_t(data.size())};
+    if (is_intact(there)) return there;
     BlobWriter writer = new_blob();
     writer.write(data);
     return writer.commit(media_type);
@@ -236,12 +178,11 @@ std::optional<NamedImage> Store::find(const std::string& wanted) const {
     if (hex.empty() || hex.size() > 64 || hex.find_first_not_of("0123456789abcdef") != std::string::npos) return {};
     std::optional<NamedImage> found;
     std::string found_id;
+    std::vector<std::string> unreadable;
     for (const NamedImage& image : all) {
         std::vector<std::string> ids = {Digest(image.descriptor.digest).hex()};
-        try {
-            ids.push_back(load(image.descriptor).id().hex());
-        } catch (const Error&) {  // torn: as if it were not there
-        }
+        if (const auto read = try_load(image.descriptor)) ids.push_back(read->id().hex());
+        else unreadable.push_back(str("image ", image.shown(), ": ", read.error().what()));
         for (const std::string& id : ids) {
             if (!id.starts_with(hex)) continue;
             // One image may be there under two manifests, with its layers compressed and plain.
@@ -250,12 +191,24 @@ std::optional<NamedImage> Store::find(const std::string& wanted) const {
             if (!found) found = image, found_id = id;
         }
     }
+    // The one that was asked for may be one of these.
+    if (!found)
+        for (const std::string& why : unreadable) log_warning(why);
     return found;
 }
 
 NamedImage Store::get(const std::string& name_or_id) const {
     if (auto found = find(name_or_id)) return *found;
     throw Error("No such image: ", name_or_id);
+}
+
+// What was read before it was written down may have been collected in between: the manifest would be gone, too.
+static void hold_image(const Store& store, const Image& image) {
+    std::vector<Digest> blobs{Digest(image.manifest.config.digest)};
+    for (const spec::Descriptor& layer : image.manifest.layers)
+        if (Digest::is_valid(layer.digest)) blobs.emplace_back(layer.digest);
+    store.hold(blobs, chain_ids(image.diff_ids()));
+    if (!store.has_blob(Digest(image.descriptor.digest))) throw Error("No such image: ", image.descriptor.digest);
 }
 
 Image Store::load(const spec::Descriptor& top, const std::string& platform) const {
@@ -275,40 +228,58 @@ Image Store::load(const spec::Descriptor& top, const std::string& platform) cons
     if (image.config.rootfs.diff_ids.size() != image.manifest.layers.size())
         throw Error("image ", image.descriptor.digest, " has ", image.manifest.layers.size(), " layers, but its config names ",
                     image.config.rootfs.diff_ids.size());
+    hold_image(*this, image);
     const Snapshots snapshots(*this);
-    const std::vector<Digest> diff_ids = image.diff_ids();
+    const std::vector<Digest> ids = chain_ids(image.diff_ids());
     for (size_t i = 0; i < image.manifest.layers.size(); ++i) {
-        const auto unpacked = snapshots.top_size({diff_ids.data(), i + 1});
+        const auto unpacked = snapshots.size(ids[i]);
         image.size += unpacked ? int64_t(*unpacked) : image.manifest.layers[i].size;
     }
     return image;
 }
 
-void Store::tag(const spec::Descriptor& manifest, const std::optional<Reference>& name) const {
-    Names names(root_);
-    auto& all = names.entries();
-    const std::string text = name ? name->familiar() : "";
-    spec::Descriptor entry = manifest;
-    if (text.empty()) entry.annotations.erase(name_key);
-    else entry.annotations[name_key] = text;
+std::expected<Image, Error> Store::try_load(const spec::Descriptor& descriptor) const try {
+    return load(descriptor);
+} catch (const Error& e) {
+    return std::unexpected(e);
+}
 
-    // What had the name loses it, and stays as a dangling image if that was its only one.
-    std::vector<spec::Descriptor> lost;
-    std::erase_if(all, [&](const spec::Descriptor& old) {
-        const bool replaced = (!text.empty() && name_of(old) == text) ||
-                              (old.digest == manifest.digest && name_of(old).empty());
-        if (replaced && old.digest != manifest.digest) lost.push_back(old);
-        return replaced;
-    });
-    for (spec::Descriptor& old : lost) {
-        old.annotations.erase(name_key);
-        if (std::ranges::none_of(all, [&](auto& other) { return other.digest == old.digest; })) all.insert(all.begin(), old);
+void Store::tag(const spec::Descriptor& manifest, const std::optional<Reference>& name) const {
+    const Naming one{manifest, name};
+    tag({&one, 1});
+}
+
+void Store::tag(std::span<const Naming> namings) const {
+    std::map<std::string, size_t> last;   // which naming has a name in the end
+    for (size_t i = 0; i < namings.size(); ++i) {
+        const auto& [manifest, name] = namings[i];
+        if (!has_blob(Digest(manifest.digest))) throw Error("No such image: ", name ? name->familiar() : manifest.digest);
+        if (name) last[name->familiar()] = i;
     }
-    if (text.empty() && std::ranges::any_of(all, [&](auto& other) { return other.digest == manifest.digest; })) {
-        names.save();
-        return;  // it has a name already
+    Names names(root_);
+    const auto is_taken = [&](const spec::Descriptor& old) { return last.contains(name_of(old)); };
+
+    std::set<std::string> with_names, nameless;   // digests
+    for (const auto& [name, i] : last) with_names.insert(namings[i].manifest.digest);
+    for (const spec::Descriptor& old : names.entries())
+        if (!name_of(old).empty() && !is_taken(old)) with_names.insert(old.digest);
+
+    std::vector<spec::Descriptor> all;            // newest first
+    const auto add = [&](spec::Descriptor entry, const std::string& name) {
+        if (name.empty() && (with_names.contains(entry.digest) || !nameless.insert(entry.digest).second)) return;
+        set_name(entry, name);
+        all.push_back(std::move(entry));
+    };
+    for (size_t i = namings.size(); i-- > 0;) {
+        const std::string name = namings[i].name ? namings[i].name->familiar() : "";
+        add(namings[i].manifest, !name.empty() && last[name] == i ? name : "");
     }
-    all.insert(all.begin(), entry);
+    // What had a name loses it, and stays as a dangling image if that was its only one.
+    for (const spec::Descriptor& old : names.entries())
+        if (is_taken(old)) add(old, "");
+    for (const spec::Descriptor& old : names.entries())
+        if (!is_taken(old)) add(old, name_of(old));
+    names.entries() = std::move(all);
     names.save();
 }
 
@@ -325,101 +296,31 @@ void Store::remove(const spec::Descriptor& manifest) const {
     names.save();
 }
 
-namespace {
-
-// What the images and containers need.
-struct Needed {
-    std::set<std::string> blobs, diff_ids, chain_ids;
-
-    void add(Layers layers) {
-        for (const Digest& id : layers) diff_ids.insert(id.text());
-        for (const Digest& id : ::chain_ids(layers)) chain_ids.insert(id.text());
-    }
-};
-
-// Every digest that a document and what it points at need. A missing or torn one ends there.
-void reach(const Store& store, const spec::Descriptor& descriptor, Needed& needed) {
-    if (!Digest::is_valid(descriptor.digest) || !needed.blobs.insert(descriptor.digest).second) return;
-    const std::string_view type = spec::oci_media_type(descriptor.media_type);
-    try {
-        if (type == spec::media::index) {
-            for (const auto& child : spec::read_index(store.read_blob(descriptor)).manifests) reach(store, child, needed);
-        } else if (type == spec::media::manifest) {
-            const spec::Manifest manifest = spec::read_manifest(store.read_blob(descriptor));
-            needed.blobs.insert(manifest.config.digest);
-            for (const auto& layer : manifest.layers) needed.blobs.insert(layer.digest);
-            std::vector<Digest> layers;
-            for (const auto& id : spec::read_image_config(store.read_blob(manifest.config)).rootfs.diff_ids) layers.emplace_back(id);
-            needed.add(layers);
-        }
-    } catch (const Error&) {
-    }
+Lease Store::use() const {
+    const std::lock_guard one_thread(leases_->mutex);
+    Lease lease = leases_->current.lock();   // of a caller's caller
+    if (!lease) leases_->current = lease = std::make_shared<LeaseFile>(root_);
+    return lease;
 }
 
-uint64_t disk_usage(const std::string& path) {
-    struct stat info{};
-    if (::lstat(path.c_str(), &info) < 0) return 0;
-    uint64_t bytes = uint64_t(info.st_blocks) * 512;
-    if (S_ISDIR(info.st_mode))
-        for (const std::string& name : entries(path)) bytes += disk_usage(path + "/" + name);
-    return bytes;
-}
-
-}  // namespace
-
-uint64_t Store::gc(const std::vector<std::vector<Digest>>& also_used) const {
-    const FileLock alone(root_ + "/lock");
-    collect_dead_work();
-    Needed needed;
-    for (const auto& layers : also_used) needed.add(layers);
-    for (const NamedImage& image : images()) reach(*this, image.descriptor, needed);
-
-    uint64_t freed = 0;
-    auto drop = [&](const std::string& path) {
-        const uint64_t size = disk_usage(path);
-        attempt("removing " + path, [&] {
-            sys::remove_tree(path);
-            freed += size;
-        });
-    };
-    for (const std::string& algorithm : entries(root_ + "/blobs"))
-        for (const std::string& hex : entries(root_ + "/blobs/" + algorithm))
-            if (!needed.blobs.contains(algorithm + ":" + hex)) drop(str(root_, "/blobs/", algorithm, "/", hex));
-    Names::remove_torn(root_);
-    for (const std::string& hex : entries(root_ + "/layers/sha256"))
-        if (!needed.chain_ids.contains("sha256:" + hex)) drop(root_ + "/layers/sha256/" + hex);
-    // A cache entry that names a blob or a layer which is gone says nothing any more.
-    for (const std::string& name : entries(root_ + "/cache")) {
-        const std::string path = root_ + "/cache/" + name;
-        if (name.starts_with('.')) {  // of a build that was killed while it wrote it
-            drop(path);
-            continue;
-        }
-        const auto text = read_file_if_exists(path);
-        for (size_t at = 0; text && (at = text->find("\"sha256:", at)) != std::string::npos; ++at) {
-            const std::string digest = text->substr(at + 1, 71);
-            if (needed.blobs.contains(digest) || needed.diff_ids.contains(digest)) continue;
-            drop(path);
-            break;
-        }
-    }
-    return freed;
+void Store::hold(std::span<const Digest> blobs, std::span<const Digest> chain_ids) const {
+    const Lease lease = [&] {
+        const std::lock_guard one_thread(leases_->mutex);
+        return leases_->current.lock();
+    }();
+    if (!lease) return;
+    std::vector<std::string> words;
+    for (const Digest& digest : blobs) words.push_back(digest.text());
+    for (const Digest& id : chain_ids) words.push_back("layer " + id.text());
+    lease->hold(words);
 }
 
 WorkDir Store::work_dir(const std::string& purpose) const {
     collect_dead_work();
-    Claimed claimed = claim(root_, purpose, true);
-    return WorkDir(claimed.path, std::move(claimed.lock));
+    return WorkDir(claim(root_ + "/tmp", purpose, Claim::directory));
 }
 
-void Store::collect_dead_work() const {
-    for (const std::string& name : entries(root_ + "/tmp")) {
-        const std::string path = root_ + "/tmp/" + name;
-        auto fd = sys::try_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-        if (!fd || ::flock(fd->get(), LOCK_EX | LOCK_NB) < 0) continue;  // gone, or somebody's
-        attempt("removing " + path, [&] { remove_work(path); });
-    }
-}
+void Store::collect_dead_work() const { collect_dead(root_ + "/tmp", remove_work); }
 
 std::string host_architecture() {
     utsname name{};

@@ -1,9 +1,9 @@
-#include <unistd.h>
-
+// Names first, then the files: what a build or a pull at work needs stays, and nobody waits for it.
 #include <cstdio>
 #include <iostream>
 #include <set>
 
+#include "base/log.h"
 #include "base/progress.h"
 #include "cli/commands.h"
 
@@ -22,18 +22,16 @@ bool confirmed(const char* what) {
     return lower(std::string(trim(answer))) == "y" || lower(std::string(trim(answer))) == "yes";
 }
 
-int prune(const Arguments& globals, const Arguments& args) {
-    const bool all = args.flag("all");
-    if (!args.flag("force") && !confirmed(all ? "all images without at least one container associated to them" : "all dangling images"))
-        return 0;
-    const Store store = open_store(globals);
-    std::set<std::string> used;
-    for (const ImageUser& user : image_users(store.root())) used.insert(user.image_id);
+// Removes the images that nothing uses from the index. One that cannot be read is named, and stays: rmi removes it.
+bool remove_unused(const Store& store, bool all) {
+    const ImageUsers in_use = image_users(store.root());
+    if (!in_use.complete) return false;
+    std::set<std::string> used, removed;
+    for (const ImageUser& user : in_use.users) used.insert(user.image_id);
     bool said = false;
-    std::set<std::string> removed;
     for (const NamedImage& named : store.images()) {
         if (named.name && !all) continue;
-        attempt("removing an image", [&] {
+        attempt(str("image ", quoted(named.shown()), " stays"), [&] {
             const Image image = store.load(named.descriptor);
             if (used.contains(image.id().text())) return;
             if (!said) std::printf("Deleted Images:\n");
@@ -45,7 +43,17 @@ int prune(const Arguments& globals, const Arguments& args) {
         });
     }
     if (said) std::printf("\n");
-    std::printf("Total reclaimed space: %s\n", human_size(store.gc(layers_in_use(store))).c_str());
+    return true;
+}
+
+int prune(const Arguments& globals, const Arguments& args) {
+    const bool all = args.flag("all");
+    if (!args.flag("force") && !confirmed(all ? "all images without at least one container associated to them" : "all dangling images"))
+        return 0;
+    const Store store = open_store(globals);
+    if (!remove_unused(store, all)) log_warning("no image is removed while a container cannot be read: it may use any (keg rm -f removes it)");
+    const uint64_t freed = store.gc([&] { return layers_in_use(store.root()); });
+    std::printf("Total reclaimed space: %s\n", human_size(freed).c_str());
     return 0;
 }
 

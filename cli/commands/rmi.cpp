@@ -1,5 +1,6 @@
 // Docker's rules: a name is only taken away while the image has others; an ID with several names
 // wants --force; what a container uses stays.
+#include <algorithm>
 #include <cstdio>
 
 #include "base/log.h"
@@ -19,38 +20,66 @@ std::vector<NamedImage> names_of(const Store& store, const spec::Descriptor& des
     return out;
 }
 
+// An image as far as it can be read: a damaged one is removed, too.
+struct Target {
+    NamedImage found;
+    std::vector<NamedImage> names;
+    std::string id;             // of its config; of its manifest if that cannot be read
+    bool readable = true;
+
+    std::string short_id() const { return Digest(id).short_hex(); }
+};
+
+Target look_up(const Store& store, const std::string& word) {
+    Target target{.found = store.get(word), .names = {}, .id = {}};
+    target.names = names_of(store, target.found.descriptor);
+    const auto image = store.try_load(target.found.descriptor);
+    target.readable = image.has_value();
+    target.id = image ? image->id().text() : target.found.descriptor.digest;
+    if (!image) log_warning(str("image ", quoted(word), " cannot be read: ", image.error().what()));
+    return target;
+}
+
+// Of an image that cannot be read only the name says who uses it.
+bool uses(const ImageUser& user, const Target& target) {
+    if (target.readable) return user.image_id == target.id;
+    return std::ranges::any_of(target.names, [&](const NamedImage& named) { return is_name(user.image, *named.name); });
+}
+
 // `docker rmi` names the container that is in the way.
-void refuse_if_used(const std::string& root, const Image& image, const std::string& word, bool by_name, bool force) {
-    for (const ImageUser& user : image_users(root)) {
-        if (user.image_id != image.id().text()) continue;
+void refuse_if_used(const std::string& root, const Target& target, const std::string& word, bool by_name, bool force) {
+    const ImageUsers in_use = image_users(root);
+    for (const ImageUser& user : in_use.users) {
+        if (!uses(user, target)) continue;
         const std::string container = user.container_id.substr(0, 12);
         if (by_name && !force)
             throw Error("conflict: unable to remove repository reference ", quoted(word), " (must force) - container ", container,
-                        " is using its referenced image ", image.id().short_hex());
+                        " is using its referenced image ", target.short_id());
         if (!by_name && user.running)
-            throw Error("conflict: unable to delete ", image.id().short_hex(), " (cannot be forced) - image is being used by running container ", container);
+            throw Error("conflict: unable to delete ", target.short_id(), " (cannot be forced) - image is being used by running container ", container);
         if (!by_name && !force)
-            throw Error("conflict: unable to delete ", image.id().short_hex(), " (must be forced) - image is being used by stopped container ", container);
+            throw Error("conflict: unable to delete ", target.short_id(), " (must be forced) - image is being used by stopped container ", container);
     }
+    if (!in_use.complete && !force)
+        throw Error("conflict: unable to remove ", quoted(word), " (must force) - a container that cannot be read may use it");
 }
 
 void remove(const Store& store, const std::string& word, bool force) {
-    const NamedImage found = store.get(word);
-    const Image image = store.load(found.descriptor);
-    const auto names = names_of(store, found.descriptor);
+    const Target target = look_up(store, word);
+    const NamedImage& found = target.found;
     if (found.name && is_name(word, *found.name)) {
-        if (names.size() == 1) refuse_if_used(store.root(), image, word, true, force);
+        if (target.names.size() == 1) refuse_if_used(store.root(), target, word, true, force);
         store.untag(*found.name);
         std::printf("Untagged: %s\n", found.name->familiar().c_str());
-        if (names.size() > 1) return;
+        if (target.names.size() > 1) return;
     } else {
-        if (names.size() > 1 && !force)
-            throw Error("conflict: unable to delete ", image.id().short_hex(), " (must be forced) - image is referenced in multiple repositories");
-        refuse_if_used(store.root(), image, word, false, force);
+        if (target.names.size() > 1 && !force)
+            throw Error("conflict: unable to delete ", target.short_id(), " (must be forced) - image is referenced in multiple repositories");
+        refuse_if_used(store.root(), target, word, false, force);
         store.remove(found.descriptor);
-        for (const NamedImage& other : names) std::printf("Untagged: %s\n", other.name->familiar().c_str());
+        for (const NamedImage& other : target.names) std::printf("Untagged: %s\n", other.name->familiar().c_str());
     }
-    std::printf("Deleted: %s\n", image.id().text().c_str());
+    std::printf("Deleted: %s\n", target.id.c_str());
 }
 
 int rmi(const Arguments& globals, const Arguments& args) {

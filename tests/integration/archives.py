@@ -64,9 +64,9 @@ def files_of(directory):
 
 
 class FakeRegistry:
-    """Answers by a table of {path: (status, headers, body)}; notes every request."""
+    """Answers by a table of {path: (status, headers, body)}; notes every request. Over TLS with that context."""
 
-    def __init__(self, answers):
+    def __init__(self, answers, tls=None):
         self.answers, self.requests = answers, []
         fake = self
 
@@ -91,6 +91,8 @@ class FakeRegistry:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if tls:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
         self.host = f"127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 

@@ -1,0 +1,34 @@
+// A layer's blob as the plain tar that is in it, both hashed on the way to their last byte: what follows the end of
+// the compressed stream is part of the blob, what follows the end of the tar is part of the diff ID.
+#pragma once
+
+#include "image/archive_reader.h"
+#include "image/digest.h"
+
+class InflatedLayer {
+public:
+    enum class Hash { tar, tar_and_blob };
+    // Borrows the descriptor, and reads from where it stands.
+    InflatedLayer(int blob_fd, Hash what);
+    InflatedLayer(const InflatedLayer&) = delete;
+    InflatedLayer& operator=(const InflatedLayer&) = delete;
+
+    // The next bytes of the tar, which stay until the next call; nothing once all of the blob was read.
+    std::string_view read();
+
+    bool is_empty() const { return !any_; }   // not even a tar's end
+
+    // When all was read. Of the blob an empty one if it was not asked for.
+    Digest diff_id() { return tar_.finish(); }
+    Digest blob_digest() { return what_ == Hash::tar_and_blob ? blob_.finish() : Digest(); }
+
+private:
+    std::string_view read_blob();
+
+    int fd_;
+    Hash what_;
+    Hasher tar_, blob_;
+    std::unique_ptr<char[]> buffer_;
+    ArchiveReader plain_;
+    bool any_;
+};

@@ -1,0 +1,84 @@
+#include "image/work.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/sys.h"
+
+std::vector<std::string> entries_of(const std::string& directory) {
+    std::vector<std::string> names;
+    DIR* dir = ::opendir(directory.c_str());
+    if (!dir && errno == ENOENT) return names;
+    if (!dir) throw SysError("read ", directory);
+    for (errno = 0; const dirent* entry = ::readdir(dir); errno = 0) {
+        const std::string_view name = entry->d_name;
+        if (name != "." && name != "..") names.emplace_back(name);
+    }
+    const int code = errno;
+    ::closedir(dir);
+    if (code != 0) throw SysError(code, "read " + directory);
+    return names;
+}
+
+// Whoever finds an unlocked entry may remove it, even between our making and our locking it: then we make another.
+Claimed claim(const std::string& directory, const std::string& purpose, Claim what) {
+    const std::string pattern = str(directory, "/", purpose, "-XXXXXX");
+    for (;;) {
+        std::string path = pattern;
+        UniqueFd fd;
+        if (what == Claim::directory) {
+            if (!::mkdtemp(path.data())) throw SysError("make a directory in ", directory);
+            auto opened = sys::try_open(path, O_RDONLY | O_DIRECTORY);
+            if (!opened && opened.error() != ENOENT) throw SysError(opened.error(), "open " + path);
+            if (!opened) continue;
+            fd = std::move(*opened);
+        } else {
+            fd.reset(::mkostemp(path.data(), O_CLOEXEC));
+            if (!fd) throw SysError("make a file in ", directory);
+        }
+        sys::flock(fd.get(), LOCK_EX);
+        if (sys::fstat(fd.get()).st_nlink > 0 && sys::exists(path)) return {path, std::move(fd)};
+    }
+}
+
+std::vector<std::string> collect_dead(const std::string& directory, const std::function<void(const std::string& path)>& bury) {
+    std::vector<std::string> held;
+    for (const std::string& name : entries_of(directory)) {
+        const std::string path = directory + "/" + name;
+        const auto fd = sys::try_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+        if (!fd && fd.error() == ENOENT) continue;
+        // What cannot be opened or locked may be somebody's.
+        if (!fd || ::flock(fd->get(), LOCK_EX | LOCK_NB) < 0) held.push_back(path);
+        else attempt("removing " + path, [&] { bury(path); });
+    }
+    return held;
+}
+
+// Mounts of a process that died stay: without them the tree can be removed.
+static void unmount_below(const std::string& path) {
+    std::vector<std::string> targets;
+    for (const std::string& line : split(read_file("/proc/self/mounts"), '\n')) {
+        const auto fields = split(line, ' ');
+        if (fields.size() > 1 && (fields[1] == path || fields[1].starts_with(path + "/"))) targets.push_back(fields[1]);
+    }
+    for (auto target = targets.rbegin(); target != targets.rend(); ++target) ::umount2(target->c_str(), MNT_DETACH);
+}
+
+void remove_work(const std::string& path) {
+    try {
+        sys::remove_tree(path);
+    } catch (const SysError& e) {
+        if (e.code() != EBUSY) throw;
+        unmount_below(path);
+        sys::remove_tree(path);
+    }
+}
+
+WorkDir::~WorkDir() {
+    if (!lock_) return;  // moved from
+    attempt("removing " + path_, [&] { remove_work(path_); });
+}

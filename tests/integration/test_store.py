@@ -1,0 +1,506 @@
+"""A store loses nothing: what cannot be read stays and hides nothing, what is damaged is found and healed, what is
+needed is kept while others collect; and it is its owner's alone."""
+import gzip
+import json
+import os
+import pathlib
+import re
+import stat
+import subprocess
+import tarfile
+import time
+import unittest
+
+from archives import MANIFEST, FakeRegistry, config_of, docker_archive, layered_archive, registry_image, sha, tar_of
+from keg import KEG, StoreCase, needs, needs_root, run
+
+
+@needs_root
+class StoreOf(StoreCase):
+    def files(self, what):
+        return set(os.listdir(self.store / what / "sha256"))
+
+    def index(self):
+        return json.loads((self.store / "index.json").read_text())
+
+    def manifest_digest(self, name):
+        [digest] = [entry["digest"] for entry in self.index()["manifests"]
+                    if entry.get("annotations", {}).get("org.opencontainers.image.ref.name") == name + ":latest"]
+        return digest.removeprefix("sha256:")
+
+    def manifest(self, name):
+        return json.loads(self.blob(self.manifest_digest(name)).read_text())
+
+    def blob(self, digest):
+        return self.store / "blobs/sha256" / digest.removeprefix("sha256:")
+
+    def damage(self, digest):
+        """One byte changes; the size stays."""
+        data = bytearray(self.blob(digest).read_bytes())
+        data[len(data) // 2] ^= 1
+        self.blob(digest).write_bytes(data)
+
+    def small_image(self, name="other", content=b"other"):
+        self.keg("load", "-q", "-i", self.write(name + ".tar", layered_archive({name + ":latest": [tar_of({name: content})]})))
+
+    def alive(self, image="base"):
+        self.assertEqual(self.keg("run", "--rm", "--network", "none", image, "echo", "alive").stdout, "alive\n")
+
+    def delayed(self, path, call, seconds, *words, when=1):
+        """keg, which waits for so long before that call on that file of the store."""
+        return subprocess.Popen(["strace", "-f", "-o", self.dir / "trace", "-P", self.store / path, "-e", "trace=" + call,
+                                 "-e", f"inject={call}:delay_enter={int(seconds * 1e6)}:when={when}", KEG, "--root", self.store, *words],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+class Unreadable(StoreOf):
+    @needs("strace")
+    def test_an_image_that_cannot_be_read_just_now_loses_nothing(self):
+        self.small_image()
+        manifest = self.blob(self.manifest_digest("base"))
+        blobs, layers = self.files("blobs"), self.files("layers")
+        result = run("strace", "-f", "-o", "/dev/null", "-P", manifest, "-e", "trace=openat", "-e", "inject=openat:error=EMFILE",
+                     KEG, "--root", self.store, "rmi", "other")
+        self.assertIn('image "base:latest" cannot be read', result.stderr)
+        self.assertIn("too many open files", result.stderr)
+        self.assertEqual((self.files("blobs"), self.files("layers")), (blobs, layers))
+        self.alive()
+        self.keg("image", "prune", "-f")     # now that it can be read
+        self.assertLess(self.files("blobs"), blobs)
+        self.alive()
+
+    def test_a_damaged_image_keeps_what_it_may_need_and_is_removed_by_name(self):
+        self.small_image()
+        self.damage(self.manifest_digest("other"))
+        blobs = self.files("blobs")
+        listed = self.keg("images", "--format", "{{.Repository}}")
+        self.assertEqual(listed.stdout, "base\n")
+        self.assertIn("other:latest", listed.stderr)
+        self.assertIn("damaged", listed.stderr)
+        self.assertIn("other:latest", self.keg("image", "prune", "-f").stderr)
+        self.assertIn("other:latest", self.keg("image", "prune", "-a", "-f").stderr)
+        self.assertEqual(self.files("blobs") & blobs, self.files("blobs"))
+        self.assertIn("Untagged: other:latest", self.keg("rmi", "other").stdout)
+        self.assertNotIn("other", (self.store / "index.json").read_text())
+        self.assertLess(len(self.files("blobs")), len(blobs))
+
+    def test_without_index_nothing_is_deleted(self):
+        index = self.store / "index.json"
+        text = index.read_bytes()
+        blobs, layers = self.files("blobs"), self.files("layers")
+        for torn in (None, b"", text[:-10]):
+            with self.subTest(torn and len(torn)):
+                index.unlink() if torn is None else index.write_bytes(torn)
+                for words in (("image", "prune", "-f"), ("image", "prune", "-af"), ("rmi", "-f", "base"), ("tag", "base", "b"), ("images",)):
+                    self.fails(*words, code=1, says="index.json")
+                self.assertEqual((self.files("blobs"), self.files("layers")), (blobs, layers))
+                index.write_bytes(text)
+        self.alive()
+        # Not even if the store looks like one that is being made.
+        (self.store / "oci-layout").unlink()
+        index.unlink()
+        self.fails("image", "prune", "-f", code=1, says="index.json")
+        index.write_bytes(text)
+        self.alive()
+
+    def test_a_container_that_cannot_be_read_keeps_layers_and_images(self):
+        broken = self.keg("create", "--network", "none", "base", "true").stdout.strip()
+        self.keg("create", "--name", "whole", "--network", "none", "base", "true")
+        settings = self.store / "containers" / broken / "settings.json"
+        text, layers = settings.read_bytes(), self.files("layers")
+        settings.write_bytes(b"")
+        refused = self.fails("rmi", "base", says="must force")
+        self.assertIn(broken[:12], refused.stderr)
+        self.assertIn(broken[:12], self.keg("image", "prune", "-af").stderr)
+        self.keg("rmi", "-f", "base")
+        self.keg("image", "prune", "-f")
+        self.assertEqual(self.files("layers"), layers)
+        settings.write_bytes(text)
+        self.assertEqual(self.keg("start", "-a", broken).returncode, 0)
+
+
+class Damage(StoreOf):
+    def test_a_blob_with_wrong_bytes_is_found_when_it_is_read(self):
+        self.small_image()
+        manifest = self.manifest("other")
+        for digest, words in ((manifest["config"]["digest"], ("image", "inspect", "other")),
+                              (self.manifest_digest("other"), ("history", "other")),
+                              (manifest["layers"][0]["digest"], ("save", "-o", self.dir / "out.tar", "other"))):
+            with self.subTest(words[0]):
+                whole = self.blob(digest).read_bytes()
+                self.damage(digest)
+                self.fails(*words, code=1, says="is damaged")
+                self.blob(digest).write_bytes(whole)
+                self.keg(*words)
+
+    def test_loading_again_heals(self):
+        archive = self.dir / "base.tar"
+        self.keg("save", "-o", archive, "base")
+        for digest in self.files("blobs"):
+            self.damage(digest)
+        self.keg("load", "-q", "-i", archive)
+        for digest in self.files("blobs"):
+            self.assertEqual(sha(self.blob(digest).read_bytes()), digest)
+        self.alive()
+
+    def test_pulling_again_heals(self):
+        answers, _ = registry_image("app", "v1", [tar_of({"hello": b"world"})])
+        fake = FakeRegistry(answers)
+        self.addCleanup(fake.stop)
+        before = self.files("blobs")
+        self.keg("pull", "-q", fake.host + "/app:v1")
+        pulled = self.files("blobs") - before
+        for digest in pulled:
+            self.damage(digest)
+        self.keg("pull", "-q", fake.host + "/app:v1")
+        for digest in pulled:
+            self.assertEqual(sha(self.blob(digest).read_bytes()), digest)
+
+    def test_a_layers_blob_that_is_damaged_is_not_unpacked(self):
+        answers, manifest = registry_image("app", "v1", [tar_of({"hello": b"world"})])
+        fake = FakeRegistry(answers)
+        self.addCleanup(fake.stop)
+        self.keg("pull", "-q", fake.host + "/app:v1")
+        [layer] = json.loads(manifest)["layers"]
+        whole = self.blob(layer["digest"]).read_bytes()
+        for wrong in (whole + b"junk", whole[:-1] + b"\1" if whole[-1:] != b"\1" else whole[:-1] + b"\2"):
+            self.blob(layer["digest"]).write_bytes(wrong)
+            self.fails("unpack", fake.host + "/app:v1", self.dir / "bundle", code=1, says="damaged")
+            run("rm", "-rf", self.dir / "bundle")
+        self.blob(layer["digest"]).write_bytes(whole)
+        self.keg("unpack", fake.host + "/app:v1", self.dir / "bundle")
+
+    def test_other_bytes_under_the_diff_ids_of_unpacked_layers_are_refused(self):
+        self.small_image()
+        config = self.blob(self.manifest("other")["config"]["digest"]).read_bytes()
+        evil = tar_of({"evil": b"evil"})
+        answers, _ = registry_image("evil", "v1", [evil], config)
+        fake = FakeRegistry(answers)
+        self.addCleanup(fake.stop)
+        for _ in range(2):
+            self.fails("pull", fake.host + "/evil:v1", code=1, says="diff ID")
+        self.assertNotIn("evil", self.keg("images").stdout)
+
+    def test_the_same_layer_from_another_blob_is_checked_once(self):
+        self.small_image()
+        config = self.blob(self.manifest("other")["config"]["digest"]).read_bytes()
+        answers, manifest = registry_image("same", "v1", [tar_of({"other": b"other"})], config)
+        fake = FakeRegistry(answers)
+        self.addCleanup(fake.stop)
+        self.keg("pull", "-q", fake.host + "/same:v1")
+        [layer] = json.loads(manifest)["layers"]
+        known = [path for path in (self.store / "layers/sha256").glob("*/blobs") if layer["digest"] in path.read_text()]
+        self.assertEqual(len(known), 1)
+
+    def test_bytes_behind_the_end_of_a_layer_belong_to_it(self):
+        layer = tar_of({"hello": b"world"})
+        longer = layer + b"behind the end"
+        self.keg("load", "-q", "-i", self.write("longer.tar", layered_archive({"longer:latest": [longer]})))
+        config = config_of(layer)
+        manifest = [{"Config": "c.json", "RepoTags": ["short:latest"], "Layers": ["l.tar"]}]
+        for stored in (longer, gzip.compress(longer)):
+            archive = tar_of({"c.json": config, "l.tar": stored, "manifest.json": json.dumps(manifest).encode()})
+            self.fails("load", "-i", self.write("short.tar", archive), code=1, says="iff")
+
+
+class Together(StoreOf):
+    def build_that_waits(self, text):
+        """A build whose RUN goes on when self.go() is called."""
+        context = self.dir / "context"
+        context.mkdir()
+        (context / "Dockerfile").write_text(text)
+        build = subprocess.Popen([KEG, "--root", self.store, "build", "-t", "built", context], stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(build.wait)
+        self.addCleanup(build.kill)
+        deadline = time.monotonic() + 60
+        while not list(self.store.glob("tmp/*/**/waiting")):
+            self.assertLess(time.monotonic(), deadline, "RUN did not begin")
+            self.assertIsNone(build.poll())
+            time.sleep(0.05)
+        return build
+
+    def test_prune_frees_at_once_what_no_build_at_work_needs(self):
+        self.small_image()
+        build = self.build_that_waits("FROM base\nRUN echo first > /first\nRUN touch /waiting; while ! [ -e /go ]; do sleep 0.1; done; rm /go /waiting\nRUN cat /first\n")
+        layers = self.files("layers")
+        self.keg("rmi", "other", timeout=60)
+        self.assertLess(self.files("layers"), layers)
+        self.keg("rmi", "-f", "base", timeout=60)
+        self.keg("image", "prune", "-af", timeout=60)
+        [waiting] = self.store.glob("tmp/*/**/waiting")
+        (waiting.parent / "go").touch()
+        self.assertEqual(build.wait(60), 0, build.stderr.read())
+        self.assertEqual(self.keg("run", "--rm", "--network", "none", "built", "cat", "/first").stdout, "first\n")
+        self.assertEqual(os.listdir(self.store / "leases"), [])
+
+    def test_what_a_killed_command_needed_is_freed(self):
+        build = self.build_that_waits("FROM base\nRUN echo first > /first\nRUN touch /waiting; sleep 1000\n")
+        self.assertEqual(len(os.listdir(self.store / "leases")), 1)
+        build.kill()
+        build.wait()
+        self.keg("rmi", "-f", "base")
+        self.assertEqual([self.files("layers"), self.files("blobs"), set(os.listdir(self.store / "leases"))], [set(), set(), set()])
+
+    @needs("strace")
+    def test_a_name_given_while_the_image_is_removed_means_an_image(self):
+        tag = self.delayed("index.lock", "flock", 2, "tag", "base", "second")
+        time.sleep(0.7)
+        self.keg("rmi", "base")
+        tag.communicate()
+        if tag.returncode == 0:
+            self.alive("second")
+
+    @needs("strace")
+    def test_a_container_made_while_its_image_is_removed_has_its_layers(self):
+        create = self.delayed("lock", "flock", 2, "create", "--network", "none", "base", "echo", "alive")
+        time.sleep(0.7)
+        self.keg("rmi", "-f", "base")
+        made, _ = create.communicate()
+        if create.returncode == 0:
+            self.assertEqual(self.keg("start", "-a", made.strip()).stdout, "alive\n")
+
+    def test_an_image_in_use_stays(self):
+        container = self.keg("create", "--network", "none", "base", "echo", "alive").stdout.strip()
+        layers = self.files("layers")
+        for word in ("base", self.image_id("base")):
+            self.assertIn(container[:12], self.fails("rmi", word, code=1, says="conflict").stderr)
+        self.assertNotIn("deleted", self.keg("image", "prune", "-af").stdout)
+        self.alive()
+        self.keg("rmi", "-f", "base")
+        self.assertEqual(self.files("layers"), layers)
+        self.assertEqual(self.keg("start", "-a", container).stdout, "alive\n")
+
+
+class Private(StoreOf):
+    def open_to_others(self):
+        """What the host's user 65534 reaches of the store."""
+        os.chmod(self.dir, 0o711)
+        return run("find", self.store, "-readable", "-print", user=65534, group=65534, extra_groups=[], check=False).stdout.split()
+
+    def test_other_users_reach_nothing_of_a_store(self):
+        self.small_image()
+        self.keg("create", "--network", "none", "-v", "volume:/v", "base", "true")
+        self.assertEqual(self.open_to_others(), [])
+        self.assertEqual(stat.S_IMODE(self.store.stat().st_mode), 0o700)
+        for path in [self.store / "index.json", self.store / "oci-layout", *(self.store / "blobs/sha256").iterdir()]:
+            self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600, path)
+
+    def test_a_store_that_was_open_is_closed(self):
+        for path in [self.store, *self.store.rglob("*")]:
+            if not path.is_symlink():
+                os.chmod(path, 0o755)
+        self.assertNotEqual(self.open_to_others(), [])
+        self.keg("images")
+        self.assertEqual(self.open_to_others(), [])
+
+    def test_somebodys_directory_is_not_made_a_store(self):
+        theirs = self.dir / "theirs"
+        theirs.mkdir(mode=0o755)
+        (theirs / "letter").write_text("dear")
+        result = run(KEG, "--root", theirs, "images", check=False)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("letter", result.stderr)
+        self.assertEqual(os.listdir(theirs), ["letter"])
+        self.assertEqual(stat.S_IMODE(theirs.stat().st_mode), 0o755)
+
+
+class Durable(StoreOf):
+    @needs("strace")
+    def test_a_name_is_written_after_all_that_it_means_is_on_the_disk(self):
+        archive = self.write("other.tar", layered_archive({"other:latest": [tar_of({"a": b"a" * 10_000}), tar_of({"b": b"b" * 10_000})]}))
+        run("strace", "-f", "-y", "-o", self.dir / "trace", "-e", "trace=rename,fsync,syncfs", KEG, "--root", self.store, "load", "-q", "-i", archive)
+        lines = (self.dir / "trace").read_text().splitlines()
+        synced, blobs, layers = set(), 0, 0
+        for i, line in enumerate(lines):
+            if found := re.search(r"(?:fsync|syncfs)\(\d+<(.*?)>\) *= 0", line):
+                synced.add(found[1])
+            if not (found := re.search(r'rename\("(.*?)", "(.*?)"\) *= 0', line)):
+                continue
+            old, new = found.groups()
+            self.assertIn(old, synced, "renamed before its content was on the disk: " + line)
+            directory = os.path.dirname(new)
+            later = [k for k in range(i, len(lines)) if re.search(rf"fsync\(\d+<{re.escape(directory)}/?>\)", lines[k])]
+            self.assertTrue(later, "nothing makes this name durable: " + line)
+            blobs += "/blobs/" in new
+            layers += "/layers/" in new
+            if new.endswith("index.json"):
+                self.assertFalse([line for line in lines[i:] if "/blobs/" in line or "/layers/" in line])
+        self.assertGreaterEqual(blobs, 4)
+        self.assertEqual(layers, 2)
+
+
+class Archives(StoreOf):
+    images = False
+
+    def test_an_archive_of_many_layers_needs_few_descriptors(self):
+        layers = [tar_of({f"f{i}": os.urandom(6000)}) for i in range(60)]
+        archive = self.write("many.tar", layered_archive({"many:latest": layers}))
+        run("prlimit", "--nofile=32:32", KEG, "--root", self.store, "load", "-q", "-i", archive)
+
+    def test_images_of_an_archive_may_share_layers(self):
+        shared = tar_of({"big": os.urandom(20_000)})
+        archive = layered_archive({"one:1": [shared], "two:1": [shared, tar_of({"own": os.urandom(20_000)})]})
+        self.assertEqual(self.keg("load", "-q", "-i", self.write("two.tar", archive)).stdout, "Loaded image: one:1\nLoaded image: two:1\n")
+
+    def test_a_name_that_two_images_of_an_archive_want_is_the_last_ones(self):
+        first, last = tar_of({"first": b"1"}), tar_of({"last": b"2"})
+        items, files = [], {}
+        for layer in (first, last):
+            config = config_of(layer)
+            files |= {sha(config): config, sha(layer): layer}
+            items.append({"Config": sha(config), "RepoTags": ["both:1"], "Layers": [sha(layer)]})
+        self.keg("load", "-q", "-i", self.write("a.tar", tar_of({**files, "manifest.json": json.dumps(items).encode()})))
+        self.assertEqual(self.image_id("both:1"), "sha256:" + sha(config_of(last)))
+        self.assertEqual(sorted(self.keg("images", "-q", "--no-trunc").stdout.split()), sorted("sha256:" + sha(config_of(l)) for l in (first, last)))
+
+    def test_too_many_layers_are_refused_before_any_is_unpacked(self):
+        layers = [tar_of({f"f{i}": b""}) for i in range(501)]
+        self.fails("load", "-i", self.write("many.tar", layered_archive({"many:latest": layers})), code=1, says="501 layers")
+        self.assertEqual(self.files("layers"), set())
+
+    def test_a_sparse_file_stays_sparse(self):
+        info = tarfile.TarInfo("huge")
+        info.type = tarfile.GNUTYPE_SPARSE
+        header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+        def put(at, width, value):
+            header[at:at + width] = b"\x80" + value.to_bytes(width - 1, "big")
+        put(124, 12, 512)                   # stored bytes
+        put(386, 12, 1 << 30)               # the one piece: where, and how long
+        put(398, 12, 512)
+        put(483, 12, (1 << 40))             # the file's size
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header)
+        layer = bytes(header) + b"x" * 512 + bytes(1024)
+        self.keg("load", "-q", "-i", self.write("sparse.tar", layered_archive({"sparse:latest": [layer]})))
+        [huge] = self.store.glob("layers/sha256/*/diff/huge")
+        self.assertEqual(huge.stat().st_size, 1 << 40)
+        self.assertLess(huge.stat().st_blocks, 1000)
+        with open(huge, "rb") as file:
+            file.seek(1 << 30)
+            self.assertEqual(file.read(512), b"x" * 512)
+
+
+class Builds(StoreOf):
+    def build(self, name, dockerfile):
+        context = self.dir / name
+        context.mkdir()
+        (context / "Dockerfile").write_text(dockerfile)
+        return self.keg("build", "-q", "-t", name, context, check=False)
+
+    def test_a_file_whose_name_would_hide_another_cannot_be_in_a_layer(self):
+        result = self.build("hides", "FROM base\nRUN mkdir /d && echo keep > /d/data\nRUN touch /d/.wh.data\n")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn('"d/.wh.data"', result.stderr)
+
+    def test_what_a_step_makes_of_the_root_directory_is_in_its_layer(self):
+        for mode in ("711", "701"):
+            self.assertEqual(self.build("root" + mode, f"FROM base\nRUN chmod {mode} /\n").returncode, 0)
+        self.keg("save", "-o", self.dir / "root.tar", "root701", "root711")
+        for store in (self.store, self.dir / "second"):
+            self.store = store
+            if store.name == "second":
+                self.keg("load", "-q", "-i", self.dir / "root.tar")
+            for mode in ("711", "701"):
+                self.assertEqual(self.keg("run", "--rm", "--network", "none", "root" + mode, "stat", "-c", "%a", "/").stdout, mode + "\n")
+
+    def test_a_step_may_leave_a_tree_of_any_depth(self):
+        deep = "i=0; while [ $i -lt 1500 ]; do mkdir d && cd d || exit 1; i=$((i+1)); done"
+        context = self.dir / "deep"
+        context.mkdir()
+        (context / "Dockerfile").write_text(f"FROM base\nRUN {deep}\nRUN rm -rf /d\nRUN echo\n")
+        run("prlimit", "--nofile=64:64", KEG, "--root", self.store, "build", "-q", "-t", "deep", context)
+        self.keg("save", "-o", self.dir / "deep.tar", "deep")
+        self.keg("rmi", "deep")
+        run("prlimit", "--nofile=64:64", KEG, "--root", self.store, "load", "-q", "-i", self.dir / "deep.tar")
+
+
+class Checks(StoreOf):
+    def check(self, *words, code):
+        result = self.keg("system", "check", "--format", "json", *words, check=False)
+        self.assertEqual(result.returncode, code, result.stdout + result.stderr)
+        return json.loads(result.stdout)
+
+    def kinds(self, report):
+        return sorted(problem["kind"] for problem in report["problems"])
+
+    def test_a_whole_store_has_nothing_wrong(self):
+        self.small_image()
+        (self.dir / "context").mkdir()
+        (self.dir / "context/Dockerfile").write_text("FROM base\nRUN rm -r /root && mkdir /root && echo x > /root/x && ln /root/x /y && chown 5:6 /y && rm /etc/group\n")
+        self.keg("build", "-q", "-t", "built", self.dir / "context")
+        report = self.check(code=0)
+        self.assertEqual((report["images"], report["layers"], report["problems"]), (3, 3, []))
+        self.assertIn("nothing wrong", self.keg("system", "check").stdout)
+
+    def test_a_damaged_blob_is_named_quarantined_and_healed(self):
+        archive = self.dir / "base.tar"
+        self.keg("save", "-o", archive, "base")
+        layer = self.manifest("base")["layers"][0]["digest"]
+        self.damage(layer)
+        wrong = self.blob(layer).read_bytes()
+        for words in ((), ("--repair",)):
+            report = self.check(*words, code=1)
+            self.assertEqual(self.kinds(report), ["blob", "image"])
+            for problem in report["problems"]:
+                self.assertIn(layer, problem["object"] + problem["problem"])
+            self.assertEqual(self.blob(layer).exists(), not words)
+        self.assertEqual((self.store / "quarantine" / layer.replace(":", "-")).read_bytes(), wrong)
+        self.assertIn(layer, self.keg("system", "check", check=False).stdout)
+        self.alive()
+        self.keg("load", "-q", "-i", archive)
+        self.check(code=0)
+
+    def test_a_missing_blob_is_named_with_its_image_and_nothing_else_goes(self):
+        self.small_image()
+        config = self.manifest("other")["config"]["digest"]
+        self.blob(config).unlink()
+        blobs = self.files("blobs")
+        report = self.check("--repair", code=1)
+        self.assertEqual([problem["object"] for problem in report["problems"]], ["other:latest"])
+        self.assertIn(config, report["problems"][0]["problem"])
+        self.assertEqual(self.files("blobs"), blobs)
+        self.keg("rmi", "other")
+        self.check(code=0)
+
+    def test_a_changed_file_of_an_unpacked_layer_is_found_and_mended(self):
+        self.small_image()
+        for change in ("content", "mode", "extra", "gone"):
+            with self.subTest(change):
+                [file] = self.store.glob("layers/sha256/*/diff/other")
+                if change == "content":
+                    file.write_bytes(b"OTHER")
+                elif change == "mode":
+                    file.chmod(0o4755)
+                elif change == "extra":
+                    file.with_name("more").touch()
+                else:
+                    file.unlink()
+                [problem] = self.check(code=1)["problems"]
+                self.assertEqual(problem["kind"], "layer")
+                [problem] = self.check("--repair", code=1)["problems"]
+                self.assertIn("unpacked anew", problem["repaired"])
+                self.check(code=0)
+                [file] = self.store.glob("layers/sha256/*/diff/other")
+                self.assertEqual(file.read_bytes(), b"other")
+
+    def test_a_lost_index_is_made_anew(self):
+        self.small_image()
+        ids = set(self.keg("images", "-q", "--no-trunc").stdout.split())
+        (self.store / "index.json").unlink()
+        self.assertEqual(self.kinds(self.check(code=1)), ["index"])
+        self.assertFalse((self.store / "index.json").exists())
+        self.check("--repair", code=1)
+        self.assertEqual(set(self.keg("images", "-q", "--no-trunc").stdout.split()), ids)
+        self.check(code=0)
+
+    def test_what_a_killed_command_left_is_found(self):
+        (self.store / "tmp/build-123456").mkdir()
+        [problem] = self.check(code=1)["problems"]
+        self.assertEqual((problem["kind"], problem["object"]), ("leftover", "tmp/build-123456"))
+        self.check("--repair", code=1)
+        self.check(code=0)
+
+
+if __name__ == "__main__":
+    unittest.main()
