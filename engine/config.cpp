@@ -16,7 +16,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sys.h"
-#include "engine/seccomp_profile.h"
+#include "container/seccomp_profile.h"
 
 namespace {
 

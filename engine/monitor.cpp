@@ -33,7 +33,7 @@
 #include "base/sys.h"
 #include "engine/caller.h"
 #include "engine/console.h"
-#include "engine/network.h"
+#include "container/network.h"
 #include "engine/prepare.h"
 #include "engine/relay.h"
 #include "engine/volumes.h"

@@ -11,7 +11,7 @@
 #include "base/defer.h"
 #include "base/error.h"
 #include "base/sys.h"
-#include "engine/seccomp_profile.h"
+#include "container/seccomp_profile.h"
 #include "runtime/attributes.h"
 #include "runtime/seccomp.h"
 #include "tests/unit/catch.h"

@@ -3,7 +3,7 @@
 // containers (CVE-2020-8558). A container that uses its own published port, or its neighbour's, needs
 // its source masked too, or the answer goes straight over the bridge and is not recognised. And what
 // nobody published must not be reached from other machines through the forwarding we switch on.
-#include "engine/firewall.h"
+#include "container/firewall.h"
 
 #include <dlfcn.h>
 #include <nftables/libnftables.h>

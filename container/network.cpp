@@ -1,7 +1,7 @@
 // What takes long is kept away from people who wait: nothing is moved between namespaces, devices are
 // not deleted but die with the container's namespace, and all rules are one transaction. The lock of
 // the network is held while it is made or torn down, so that nobody sees half of it.
-#include "engine/network.h"
+#include "container/network.h"
 
 #include <arpa/inet.h>
 #include <linux/filter.h>
@@ -15,8 +15,9 @@
 
 #include "base/error.h"
 #include "base/sys.h"
-#include "engine/conntrack.h"
-#include "engine/netlink.h"
+#include "container/conntrack.h"
+#include "container/identity.h"
+#include "container/netlink.h"
 
 std::string address_text(uint32_t address) {
     return str(address >> 24, ".", address >> 16 & 255, ".", address >> 8 & 255, ".", address & 255);

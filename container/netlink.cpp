@@ -1,6 +1,6 @@
 // Devices are created where they shall live: moving one into another network namespace costs two
 // grace periods (20 ms), creating it there none.
-#include "engine/netlink.h"
+#include "container/netlink.h"
 
 #include <arpa/inet.h>
 #include <linux/if_bridge.h>

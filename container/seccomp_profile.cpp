@@ -1,4 +1,4 @@
-#include "engine/seccomp_profile.h"
+#include "container/seccomp_profile.h"
 
 #include <sched.h>
 #include <sys/socket.h>

@@ -9,8 +9,14 @@
 #include <vector>
 
 #include "base/file.h"
-#include "engine/container.h"
-#include "engine/firewall.h"
+#include "container/firewall.h"
+#include "container/ports.h"
+
+struct NetworkState {
+    std::string interface_name, mac, address, gateway, network_id, endpoint_id;
+    int prefix = 0;
+    std::vector<PortBinding> ports;          // with the host ports that were given
+};
 
 // A container's place in the network.
 class Endpoint {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/ports.h"
+#include "container/ports.h"
 
 class Firewall {
 public:
