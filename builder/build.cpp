@@ -29,6 +29,7 @@
 #include "builder/run.h"
 #include "builder/stage.h"
 #include "builder/words.h"
+#include "builder/workplace.h"
 #include "image/apply.h"
 #include "image/bundle.h"
 #include "image/registry.h"
@@ -67,7 +68,7 @@ std::string display_name(const std::string& keyword, const std::string& rest) {
 
 class Build {
 public:
-    Build(const Store& store, const BuildOptions& options) : store_(store), options_(options), context_(options.context) {}
+    Build(const Store& store, const BuildOptions& options) : store_(store), options_(options), network_(store.root()), context_(options.context) {}
 
     Image run() {
         read_dockerfile();
@@ -100,6 +101,7 @@ private:
 
     std::vector<std::string> words(const Stage& stage, const Statement& statement) const;
     std::string arg(Stage& stage, const Statement& statement);
+    std::vector<std::string> proxies(const Stage& stage) const;
     std::optional<std::string> arg_value(const std::string& name, const std::optional<std::string>& fallback);
     Image load_image(const std::string& name);
     std::optional<size_t> stage_index(const std::string& name, size_t before) const;
@@ -112,6 +114,7 @@ private:
 
     const Store& store_;
     const BuildOptions& options_;
+    BuildNetwork network_;
     Root context_;
     IgnoreRules ignore_;
     std::string file_name_;
@@ -337,7 +340,7 @@ void Build::layer_step(Stage& stage, const std::string& key, const std::string& 
     std::optional<CachedLayer> layer = options_.no_cache ? std::nullopt : find_cached(store_, key, stage.diff_ids);
     const bool cached = layer.has_value();
     if (!layer) {
-        const WorkDir work = store_.work_dir("build");
+        const Workplace work(store_, "build");
         make(work.path());
         sys::make_directories(work.path() + "/upper", 0755);
         const Snapshots::NewLayer made = Snapshots(store_).commit(work.path() + "/upper", stage.diff_ids);
@@ -354,10 +357,12 @@ void Build::layer_step(Stage& stage, const std::string& key, const std::string& 
 
 void Build::run_instruction(Stage& stage, const Statement& statement) {
     std::string command = statement.rest;
-    RunStep run{.args = {}, .env = stage.environment(), .network = options_.network == "default" ? "host" : options_.network, .label = {}};
+    RunStep run{.args = {}, .env = stage.environment(), .proxies = proxies(stage), .network = options_.network, .label = {}};
     if (const std::string* network = statement.flag("network")) {
         if (*network != "host" && *network != "none" && *network != "default") throw Error("invalid network mode ", quoted(*network), " for RUN");
-        run.network = *network == "default" ? run.network : *network;
+        if (*network != "default") run.network = *network;
+        if (run.network == "host" && options_.network != "host" && !options_.allow_host_network)
+            throw Error("network.host is not allowed: RUN --network=host needs build --network host or --allow network.host");
     }
     if (!statement.heredocs.empty()) {
         // "RUN <<EOF" alone: the text is the script; otherwise the shell reads the heredocs itself.
@@ -386,8 +391,19 @@ void Build::run_instruction(Stage& stage, const Statement& statement) {
     const std::string key = stage.next_key(str("RUN\n", json::dump(json::write(run.args)), json::dump(json::write(run.env)), stage.config.config.user, "\n",
                                                stage.config.config.working_dir, "\n", run.network));
     layer_step(stage, key, created_by, [&](const std::string& work) {
-        run_step(store_, stage, run, work, [&](std::string_view line) { say(str("#", step_, " ", line)); });
+        run_step(store_, stage, run, work, network_, [&](std::string_view line) { say(str("#", step_, " ", line)); });
     });
+}
+
+// The predefined arguments that were given reach RUN without an ARG; with one they are ordinary ones.
+std::vector<std::string> Build::proxies(const Stage& stage) const {
+    std::vector<std::string> words;
+    for (const auto& [name, given] : options_.build_args) {
+        if (!is_predefined(name) || stage.lookup()(name)) continue;
+        const char* const own = ::getenv(name.c_str());
+        if (given || own) words.push_back(name + "=" + given.value_or(own ? own : ""));
+    }
+    return words;
 }
 
 void Build::copy_instruction(Stage& stage, const Statement& statement) {
@@ -406,7 +422,7 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
     begin(display_name(statement.keyword, statement.rest));
 
     // Where from: the context, an earlier stage, an image.
-    std::optional<WorkDir> other;
+    std::optional<Workplace> other;
     std::optional<Root> mounted;
     std::string source_key = "context";
     std::string target_of_mount;
@@ -425,7 +441,7 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
             layers = image.diff_ids();
             source_key = "image " + image.id().text();
         }
-        other.emplace(store_.work_dir("from"));
+        other.emplace(store_, "from");
         Snapshots(store_).mount({.layers = layers, .upper = {}, .work = {}, .target = other->path() + "/root"}, false);
         target_of_mount = other->path() + "/root";
         mounted.emplace(target_of_mount);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/json.h"
-#include "container/network.h"
+#include "container/network_state.h"
 
 template <>
 inline constexpr auto json::fields<PortBinding> = std::tuple(

@@ -1,127 +1,195 @@
+// The default profile is data (seccomp.json), read when a container is made: the kernel's calls grow, and who
+// compares it with Docker's compares two files of one form. What is hard: a rule that is misread opens or
+// closes a door without anybody noticing. So a property that is not known is refused, not skipped: "exclude"
+// for "excludes" would be a rule for everybody. Where the kernel reads an int, the profile compares 32 bits
+// (SCMP_CMP_MASKED_EQ): with 64, socket(AF_VSOCK | 1<<32) would be another family for the filter and the same
+// one for the kernel.
 #include "container/seccomp_profile.h"
 
-#include <sched.h>
-#include <sys/socket.h>
+#include <sys/utsname.h>
 
 #include <algorithm>
-#include <string_view>
 
-#include "base/text.h"
+#include "base/json.h"
+#include "container/seccomp_json.h"
 
 namespace {
 
-constexpr std::string_view always = R"(
-    accept accept4 access adjtimex alarm bind brk cachestat capget capset chdir chmod chown chown32
-    clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64
-    clock_nanosleep clock_nanosleep_time64 close close_range connect copy_file_range creat dup dup2 dup3
-    epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait
-    epoll_wait_old eventfd eventfd2 execve execveat exit exit_group faccessat faccessat2 fadvise64
-    fadvise64_64 fallocate fanotify_mark fchdir fchmod fchmodat fchmodat2 fchown fchown32 fchownat fcntl
-    fcntl64 fdatasync fgetxattr flistxattr flock fork fremovexattr fsetxattr fstat fstat64 fstatat64
-    fstatfs fstatfs64 fsync ftruncate ftruncate64 futex futex_requeue futex_time64 futex_wait futex_waitv
-    futex_wake futimesat getcpu getcwd getdents getdents64 getegid getegid32 geteuid geteuid32 getgid
-    getgid32 getgroups getgroups32 getitimer getpeername getpgid getpgrp getpid getppid getpriority
-    getrandom getresgid getresgid32 getresuid getresuid32 getrlimit get_robust_list getrusage getsid
-    getsockname getsockopt get_thread_area gettid gettimeofday getuid getuid32 getxattr getxattrat
-    inotify_add_watch inotify_init inotify_init1 inotify_rm_watch io_cancel ioctl io_destroy io_getevents
-    io_pgetevents io_pgetevents_time64 ioprio_get ioprio_set io_setup io_submit ipc kill
-    landlock_add_rule landlock_create_ruleset landlock_restrict_self lchown lchown32 lgetxattr link linkat
-    listen listmount listxattr listxattrat llistxattr _llseek lremovexattr lseek lsetxattr lstat lstat64
-    madvise map_shadow_stack membarrier memfd_create memfd_secret mincore mkdir mkdirat mknod mknodat
-    mlock mlock2 mlockall mmap mmap2 mprotect mq_getsetattr mq_notify mq_open mq_timedreceive
-    mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 mq_unlink mremap mseal msgctl msgget msgrcv
-    msgsnd msync munlock munlockall munmap name_to_handle_at nanosleep newfstatat _newselect open openat
-    openat2 pause pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc pkey_free pkey_mprotect poll ppoll
-    ppoll_time64 prctl pread64 preadv preadv2 prlimit64 process_mrelease pselect6 pselect6_time64
-    pwrite64 pwritev pwritev2 read readahead readlink readlinkat readv recv recvfrom recvmmsg
-    recvmmsg_time64 recvmsg remap_file_pages removexattr removexattrat rename renameat renameat2
-    restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn
-    rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 rt_tgsigqueueinfo sched_getaffinity
-    sched_getattr sched_getparam sched_get_priority_max sched_get_priority_min sched_getscheduler
-    sched_rr_get_interval sched_rr_get_interval_time64 sched_setaffinity sched_setattr sched_setparam
-    sched_setscheduler sched_yield seccomp select semctl semget semop semtimedop semtimedop_time64 send
-    sendfile sendfile64 sendmmsg sendmsg sendto setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32
-    setgroups setgroups32 setitimer setpgid setpriority setregid setregid32 setresgid setresgid32
-    setresuid setresuid32 setreuid setreuid32 setrlimit set_robust_list setsid setsockopt
-    set_thread_area set_tid_address setuid setuid32 setxattr setxattrat shmat shmctl shmdt shmget
-    shutdown sigaltstack signalfd signalfd4 sigprocmask sigreturn socketcall socketpair splice stat
-    stat64 statfs statfs64 statmount statx symlink symlinkat sync sync_file_range syncfs sysinfo tee
-    tgkill time timer_create timer_delete timer_getoverrun timer_gettime timer_gettime64 timer_settime
-    timer_settime64 timerfd_create timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64
-    times tkill truncate truncate64 ugetrlimit umask uname unlink unlinkat uretprobe utime utimensat
-    utimensat_time64 utimes vfork vmsplice wait4 waitid waitpid write writev
-    process_vm_readv process_vm_writev ptrace)";
-
-constexpr struct {
-    std::string_view capability, syscalls;
-} guarded[] = {
-    {"CAP_DAC_READ_SEARCH", "open_by_handle_at"},
-    {"CAP_SYS_ADMIN",
-     "bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie lsm_get_self_attr "
-     "lsm_list_modules lsm_set_self_attr mount mount_setattr move_mount open_tree perf_event_open quotactl "
-     "quotactl_fd setdomainname sethostname setns syslog umount umount2 unshare"},
-    {"CAP_SYS_BOOT", "reboot"},
-    {"CAP_SYS_CHROOT", "chroot"},
-    {"CAP_SYS_MODULE", "delete_module init_module finit_module"},
-    {"CAP_SYS_PACCT", "acct"},
-    {"CAP_SYS_PTRACE", "kcmp pidfd_getfd process_madvise"},
-    {"CAP_SYS_RAWIO", "iopl ioperm"},
-    {"CAP_SYS_TIME", "settimeofday stime clock_settime clock_settime64"},
-    {"CAP_SYS_TTY_CONFIG", "vhangup"},
-    {"CAP_SYS_NICE", "get_mempolicy mbind set_mempolicy set_mempolicy_home_node"},
-    {"CAP_SYSLOG", "syslog"},
-    {"CAP_BPF", "bpf"},
-    {"CAP_PERFMON", "perf_event_open"},
+struct ArchitectureMap {
+    std::string architecture;
+    std::vector<std::string> sub_architectures;
+};
+struct Conditions {
+    std::vector<std::string> capabilities, architectures;
+    std::string least_kernel;
+};
+struct Argument {
+    uint32_t index = 0;
+    uint64_t value = 0, value_two = 0;
+    std::string op;
+};
+struct ProfileRule {
+    std::string name;                    // the old form: one call
+    std::vector<std::string> names;
+    std::string action, comment;
+    std::optional<uint32_t> errno_ret;
+    std::vector<Argument> args;
+    Conditions includes, excludes;
+};
+struct Profile {
+    std::string default_action;
+    std::optional<uint32_t> default_errno_ret;
+    std::vector<std::string> architectures;
+    std::vector<ArchitectureMap> architecture_map;
+    std::optional<std::vector<std::string>> flags;
+    std::string listener_path, listener_metadata;
+    std::vector<ProfileRule> syscalls;
 };
 
-std::vector<std::string> words(std::string_view text) {
-    std::vector<std::string> out;
-    for (size_t at = 0; (at = text.find_first_not_of(" \n", at)) != std::string_view::npos;) {
-        const size_t end = std::min(text.find_first_of(" \n", at), text.size());
-        out.emplace_back(text.substr(at, end - at));
-        at = end;
+}  // namespace
+
+template <>
+inline constexpr auto json::fields<ArchitectureMap> = std::tuple(
+    json::required("architecture", &ArchitectureMap::architecture), json::required("subArchitectures", &ArchitectureMap::sub_architectures));
+template <>
+inline constexpr auto json::fields<Conditions> = std::tuple(
+    json::optional("caps", &Conditions::capabilities), json::optional("arches", &Conditions::architectures),
+    json::optional("minKernel", &Conditions::least_kernel));
+template <>
+inline constexpr auto json::fields<Argument> = std::tuple(
+    json::required("index", &Argument::index), json::required("value", &Argument::value), json::optional("valueTwo", &Argument::value_two),
+    json::required("op", &Argument::op));
+template <>
+inline constexpr auto json::fields<ProfileRule> = std::tuple(
+    json::optional("name", &ProfileRule::name), json::optional("names", &ProfileRule::names), json::required("action", &ProfileRule::action),
+    json::optional("errnoRet", &ProfileRule::errno_ret), json::optional("args", &ProfileRule::args),
+    json::optional("comment", &ProfileRule::comment), json::optional("includes", &ProfileRule::includes),
+    json::optional("excludes", &ProfileRule::excludes));
+template <>
+inline constexpr auto json::fields<Profile> = std::tuple(
+    json::required("defaultAction", &Profile::default_action), json::optional("defaultErrnoRet", &Profile::default_errno_ret),
+    json::optional("architectures", &Profile::architectures), json::optional("archMap", &Profile::architecture_map),
+    json::optional("flags", &Profile::flags), json::optional("listenerPath", &Profile::listener_path),
+    json::optional("listenerMetadata", &Profile::listener_metadata), json::required("syscalls", &Profile::syscalls));
+
+namespace {
+
+template <class Struct>
+void refuse_unknown(const json::Value& object) {
+    for (const auto& [key, value] : object.items()) {
+        const auto is_key = [&key = key](const auto&... field) { return ((key == field.name) || ...); };
+        if (!std::apply(is_key, json::fields<Struct>)) throw Error("unknown property ", quoted(key));
+    }
+}
+
+void refuse_unknown_in_rule(const json::Value& rule) {
+    refuse_unknown<ProfileRule>(rule);
+    for (const char* part : {"includes", "excludes"})
+        if (const auto at = rule.find(part); at != rule.end() && at->is_object()) context(part, [&] { refuse_unknown<Conditions>(*at); });
+    if (const auto args = rule.find("args"); args != rule.end())
+        for (const json::Value& arg : *args) context("args", [&] { refuse_unknown<Argument>(arg); });
+}
+
+// The document was read: arrays and objects are what they shall be.
+void refuse_unknown_properties(const json::Value& document) {
+    refuse_unknown<Profile>(document);
+    const json::Value& rules = document["syscalls"];
+    for (size_t i = 0; i < rules.size(); ++i) context(str("syscalls: [", i, "]"), [&] { refuse_unknown_in_rule(rules[i]); });
+}
+
+// The names that profiles use: Go's for the architecture, libseccomp's for its token.
+struct Machine {
+    std::string_view name, profile, token;
+};
+constexpr Machine machines[] = {
+    {"x86_64", "amd64", "SCMP_ARCH_X86_64"},          {"aarch64", "arm64", "SCMP_ARCH_AARCH64"}, {"i686", "x86", "SCMP_ARCH_X86"},
+    {"armv7l", "arm", "SCMP_ARCH_ARM"},               {"s390x", "s390x", "SCMP_ARCH_S390X"},     {"riscv64", "riscv64", "SCMP_ARCH_RISCV64"},
+    {"ppc64le", "ppc64le", "SCMP_ARCH_PPC64LE"},      {"mips64", "mips64", "SCMP_ARCH_MIPS64"},  {"loongarch64", "loong64", "SCMP_ARCH_LOONGARCH64"},
+};
+
+const Machine& machine_of(const SeccompSubject& subject) {
+    const Machine* found = std::ranges::find(machines, subject.machine, &Machine::name);
+    if (found == std::end(machines)) throw Error("seccomp profiles do not know this machine (", subject.machine, ")");
+    return *found;
+}
+
+bool contains(const std::vector<std::string>& list, std::string_view word) { return std::ranges::find(list, word) != list.end(); }
+
+// "6.18.2-cloud" is 6, 18.
+std::pair<int, int> kernel_version(std::string_view text) {
+    const std::vector<std::string> parts = split(text, '.');
+    const auto number = [&](size_t i) {
+        if (i >= parts.size()) return 0;
+        return parse_number<int>(std::string_view(parts[i]).substr(0, parts[i].find_first_not_of("0123456789"))).value_or(0);
+    };
+    return {number(0), number(1)};
+}
+
+bool is_kernel_version(std::string_view text) {
+    const std::vector<std::string> parts = split(text, '.');
+    return parts.size() == 2 && parse_number<unsigned>(parts[0]) && parse_number<unsigned>(parts[1]);
+}
+
+// A rule counts if all that it includes holds and nothing that it excludes.
+bool counts(const ProfileRule& rule, const SeccompSubject& subject) {
+    const std::string_view machine = machine_of(subject).profile;
+    const auto has = [&](const std::string& capability) { return contains(subject.capabilities, capability); };
+    const auto new_enough = [&](const std::string& least) { return kernel_version(subject.kernel) >= kernel_version(least); };
+    for (const Conditions* part : {&rule.includes, &rule.excludes})
+        if (!part->least_kernel.empty() && !is_kernel_version(part->least_kernel)) throw Error("minKernel: is ", quoted(part->least_kernel), ", but must be as 4.8");
+
+    const Conditions &in = rule.includes, &out = rule.excludes;
+    if (!in.architectures.empty() && !contains(in.architectures, machine)) return false;
+    if (!std::ranges::all_of(in.capabilities, has)) return false;
+    if (!in.least_kernel.empty() && !new_enough(in.least_kernel)) return false;
+    return !contains(out.architectures, machine) && std::ranges::none_of(out.capabilities, has) &&
+           (out.least_kernel.empty() || !new_enough(out.least_kernel));
+}
+
+spec::SeccompSyscall as_rule(const ProfileRule& rule) {
+    if (rule.names.empty() == rule.name.empty()) throw Error("exactly one of name and names must be there");
+    if (rule.action.empty()) throw Error("action is missing");
+    spec::SeccompSyscall out{.names = rule.names, .action = rule.action, .errno_ret = rule.errno_ret, .args = {}};
+    if (!rule.name.empty()) out.names = {rule.name};
+    for (const Argument& arg : rule.args) out.args.push_back({.index = arg.index, .value = arg.value, .value_two = arg.value_two, .op = arg.op});
+    return out;
+}
+
+std::vector<std::string> architectures_of(const Profile& profile, const SeccompSubject& subject) {
+    if (!profile.architectures.empty() && !profile.architecture_map.empty()) throw Error("both architectures and archMap are there");
+    std::vector<std::string> out = profile.architectures;
+    for (const ArchitectureMap& map : profile.architecture_map) {
+        if (map.architecture != machine_of(subject).token) continue;
+        out.push_back(map.architecture);
+        out.insert(out.end(), map.sub_architectures.begin(), map.sub_architectures.end());
     }
     return out;
 }
 
-spec::SeccompSyscall allow(std::string_view names, std::vector<spec::SeccompArg> args = {}) {
-    return {.names = words(names), .action = "SCMP_ACT_ALLOW", .errno_ret = {}, .args = std::move(args)};
-}
-
 }  // namespace
 
-spec::Seccomp default_seccomp_profile(const std::vector<std::string>& capabilities) {
-    auto has = [&](std::string_view name) { return std::ranges::find(capabilities, name) != capabilities.end(); };
-    spec::Seccomp profile;
-    profile.default_action = "SCMP_ACT_ERRNO";
-    profile.default_errno_ret = 1;  // EPERM
-#if defined(__x86_64__)
-    profile.architectures = {"SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"};
-#elif defined(__aarch64__)
-    profile.architectures = {"SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"};
-#endif
-    profile.syscalls.push_back(allow(always));
-#if defined(__x86_64__)
-    profile.syscalls.push_back(allow("arch_prctl modify_ldt"));
-#elif defined(__aarch64__)
-    profile.syscalls.push_back(allow("arm_fadvise64_64 arm_sync_file_range sync_file_range2 breakpoint cacheflush set_tls"));
-#endif
-    // personality: Linux, 32-bit Linux, without address randomisation, and the question.
-    for (const uint64_t domain : {0x0ULL, 0x0008ULL, 0x20000ULL, 0x20008ULL, 0xffffffffULL})
-        profile.syscalls.push_back(allow("personality", {{.index = 0, .value = domain, .op = "SCMP_CMP_EQ"}}));
-    // AF_VSOCK (40) reaches the hypervisor: every other family may be used.
-    profile.syscalls.push_back(allow("socket", {{.index = 0, .value = 40, .op = "SCMP_CMP_NE"}}));
+SeccompSubject seccomp_subject(std::vector<std::string> capabilities) {
+    utsname name{};
+    ::uname(&name);
+    return {.capabilities = std::move(capabilities), .machine = name.machine, .kernel = name.release};
+}
 
-    for (const auto& [capability, syscalls] : guarded)
-        if (has(capability)) profile.syscalls.push_back(allow(syscalls));
-    if (!has("CAP_SYS_ADMIN")) {
-        // clone without any new namespace; clone3's flags are behind a pointer.
-        const uint64_t namespaces = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
-                                    CLONE_NEWNET | CLONE_NEWCGROUP;
-        profile.syscalls.push_back(
-            allow("clone", {{.index = 0, .value = namespaces, .value_two = 0, .op = "SCMP_CMP_MASKED_EQ"}}));
-        profile.syscalls.push_back(
-            {.names = {"clone3"}, .action = "SCMP_ACT_ERRNO", .errno_ret = 38 /* ENOSYS */, .args = {}});
-    }
-    return profile;
+spec::Seccomp read_seccomp_profile(std::string_view text, const SeccompSubject& subject) {
+    const json::Value document = json::parse(text);
+    const Profile profile = json::read<Profile>(document);
+    if (profile.default_action.empty()) throw Error("defaultAction is missing");
+    refuse_unknown_properties(document);
+    spec::Seccomp out{.default_action = profile.default_action, .default_errno_ret = profile.default_errno_ret,
+                      .architectures = architectures_of(profile, subject), .flags = profile.flags,
+                      .listener_path = profile.listener_path, .listener_metadata = profile.listener_metadata, .syscalls = {}};
+    for (size_t i = 0; i < profile.syscalls.size(); ++i)
+        context(str("syscalls: [", i, "]"), [&] {
+            spec::SeccompSyscall rule = as_rule(profile.syscalls[i]);
+            if (counts(profile.syscalls[i], subject)) out.syscalls.push_back(std::move(rule));
+        });
+    return out;
+}
+
+spec::Seccomp default_seccomp_profile(const std::vector<std::string>& capabilities) {
+    return context("the default seccomp profile", [&] { return read_seccomp_profile(seccomp_json, seccomp_subject(capabilities)); });
 }

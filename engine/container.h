@@ -25,7 +25,7 @@
 
 #include "base/file.h"
 #include "container/identity.h"
-#include "container/network.h"
+#include "container/network_state.h"
 #include "engine/settings.h"
 
 struct State {
