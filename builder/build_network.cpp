@@ -34,7 +34,7 @@ void BuildNetwork::make() {
         namespace_.reset();
         char none;
         while (::read(pipe_.read.get(), &none, 1) < 0 && errno == EINTR) {}
-        endpoint.release();
+        endpoint.release(1);
     }, [](const std::exception& e) { log_warning(e.what()); });
     keeper.release();
     pipe_.read.reset();

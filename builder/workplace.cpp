@@ -58,12 +58,11 @@ Workplace::Workplace(const Store& store, const std::string& purpose) : work_(sto
     ::sigfillset(&all);
     ::sigprocmask(SIG_BLOCK, &all, &before);
     const Defer unblocked([&] { ::sigprocmask(SIG_SETMASK, &before, nullptr); });
-    guard_ = clone_process({}, [this] { wait_and_clear(); }, [](const std::exception& e) { log_warning(e.what()); });
+    guard_ = clone_process({}, [this, build = ::getpid()] { wait_and_clear(build); }, [](const std::exception& e) { log_warning(e.what()); });
     pipe_.read.reset();
 }
 
-void Workplace::wait_and_clear() {
-    const pid_t build = ::getppid();
+void Workplace::wait_and_clear(pid_t build) {
     ::setsid();
     pipe_.write.reset();
     char none;

@@ -14,7 +14,7 @@ public:
     const std::string& path() const { return work_.path(); }
 
 private:
-    void wait_and_clear();
+    void wait_and_clear(pid_t build);
 
     WorkDir work_;
     sys::Pipe pipe_;

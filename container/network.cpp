@@ -397,7 +397,7 @@ void Endpoint::withdraw() {
     withdrawing_.reset();
 }
 
-void Endpoint::release() {
+void Endpoint::release(unsigned linger) {
     withdraw();
     address_.reset();
     user_.reset();
@@ -406,7 +406,7 @@ void Endpoint::release() {
     while (sys::exists(directory_) && !is_in_use(directory_)) {
         const auto waiting = FileLock::try_lock(directory_ + "/waiting");
         if (!waiting) return;
-        ::sleep(3);
+        ::sleep(linger);
         {
             const FileLock lock(directory_ + "/lock");
             if (is_in_use(directory_)) continue;

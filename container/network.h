@@ -33,9 +33,9 @@ public:
     void begin_withdraw();
     // Takes the rules back and frees the ports.
     void withdraw();
-    // Frees everything. With the last endpoint the network goes, a few seconds later: a container that is
+    // Frees everything. With the last endpoint the network goes, so many seconds later: a container that is
     // started meanwhile finds it made, and nobody waits for devices to be deleted.
-    void release();
+    void release(unsigned linger = 3);
 
     const NetworkState& state() const { return state_; }
 

@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include "base/sys.h"
 #include "container/network_json.h"
 #include "engine/check.h"
+#include "image/digest.h"
 
 // Longer ones are not ours.
 static constexpr size_t most_of_a_document = size_t(64) << 20;

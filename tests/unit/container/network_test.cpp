@@ -32,3 +32,12 @@ TEST_CASE("published ports are elements of two maps") {
           "add element inet t any { tcp . 8080 : 172.17.0.2 . 80 }\n"
           "add element inet t bound { 127.0.0.1 . udp . 53 : 172.17.0.2 . 5353 }\n");
 }
+
+TEST_CASE("a MAC address is that of the IP address, as Docker's") {
+    CHECK(mac_of(172u << 24 | 17u << 16 | 2) == "02:42:ac:11:00:02");
+    CHECK(mac_of(192u << 24 | 168u << 16 | 255) == "02:42:c0:a8:00:ff");
+}
+
+TEST_CASE("what comes in by an interface that keg opened goes to keg's bridges or nowhere") {
+    CHECK(forwarding_guard({"eth0", "lan0"}).find("iifname { \"eth0\", \"lan0\" } oifname != \"keg-*\" drop") != std::string::npos);
+}
