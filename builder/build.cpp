@@ -31,6 +31,7 @@
 #include "builder/run.h"
 #include "builder/stage.h"
 #include "builder/words.h"
+#include "builder/workplace.h"
 #include "image/apply.h"
 #include "image/bundle.h"
 #include "image/registry.h"
@@ -96,7 +97,7 @@ CopyOwner owner_of(const Root& root, const std::string& typed) {
 
 class Build {
 public:
-    Build(const Store& store, const BuildOptions& options) : store_(store), options_(options), context_(options.context) {}
+    Build(const Store& store, const BuildOptions& options) : store_(store), options_(options), network_(store.root()), context_(options.context) {}
 
     Image run() {
         read_dockerfile();
@@ -131,6 +132,7 @@ private:
 
     std::vector<std::string> words(const Stage& stage, const Statement& statement) const;
     std::string arg(Stage& stage, const Statement& statement);
+    std::vector<std::string> proxies(const Stage& stage) const;
     std::optional<std::string> arg_value(const std::string& name, const std::optional<std::string>& fallback);
     Image load_image(const std::string& name);
     std::optional<size_t> stage_index(const std::string& name, size_t before) const;
@@ -143,6 +145,7 @@ private:
 
     const Store& store_;
     const BuildOptions& options_;
+    BuildNetwork network_;
     Root context_;
     IgnoreRules ignore_;
     std::string file_name_;
@@ -413,7 +416,7 @@ void Build::layer_step(Stage& stage, const std::string& wanted, const std::strin
     std::optional<CachedLayer> layer = options_.no_cache ? std::nullopt : find_cached(store_, key, stage.diff_ids);
     const bool cached = layer.has_value();
     if (!layer) {
-        const WorkDir work = store_.work_dir("build");
+        const Workplace work(store_, "build");
         key = make(work.path());
         sys::make_directories(work.path() + "/upper", 0755);
         const Snapshots::NewLayer made = Snapshots(store_).commit(work.path() + "/upper", stage.diff_ids);
@@ -430,10 +433,12 @@ void Build::layer_step(Stage& stage, const std::string& wanted, const std::strin
 
 void Build::run_instruction(Stage& stage, const Statement& statement) {
     std::string command = statement.rest;
-    RunStep run{.args = {}, .env = stage.environment(), .network = options_.network == "default" ? "host" : options_.network, .label = {}};
+    RunStep run{.args = {}, .env = stage.environment(), .proxies = proxies(stage), .network = options_.network, .label = {}};
     if (const std::string* network = statement.flag("network")) {
         if (*network != "host" && *network != "none" && *network != "default") throw Error("invalid network mode ", quoted(*network), " for RUN");
-        run.network = *network == "default" ? run.network : *network;
+        if (*network != "default") run.network = *network;
+        if (run.network == "host" && options_.network != "host" && !options_.allow_host_network)
+            throw Error("network.host is not allowed: RUN --network=host needs build --network host or --allow network.host");
     }
     if (!statement.heredocs.empty()) {
         // "RUN <<EOF" alone: the text is the script; otherwise the shell reads the heredocs itself.
@@ -462,9 +467,20 @@ void Build::run_instruction(Stage& stage, const Statement& statement) {
     const std::string key = stage.next_key({"RUN", json::dump(json::write(run.args)), json::dump(json::write(run.env)), stage.config.config.user.text(),
                                             stage.config.config.working_dir, run.network});
     layer_step(stage, key, created_by, [&](const std::string& work) {
-        run_step(store_, stage, run, work, [&](std::string_view line) { say(str("#", step_, " ", line)); });
+        run_step(store_, stage, run, work, network_, [&](std::string_view line) { say(str("#", step_, " ", line)); });
         return key;
     });
+}
+
+// The predefined arguments that were given reach RUN without an ARG; with one they are ordinary ones.
+std::vector<std::string> Build::proxies(const Stage& stage) const {
+    std::vector<std::string> words;
+    for (const auto& [name, given] : options_.build_args) {
+        if (!is_predefined(name) || stage.lookup()(name)) continue;
+        const char* const own = ::getenv(name.c_str());
+        if (given || own) words.push_back(name + "=" + given.value_or(own ? own : ""));
+    }
+    return words;
 }
 
 void Build::copy_instruction(Stage& stage, const Statement& statement) {
@@ -483,7 +499,7 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
     begin(display_name(statement.keyword, statement.rest));
 
     // Where from: the context, an earlier stage, an image.
-    std::optional<WorkDir> other;
+    std::optional<Workplace> other;
     std::optional<Root> mounted;
     std::string source_key = "context";   // of another image or stage: its layers, which say what is in it
     std::string target_of_mount;
@@ -502,7 +518,7 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
         }
         source_key = "layers";
         for (const Digest& layer : layers) source_key += " " + layer.text();
-        other.emplace(store_.work_dir("from"));
+        other.emplace(store_, "from");
         Snapshots(store_).mount({.layers = layers, .upper = {}, .work = {}, .target = other->path() + "/root"}, false);
         target_of_mount = other->path() + "/root";
         mounted.emplace(target_of_mount);

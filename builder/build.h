@@ -17,7 +17,8 @@ struct BuildOptions {
     std::map<std::string, std::string> labels;
     std::string target;                          // "" = the last stage
     std::string platform;                        // "" = this machine's
-    std::string network = "host";                // of RUN: "default" (= host for now), "host", "none"
+    std::string network = "default";             // of RUN: "default" (the store's bridge), "host", "none"
+    bool allow_host_network = false;             // RUN --network=host; network = "host" allows it, too
     bool no_cache = false, pull = false, quiet = false;
     enum class Display { automatic, plain, tty } display = Display::automatic;
 };

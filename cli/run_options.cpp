@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/sys.h"
 #include "cli/commands.h"
+#include "engine/config.h"
 #include "engine/from_image.h"
 #include "engine/lifecycle.h"
 #include "image/platform.h"
@@ -158,7 +159,7 @@ void read_limits(const Arguments& args, Settings& s) {
 
 void read_isolation(const Arguments& args, Settings& s) {
     s.privileged = args.flag("privileged"), s.read_only = args.flag("read-only");
-    s.cap_add = args.all("cap-add"), s.cap_drop = args.all("cap-drop"), s.security_opt = args.all("security-opt");
+    s.cap_add = args.all("cap-add"), s.cap_drop = args.all("cap-drop"), s.security_opt = load_security_options(args.all("security-opt"));
     s.devices = args.all("device"), s.group_add = args.all("group-add");
     s.ipc = args.get("ipc"), s.pid = args.get("pid"), s.uts = args.get("uts"), s.cgroup_parent = args.get("cgroup-parent");
     const auto only = [](const char* option, const std::string& value, std::initializer_list<std::string_view> known) {

@@ -4,10 +4,8 @@
 #include "engine/config.h"
 
 #include <dirent.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,30 +13,20 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/sys.h"
-#include "engine/seccomp_profile.h"
+#include "container/defaults.h"
+#include "container/seccomp_profile.h"
+#include "spec/capabilities.h"
 
 namespace {
-
-// In the order of the kernel's numbers.
-constexpr const char* capability_names[] = {
-    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID", "CAP_SETUID",
-    "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW",
-    "CAP_IPC_LOCK", "CAP_IPC_OWNER", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT",
-    "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE", "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD",
-    "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL", "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG",
-    "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE"};
-
-const std::vector<std::string> default_capabilities = {
-    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID", "CAP_SETUID",
-    "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE"};
 
 std::vector<std::string> capability_list(const char* option, const std::vector<std::string>& typed) {
     std::vector<std::string> out;
     for (const std::string& word : typed) {
         std::string name = upper(word);
         if (name != "ALL" && !name.starts_with("CAP_")) name = "CAP_" + name;
-        if (name != "ALL" && std::ranges::none_of(capability_names, [&](const char* known) { return name == known; }))
+        if (name != "ALL" && std::ranges::none_of(spec::capability_names(), [&](const char* known) { return name == known; }))
             throw Error("invalid ", option, ": unknown capability: ", quoted(name));
         out.push_back(name);
     }
@@ -47,16 +35,8 @@ std::vector<std::string> capability_list(const char* option, const std::vector<s
 
 bool contains(const std::vector<std::string>& list, std::string_view word) { return std::ranges::find(list, word) != list.end(); }
 
-std::vector<spec::Mount> default_mounts(const Settings& s) {
-    const std::string access = s.privileged ? "rw" : "ro";
-    std::vector<spec::Mount> mounts = {
-        {"/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}},
-        {"/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}},
-        {"/dev/pts", "devpts", "devpts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
-        {"/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access}},
-        {"/sys/fs/cgroup", "cgroup", "cgroup", {access, "nosuid", "noexec", "nodev"}},
-        {"/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}},
-        {"/dev/shm", "tmpfs", "shm", {"nosuid", "noexec", "nodev", "mode=1777", str("size=", s.shm_size)}}};
+std::vector<spec::Mount> unasked_mounts(const Settings& s) {
+    std::vector<spec::Mount> mounts = default_mounts(s.privileged, s.shm_size);
     if (s.ipc == "none") mounts.pop_back();
     if (s.ipc == "host") mounts.back() = {"/dev/shm", "bind", "/dev/shm", {"rbind", "rprivate"}}, mounts[5] = {"/dev/mqueue", "bind", "/dev/mqueue", {"rbind", "rprivate"}};
     return mounts;
@@ -89,7 +69,7 @@ std::vector<spec::Mount> plan_mounts(const Settings& s, const ConfigInputs& in) 
     std::ranges::stable_sort(users, {}, [](const spec::Mount& m) { return std::ranges::count(m.destination, '/'); });
 
     const auto has = [&](const std::string& destination) { return std::ranges::find(users, destination, &spec::Mount::destination) != users.end(); };
-    std::vector<spec::Mount> mounts = default_mounts(s);
+    std::vector<spec::Mount> mounts = unasked_mounts(s);
     std::erase_if(mounts, [&](const spec::Mount& m) { return has(m.destination) || (has("/dev") && m.destination.starts_with("/dev/")); });
     mounts.insert(mounts.end(), users.begin(), users.end());
     for (const auto& [destination, source] : {std::pair("/etc/resolv.conf", in.resolv_path), std::pair("/etc/hostname", in.hostname_path), std::pair("/etc/hosts", in.hosts_path)})
@@ -115,10 +95,7 @@ spec::Resources plan_resources(const Settings& s, const ConfigInputs& in) {
         r.devices = {{.allow = true, .type = "a", .access = "rwm"}};
         return r;
     }
-    r.devices = {{.allow = false, .type = "a", .access = "rwm"}};
-    for (const auto& [major, minor] : {std::pair(1, 5), std::pair(1, 3), std::pair(1, 9), std::pair(1, 8), std::pair(5, 0), std::pair(5, 1)})
-        r.devices.push_back({.allow = true, .type = "c", .major = major, .minor = minor, .access = "rwm"});
-    r.devices.push_back({.allow = false, .type = "c", .major = 10, .minor = 229, .access = "rwm"});
+    r.devices = default_device_rules();
     r.devices.insert(r.devices.end(), in.device_rules.begin(), in.device_rules.end());
     return r;
 }
@@ -126,7 +103,7 @@ spec::Resources plan_resources(const Settings& s, const ConfigInputs& in) {
 // What --security-opt says about a subject: "no-new-privileges", "seccomp=F", "apparmor=P".
 struct SecurityOptions {
     bool no_new_privileges = false, unconfined_paths = false;
-    std::string seccomp, apparmor;
+    std::string seccomp, apparmor;   // seccomp: "", unconfined, builtin, or a profile's text
 };
 SecurityOptions read_security_options(const std::vector<std::string>& typed) {
     SecurityOptions out;
@@ -135,23 +112,48 @@ SecurityOptions read_security_options(const std::vector<std::string>& typed) {
         if (at == std::string::npos) at = option.find(':');
         const std::string key = option.substr(0, at), value = at == std::string::npos ? "" : option.substr(at + 1);
         if (key == "no-new-privileges") out.no_new_privileges = value.empty() || value == "true";
-        else if (key == "seccomp" && (value == "unconfined" || value == "builtin")) out.seccomp = value;
+        else if (key == "seccomp" && !value.empty()) out.seccomp = value;
         else if (key == "apparmor") out.apparmor = value;
         else if (key == "systempaths" && value == "unconfined") out.unconfined_paths = true;
         else if (key == "label" && value == "disable") continue;
-        else throw Error("invalid --security-opt: ", quoted(option), "; known are no-new-privileges, seccomp=unconfined|builtin, apparmor=PROFILE, systempaths=unconfined, label=disable");
+        else throw Error("invalid --security-opt: ", quoted(option), "; known are no-new-privileges, seccomp=FILE|unconfined|builtin, apparmor=PROFILE, systempaths=unconfined, label=disable");
     }
     return out;
 }
 
+bool is_profile(std::string_view seccomp) { return !seccomp.empty() && seccomp != "unconfined" && seccomp != "builtin"; }
+
+std::optional<spec::Seccomp> plan_seccomp(const std::string& asked, bool privileged, const std::vector<std::string>& capabilities) {
+    if (is_profile(asked))
+        return context("decoding seccomp profile failed", [&] { return read_seccomp_profile(asked, seccomp_subject(capabilities)); });
+    if (asked == "unconfined" || (asked.empty() && privileged)) return {};
+    return default_seccomp_profile(capabilities);
+}
+
 }  // namespace
+
+// Read now: what the file says later is not what was asked for.
+std::vector<std::string> load_security_options(const std::vector<std::string>& typed) {
+    std::vector<std::string> out = typed;
+    for (std::string& option : out) {
+        if (!option.starts_with("seccomp=") && !option.starts_with("seccomp:")) continue;
+        const std::string value = option.substr(8);
+        if (!is_profile(value) || value.starts_with('{')) continue;
+        context(str("opening seccomp profile (", value, ") failed"), [&] {
+            const std::string text = read_file(value, 1 << 20);
+            read_seccomp_profile(text, seccomp_subject({}));
+            option = "seccomp=" + json::dump(json::parse(text));
+        });
+    }
+    return out;
+}
 
 std::vector<std::string> plan_capabilities(const std::vector<std::string>& add_typed, const std::vector<std::string>& drop_typed,
                                            const std::vector<std::string>& all) {
     const auto add = capability_list("CapAdd", add_typed), drop = capability_list("CapDrop", drop_typed);
     std::vector<std::string> out;
     if (contains(add, "ALL")) out = all;
-    else if (!contains(drop, "ALL")) out = default_capabilities;
+    else if (!contains(drop, "ALL")) out = spec::container_capabilities();
     std::erase_if(out, [&](const std::string& name) { return contains(drop, name); });
     for (const std::string& name : add)
         if (name != "ALL" && !contains(out, name)) out.push_back(name);
@@ -187,8 +189,7 @@ spec::Config make_config(const Settings& s, const ConfigInputs& in) {
     process.env = plan_env(s.env, in.hostname, s.tty);
     process.cwd = s.working_dir.empty() ? "/" : s.working_dir;
     const auto capabilities = s.privileged ? in.all_capabilities : plan_capabilities(s.cap_add, s.cap_drop, in.all_capabilities);
-    process.capabilities = {.bounding = capabilities, .effective = capabilities, .inheritable = {}, .permitted = capabilities, .ambient = {}};
-    if (in.user.uid != 0) process.capabilities->effective.clear(), process.capabilities->permitted.clear();
+    process.capabilities = rights(capabilities, in.user.uid);
     for (const std::string& limit : s.ulimits) process.rlimits.push_back(parse_ulimit(limit));
     process.no_new_privileges = security.no_new_privileges;
     process.apparmor_profile = security.apparmor == "unconfined" ? "" : security.apparmor;
@@ -205,8 +206,7 @@ spec::Config make_config(const Settings& s, const ConfigInputs& in) {
     if (!in.network_path.empty()) linux.namespaces.push_back({"network", in.network_path});
     else if (s.network != "host") {
         linux.namespaces.push_back({"network", ""});
-        linux.sysctl["net.ipv4.ip_unprivileged_port_start"] = "0";
-        linux.sysctl["net.ipv4.ping_group_range"] = "0 2147483647";
+        open_ports_and_ping(linux);
     }
     if (in.cgroup_v2) linux.namespaces.push_back({"cgroup", ""});
     for (const auto& [name, value] : s.sysctls) linux.sysctl[name] = value;
@@ -217,13 +217,8 @@ spec::Config make_config(const Settings& s, const ConfigInputs& in) {
         if (mount.propagation.ends_with("shared")) linux.rootfs_propagation = "shared";
         else if (mount.propagation.ends_with("slave") && linux.rootfs_propagation.empty()) linux.rootfs_propagation = "rslave";
     }
-    if (!s.privileged && !security.unconfined_paths) {
-        linux.masked_paths = {"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-                              "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
-                              "/sys/devices/virtual/powercap", "/sys/firmware"};
-        linux.readonly_paths = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
-    }
-    if (security.seccomp == "builtin" || (security.seccomp.empty() && !s.privileged)) linux.seccomp = default_seccomp_profile(capabilities);
+    if (!s.privileged && !security.unconfined_paths) hide_kernel_files(linux);
+    linux.seccomp = plan_seccomp(security.seccomp, s.privileged, capabilities);
     return config;
 }
 
@@ -246,22 +241,6 @@ spec::Process make_exec_process(const spec::Config& container, const ExecSetting
     if (std::ranges::none_of(exec.env, is_home)) std::erase_if(process.env, is_home);
     caps.permitted = caps.effective = user->uid == 0 ? caps.bounding : std::vector<std::string>{};
     return process;
-}
-
-std::vector<std::string> own_capabilities() {
-    std::vector<std::string> out;
-    for (const std::string& line : split(read_file("/proc/self/status"), '\n')) {
-        if (!line.starts_with("CapBnd:")) continue;
-        const uint64_t bits = parse_number<uint64_t>(trim(line.substr(7)), 16).value_or(0);
-        for (size_t i = 0; i < std::size(capability_names); ++i)
-            if (bits >> i & 1) out.emplace_back(capability_names[i]);
-    }
-    return out;
-}
-
-bool host_has_cgroup_v2() {
-    struct statfs info{};
-    return ::statfs("/sys/fs/cgroup", &info) == 0 && info.f_type == CGROUP2_SUPER_MAGIC;
 }
 
 namespace {

@@ -1,6 +1,7 @@
 // Run options + image config -> config.json, with Docker's defaults.
 #pragma once
 
+#include "container/defaults.h"
 #include "engine/settings.h"
 #include "image/bundle.h"
 #include "spec/runtime.h"
@@ -36,6 +37,7 @@ std::vector<std::string> plan_capabilities(const std::vector<std::string>& add, 
 std::vector<std::string> plan_env(const std::vector<std::string>& env, const std::string& hostname, bool tty);
 
 // --- what the machine says (not pure)
-std::vector<std::string> own_capabilities();
-bool host_has_cgroup_v2();
+// --security-opt as it is kept: a seccomp profile's file is replaced by what it says (Docker's form, see
+// container/seccomp_profile.h). Throws what is wrong with it, and where.
+std::vector<std::string> load_security_options(const std::vector<std::string>& typed);
 void add_devices(const Settings& settings, ConfigInputs& inputs);

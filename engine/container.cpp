@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,21 +13,14 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "container/network_json.h"
 #include "engine/check.h"
-#include "engine/ports_json.h"
 #include "image/digest.h"
 
 // Longer ones are not ours.
 static constexpr size_t most_of_a_document = size_t(64) << 20;
 // A last state knows of no ports, and an error's words are short.
 static constexpr off_t room_for_the_end = 8192;
-
-template <>
-inline constexpr auto json::fields<NetworkState> = std::tuple(
-    json::optional("interface", &NetworkState::interface_name), json::optional("mac", &NetworkState::mac),
-    json::optional("address", &NetworkState::address), json::optional("gateway", &NetworkState::gateway),
-    json::optional("network_id", &NetworkState::network_id), json::optional("endpoint_id", &NetworkState::endpoint_id),
-    json::optional("prefix", &NetworkState::prefix), json::optional("ports", &NetworkState::ports));
 
 template <>
 inline constexpr auto json::fields<State> = std::tuple(
@@ -50,26 +42,6 @@ std::vector<std::string> entries(const std::string& directory) {
 }
 
 }  // namespace
-
-uint64_t start_time(pid_t pid) {
-    const auto stat = read_file_if_exists(str("/proc/", pid, "/stat"));
-    if (!stat) return 0;
-    // The name in parentheses may hold anything: count fields behind the last one.
-    const std::vector<std::string> fields = split(std::string_view(*stat).substr(stat->rfind(')') + 2), ' ');
-    if (fields.size() < 20 || fields[0] == "Z" || fields[0] == "X") return 0;
-    return parse_number<uint64_t>(fields[19]).value_or(0);
-}
-
-bool is_alive(pid_t pid, uint64_t started) { return pid > 0 && started && start_time(pid) == started; }
-
-std::string store_hash(const std::string& store_root) {
-    char* real = ::realpath(store_root.c_str(), nullptr);
-    const std::string path = real ? real : store_root;
-    ::free(real);
-    return digest_of(path).hex().substr(0, 8);
-}
-
-std::string volatile_directory(const std::string& store_root) { return "/run/keg-stores/" + store_hash(store_root); }
 
 State Container::last_state() const {
     try {
@@ -287,23 +259,6 @@ void Containers::rename(const Container& container, const std::string& name) con
     replace_file(container.file("settings.json"), write(settings), 0600);
     sys::unlink(root_ + "/names/" + old);
     sys::fsync_directory(root_ + "/names");
-}
-
-// Under the names' lock nobody makes a container, and who has none has nothing below /run.
-static void remove_volatile_directory_locked(const std::string& store_root) {
-    const std::string directory = volatile_directory(store_root);
-    if (sys::exists(directory + "/net/subnet")) return;
-    const std::string containers = store_root + "/containers";   // not even that, if the store was deleted
-    if (sys::exists(containers) && std::ranges::any_of(entries(containers), [](const std::string& name) { return name.size() == 64; })) return;
-    if (::rmdir((directory + "/runtime").c_str()) < 0 && errno != ENOENT) return;   // one that is just being deleted
-    sys::remove_tree(directory + "/net");
-    ::rmdir(directory.c_str());
-}
-
-void remove_volatile_directory(const std::string& store_root) {
-    std::optional<FileLock> names;
-    if (sys::exists(store_root + "/containers/names")) names.emplace(store_root + "/containers/names/.lock");
-    remove_volatile_directory_locked(store_root);
 }
 
 std::string Containers::hide(const Container& container) const {

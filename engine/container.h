@@ -24,13 +24,9 @@
 #include <vector>
 
 #include "base/file.h"
+#include "container/identity.h"
+#include "container/network_state.h"
 #include "engine/settings.h"
-
-struct NetworkState {
-    std::string interface_name, mac, address, gateway, network_id, endpoint_id;
-    int prefix = 0;
-    std::vector<PortBinding> ports;          // with the host ports that were given
-};
 
 struct State {
     std::string status = "created";          // created running paused exited; dead: state.json is damaged
@@ -118,13 +114,3 @@ private:
     void take_name(const std::string& name, const std::string& id) const;
     std::string store_root_, root_;
 };
-
-// Is that process still the one it was?
-bool is_alive(pid_t pid, uint64_t started);
-uint64_t start_time(pid_t pid);   // 0: there is none
-// Where runtime state and networks of that store are kept until the next boot: /run/keg-stores/HASH
-// (/run/keg is where keg-runtime by itself keeps containers).
-std::string volatile_directory(const std::string& store_root);
-// It goes with the store's last container, or with its network if that is later.
-void remove_volatile_directory(const std::string& store_root);
-std::string store_hash(const std::string& store_root);   // 8 hex digits

@@ -33,7 +33,7 @@
 #include "base/sys.h"
 #include "engine/caller.h"
 #include "engine/console.h"
-#include "engine/network.h"
+#include "container/network.h"
 #include "engine/prepare.h"
 #include "engine/relay.h"
 #include "engine/volumes.h"
@@ -144,7 +144,10 @@ void Monitor::bring_up() {
     heed_caller();
     create();
     heed_caller();
-    if (endpoint_) endpoint_->connect(state_.pid), state_.network = endpoint_->state();
+    if (endpoint_) {
+        endpoint_->connect(sys::open(str("/proc/", state_.pid, "/ns/net"), O_RDONLY).get(), state_.pid);
+        state_.network = endpoint_->state();
+    }
     heed_caller();
     start();
 }

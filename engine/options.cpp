@@ -3,8 +3,8 @@
 #include <sys/random.h>
 
 #include <algorithm>
-#include <unordered_map>
 #include <array>
+#include <unordered_map>
 #include <set>
 
 #include "base/error.h"
@@ -231,12 +231,4 @@ std::string random_name() {
         "maxwell", "meitner", "newton", "noether", "ohm", "pascal", "planck", "poincare", "ramanujan", "riemann", "ritchie",
         "shannon", "tesla", "turing", "volta"};
     return str(adjectives[random_number() % std::size(adjectives)], "_", surnames[random_number() % std::size(surnames)]);
-}
-
-std::string random_id() {
-    std::array<unsigned char, 32> bytes;
-    check(::getrandom(bytes.data(), bytes.size(), 0), "getrandom");
-    std::string out;
-    for (const unsigned char byte : bytes) out += "0123456789abcdef"[byte >> 4], out += "0123456789abcdef"[byte & 15];
-    return out;
 }

@@ -10,8 +10,8 @@
 #include "base/process.h"
 #include "base/root.h"
 #include "base/sys.h"
+#include "container/files.h"
 #include "engine/config.h"
-#include "engine/files.h"
 #include "engine/volumes.h"
 
 namespace {

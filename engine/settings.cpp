@@ -2,7 +2,7 @@
 #include "engine/settings.h"
 
 #include "base/json.h"
-#include "engine/ports_json.h"
+#include "container/network_json.h"
 
 template <>
 inline constexpr auto json::fields<VolumeMount> = std::tuple(

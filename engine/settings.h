@@ -8,7 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/ports.h"
+#include "container/identity.h"
+#include "container/ports.h"
 #include "spec/runtime.h"
 
 struct VolumeMount {
@@ -87,4 +88,3 @@ int parse_signal(const std::string& text);
 std::optional<double> parse_decimal(std::string_view text);
 void check_name(const std::string& name);
 std::string random_name();
-std::string random_id();

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/regular_file.h"
 #include "base/sys.h"
+#include "spec/capabilities.h"
 
 namespace {
 
@@ -58,10 +59,6 @@ std::optional<std::vector<std::string>> find_row(std::string_view table, size_t 
     });
     return found;
 }
-
-constexpr const char* docker_capabilities[] = {
-    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID", "CAP_SETUID", "CAP_SETFCAP",
-    "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE"};
 
 constexpr uint32_t largest_id = 0x7fffffff;  // as Docker: CVE-2024-40635 was an overflow here
 
@@ -164,7 +161,7 @@ spec::Config bundle_config(const Image& image, const Root& root, const UnpackOpt
     spec::Process& process = *config.process;
     process.terminal = false;
     // What people's images are written for: the rights that Docker gives, not those of `spec`'s shell.
-    const std::vector<std::string> rights(std::begin(docker_capabilities), std::end(docker_capabilities));
+    const std::vector<std::string>& rights = spec::container_capabilities();
     process.capabilities = spec::Capabilities{.bounding = rights, .effective = rights, .inheritable = {}, .permitted = rights, .ambient = {}};
     process.no_new_privileges = false;
     process.rlimits.clear();

@@ -13,7 +13,8 @@ static constexpr Option options[] = {
     {"build-arg", "NAME[=VALUE]", "value of an ARG; without VALUE from the environment"},
     {"label", "NAME=VALUE", "metadata of the image"},
     {"target", "STAGE", "the stage to build (default: the last one)"},
-    {"network", "MODE", "of RUN: host, none, default", "default"},
+    {"network", "MODE", "of RUN: default (a bridge with masquerading), none, host", "default"},
+    {"allow", "ENTITLEMENT", "network.host: RUN may ask for the host's network"},
     {"no-cache", nullptr, "build every step anew"},
     {"pull", nullptr, "fetch base images even if they are there"},
     {"platform", "OS/ARCH", "must be this machine's for now"},
@@ -37,6 +38,10 @@ static int build_(const Arguments& globals, const Arguments& args) {
     build_options.quiet = args.flag("quiet");
     if (build_options.network != "host" && build_options.network != "none" && build_options.network != "default")
         throw Error("network mode ", quoted(build_options.network), " is not supported by build: expected host, none or default");
+    for (const std::string& entitlement : args.all("allow")) {
+        if (entitlement != "network.host") throw Error("invalid --allow ", quoted(entitlement), ": only network.host can be allowed");
+        build_options.allow_host_network = true;
+    }
     if (const std::string platform = args.get("platform"); !platform.empty() && platform != host_platform())
         throw Error("--platform ", platform, " is not supported yet: this machine is ", host_platform());
     if (const std::string progress = args.get("progress"); progress != "auto" && progress != "plain" && progress != "tty")

@@ -2,12 +2,24 @@
 machine outside behind its uplink. Nothing in the machine's own network changes."""
 import os
 import subprocess
+import sys
 import time
 import unittest
 
 import keg
 
 HOST, OUTSIDE = "203.0.113.2", "203.0.113.1"
+# Prints the address that somebody announces as his own on that device.
+LISTEN_FOR_ARP = """
+import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
+s.bind((sys.argv[1], 0))
+print("listening", flush=True)
+while True:
+    arp = s.recv(100)[14:42]
+    if arp[14:18] == arp[24:28]:
+        print(socket.inet_ntoa(arp[14:18]), flush=True)
+"""
 
 
 def inside(namespace, *argv, **options):
@@ -145,6 +157,99 @@ class Publish(keg.StoreCase):
                   f"s.bind(('0.0.0.0', {source or 0}))\n"
                   f"for i in range({tries}):\n s.sendto(b'q', ('{HOST}', {port}))\n try: print(s.recv(100).decode().strip()); sys.exit()\n except OSError: pass\n")
         return inside(namespace, "python3", "-c", script).stdout.strip()
+
+    def rules(self):
+        return inside(self.host, "nft", "list", "ruleset").stdout
+
+    def bridge(self):
+        links = inside(self.host, "ip", "-o", "link", "show", "type", "bridge").stdout
+        return next(word.rstrip(":") for word in links.split() if word.startswith("keg-"))
+
+    def test_rules_that_somebody_flushed_come_back_with_the_next_container(self):
+        self.serve("--name", "one", "-p", "8081:80", text="one")
+        self.serve("--name", "two", "-p", "8082:80", text="two")
+        self.assertEqual(self.get(self.outside, f"http://{HOST}:8081/"), "one")
+        inside(self.host, "nft", "flush", "ruleset")
+        self.gets_nothing(self.outside, f"http://{HOST}:8081/")
+        self.keg("restart", "-t", "0", "two")
+        for port, text in ((8081, "one"), (8082, "two")):
+            with self.subTest(text):
+                self.assertEqual(self.get(self.outside, f"http://{HOST}:{port}/"), text)
+        before = self.rules()
+        table = next(line.split()[2] for line in before.splitlines() if line.startswith("table inet keg_") and "forward" not in line)
+        inside(self.host, "nft", "flush", "chain", "inet", table, "prerouting")   # a part of them
+        self.keg("run", "--rm", "base", "true")
+        self.assertEqual(self.rules(), before)
+
+    def test_a_bridge_that_somebody_deleted_comes_back_with_its_containers(self):
+        self.serve("--name", "web", "-p", "8081:80")
+        self.assertEqual(self.get(self.host, f"http://{self.address('web')}/"), "container")
+        inside(self.host, "ip", "link", "del", self.bridge())
+        self.keg("run", "--rm", "base", "true")
+        self.assertEqual(self.get(self.host, f"http://{self.address('web')}/"), "container")
+        self.assertEqual(self.get(self.outside, f"http://{HOST}:8081/"), "container")
+
+    def test_a_restarted_container_is_reached_at_once(self):
+        self.serve("--name", "web", "-p", "8081:80")
+        state = lambda: self.keg("inspect", "-f", "{{.NetworkSettings.IPAddress}} {{.NetworkSettings.MacAddress}}", "web").stdout.split()
+        address, mac = before = state()
+        self.assertEqual(mac, "02:42:" + ":".join(f"{int(part):02x}" for part in address.split(".")))
+        self.assertEqual(self.get(self.outside, f"http://{HOST}:8081/"), "container")
+        self.keg("restart", "-t", "0", "web")
+        self.assertEqual(self.get(self.outside, f"http://{HOST}:8081/"), "container")
+        self.assertEqual(state(), before)
+
+    def test_a_container_that_starts_announces_its_address(self):
+        self.serve("--name", "first")   # there is a bridge to listen at
+        listener = subprocess.Popen(["nsenter", f"--net=/run/netns/{self.host}", sys.executable, "-c", LISTEN_FOR_ARP, self.bridge()],
+                                    stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+        self.servers.append(listener)
+        self.assertEqual(listener.stdout.readline(), "listening\n")
+        self.serve("--name", "second")
+        self.assertEqual(listener.stdout.readline().strip(), self.address("second"))
+        listener.stdout.close()
+
+    def test_a_firewall_of_others_that_drops_is_told(self):
+        inside(self.host, "nft", "add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }")
+        container = self.keg("run", "-d", "--name", "deaf", "-p", "8081:80", "base", "httpd", "-f", "-p", "80", "-h", "/etc")
+        self.assertEqual(len(container.stderr.splitlines()), 1)
+        self.assertIn("chain FORWARD of table ip filter", container.stderr)
+        inside(self.host, "nft", 'add rule ip filter FORWARD iifname "keg-*" accept; add rule ip filter FORWARD oifname "keg-*" accept')
+        silent = self.keg("run", "-d", "--name", "heard", "-p", "8082:80", "base", "sh", "-c", "echo heard > /tmp/index.html; exec httpd -f -p 80 -h /tmp")
+        self.assertEqual(silent.stderr, "")
+        self.assertEqual(self.get(self.outside, f"http://{HOST}:8082/"), "heard")
+
+    def test_a_host_that_was_no_router_is_none_for_others(self):
+        forwarding = lambda name: inside(self.host, "cat", f"/proc/sys/net/ipv4/conf/{name}/forwarding").stdout.strip()
+        inside(self.host, "sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward")
+        third = f"keg-y{os.getpid()}"
+        keg.run("ip", "netns", "add", third)
+        self.addCleanup(keg.run, "ip", "netns", "del", third, check=False)
+        keg.run("ip", "link", "add", "lan0", "netns", self.host, "type", "veth", "peer", "name", "eth0", "netns", third)
+        for namespace, device, address in ((self.host, "lan0", "198.51.100.1"), (third, "eth0", "198.51.100.2")):
+            keg.run("ip", "-n", namespace, "addr", "add", f"{address}/24", "dev", device)
+            keg.run("ip", "-n", namespace, "link", "set", device, "up")
+        keg.run("ip", "-n", third, "route", "add", "default", "via", "198.51.100.1")
+        keg.run("ip", "-n", self.outside, "route", "add", "198.51.100.0/24", "via", HOST)
+        reaches = lambda: inside(third, "busybox", "ping", "-c", "1", "-W", "1", OUTSIDE, check=False).returncode == 0
+        self.assertFalse(reaches())
+        self.serve("--name", "web", "-p", "8081:80")
+        self.assertEqual(self.get(self.outside, f"http://{HOST}:8081/"), "container")
+        self.assertEqual(self.get(third, "http://198.51.100.1:8081/"), "container")
+        self.assertFalse(reaches())
+        self.assertEqual(inside(self.host, "cat", "/proc/sys/net/ipv4/ip_forward").stdout.strip(), "0")
+        # The control: it is keg's rule that stops them.
+        self.assertEqual((forwarding("lan0"), forwarding("up0")), ("1", "1"))
+        inside(self.host, "nft", "flush", "table", "inet", "keg_forward")
+        self.assertTrue(reaches())
+        self.keg("run", "--rm", "base", "true")
+        self.assertFalse(reaches())
+        # What keg changed goes with its last container.
+        self.keg("rm", "-f", "web")
+        end = time.monotonic() + 20
+        while time.monotonic() < end and forwarding("lan0") == "1":
+            time.sleep(0.05)
+        self.assertEqual((forwarding("lan0"), forwarding("up0"), "keg" in self.rules()), ("0", "0", False))
 
     def test_udp_is_published_too(self):
         self.serve_udp("dns", "-p", "5353:53/udp")

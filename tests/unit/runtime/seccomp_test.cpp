@@ -5,7 +5,10 @@
 
 #include <cstdlib>
 
-#include "engine/seccomp_profile.h"
+#include "base/defer.h"
+#include "base/error.h"
+#include "base/sys.h"
+#include "container/seccomp_profile.h"
 #include "runtime/attributes.h"
 #include "runtime/seccomp_arguments.h"
 

@@ -1,6 +1,6 @@
 // Devices are created where they shall live: moving one into another network namespace costs two
 // grace periods (20 ms), creating it there none.
-#include "engine/netlink.h"
+#include "container/netlink.h"
 
 #include <arpa/inet.h>
 #include <linux/if_bridge.h>
@@ -15,6 +15,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/sys.h"
 
 NetlinkRequest::NetlinkRequest(uint16_t type, uint16_t flags) {
@@ -58,18 +59,36 @@ NetlinkRequest& NetlinkRequest::close() {
 
 Netlink::Netlink(int protocol) : socket_(check(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), "opening a netlink socket")) {}
 
+namespace {
+
+// The calling thread's own namespace again at the end of the scope: there is no going on in a wrong one.
+class OwnNetwork {
+public:
+    OwnNetwork() : own_(sys::open("/proc/thread-self/ns/net", O_RDONLY)) {}
+    ~OwnNetwork() {
+        if (::setns(own_.get(), CLONE_NEWNET) < 0) ::abort();
+    }
+
+private:
+    UniqueFd own_;
+};
+
+}  // namespace
+
 Netlink Netlink::inside(int netns, const std::string& device, int& index) {
-    const UniqueFd own = sys::open("/proc/thread-self/ns/net", O_RDONLY);
+    const OwnNetwork own;
     check(::setns(netns, CLONE_NEWNET), "entering the container's network namespace");
-    UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-    const int error = errno;
     index = int(::if_nametoindex(device.c_str()));
-    // There is no going on in the wrong namespace.
-    if (::setns(own.get(), CLONE_NEWNET) < 0) ::abort();
-    if (!socket) throw SysError(error, "opening a netlink socket");
-    Netlink netlink;
-    netlink.socket_ = std::move(socket);
-    return netlink;
+    attempt("letting the container announce its address", [&] { write_file("/proc/sys/net/ipv4/conf/" + device + "/arp_notify", "1"); });
+    return Netlink();
+}
+
+UniqueFd make_network_namespace() {
+    const OwnNetwork own;
+    check(::unshare(CLONE_NEWNET), "making a network namespace");
+    UniqueFd made = sys::open("/proc/thread-self/ns/net", O_RDONLY);
+    Netlink().bring_up(1 /* the loopback device is the first everywhere */);
+    return made;
 }
 
 void Netlink::put(NetlinkRequest& request) {
@@ -90,6 +109,24 @@ int Netlink::try_send(NetlinkRequest request) {
         for (auto* message = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(message, unsigned(left)); message = NLMSG_NEXT(message, left))
             if (message->nlmsg_seq == sequence_ && message->nlmsg_type == NLMSG_ERROR)
                 return -static_cast<nlmsgerr*>(NLMSG_DATA(message))->error;
+    }
+}
+
+std::string Netlink::ask(NetlinkRequest request, const std::string& doing) {
+    put(request);
+    std::string out;
+    alignas(nlmsghdr) char buffer[16384];
+    for (;;) {
+        const ssize_t n = ::recv(socket_.get(), buffer, sizeof buffer, 0);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) throw SysError(doing);
+        int left = int(n);
+        for (auto* message = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(message, unsigned(left)); message = NLMSG_NEXT(message, left)) {
+            if (message->nlmsg_seq != sequence_) continue;
+            if (message->nlmsg_type != NLMSG_ERROR) out.assign(static_cast<char*>(NLMSG_DATA(message)), message->nlmsg_len - NLMSG_HDRLEN);
+            else if (const int error = -static_cast<nlmsgerr*>(NLMSG_DATA(message))->error) throw SysError(error, doing);
+            else return out;   // the acknowledgement comes last
+        }
     }
 }
 
@@ -156,6 +193,12 @@ void Netlink::create_veth(const std::string& name, int netns, const std::string&
     send(std::move(request), "creating veth " + name);
 }
 
+void Netlink::attach(int index, int bridge) {
+    NetlinkRequest request(RTM_SETLINK, 0);
+    request.header(link_header(index, false)).add(IFLA_MASTER, uint32_t(bridge));
+    send(std::move(request), "making a port of the bridge");
+}
+
 void Netlink::reflect(int index) {
     NetlinkRequest request(RTM_SETLINK, 0);
     ifinfomsg info = link_header(index, false);
@@ -178,7 +221,7 @@ void Netlink::add_address(int index, uint32_t address, int prefix) {
     info.ifa_family = AF_INET, info.ifa_prefixlen = uint8_t(prefix), info.ifa_index = uint32_t(index);
     const uint32_t broadcast = address | htonl(prefix ? (uint64_t(1) << (32 - prefix)) - 1 : 0xffffffff);
     request.header(info).add(IFA_LOCAL, address_bytes(address)).add(IFA_ADDRESS, address_bytes(address)).add(IFA_BROADCAST, address_bytes(broadcast));
-    send(std::move(request), "adding an address");
+    if (const int error = try_send(std::move(request)); error && error != EEXIST) throw SysError(error, "adding an address");
 }
 
 void Netlink::add_default_route(uint32_t gateway) {

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "engine/ports.h"
+#include "container/ports.h"
 
 // Forgets the flows of datagrams to these ports. Without that, a client that asked before the port was
 // published is never heard, and one that still asks when it is no longer reaches whoever got the

@@ -1,4 +1,4 @@
-#include "engine/files.h"
+#include "container/files.h"
 
 #include "base/error.h"
 #include "base/file.h"

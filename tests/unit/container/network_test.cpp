@@ -1,9 +1,7 @@
-#include "engine/files.h"
+#include "container/network.h"
 
-#include "engine/firewall.h"
-#include "engine/logs.h"
-#include "engine/network.h"
-#include "engine/status.h"
+#include "container/files.h"
+#include "container/firewall.h"
 #include "tests/unit/catch.h"
 
 TEST_CASE("resolv.conf: what the container cannot reach is left out") {
@@ -17,24 +15,6 @@ TEST_CASE("resolv.conf: what the container cannot reach is left out") {
 TEST_CASE("hosts: localhost, extra ones, then its own name") {
     CHECK(hosts_file({"db:10.0.0.1", "gw:host-gateway"}, "172.17.0.1", false, "172.17.0.2", "web", "example.org") ==
           "127.0.0.1\tlocalhost\n10.0.0.1\tdb\n172.17.0.1\tgw\n172.17.0.2\tweb.example.org web\n");
-}
-
-TEST_CASE("durations in Docker's words") {
-    struct { long long seconds; const char* want; } cases[] = {
-        {0, "Less than a second"}, {1, "1 second"}, {59, "59 seconds"}, {60, "About a minute"}, {180, "3 minutes"},
-        {3600, "About an hour"}, {47 * 3600, "47 hours"}, {49 * 3600, "2 days"}, {15 * 86400, "2 weeks"}, {70 * 86400, "2 months"}};
-    for (auto& [seconds, want] : cases) {
-        CAPTURE(seconds);
-        CHECK(duration_words(seconds) == want);
-    }
-    State state;
-    state.status = "exited", state.exit_code = 3, state.finished_at = "1970-01-01T00:00:10Z";
-    CHECK(status_words(state, 20'000'000'000) == "Exited (3) 10 seconds ago");
-}
-
-TEST_CASE("log records escape what JSON and HTML would trip over") {
-    CHECK(log_record("a\"\\<\x01\xff\xc3\xa9\n", "stdout", "T") ==
-          "{\"log\":\"a\\\"\\\\\\u003c\\u0001\\ufffd\xc3\xa9\\n\",\"stream\":\"stdout\",\"time\":\"T\"}\n");
 }
 
 TEST_CASE("subnets: the first pool that nothing overlaps") {
@@ -51,4 +31,13 @@ TEST_CASE("published ports are elements of two maps") {
     CHECK(firewall_elements("add", "t", {{"tcp", "", 8080, 0, 80}, {"udp", "127.0.0.1", 53, 0, 5353}}, "172.17.0.2") ==
           "add element inet t any { tcp . 8080 : 172.17.0.2 . 80 }\n"
           "add element inet t bound { 127.0.0.1 . udp . 53 : 172.17.0.2 . 5353 }\n");
+}
+
+TEST_CASE("a MAC address is that of the IP address, as Docker's") {
+    CHECK(mac_of(172u << 24 | 17u << 16 | 2) == "02:42:ac:11:00:02");
+    CHECK(mac_of(192u << 24 | 168u << 16 | 255) == "02:42:c0:a8:00:ff");
+}
+
+TEST_CASE("what comes in by an interface that keg opened goes to keg's bridges or nowhere") {
+    CHECK(forwarding_guard({"eth0", "lan0"}).find("iifname { \"eth0\", \"lan0\" } oifname != \"keg-*\" drop") != std::string::npos);
 }

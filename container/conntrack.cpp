@@ -1,7 +1,7 @@
 // The kernel deletes one flow at a time, by its whole address: those of a port are listed (the kernel
 // filters) and sent back. The names are linux/netfilter/nfnetlink_conntrack.h's; the two flags of the
 // filter have none there (net/netfilter/nf_internals.h).
-#include "engine/conntrack.h"
+#include "container/conntrack.h"
 
 #include <arpa/inet.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -9,7 +9,7 @@
 #include <linux/netlink.h>
 
 #include "base/error.h"
-#include "engine/netlink.h"
+#include "container/netlink.h"
 
 namespace {
 

@@ -1,7 +1,8 @@
 // The bridge network of a store: every store has its own (bridge and table are named after the hash
 // of its path), made by the first container that runs and removed with the last. An address is held
 // by a locked file, a port by an open socket, the whole by a shared lock: all are free when their
-// monitor dies, however it dies.
+// monitor dies, however it dies. The host's links, rules and settings are never taken for what they were:
+// each container that comes compares them with what they shall be, and mends.
 #pragma once
 
 #include <optional>
@@ -9,8 +10,15 @@
 #include <vector>
 
 #include "base/file.h"
-#include "engine/container.h"
-#include "engine/firewall.h"
+#include "container/firewall.h"
+#include "container/network_state.h"
+
+struct Subnet {
+    uint32_t address = 0;   // in host order
+    int prefix = 0;
+    uint32_t last() const { return address | uint32_t((uint64_t(1) << (32 - prefix)) - 1); }
+    bool overlaps(const Subnet& other) const { return address <= other.last() && other.address <= last(); }
+};
 
 // A container's place in the network.
 class Endpoint {
@@ -18,21 +26,25 @@ public:
     // Makes the network if need be, takes an address and the host ports; throws Docker's words
     // ("… port is already allocated", "… address already in use").
     Endpoint(const std::string& store_root, const std::string& container_id, const std::vector<PortBinding>& wanted);
-    // The device, its address, the rules; `pid` is in the container's network namespace.
-    void connect(pid_t pid);
+    // The device, its address, the rules. `netns` is a descriptor of the container's network namespace, which
+    // lives as long as the process `user` at least.
+    void connect(int netns, pid_t user);
     // Keeps others from the network until withdraw(): between the two, whoever wants the ports waits.
     void begin_withdraw();
     // Takes the rules back and frees the ports.
     void withdraw();
-    // Frees everything. With the last endpoint the network goes, a few seconds later: a container that is
+    // Frees everything. With the last endpoint the network goes, so many seconds later: a container that is
     // started meanwhile finds it made, and nobody waits for devices to be deleted.
-    void release();
+    void release(unsigned linger = 3);
 
     const NetworkState& state() const { return state_; }
 
 private:
-    void make_network();
+    void sync_network();
+    Subnet choose_network();
+    bool sync_bridge();
     void take_address();
+    void withdraw_rules();
     void take_ports(const std::vector<PortBinding>& wanted);
 
     std::string store_root_, directory_, hash_, bridge_, id_;
@@ -46,14 +58,10 @@ private:
 // What the endpoint of a monitor that was killed left: its ports' rules, or the whole network.
 void forget_endpoint(const std::string& store_root, const std::vector<PortBinding>& ports);
 
-struct Subnet {
-    uint32_t address = 0;   // in host order
-    int prefix = 0;
-    uint32_t last() const { return address | uint32_t((uint64_t(1) << (32 - prefix)) - 1); }
-    bool overlaps(const Subnet& other) const { return address <= other.last() && other.address <= last(); }
-};
 // The first of Docker's pools that overlaps none of these; throws when all are taken.
 Subnet choose_subnet(const std::vector<Subnet>& used);
 // /proc/net/route, without the default route.
 std::vector<Subnet> parse_routes(std::string_view text);
 std::string address_text(uint32_t host_order);
+// Of an address: who gets the address again is known by its old MAC address to its neighbours.
+std::string mac_of(uint32_t host_order);

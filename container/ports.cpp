@@ -1,7 +1,7 @@
 // Docker's port syntax grew: an address may hold colons, either side may be a range, and a range of
 // host ports for one container port means "any of these". Everything is decided here, once: the rest
 // of the engine sees one PortBinding per container port.
-#include "engine/ports.h"
+#include "container/ports.h"
 
 #include <arpa/inet.h>
 

@@ -1,0 +1,22 @@
+// A work directory of a build that is cleared whatever becomes of the build: ^C, kill -9.
+#pragma once
+
+#include <string>
+
+#include "base/process.h"
+#include "base/sys.h"
+#include "image/store.h"
+
+class Workplace {
+public:
+    // Needs a process without threads.
+    Workplace(const Store& store, const std::string& purpose);
+    const std::string& path() const { return work_.path(); }
+
+private:
+    void wait_and_clear(pid_t build);
+
+    WorkDir work_;
+    sys::Pipe pipe_;
+    Child guard_;   // killed when the work is done, before the pipe is closed
+};

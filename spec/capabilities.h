@@ -1,0 +1,13 @@
+// Capabilities by name: those the kernel has, and those that a container has without being asked.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace spec {
+
+std::span<const char* const> capability_names();            // in the order of the kernel's numbers
+const std::vector<std::string>& container_capabilities();   // what Docker gives, and images are written for
+
+}  // namespace spec
