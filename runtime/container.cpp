@@ -514,9 +514,10 @@ void Container::kill_all() const {
     cgroup().kill();
     // Without a cgroup there is only init to wait for. (With one it must not be waited for: the end of
     // a pid namespace takes until every process of `exec` in it is reaped by its parent.)
-    const bool left = std::ranges::none_of(record_.cgroup.directories, sys::exists);   // or it has none
+    const std::vector<std::string>& groups = record_.cgroup.directories;
+    const bool left = std::ranges::any_of(groups, [](const std::string& group) { return !sys::exists(group); });
     pollfd end{init.get(), POLLIN, 0};
-    if (!init || !left || ::poll(&end, 1, 2000) <= 0 || record_.cgroup.directories.empty()) return;
+    if (!init || !(groups.empty() || left) || ::poll(&end, 1, 2000) <= 0 || !left) return;
     // Init had moved elsewhere. Who looks for it by its number finds it until its parent has reaped it.
     for (int waited = 0; waited < 2000 && ::syscall(SYS_pidfd_send_signal, init.get(), 0, nullptr, 0) == 0; waited += 10) ::usleep(10'000);
 }
