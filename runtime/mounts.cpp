@@ -22,6 +22,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sys.h"
+#include "runtime/cgroup/hierarchy.h"
 #include "runtime/cgroup/v1.h"
 #include "runtime/host_binds.h"
 
@@ -373,7 +374,7 @@ UniqueFd clone_own_cgroup(const std::string& path, uint64_t set) {
 
 UniqueFd make_v2(const MountEnvironment& environment, uint64_t set) {
     if (environment.cgroup_namespace) return make_detached("cgroup2", "", set);
-    std::string path = "/sys/fs/cgroup";
+    std::string path = sole_v2_mount().value_or("");
     for (const v1::Hierarchy& hierarchy : v1::parse_hierarchies(read_file("/proc/self/cgroup")))
         if (hierarchy.name == "unified") path += hierarchy.own;
     UniqueFd tree = clone_own_cgroup(path, set);
@@ -385,9 +386,10 @@ void mount_hierarchy(int top, const v1::Hierarchy& hierarchy, const MountEnviron
     const std::string& name = hierarchy.name;
     // In a cgroup namespace of its own the path reads "/", but the host's mount shows all: a new mount of
     // the hierarchy shows only the namespace's part.
+    const auto host = hierarchy_mount(name);
+    if (!host) return;
     UniqueFd tree;
-    if (!environment.cgroup_namespace) tree = clone_own_cgroup("/sys/fs/cgroup/" + name + hierarchy.own, set);
-    else if (!sys::exists("/sys/fs/cgroup/" + name)) return;
+    if (!environment.cgroup_namespace) tree = clone_own_cgroup(*host + hierarchy.own, set);
     else if (name == "unified") tree = make_detached("cgroup2", "", set);
     else tree = make_detached("cgroup", hierarchy.named ? "none,name=" + name : name, set);
     if (!tree) return;
@@ -403,15 +405,13 @@ void mount_hierarchy(int top, const v1::Hierarchy& hierarchy, const MountEnviron
 // v1 shows the container its own part of each hierarchy, v2 is a file system of its own.
 void mount_cgroups(const Root& root, const spec::Mount& mount, const MountRequest& request,
                    const MountEnvironment& environment) {
-    struct statfs fs{};
-    check(::statfs("/sys/fs/cgroup", &fs), "statfs /sys/fs/cgroup");
     uint64_t set = attributes_of(request.flags);
     // What is bound are the cgroups of whoever runs us, perhaps more than the container's (CVE-2023-25809).
     if (environment.user_namespace && !environment.cgroup_namespace) set |= MOUNT_ATTR_RDONLY;
     const UniqueFd target = make_target(root, mount.destination, true);
     check_not_over_proc(path_inside(root, target.get()), mount, -1);
 
-    const bool v2 = fs.f_type == CGROUP2_SUPER_MAGIC;
+    const bool v2 = sole_v2_mount().has_value();
     const UniqueFd top = v2 ? make_v2(environment, set) : make_detached("tmpfs", with_label("mode=755", environment), set & ~uint64_t(MOUNT_ATTR_RDONLY));
     attach(top.get(), target.get(), quoted(mount.destination));
     if (!v2) {

@@ -100,7 +100,9 @@ int wait_readable(std::initializer_list<int> fds, int milliseconds) {
     for (;;) {
         const auto left = std::max(end - Clock::now(), Clock::duration::zero());
         const timespec patience{.tv_sec = std::chrono::floor<std::chrono::seconds>(left).count(), .tv_nsec = (left % std::chrono::seconds(1)).count()};
-        const int found = ::ppoll(watched.data(), watched.size(), milliseconds < 0 ? nullptr : &patience, while_waiting ? &*while_waiting : nullptr);
+        const int found = while_waiting ? ::ppoll(watched.data(), watched.size(), milliseconds < 0 ? nullptr : &patience, &*while_waiting)
+                                        // A hook inside a container waits behind its filter, which may not know ppoll.
+                                        : ::poll(watched.data(), watched.size(), milliseconds < 0 ? -1 : int(std::chrono::ceil<std::chrono::milliseconds>(left).count()));
         if (const int number = came; number != 0) {
             came = 0;   // a second one interrupts what is done about the first
             throw Error("interrupted: ", signal_text(number)).exit_with(128 + number);

@@ -215,12 +215,13 @@ class Managers(CgroupCase):
         bundle, elsewhere = self.bundle("sleep", "1000", edit=change), self.dir / "elsewhere"
         elsewhere.mkdir()
         runtime = f"{RUNTIME} --root {self.state}"
-        inside = str(elsewhere) + str(group("pids", "elsewhere"))[len(str(TOP)):]
+        host = str(elsewhere) + str(group("pids", "elsewhere"))[len(str(TOP)):]
+        inside = "/sys/fs/cgroup/pids.max" if V2 else "/sys/fs/cgroup/pids/pids.max"
         script = f"""mount --rbind {TOP} {elsewhere}; while umount -l {TOP} 2>/dev/null; do :; done
                      {runtime} run -d -b {bundle} elsewhere >{self.dir}/out 2>&1 </dev/null || cat {self.dir}/out
-                     cat {inside}/pids.max; {runtime} exec elsewhere true; {runtime} delete --force elsewhere; ls {inside}"""
+                     cat {host}/pids.max; {runtime} exec elsewhere cat {inside}; {runtime} delete --force elsewhere; ls {host}"""
         result = run("unshare", "--mount", "--propagation", "private", "sh", "-c", script, check=False)
-        self.assertEqual(result.stdout, "5\n")
+        self.assertEqual(result.stdout, "5\n5\n", result.stderr)
         self.assertFalse(group("pids", "elsewhere").exists())
         self.assertFalse(group("memory", "elsewhere").exists())
 

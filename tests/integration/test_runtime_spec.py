@@ -76,6 +76,11 @@ def namespace(kind, path=None):
     return edit
 
 
+def in_network(name):
+    """Words before a command. (`ip netns exec` would cover /sys, too, and with it the cgroups.)"""
+    return "nsenter", f"--net=/run/netns/{name}"
+
+
 def without(kind):
     def edit(config):
         config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] != kind]
@@ -489,7 +494,7 @@ class Kernel(SpecCase):
         bundle = self.bundle("sh", "-c", "ip -o addr; ip -o link", edit=config)
         run(*inside, "sh", "-c", "for i in 0 1 2; do ip link add v$i type veth peer name p$i; done; ip addr add 192.0.2.9/24 dev v0; "
             "ip addr add 2001:db8::9/64 dev v0 nodad; ip link set v0 address 02:00:00:00:00:09 mtu 1400")
-        out = run(*inside, RUNTIME, "--root", self.state, "run", "-b", bundle, "c").stdout
+        out = run(*in_network(name), RUNTIME, "--root", self.state, "run", "-b", bundle, "c").stdout
         for text in ("192.0.2.9/24", "2001:db8::9/64", "02:00:00:00:00:09", "mtu 1400", " eth7@", " v1@", " net0@"):
             self.assertIn(text, out)
         self.assertEqual([line for line in out.splitlines() if " v1@" in line and "UP" not in line], [])
@@ -503,7 +508,7 @@ class Kernel(SpecCase):
             self.addCleanup(run, "ip", "netns", "del", name, check=False)
         run("ip", "netns", "exec", hosts, "ip", "link", "add", "v0", "type", "veth", "peer", "name", "p0")
         bundle = self.bundle("ip", "-o", "link", edit=both(linux(netDevices={"v0": {"name": "eth7"}}), namespace("network", f"/run/netns/{pods}")))
-        out = run("ip", "netns", "exec", hosts, RUNTIME, "--root", self.state, "run", "-b", bundle, "c").stdout
+        out = run(*in_network(hosts), RUNTIME, "--root", self.state, "run", "-b", bundle, "c").stdout
         self.assertIn(" eth7@", out)
 
     @needs("ip")
@@ -514,7 +519,7 @@ class Kernel(SpecCase):
         for devices, edit, says in (({"none0": {}}, None, "none0"), ({"lo": {}}, None, "lo"), ({"lo": {"name": "x" * 16}}, None, "invalid network device name"),
                                     ({"lo": {}}, without("network"), "without a private NET namespace")):
             bundle = self.bundle("true", edit=both(linux(netDevices=devices), edit or (lambda c: None)), name=f"n{len(os.listdir(self.dir))}")
-            result = run("ip", "netns", "exec", name, RUNTIME, "--root", self.state, "run", "-b", bundle, "c", check=False)
+            result = run(*in_network(name), RUNTIME, "--root", self.state, "run", "-b", bundle, "c", check=False)
             self.assertEqual(result.returncode, 1)
             self.assertIn(says, result.stderr)
             self.assertEqual(os.listdir(self.state) if self.state.exists() else [], [])
