@@ -17,6 +17,7 @@
 #include "base/sys.h"
 #include "cli/commands.h"
 #include "engine/lifecycle.h"
+#include "image/platform.h"
 #include "image/registry.h"
 #include "image/snapshots.h"
 
@@ -193,6 +194,15 @@ NamedImage find_image(const Arguments& args, const Store& store) {
     return store.get(name);
 }
 
+// Of an image that is there; a pull asks for the right one.
+void check_platform(const Image& image, const std::string& name, const std::string& typed) {
+    if (typed.empty()) return;
+    const spec::Platform wanted = parse_platform(typed);
+    const std::string has = str(image.config.os, "/", image.config.architecture);
+    if (str(wanted.os, "/", wanted.architecture) != has)
+        throw Error("image with reference ", name, " was found but its platform (", has, ") does not match the specified platform (", typed, ")");
+}
+
 }  // namespace
 
 Containers::Made make_container(const Arguments& globals, const Arguments& args, const Containers& containers) {
@@ -209,6 +219,7 @@ Containers::Made make_container(const Arguments& globals, const Arguments& args,
     const NamedImage named = find_image(args, store);
     const FileLock in_use = store.use();   // gc waits until the container says which layers it needs
     const Image image = store.load(named.descriptor, args.get("platform"));
+    check_platform(image, args[0], args.get("platform"));
     Snapshots(store).unpack(image);
 
     Settings s;

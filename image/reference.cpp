@@ -95,14 +95,14 @@ Reference parse_reference(std::string_view text) {
     Reference out;
     std::string_view rest = text;
     if (const size_t at = rest.find('@'); at != std::string_view::npos) {
-        if (!Digest::is_valid(rest.substr(at + 1))) throw Error("invalid reference format");
+        if (!Digest::is_valid(rest.substr(at + 1))) throw Error("invalid reference format: ", quoted(text));
         out.digest = rest.substr(at + 1);
         rest = rest.substr(0, at);
     }
     // A colon before the last slash is a port's.
     const size_t slash = rest.rfind('/');
     if (const size_t colon = rest.rfind(':'); colon != std::string_view::npos && (slash == std::string_view::npos || colon > slash)) {
-        if (!is_tag(rest.substr(colon + 1))) throw Error("invalid reference format");
+        if (!is_tag(rest.substr(colon + 1))) throw Error("invalid reference format: ", quoted(text));
         out.tag = rest.substr(colon + 1);
         rest = rest.substr(0, colon);
     }
@@ -118,7 +118,7 @@ Reference parse_reference(std::string_view text) {
     if (std::ranges::any_of(out.path, is_upper))
         throw Error("invalid reference format: repository name (", out.path, ") must be lowercase");
     if (rest.empty() || !is_domain(out.domain) || !std::ranges::all_of(split(out.path, '/'), is_path_component))
-        throw Error("invalid reference format");
+        throw Error("invalid reference format: ", quoted(text));
     if (out.domain == hub && out.path.find('/') == std::string::npos) out.path = std::string(hub_library) + out.path;
     if (out.repository().size() > most_name)
         throw Error("invalid reference format: repository name must not be more than ", most_name, " characters");

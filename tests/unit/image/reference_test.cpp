@@ -40,34 +40,35 @@ TEST_CASE("a digest stands beside a tag or instead of it") {
 
 TEST_CASE("names outside the grammar are refused in Docker's words") {
     struct {
-        std::string typed, why;
+        std::string typed, why;   // "": what it is outside of is the grammar
     } cases[] = {
-        {"", "invalid reference format"},
+        {"", ""},
         {"App", "invalid reference format: repository name (library/App) must be lowercase"},
-        {"hello:", "invalid reference format"},
-        {"hello:a/b:c d", "invalid reference format"},
-        {":tag", "invalid reference format"},
-        {"a//b", "invalid reference format"},
-        {"/a", "invalid reference format"},
-        {"a/", "invalid reference format"},
-        {"a/../b", "invalid reference format"},
-        {"-a", "invalid reference format"},
-        {"a..b", "invalid reference format"},
-        {"a___b", "invalid reference format"},
-        {"a_-b", "invalid reference format"},
-        {"host:port/a", "invalid reference format"},
-        {"-host.x/a", "invalid reference format"},
-        {"a@sha256:abc", "invalid reference format"},
-        {"a@md5:" + std::string(32, 'a'), "invalid reference format"},
-        {"a:" + std::string(129, 't'), "invalid reference format"},
-        {"a b", "invalid reference format"},
-        {"a\nb", "invalid reference format"},
-        {std::string("a\0b", 3), "invalid reference format"},
+        {"hello:", ""},
+        {"hello:a/b:c d", ""},
+        {":tag", ""},
+        {"a//b", ""},
+        {"/a", ""},
+        {"a/", ""},
+        {"a/../b", ""},
+        {"-a", ""},
+        {"a..b", ""},
+        {"a___b", ""},
+        {"a_-b", ""},
+        {"host:port/a", ""},
+        {"-host.x/a", ""},
+        {"a@sha256:abc", ""},
+        {"a@md5:" + std::string(32, 'a'), ""},
+        {"a:" + std::string(129, 't'), ""},
+        {"a b", ""},
+        {"a\nb", ""},
+        {std::string("a\0b", 3), ""},
         {std::string(64, 'a'), "invalid repository name (" + std::string(64, 'a') + "), cannot specify 64-byte hexadecimal strings"},
         {"x/" + std::string(256, 'a'), "invalid reference format: repository name must not be more than 255 characters"},
     };
     for (auto& [typed, why] : cases) {
         CAPTURE(typed);
+        if (why.empty()) why = "invalid reference format: " + quoted(typed);
         std::string said = "nothing";
         try {
             parse_reference(typed);
