@@ -9,6 +9,7 @@ void take_from_image(Settings& settings, const spec::ContainerConfig& image) {
     for (const spec::Port& port : image.exposed_ports) settings.exposed_ports.insert(port.text());
     for (const spec::ContainerPath& volume : image.volumes) settings.image_volumes.insert(volume.written());
     settings.labels = image.labels;
+    settings.labels.erase("");   // says nothing, and is no mistake of the user's
 }
 
 void add_image_volumes(Settings& settings, const spec::ContainerConfig& image) {
