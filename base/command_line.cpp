@@ -9,8 +9,17 @@
 #include <cstring>
 #include <expected>
 
+#include "base/boolean.h"
 #include "base/duration.h"
 #include "base/error.h"
+
+std::optional<bool> parse_bool(std::string_view word) {
+    static constexpr std::string_view yes[] = {"1", "t", "T", "true", "TRUE", "True"};
+    static constexpr std::string_view no[] = {"0", "f", "F", "false", "FALSE", "False"};
+    if (std::ranges::find(yes, word) != std::end(yes)) return true;
+    if (std::ranges::find(no, word) != std::end(no)) return false;
+    return {};
+}
 
 bool Arguments::has(std::string_view name) const { return given_.contains(name); }
 bool Arguments::flag(std::string_view name) const {
@@ -120,11 +129,7 @@ struct Parser {
     }
 
     void give_switch(Arguments& out, const Option& option, const std::string& name, const std::string& value) const {
-        static constexpr const char* yes[] = {"1", "t", "T", "true", "TRUE", "True"};
-        static constexpr const char* no[] = {"0", "f", "F", "false", "FALSE", "False"};
-        const auto equals = [&](const char* word) { return value == word; };
-        if (std::ranges::any_of(yes, equals)) return give(out, option, name, "true");
-        if (std::ranges::any_of(no, equals)) return give(out, option, name, "false");
+        if (const auto on = parse_bool(value)) return give(out, option, name, *on ? "true" : "false");
         if (style == Style::runc) fail(str("invalid boolean value ", quoted(value), " for -", name, ": parse error"));
         fail(str("invalid argument ", quoted(value), " for --", long_name(option), ": expected true or false"));
     }

@@ -14,6 +14,7 @@
 #include "base/sys.h"
 #include "runtime/cgroup/limits.h"
 #include "runtime/criu_options.h"
+#include "runtime/mounts.h"
 #include "runtime/namespaces.h"
 
 using namespace criu_field;
@@ -23,7 +24,7 @@ namespace {
 criu::Message page_server_at(const std::string& where) {
     const size_t colon = where.rfind(':');
     const auto port = colon == std::string::npos ? std::nullopt : parse_number<uint16_t>(where.substr(colon + 1));
-    if (!port) throw Error("Use --page-server ADDRESS:PORT to specify page server");
+    if (!port) throw Error("Use --page-server ADDRESS:PORT to specify page server, which ", quoted(where), " is not");
     return criu::Message().text(1, where.substr(0, colon)).number(2, *port);
 }
 
@@ -56,7 +57,8 @@ void name_masks(criu::Message& message, const spec::Config& config, int init) {
     const Root inside(str("/proc/", init, "/root"));
     for (const std::string& path : config.linux.masked_paths) {
         const auto there = inside.open_if_exists(path, O_PATH);
-        if (there && !S_ISDIR(sys::fstat(there->get()).st_mode)) message.text(external, str("mnt[", path, "]:", mask_of_files));
+        if (!there || S_ISDIR(sys::fstat(there->get()).st_mode)) continue;
+        message.text(external, name_of_mount(path_inside(inside, there->get()), mask_of_files));
     }
 }
 
@@ -103,7 +105,7 @@ void checkpoint(const Container& container, const CriuOptions& options) {
     name_namespaces(message, config, record.pid);
     if (!options.pre_dump) {
         for (const ExternalMount& mount : plan_external_mounts(config, record.bundle, record.cgroup, container.directory()))
-            message.text(external, str("mnt[", mount.inside, "]:", mount.inside));
+            message.text(external, name_of_mount(mount.inside, mount.inside));
         name_masks(message, config, record.pid);
         save_descriptors(options.image_path, record.pid);
     }

@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <expected>
 #include <filesystem>
+#include <ranges>
 
 #include "base/defer.h"
 #include "base/error.h"
@@ -39,13 +40,15 @@ template <> inline constexpr auto json::fields<CgroupRecord> = std::tuple(
     required("v2", &CgroupRecord::v2));
 template <> inline constexpr auto json::fields<RdtRecord> = std::tuple(
     required("group", &RdtRecord::group), required("own", &RdtRecord::own), optional("monitor", &RdtRecord::monitor));
+template <> inline constexpr auto json::fields<HostMount> = std::tuple(
+    required("id", &HostMount::id), optional("below", &HostMount::below));
 template <> inline constexpr auto json::fields<Record> = std::tuple(
     required("id", &Record::id), required("bundle", &Record::bundle),
     required("rootfs", &Record::rootfs), required("created", &Record::created), required("pid", &Record::pid),
     required("startTime", &Record::start_time), required("owner", &Record::owner),
     optional("annotations", &Record::annotations), required("privatePids", &Record::private_pids),
     optional("noNewKeyring", &Record::no_new_keyring), optional("poststartHooks", &Record::poststart_hooks), optional("poststopHooks", &Record::poststop_hooks),
-    optional("hostMounts", &Record::host_mounts),
+    optional("hostMount", &Record::host_mount),
     required("cgroup", &Record::cgroup), optional("intelRdt", &Record::intel_rdt));
 
 static bool is_id(std::string_view id) {
@@ -56,7 +59,7 @@ static bool is_id(std::string_view id) {
 
 void check_id(const std::string& id) {
     if (id.empty()) throw Error("container id cannot be empty");
-    if (!is_id(id)) throw Error("invalid container ID format");
+    if (!is_id(id)) throw Error("invalid container ID format: ", quoted(id));
 }
 
 std::optional<uint64_t> start_time_of(int pid) {
@@ -127,10 +130,10 @@ static constexpr int patience = 10'000, patience_with_create = 3'000;   // milli
 StateDir StateDir::create(const std::string& root, const std::string& id) {
     check_id(id);
     const std::string path = root + "/" + id;
-    if (::mkdir(path.c_str(), 0711) < 0) {
+    if (::mkdir(path.c_str(), 0700) < 0) {
         if (errno == EEXIST) throw Error("container with given ID already exists");
         if (errno != ENOENT) throw SysError("mkdir ", path);
-        sys::make_directories(root, 0711);
+        sys::make_directories(root, 0700);
         // Sticky, or systemd takes what lies in a user's XDG_RUNTIME_DIR for old, and removes it.
         if (is_rootless()) ::chmod(root.c_str(), 01700);
         return create(root, id);
@@ -519,6 +522,29 @@ void Container::kill_all() const {
     for (int waited = 0; waited < 2000 && ::syscall(SYS_pidfd_send_signal, init.get(), 0, nullptr, 0) == 0; waited += 10) ::usleep(10'000);
 }
 
+// Others may have been mounted over it since: it is covered then, and goes after the last of them.
+void Container::unmount_from_host() const {
+    const std::string root = std::filesystem::path(path_).parent_path().string();
+    const UniqueFd alone = lock_host_mounts(root);
+    if (!unmount_if_on_top(record_.rootfs, record_.host_mount->id)) return;
+    attempt("unmounting what lay below", [&] {
+        const std::vector<uint64_t> living = host_mounts_of_others(root, record_.id);
+        const auto is_nobodys = [&](uint64_t id) { return std::ranges::find(living, id) == living.end(); };
+        for (const uint64_t id : record_.host_mount->below | std::views::reverse)
+            if (is_nobodys(id)) unmount_if_on_top(record_.rootfs, id);
+    });
+}
+
+std::vector<uint64_t> Container::host_mounts_of_others(const std::string& root, const std::string& own) {
+    std::vector<uint64_t> ids;
+    for (const std::string& id : ids_in(root)) {
+        if (id == own) continue;
+        const auto other = load_if_exists(root, id);
+        if (other && other->record_.host_mount) ids.push_back(other->record_.host_mount->id);
+    }
+    return ids;
+}
+
 void Container::destroy() {
     if (!lock_ && !lock()) return;
     std::vector<spec::Hook> hooks;
@@ -532,7 +558,7 @@ void Container::destroy() {
         cgroup().remove();
     });
     if (record_.intel_rdt) end.step("removing its share of the cache", [&] { remove_intel_rdt(*record_.intel_rdt); });
-    if (record_.host_mounts) end.step("unmounting the root", [&] { unmount_down_to(record_.rootfs, *record_.host_mounts); });
+    if (record_.host_mount) end.step("unmounting the root", [&] { unmount_from_host(); });
     end.finish();
     // Before the state goes: a delete that is killed here is repeated, hooks and all.
     run_poststop_hooks(hooks, state(Status::stopped));

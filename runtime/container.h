@@ -36,6 +36,13 @@
 #include "spec/runtime.h"
 #include "spec/state.h"
 
+// A mount on the host that is the container's, and those that other containers had at the same place then: what of
+// them could not go before this one, as it lay below, goes after it. By the kernel's numbers for mounts.
+struct HostMount {
+    uint64_t id = 0;
+    std::vector<uint64_t> below;
+};
+
 // What state.json holds.
 struct Record {
     std::string id, bundle, rootfs, created;
@@ -46,7 +53,7 @@ struct Record {
     bool private_pids = true;        // the death of init kills all
     bool no_new_keyring = false;     // processes that join it keep their caller's, as the first one did
     bool poststart_hooks = false, poststop_hooks = false;   // whether the config is worth reading for them
-    std::optional<int> host_mounts;  // without a mount namespace of its own: mounts on the root before it came
+    std::optional<HostMount> host_mount;   // over its root, without a mount namespace of its own
     CgroupRecord cgroup;
     std::optional<RdtRecord> intel_rdt;
 };
@@ -117,6 +124,9 @@ public:
     spec::State state(Status status) const;      // as hooks see it
     Cgroup cgroup() const;
 
+    // The mounts on the host of all of a state root's containers but one. Throws if one cannot be read: it may have one.
+    static std::vector<uint64_t> host_mounts_of_others(const std::string& root, const std::string& own);
+
     // Waits until no other command changes the container, keeps others away as long as this object
     // lives, and reads its state again. False if it was removed meanwhile. Throws Error after 10 seconds.
     bool lock();
@@ -152,6 +162,7 @@ private:
     static std::optional<Container> look(const std::string& root, const std::string& id, Damage damage);
     bool have_lock(UniqueFd directory);
     std::string fifo() const { return path_ + "/exec.fifo"; }
+    void unmount_from_host() const;
     UniqueFd open_init() const;
     std::string path_;
     Record record_;

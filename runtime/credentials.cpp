@@ -36,12 +36,16 @@ uint64_t bits(const std::vector<std::string>& words, std::vector<std::string>& u
     return set;
 }
 
-void set_capabilities(const CapabilityPlan& plan) {
+uint64_t own_capabilities() {
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-    // What the kernel (or the runtime's own caller) does not have cannot be given: like runc, it is left out.
     __user_cap_data_struct have[2]{};
     check(::syscall(SYS_capget, &header, have), "capget");
-    const uint64_t can = have[0].permitted | uint64_t(have[1].permitted) << 32;
+    return have[0].permitted | uint64_t(have[1].permitted) << 32;
+}
+
+// What the kernel (or the runtime's own caller) does not have cannot be given: like runc, it is left out.
+void set_capabilities(const CapabilityPlan& plan, uint64_t can) {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
     const uint64_t permitted = plan.permitted & can, effective = plan.effective & permitted;
     const uint64_t inheritable = plan.inheritable & can & plan.bounding;
     const __user_cap_data_struct wanted[2] = {
@@ -79,6 +83,18 @@ SysError refused(const char* call, uint32_t id) {
     return {why, str(call, " ", id, why == EINVAL ? " (is it mapped into the user namespace?)" : "")};
 }
 
+// With the right to, the older calls set all three ids, and those are what a profile of system calls is sure to allow:
+// runc makes no others. Without it they would leave the saved id.
+void set_group(uint32_t gid, uint64_t can) {
+    const bool may = (can >> CAP_SETGID & 1) != 0;
+    if ((may ? ::setgid(gid) : ::setresgid(gid, gid, gid)) < 0) throw refused("setgid", gid);
+}
+
+void set_user(uint32_t uid, uint64_t can) {
+    const bool may = (can >> CAP_SETUID & 1) != 0;
+    if ((may ? ::setuid(uid) : ::setresuid(uid, uid, uid)) < 0) throw refused("setuid", uid);
+}
+
 }  // namespace
 
 std::span<const std::string_view> capability_names() { return names; }
@@ -110,10 +126,11 @@ void become(const spec::User& user, const CapabilityPlan& plan) {
     drop_bounding(plan.bounding);
     check(::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "keeping capabilities");
     set_groups(user);
-    if (::setresgid(user.gid, user.gid, user.gid) < 0) throw refused("setgid", user.gid);
-    if (::setresuid(user.uid, user.uid, user.uid) < 0) throw refused("setuid", user.uid);
+    const uint64_t can = own_capabilities();
+    set_group(user.gid, can);
+    set_user(user.uid, can);
     check(::prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0), "dropping capabilities");
-    set_capabilities(plan);
+    set_capabilities(plan, can);
     ::umask(user.umask.value_or(0022));
 }
 

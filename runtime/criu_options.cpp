@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/path.h"
 #include "base/sys.h"
 #include "runtime/cgroup/hierarchy.h"
 #include "runtime/devices.h"
@@ -60,7 +61,7 @@ CriuDirectories open_directories(const CriuOptions& options, const char* log) {
     CriuDirectories opened;
     opened.images = sys::open(options.image_path, O_RDONLY | O_DIRECTORY);
     opened.work = sys::open(work, O_RDONLY | O_DIRECTORY);
-    opened.log = std::filesystem::absolute(work + "/" + log).lexically_normal().string();
+    opened.log = absolute_path(work + "/" + log);
     return opened;
 }
 
@@ -116,6 +117,11 @@ std::string resolve(const Root& root_directory, const std::string& destination) 
 }
 
 }  // namespace
+
+std::string name_of_mount(std::string_view inside, std::string_view stands_for) {
+    if (str(inside, "]:").find("]:") != inside.size()) throw Error("criu cannot name a mount at ", quoted(inside), ", which has \"]:\" in it");
+    return str("mnt[", inside, "]:", stands_for);
+}
 
 void resolve_destinations(std::vector<spec::Mount>& mounts, const Root& root_directory) {
     for (spec::Mount& mount : mounts) mount.destination = resolve(root_directory, mount.destination);

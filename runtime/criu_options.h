@@ -56,6 +56,11 @@ struct JoinedNamespace {
 // Throws Error for one that CRIU cannot join.
 const JoinedNamespace& joined_namespace(std::string_view type);
 
+// The name of the mount at `inside`, a path in the container, and what it stands for: the images' name at a checkpoint, the host's
+// path at a restore. CRIU reads it back to the first "]:", so a path with that in it, which a link of the image's may
+// have brought, would name another mount and another source: it is refused.
+std::string name_of_mount(std::string_view inside, std::string_view stands_for);
+
 // Destinations of mounts become absolute, without links: where the mounts are.
 void resolve_destinations(std::vector<spec::Mount>& mounts, const Root& root_directory);
 bool is_below(const std::string& path, const std::string& directory);

@@ -221,6 +221,9 @@ Entered enter(const Container& container, const spec::Config& config, const Exec
     const UniqueFd pidfd(int(check(::syscall(SYS_pidfd_open, init, 0), "pidfd_open")));
     if (!container.init_is_alive()) throw Error("cannot exec in a stopped container");
 
+    if ((plan.namespaces & CLONE_NEWUSER) != 0 && !plan.process.terminal)
+        if (const auto user = host_id(read_id_maps(Procfs::of_host(), init).uids, plan.process.user.uid)) give_streams_to(*user);
+
     if (can_create_hidden()) hide();
     CgroupRecord place = Cgroup::place_exec(container.record().cgroup, options.cgroups, init);
     const Ways ways = open_ways(place, options, init);

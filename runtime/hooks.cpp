@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/error.h"
 #include "base/process.h"
@@ -18,6 +19,11 @@ UniqueFd memory_file(const char* name, std::string_view text = {}) {
     if (!text.empty()) sys::write_all(fd.get(), text);
     check(::lseek(fd.get(), 0, SEEK_SET), "lseek");
     return fd;
+}
+
+std::vector<std::string> path_alone() {
+    const char* path = std::getenv("PATH");
+    return {str("PATH=", path ? path : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")};
 }
 
 std::string content(const UniqueFd& fd) {
@@ -48,7 +54,9 @@ void run_hooks(std::string_view kind, const std::vector<spec::Hook>& hooks, cons
             SpawnOptions options{.program = hook.path, .argv = hook.args, .env = hook.env, .own_env = !hook.env.empty(),
                                  .in = in.get(), .out = out.get(), .err = err.get(), .dies_with_us = true};
             if (options.argv.empty()) options.argv = {hook.path};
-            if (hook.env.empty() && surroundings.environment) options.env = *surroundings.environment, options.own_env = true;
+            // Who names no environment has the container's, or where there is none yet, that to find programs by: ours may have
+            // secrets of our caller's.
+            if (hook.env.empty()) options.env = surroundings.environment ? *surroundings.environment : path_alone(), options.own_env = true;
             if (sys::exists(surroundings.directory)) options.directory = surroundings.directory;
             Child child = spawn(options);
             const UniqueFd pidfd(int(::syscall(SYS_pidfd_open, child.pid(), 0)));

@@ -62,6 +62,7 @@
 #include "runtime/security_labels.h"
 #include "runtime/signals.h"
 #include "runtime/terminal.h"
+#include "spec/sysctl.h"
 
 namespace {
 
@@ -81,6 +82,7 @@ private:
     void set_limits();
     MountEnvironment mount_environment() const;
     std::vector<UniqueFd> receive_mapped_trees();
+    UniqueFd receive_nodes();
     void open_terminal(const Root& root);
     void set_names();
     void write_sysctls(const Procfs& procfs);
@@ -120,9 +122,9 @@ void Init::run() {
         join_new_session_keyring();
     }
 
-    Root root = plan_.mount_namespace() ? open_root(plan_.rootfs, plan_.propagation) : open_root_on_host(plan_.rootfs);
+    Root root = plan_.mount_namespace() ? open_root(plan_.rootfs, plan_.propagation) : Root(sys::openat(plan_.host_root.get(), ".", O_PATH | O_DIRECTORY));
     const std::vector<UniqueFd> filled = mount_all(root, config_.mounts, mount_environment(), receive_mapped_trees());
-    make_devices(root, config_, plan_.user_namespace());
+    make_devices(root, config_, receive_nodes(), plan_.user_namespace());
     open_terminal(root);
     receive_filter();
     wait_for_hooks();
@@ -195,6 +197,12 @@ std::vector<UniqueFd> Init::receive_mapped_trees() {
     return trees;
 }
 
+UniqueFd Init::receive_nodes() {
+    if (!plan_.host_binds) return {};
+    Message nodes = channel_.expect(Step::mapped);
+    return nodes.fds.empty() ? UniqueFd{} : std::move(nodes.fds[0]);
+}
+
 void Init::set_names() {
     const std::string &host = config_.hostname, &domain = config_.domainname;
     if (!host.empty()) check(::sethostname(host.data(), host.size()), "sethostname");
@@ -203,12 +211,9 @@ void Init::set_names() {
 
 void Init::write_sysctls(const Procfs& procfs) {
     for (const auto& [key, value] : config_.linux.sysctl) {
-        // The first separator decides which of the two is the separator: "net/ipv4/conf/eth0.1/…".
-        std::string path = key;
-        const size_t first = path.find_first_of("./");
-        if (first != std::string::npos && path[first] == '.')
-            for (char& c : path) c = c == '.' ? '/' : c == '/' ? '.' : c;
-        context(str("write sysctl key ", key), [&] { procfs.write("sys/" + path, value); });
+        const std::optional<std::string> path = spec::sysctl_path(key);
+        if (!path) throw Error("sysctl ", quoted(key), " is no name of a sysctl");
+        context(str("write sysctl key ", key), [&] { procfs.write("sys/" + *path, value); });
     }
 }
 
@@ -332,6 +337,19 @@ Child spawn_init(Plan& plan, Channel& channel, StateDir& dir, int fifo, const Un
     return Child(pid.value_or(-1), UniqueFd(int(::syscall(SYS_pidfd_open, pid.value_or(-1), 0))));
 }
 
+HostMount make_host_mount(Plan& plan) {
+    HostRoot made = make_host_root(plan.rootfs);
+    plan.host_root = std::move(made.tree);
+    HostMount mount{.id = made.id};
+    attempt("looking for the mounts of other containers", [&] { mount.below = Container::host_mounts_of_others(plan.options.state_root, plan.options.id); });
+    return mount;
+}
+
+void attach_host_mount(const Plan& plan) {
+    const UniqueFd alone = lock_host_mounts(plan.options.state_root);
+    attach(plan.host_root.get(), sys::open(plan.rootfs, O_PATH | O_DIRECTORY).get(), quoted(plan.rootfs));
+}
+
 // A network namespace that is joined has not been by now.
 void move_devices(const Plan& plan, int init) {
     if (plan.config.linux.net_devices.empty()) return;
@@ -353,6 +371,19 @@ void send_mapped_trees(Channel& channel, int pid, const Plan& plan) {
         const int fds[] = {tree.get()};
         channel.send(Step::mapped, {}, fds);
     }
+}
+
+// What belongs to root of the host, but shall be the container's: its devices, and the pipes it reads and writes,
+// which may come from somebody who has no number in there.
+void give_from_outside(Channel& channel, const Procfs& procfs, int init, const Plan& plan) {
+    if (!plan.host_binds) return;
+    const IdMaps maps = read_id_maps(procfs, init);
+    const UniqueFd nodes = make_nodes_outside(plan.config, maps);
+    const int fds[] = {nodes.get()};
+    channel.send(Step::mapped, {}, std::span(fds, nodes ? 1 : 0));
+    const spec::Process& process = *plan.config.process;
+    const auto user = host_id(maps.uids, process.user.uid);
+    if (user && !process.terminal) give_streams_to(*user);
 }
 
 // It is made while init mounts.
@@ -401,15 +432,17 @@ Created create(const CreateOptions& options) {
     StateDir dir = StateDir::create(options.state_root, options.id);
     Record record = intended(plan, bundle);
     plan.state = state_for_hooks(record, 0, Status::creating);
+    if (!plan.mount_namespace()) record.host_mount = make_host_mount(plan);
     dir.save(record);            // what will be made, so that a kill leaves no orphan
     dir.save_config(bundle.text);
     if (plan.notifies) make_notify_directory(dir.path());
     Cgroup cgroup = Cgroup::create(record.cgroup, plan.cgroup);
 
-    Defer host_mounts([&] {
-        if (record.host_mounts) attempt("unmounting the root", [&] { unmount_down_to(record.rootfs, *record.host_mounts); });
+    Defer host_mount([&] {
+        if (record.host_mount) attempt("unmounting the root", [&] { unmount_if_on_top(record.rootfs, record.host_mount->id); });
     });
 
+    if (record.host_mount) attach_host_mount(plan);
     Channel channel;
     channel.explain_silence([&] {
         return std::string(cgroup.was_out_of_memory() ? "container init was OOM-killed (memory limit too low?)" : "");
@@ -435,6 +468,7 @@ Created create(const CreateOptions& options) {
     dir.save(record);            // before init goes on: `delete` needs it
     send_placed(channel, cgroup);
     send_mapped_trees(channel, init.pid(), plan);
+    give_from_outside(channel, procfs, init.pid(), plan);
     send_filter(channel, plan);
 
     UniqueFd console;
@@ -460,7 +494,7 @@ Created create(const CreateOptions& options) {
     write_pid_file(options.pid_file, init.pid());
     dir.open_for_start();
     if (rdt) rdt->keep();
-    host_mounts.keep();
+    host_mount.keep();
     poststop.keep(), cgroup.keep(), init.release();
     return {Container::made(std::move(dir), std::move(record)), std::move(console)};
 }

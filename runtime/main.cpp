@@ -9,8 +9,10 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/boolean.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/path.h"
 #include "base/sys.h"
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/commands/commands.h"
@@ -61,8 +63,7 @@ static void prepare(const Arguments& given) {
     if (log.fd != 2) log.level = LogLevel::error;
     if (const auto level = given.value("log-level")) log.level = log_level(*level);
     if (given.flag("debug")) log.level = LogLevel::debug;
-    static constexpr std::string_view modes[] = {"auto", "true", "false", "1", "0", "t", "f"};
-    if (std::ranges::find(modes, given.get("rootless")) == std::end(modes)) throw Error("invalid --rootless: ", quoted(given.get("rootless")), "; known are true, false, auto");
+    rootless(given), cgroup_manager(given);   // for every command they are words that are known
     set_log(log);
 }
 
@@ -74,10 +75,23 @@ std::string state_root(const Arguments& given) {
         const bool really_root = ::geteuid() == 0 && user && std::string_view(user) == "root";
         root = own && *own && !really_root && is_rootless() ? std::string(own) + "/keg" : "/run/keg";
     }
-    root = std::filesystem::absolute(root).lexically_normal().string();
-    while (root.size() > 1 && root.back() == '/') root.pop_back();
+    root = absolute_path(root);
     if (root == "/") throw Error("Option --root argument should not be set to /");
     return root;
+}
+
+std::optional<bool> rootless(const Arguments& given) {
+    const std::string word = given.get("rootless");
+    if (word == "auto") return {};
+    const auto known = parse_bool(word);
+    if (!known) throw Error("invalid --rootless: ", quoted(word), "; known are true, false, auto");
+    return known;
+}
+
+int64_t number(const Arguments& args, const char* option, int64_t least, int64_t most) {
+    const auto value = parse_number_between(args.get(option), least, most);
+    if (!value) throw Error("invalid value ", quoted(args.get(option)), " for flag -", option, ": not a number from ", least, " to ", most);
+    return *value;
 }
 
 std::string cgroup_manager(const Arguments& given) {
@@ -99,13 +113,18 @@ int main(int argc, char** argv) {
         .print_version = print_version,
         .prepare = prepare,
     };
+    const auto tell = [](const std::string& what) {
+        log_error(what);
+        // Who sends the log elsewhere still sees the reason.
+        if (log_settings().fd != 2 && !log_settings().is_read) ::dprintf(2, "%s\n", what.c_str());
+    };
     try {
         return dispatch(program, argc, argv);
+    } catch (const std::filesystem::filesystem_error& e) {   // in the words of all others
+        tell(str(quoted(e.path1().string()), ": ", errno_text(e.code().value())));
     } catch (const std::exception& e) {
-        log_error(e.what());
-        // Who sends the log elsewhere still sees the reason.
-        if (log_settings().fd != 2 && !log_settings().is_read) ::dprintf(2, "%s\n", e.what());
-        const auto* own = dynamic_cast<const Error*>(&e);
-        return own && own->exit_code() ? own->exit_code() : 1;
+        tell(e.what());
+        if (const auto* own = dynamic_cast<const Error*>(&e); own && own->exit_code()) return own->exit_code();
     }
+    return 1;
 }

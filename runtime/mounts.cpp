@@ -3,14 +3,12 @@
 #include <limits.h>
 #include <linux/mount.h>
 #include <sys/mount.h>
-#include <sys/sendfile.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <linux/magic.h>
-#include <dirent.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,12 +16,12 @@
 #include <cstring>
 #include <filesystem>
 
-#include "base/defer.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sys.h"
 #include "runtime/cgroup/hierarchy.h"
 #include "runtime/cgroup/v1.h"
+#include "runtime/copy_up.h"
 #include "runtime/host_binds.h"
 
 #ifndef MS_NOSYMFOLLOW
@@ -274,40 +272,6 @@ UniqueFd make_ordinary_directory(const Root& root, const spec::Mount& mount) {
     return std::move(*there);
 }
 
-void copy_tree(int from, int to) {
-    const UniqueFd reading = sys::openat(from, ".", O_RDONLY | O_DIRECTORY);
-    DIR* dir = ::fdopendir(::dup(reading.get()));
-    if (!dir) throw SysError("reading a directory");
-    const Defer closing([&] { ::closedir(dir); });
-    while (const dirent* entry = ::readdir(dir)) {
-        const std::string name = entry->d_name;
-        if (name == "." || name == "..") continue;
-        struct stat info{};
-        check(::fstatat(from, name.c_str(), &info, AT_SYMLINK_NOFOLLOW), "stat ", name);
-        if (S_ISDIR(info.st_mode)) {
-            check(::mkdirat(to, name.c_str(), 0700), "mkdir ", name);
-            copy_tree(sys::openat(from, name, O_PATH | O_DIRECTORY | O_NOFOLLOW).get(),
-                      sys::openat(to, name, O_PATH | O_DIRECTORY | O_NOFOLLOW).get());
-        } else if (S_ISREG(info.st_mode)) {
-            const UniqueFd in = sys::openat(from, name, O_RDONLY | O_NOFOLLOW);
-            const UniqueFd out = sys::openat(to, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
-            ssize_t done;
-            do done = ::sendfile(out.get(), in.get(), nullptr, size_t(1) << 30);
-            while (done > 0);
-            check(done, "copy ", name);
-        } else if (S_ISLNK(info.st_mode)) {
-            std::string target(size_t(info.st_size) + 1, '\0');
-            const ssize_t length = check(::readlinkat(from, name.c_str(), target.data(), target.size()), "readlink ", name);
-            target.resize(size_t(length));
-            check(::symlinkat(target.c_str(), to, name.c_str()), "symlink ", name);
-        } else {
-            check(::mknodat(to, name.c_str(), info.st_mode, info.st_rdev), "mknod ", name);
-        }
-        check(::fchownat(to, name.c_str(), info.st_uid, info.st_gid, AT_SYMLINK_NOFOLLOW), "chown ", name);
-        if (!S_ISLNK(info.st_mode)) check(::fchmodat(to, name.c_str(), info.st_mode & 07777, 0), "chmod ", name);
-    }
-}
-
 // Everything that changes a mount which nobody sees yet (or, of a new file system, just came).
 void finish(int tree, const MountRequest& request) {
     for (const unsigned long kind : request.propagation)
@@ -474,7 +438,7 @@ UniqueFd mount_file_system(const Root& root, const spec::Mount& mount, const Mou
     // be another.
     const uint64_t wanted = attributes_of(flags);
     UniqueFd top = make_detached(mount.type.c_str(), data, later ? wanted & ~uint64_t(MOUNT_ATTR_RDONLY) : wanted, mount.source);
-    if (request.copy_up) copy_tree(target.get(), top.get());
+    if (request.copy_up) copy_up(target.get(), top.get());
     if (labels_root) label_root(top.get(), environment.mount_label);
     finish(top.get(), request);
     attach(top.get(), target.get(), quoted(mount.destination));

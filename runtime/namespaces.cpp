@@ -45,6 +45,12 @@ NamespacePlan plan_namespaces(const spec::Linux& linux) {
             else if ((kind.flag & (CLONE_NEWCGROUP | CLONE_NEWTIME)) != 0) plan.by_init |= kind.flag;
             else plan.with_clone |= kind.flag;
         }
+    // What lies in an IPC namespace (the root of mqueue) belongs to who made that: in a user namespace its root, which
+    // init becomes first.
+    if (plan.has(CLONE_NEWUSER)) {
+        plan.by_init |= plan.with_clone & CLONE_NEWIPC;
+        plan.with_clone &= ~uint64_t(CLONE_NEWIPC);
+    }
     // Who owns it, or what moves into it, asks for it before init is asked anything.
     if (!plan.has(CLONE_NEWUSER) && linux.net_devices.empty()) {
         plan.at_once = plan.with_clone & CLONE_NEWNET;
@@ -84,6 +90,8 @@ bool is_ours_to_write(const std::vector<spec::IdMapping>& mappings, uint32_t own
 void write_map(const Procfs& procfs, const std::string& file, const std::vector<spec::IdMapping>& mappings) try {
     procfs.write(file, id_map_text(mappings));
 } catch (SysError& e) {
+    // The kernel says no more of a text that it does not like.
+    if (e.code() == EINVAL) e.prefix(str("user namespace mappings \"", join(split(trim(id_map_text(mappings)), '\n'), ", ").substr(0, 200), "\" overlap, end beyond the last id, or are more than 340"));
     if (e.code() == EPERM) e.prefix("host ids must exist in the runtime's own user namespace, and mapping its root takes CAP_SETFCAP");
     throw;
 }
@@ -114,6 +122,32 @@ void write_id_maps(const Procfs& procfs, int pid, const NamespacePlan& plan) {
     // Who is not root must give up setgroups first, with which a group could be left that denies something.
     if (::geteuid() != 0) procfs.write(process + "/setgroups", "deny");
     write_map(procfs, process + "/gid_map", plan.gid_mappings);
+}
+
+namespace {
+
+std::vector<spec::IdMapping> parse_id_map(const std::string& text) {
+    std::vector<spec::IdMapping> mappings;
+    for (const std::string& line : split(text, '\n')) {
+        std::vector<uint32_t> numbers;
+        for (const std::string& word : split(line, ' '))
+            if (const auto number = parse_number<uint32_t>(word)) numbers.push_back(*number);
+        if (numbers.size() == 3) mappings.push_back({.container_id = numbers[0], .host_id = numbers[1], .size = numbers[2]});
+    }
+    return mappings;
+}
+
+}  // namespace
+
+IdMaps read_id_maps(const Procfs& procfs, int pid) {
+    const auto read = [&](const char* file) { return parse_id_map(sys::read_all(procfs.open(str(pid, file), O_RDONLY).get(), 1 << 20)); };
+    return {.uids = read("/uid_map"), .gids = read("/gid_map")};
+}
+
+std::optional<uint32_t> host_id(const std::vector<spec::IdMapping>& mappings, uint32_t inside) {
+    for (const spec::IdMapping& m : mappings)
+        if (inside >= m.container_id && inside - m.container_id < m.size) return m.host_id + (inside - m.container_id);
+    return {};
 }
 
 std::vector<OpenNamespace> open_namespaces(const NamespacePlan& plan) {

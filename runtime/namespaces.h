@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -49,6 +50,13 @@ bool is_rootless();
 
 // /proc/PID/uid_map's text.
 std::string id_map_text(const std::vector<spec::IdMapping>& mappings);
+// Which ids of ours a process's user namespace has: /proc/PID/uid_map and gid_map, as we see them.
+struct IdMaps {
+    std::vector<spec::IdMapping> uids, gids;
+};
+IdMaps read_id_maps(const Procfs& procfs, int pid);
+// Pure. What `inside` is outside; nothing if it has no number there.
+std::optional<uint32_t> host_id(const std::vector<spec::IdMapping>& mappings, uint32_t inside);
 // By the parent; uses newuidmap and newgidmap if the caller is not root.
 void write_id_maps(const Procfs& procfs, int pid, const NamespacePlan& plan);
 

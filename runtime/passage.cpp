@@ -25,8 +25,8 @@ void end_with_creator(const Channel& channel) {
 void outlive_creator() { ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0); }
 
 void become_root_inside(const Channel& channel) {
-    check(::setresgid(0, 0, 0), "becoming root in the user namespace");
-    check(::setresuid(0, 0, 0), "becoming root in the user namespace");
+    check(::setresgid(0, 0, 0), "becoming root in the user namespace (has it a mapping for container id 0?)");
+    check(::setresuid(0, 0, 0), "becoming root in the user namespace (has it a mapping for container id 0?)");
     hide();
     end_with_creator(channel);
 }

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/path.h"
 #include "base/sys.h"
 #include "runtime/attributes.h"
 #include "runtime/cgroup/v2.h"
@@ -19,13 +20,12 @@
 #include "runtime/notify_socket.h"
 #include "runtime/passage.h"
 #include "runtime/program.h"
-#include "runtime/rootfs.h"
 #include "runtime/security_labels.h"
+#include "spec/sysctl.h"
 
 Bundle load_bundle(const std::string& path, const std::string& config) {
     Bundle bundle;
-    bundle.path = std::filesystem::absolute(path.empty() ? "." : path).lexically_normal().string();
-    while (bundle.path.size() > 1 && bundle.path.back() == '/') bundle.path.pop_back();
+    bundle.path = absolute_path(path.empty() ? "." : path);
     auto text = read_file_if_exists(config.empty() ? bundle.path + "/config.json" : config);
     if (!text && !path.empty() && ::access(path.c_str(), X_OK) < 0) throw SysError("chdir ", path);
     if (!text) throw Error("JSON specification file ", config.empty() ? "config.json" : config, " not found");
@@ -39,9 +39,16 @@ namespace {
 
 // Descriptors that a service manager passes: they follow 2, and LISTEN_FDS says how many.
 int count_listen_fds() {
-    const char *text = std::getenv("LISTEN_FDS"), *whose = std::getenv("LISTEN_PID");
-    if (whose && parse_number<pid_t>(whose) != ::getpid()) return 0;   // inherited from somebody they were meant for
-    return text ? int(parse_number<unsigned>(text).value_or(0)) : 0;
+    const auto number = [](const char* name) -> std::optional<int> {
+        const char* text = std::getenv(name);
+        if (!text || !*text) return {};
+        const auto found = parse_number_between<int>(text, 0, INT_MAX);
+        if (!found) throw Error("invalid value ", quoted(text), " of ", name, " in the environment: not a number from 0 to ", INT_MAX);
+        return found;
+    };
+    const auto whose = number("LISTEN_PID");
+    if (whose && *whose != ::getpid()) return 0;   // inherited from somebody they were meant for
+    return number("LISTEN_FDS").value_or(0);
 }
 
 void add_listen_environment(std::vector<std::string>& env, int count) {
@@ -66,7 +73,7 @@ void check_private_network(const Plan& plan) {
     if (sys::fstat(joined->fd.get()).st_ino != own.st_ino) return;
     if (!plan.config.linux.net_devices.empty()) throw Error("unable to move network devices without a private NET namespace");
     for (const auto& [key, value] : plan.config.linux.sysctl)
-        if (key.starts_with("net.") || key.starts_with("net/")) throw Error("sysctl ", quoted(key), " not allowed in host network namespace");
+        if (spec::sysctl_path(key).value_or("").starts_with("net/")) throw Error("sysctl ", quoted(key), " not allowed in host network namespace");
 }
 
 // A destination that names the root's own path on the host is taken from there, as runc does.
@@ -105,7 +112,7 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
     add_listen_environment(plan.config.process->env, plan.listen_fds);
     plan.config.process->env = unique_environment(plan.config.process->env);
     for (const spec::Rlimit& limit : plan.config.process->rlimits) rlimit_number(limit.type);
-    require_descriptors(3, plan.listen_fds + options.preserve_fds);
+    require_descriptors(3, int64_t(plan.listen_fds) + options.preserve_fds);
     check_private_network(plan);
     if (plan.config.linux.intel_rdt) {
         plan.intel_rdt = plan_intel_rdt(*plan.config.linux.intel_rdt, options.id);
@@ -137,7 +144,6 @@ Record intended(const Plan& plan, const Bundle& bundle) {
     record.no_new_keyring = plan.options.no_new_keyring;
     record.poststart_hooks = !plan.config.hooks.poststart.empty();
     record.poststop_hooks = !plan.config.hooks.poststop.empty();
-    if (!plan.mount_namespace()) record.host_mounts = mounts_at(plan.rootfs);
     return record;
 }
 

@@ -24,7 +24,8 @@ struct CreateOptions {
     bool no_pivot = false, no_new_keyring = false, detached = true;
     bool starts_later = false;            // nobody knows when: init waits in as little memory as it can
     int preserve_fds = 0;
-    std::string cgroup_manager, rootless = "auto";
+    std::string cgroup_manager;
+    std::optional<bool> rootless;         // --rootless; nothing: as we are
 };
 
 // The bundle's config, read and checked; "JSON specification file config.json not found" if it is not there.
@@ -41,6 +42,7 @@ struct Plan {
     std::string rootfs;
     NamespacePlan namespaces;
     std::vector<OpenNamespace> joined;
+    UniqueFd host_root;         // without a mount namespace of its own: create's mount over rootfs
     CapabilityPlan capabilities;
     std::optional<Filter> filter;
     unsigned long propagation = 0;

@@ -54,7 +54,9 @@ void Procfs::write(const std::string& path, std::string_view text) const {
     if (size_t(done) != text.size()) throw Error("write /proc/", path, ": only ", done, " of ", text.size(), " bytes");
 }
 
-UniqueFd Procfs::reopen(int fd, int flags) const {
+UniqueFd Procfs::reopen(int fd, int flags, std::string_view shown) const {
     const UniqueFd own = open("self/fd", O_PATH | O_DIRECTORY);
-    return sys::openat(own.get(), std::to_string(fd), flags | O_NOCTTY);
+    UniqueFd opened(::openat(own.get(), std::to_string(fd).c_str(), flags | O_NOCTTY | O_CLOEXEC));
+    if (!opened) throw SysError("open ", quoted(shown));
+    return opened;
 }

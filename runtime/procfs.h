@@ -25,8 +25,9 @@ public:
     // path: "thread-self/attr/exec", "sys/kernel/msgmax". Throws SysError `open /proc/…`.
     UniqueFd open(const std::string& path, int flags) const;
     void write(const std::string& path, std::string_view text) const;
-    // Opens what a descriptor leads to once more: of an O_PATH that was found to be harmless, what it is for.
-    UniqueFd reopen(int fd, int flags) const;
+    // Opens what a descriptor leads to once more: of an O_PATH that was found to be harmless, what it is for. `shown` is its
+    // name for an error.
+    UniqueFd reopen(int fd, int flags, std::string_view shown) const;
 
 private:
     explicit Procfs(UniqueFd directory) : directory_(std::move(directory)) {}

@@ -14,6 +14,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "base/regular_file.h"
 #include "base/sys.h"
 #include "runtime/passage.h"
 #include "runtime/raw_call.h"
@@ -23,8 +24,8 @@ std::vector<std::string> unique_environment(const std::vector<std::string>& env)
     std::vector<std::string> kept;
     std::unordered_map<std::string_view, size_t> places;   // of the names in `kept`
     for (const std::string& entry : env) {
-        if (!entry.contains('=')) throw Error("invalid environment variable: missing '='");
-        if (entry.starts_with('=')) throw Error("invalid environment variable: name cannot be empty");
+        if (!entry.contains('=')) throw Error("invalid environment variable: missing '=' in ", quoted(entry));
+        if (entry.starts_with('=')) throw Error("invalid environment variable: name cannot be empty in ", quoted(entry));
         const auto [place, is_new] = places.try_emplace(std::string_view(entry).substr(0, entry.find('=')), kept.size());
         if (is_new) kept.push_back(entry);
         else kept[place->second] = entry;
@@ -33,10 +34,10 @@ std::vector<std::string> unique_environment(const std::vector<std::string>& env)
 }
 
 std::string home_of(const Root& root, const Procfs& procfs, uint32_t uid) {
-    // Opening a fifo or a device of the image's would stop us, or do something.
     const auto passwd = root.open_if_exists("/etc/passwd", O_PATH);
-    if (!passwd || !S_ISREG(sys::fstat(passwd->get()).st_mode)) return "/";
-    for (const std::string& line : split(sys::read_all(procfs.reopen(passwd->get(), O_RDONLY).get(), 8 << 20), '\n')) {
+    if (!passwd) return "/";
+    require_regular(passwd->get(), "/etc/passwd");
+    for (const std::string& line : split(sys::read_all(procfs.reopen(passwd->get(), O_RDONLY | O_NONBLOCK, "/etc/passwd").get(), 8 << 20), '\n')) {
         const std::vector<std::string> fields = split(line, ':');
         if (fields.size() >= 6 && parse_number<uint32_t>(fields[2]) == uid) return fields[5].empty() ? "/" : fields[5];
     }
@@ -66,6 +67,8 @@ bool try_change_directory(const std::string& cwd) {
     // glibc's getcwd hides what the kernel says: "(unreachable)/…" for a directory outside of the root.
     char where[4096];
     const long length = ::syscall(SYS_getcwd, where, sizeof where);
+    // Nothing is reached through a directory that was removed, whoever it belonged to.
+    if (length < 0 && errno == ENOENT) throw SysError(ENOENT, str("chdir to cwd (", quoted(cwd), ") set in config.json failed"));
     if (length <= 0 || where[0] != '/') throw Error("current working directory is outside of container mount namespace root -- possible container breakout detected");
     return true;
 }
@@ -98,7 +101,7 @@ void reopen_null(const Procfs& procfs) {
     };
     const auto place = sys::try_open("/dev/null", O_PATH | O_NOFOLLOW);
     if (!place || !is_null(place->get()) || std::ranges::none_of(std::array{0, 1, 2}, is_null)) return;
-    const UniqueFd own = procfs.reopen(place->get(), O_RDWR);
+    const UniqueFd own = procfs.reopen(place->get(), O_RDWR, "/dev/null");
     for (int fd = 0; fd < 3; ++fd)
         if (is_null(fd)) check(::dup3(own.get(), fd, 0), "dup of /dev/null");
 }
@@ -139,7 +142,7 @@ std::string find_executable(const spec::Process& process) {
     throw Error("exec: ", quoted(name), ": executable file not found in $PATH");
 }
 
-void require_descriptors(int first, int count) {
+void require_descriptors(int first, int64_t count) {
     for (int i = 0; i < count; ++i) {
         const int flags = ::fcntl(first + i, F_GETFD);
         if (flags < 0 || (flags & FD_CLOEXEC) != 0) throw SysError(EBADF, str("unable to stat preserved-fd ", i));

@@ -2,6 +2,7 @@
 // process: environment, working directory, search of the program, descriptors.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,8 @@
 
 // Pure: a name twice keeps its last value; throws Error for an entry that is no NAME=VALUE.
 std::vector<std::string> unique_environment(const std::vector<std::string>& env);
-// The value of HOME for a user, read from the container's own passwd; "/" if it has none.
+// The value of HOME for a user, read from the container's own passwd; "/" if it has none. Throws Error if that is no
+// regular file: nothing else is opened.
 std::string home_of(const Root& root, const Procfs& procfs, uint32_t uid);
 void set_home(std::vector<std::string>& env, const Root& root, const Procfs& procfs, uint32_t uid);
 
@@ -29,7 +31,8 @@ void change_directory(const std::string& cwd);
 // host's /dev stays open (and CRIU finds where they lead). A container without one keeps the host's.
 void reopen_null(const Procfs& procfs);
 // Pipes among them, and files that it may write to anyway, become the user's, who may then open /dev/stdout again.
-// What is only read stays the caller's, as does a terminal.
+// What is only read stays the caller's, as does a terminal. Root of a user namespace may not give away what belongs to
+// somebody without a number in there: for those whoever enters one calls this outside before, with the number there.
 void give_streams_to(uint32_t uid);
 
 // As the user, with the container's PATH; throws runc's words:
@@ -37,7 +40,7 @@ void give_streams_to(uint32_t uid);
 std::string find_executable(const spec::Process& process);
 // Throws Error if our caller did not give us `count` descriptors from `first` on. What is open there may be our
 // own, which is close-on-exec: what came through an exec cannot be.
-void require_descriptors(int first, int count);
+void require_descriptors(int first, int64_t count);
 // Closes all but 0, 1, 2, the preserved (those below `first`), and until the exec those of `but`, none of
 // which may be a directory. Before the container's words are resolved as paths, and before the seccomp
 // filter, which may forbid it; what is opened later is close-on-exec anyway.

@@ -7,6 +7,7 @@
 // that `delete --force` would not find there.
 #include <linux/mount.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,16 +15,19 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/defer.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/regular_file.h"
 #include "base/sys.h"
 #include "runtime/cgroup/hierarchy.h"
 #include "runtime/cgroup/limits.h"
 #include "runtime/cgroup/v1.h"
 #include "runtime/criu_options.h"
+#include "runtime/devices.h"
 #include "runtime/hooks.h"
 #include "runtime/mounts.h"
 #include "runtime/namespaces.h"
@@ -62,13 +66,19 @@ void make_mount_points(const Root& root_directory, const std::vector<spec::Mount
     }
 }
 
+// "pipe:[4711]", and nothing else that CRIU would understand.
+bool is_pipe(std::string_view target) {
+    const std::string_view before = "pipe:[";
+    return target.starts_with(before) && target.ends_with(']') && parse_number<uint64_t>(target.substr(before.size(), target.size() - before.size() - 1));
+}
+
 // Pipes whose other end was outside are joined to our own standard input, output and error.
-void inherit_pipes(criu::Message& message, const std::string& images) {
-    const auto text = read_file_if_exists(str(images, "/", descriptors_file));
-    if (!text) return;
-    const auto targets = context(descriptors_file, [&] { return json::read<std::vector<std::string>>(json::parse(*text)); });
+void inherit_pipes(criu::Message& message, const Root& images) {
+    const auto file = open_regular_if_exists(images, descriptors_file);
+    if (!file) return;
+    const auto targets = context(descriptors_file, [&] { return json::read<std::vector<std::string>>(json::parse(sys::read_all(file->get(), 64 << 10))); });
     for (int fd = 0; fd < int(std::min<size_t>(targets.size(), 3)); ++fd)
-        if (targets[size_t(fd)].starts_with("pipe:"))
+        if (is_pipe(targets[size_t(fd)]))
             message.message(inherit_fd, criu::Message().text(1, targets[size_t(fd)]).number(2, fd));
 }
 
@@ -76,10 +86,12 @@ void inherit_pipes(criu::Message& message, const std::string& images) {
 bool lacks_pages(const std::string& images) {
     constexpr unsigned flags = 4;              // of a pagemap_entry, with these values
     constexpr int64_t lazy = 2, present = 4;
-    std::error_code missing;   // which is said where it is opened
+    const UniqueFd directory = sys::open(images, O_PATH | O_DIRECTORY);
+    std::error_code missing;
     for (const auto& entry : std::filesystem::directory_iterator(images, missing)) {
         if (!entry.path().filename().string().starts_with("pagemap-")) continue;
-        const std::string image = read_file(entry.path());
+        const std::string name = entry.path().filename();
+        const std::string image = sys::read_all(open_regular_at(directory.get(), name, name).get());
         // Two magic numbers, then messages, each with its size before it. The first, the head, has no such field.
         uint32_t size = 0;
         for (size_t at = 2 * sizeof size; at + sizeof size <= image.size(); at += sizeof size + size) {
@@ -121,6 +133,26 @@ std::string without_links(const std::string& host) {
     std::error_code missing;   // a name that the images do not have
     const std::filesystem::path there = std::filesystem::canonical(host, missing);
     return missing ? host : there.string();
+}
+
+// A container with a user namespace has nodes of its own, made outside as at create, in place of those that went with
+// the first one. They lie in this mount namespace, which is ours, and go with it.
+void give_new_nodes(const Plan& plan, const std::string& place, std::vector<ExternalMount>& outside) {
+    const UniqueFd nodes = make_nodes_outside(plan.config, {.uids = plan.namespaces.uid_mappings, .gids = plan.namespaces.gid_mappings});
+    if (!nodes) return;
+    sys::mkdir(place, 0755);
+    attach(nodes.get(), sys::open(place, O_PATH | O_DIRECTORY).get(), place);
+    const std::vector<std::string> paths = device_paths(plan.config);
+    for (size_t i = 0; i < paths.size(); ++i) {
+        const auto mount = std::ranges::find(outside, paths[i], &ExternalMount::inside);
+        if (mount != outside.end() && sys::exists(str(place, "/", i))) mount->host = str(place, "/", i);
+    }
+}
+
+// What hid files hides them again, read-only already where CRIU finds it. It lies in this mount namespace, too.
+void give_mask(const std::string& place) {
+    const UniqueFd file = sys::open(place, O_CREAT | O_EXCL | O_RDONLY, 0600);
+    attach(make_file_mask(Root("/")).get(), file.get(), place);
 }
 
 void move_into(const Cgroup& cgroup, int process) {
@@ -183,18 +215,25 @@ Created restore(const CreateOptions& options, const CriuOptions& criu_options) {
     Cgroup cgroup = Cgroup::create(record.cgroup, plan.cgroup);
 
     resolve_destinations(plan.config.mounts, root_directory);
-    const std::vector<ExternalMount> outside = plan_external_mounts(plan.config, bundle.path, record.cgroup, dir.path());
+    std::vector<ExternalMount> outside = plan_external_mounts(plan.config, bundle.path, record.cgroup, dir.path());
+    const std::string nodes = dir.path() + "/devices";
+    if (plan.user_namespace()) give_new_nodes(plan, nodes, outside);
+    const std::string file_mask = dir.path() + "/mask";
+    give_mask(file_mask);
+    const Defer take_away([&] {
+        for (const std::string& place : {nodes, file_mask}) ::umount2(place.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+    });
     make_mount_points(root_directory, plan.config.mounts, outside);
     // CRIU takes the root as it finds it.
     if (plan.config.root->readonly) set_mount_attributes(root_directory.fd(), false, MOUNT_ATTR_RDONLY, 0);
 
     criu::Message message = base_options(criu_options, directories, plan.config);
     message.text(root, plan.rootfs).number(sibling, 1).number(evasive_devices, 1);
-    for (const ExternalMount& mount : outside) message.text(external, str("mnt[", mount.inside, "]:", without_links(mount.host)));
-    message.text(external, str("mnt[", mask_of_files, "]:", mask_of_files));
+    for (const ExternalMount& mount : outside) message.text(external, name_of_mount(mount.inside, without_links(mount.host)));
+    message.text(external, name_of_mount(mask_of_files, file_mask));
     if (!criu_options.lsm_profile.empty()) message.text(lsm_profile, criu_options.lsm_profile);
     if (!criu_options.lsm_mount_context.empty()) message.text(lsm_mount_context, criu_options.lsm_mount_context);
-    inherit_pipes(message, criu_options.image_path);
+    inherit_pipes(message, Root(criu_options.image_path));
 
     criu::Session session(join_namespaces(message, plan));
     cgroup.adopt(plan.cgroup, session.pid());

@@ -1,6 +1,7 @@
 #include "runtime/rootfs.h"
 
 #include <linux/mount.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -20,12 +21,7 @@ struct Mounted {
     std::string root, point, type;
 };
 
-// As mountinfo writes a path, and back.
-std::string shown(const std::string& path) {
-    std::string text;
-    for (const char c : path) text += c == ' ' ? "\\040" : c == '\t' ? "\\011" : c == '\n' ? "\\012" : c == '\\' ? "\\134" : std::string(1, c);
-    return text;
-}
+// As mountinfo writes a path.
 std::string meant(std::string_view text) {
     std::string path;
     for (size_t i = 0; i < text.size(); ++i) {
@@ -87,18 +83,28 @@ Root open_root(const std::string& host_path, unsigned long wanted) {
     return Root(host_path);
 }
 
-Root open_root_on_host(const std::string& host_path) {
-    sys::mount(host_path, host_path, "bind", MS_BIND | MS_REC);
-    sys::mount("none", host_path, nullptr, MS_PRIVATE | MS_REC);
-    return Root(host_path);
+namespace {
+
+bool is_null_device(int fd) {
+    const struct stat info = sys::fstat(fd);
+    return S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3);
+}
+
+}  // namespace
+
+// The container's own node; the host's where it has none. Either way nobody changes the node itself through
+// what covers a file: mode, owner and times of the host's are the whole machine's.
+UniqueFd make_file_mask(const Root& root) {
+    std::optional<UniqueFd> null = root.open_if_exists("/dev/null", O_PATH | O_NOFOLLOW);
+    if (!null || !is_null_device(null->get())) null = sys::open("/dev/null", O_PATH | O_NOFOLLOW);
+    if (!is_null_device(null->get())) throw Error("/dev/null is not the null device");
+    UniqueFd mask = clone_tree(null->get());
+    set_mount_attributes(mask.get(), false, MOUNT_ATTR_RDONLY, 0);
+    return mask;
 }
 
 void mask(const Root& root, const std::vector<std::string>& paths) {
-    if (paths.empty()) return;
-    const UniqueFd null = sys::open("/dev/null", O_PATH | O_NOFOLLOW);
-    const struct stat info = sys::fstat(null.get());
-    if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3)) throw Error("/dev/null is not the null device");
-
+    UniqueFd file;   // clones of one that is attached, as below: a detached mount cannot be cloned
     UniqueFd empty;  // one empty file system; once it is attached, the others are clones of it
     std::set<std::string_view> covered;
     for (const std::string& path : paths) {
@@ -106,11 +112,13 @@ void mask(const Root& root, const std::vector<std::string>& paths) {
         const auto target = root.open_if_exists(path, O_PATH);
         if (!target) continue;
         UniqueFd cover;
-        if (!S_ISDIR(sys::fstat(target->get()).st_mode)) cover = clone_tree(null.get());
-        else if (empty) cover = clone_tree(empty.get());
-        else cover = make_detached("tmpfs", "mode=755,nr_blocks=1,nr_inodes=1", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+        const bool is_directory = S_ISDIR(sys::fstat(target->get()).st_mode);
+        UniqueFd& first = is_directory ? empty : file;
+        if (first) cover = clone_tree(first.get());
+        else if (is_directory) cover = make_detached("tmpfs", "mode=755,nr_blocks=1,nr_inodes=1", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+        else cover = make_file_mask(root);
         attach(cover.get(), target->get(), quoted(path));
-        if (!empty && S_ISDIR(sys::fstat(cover.get()).st_mode)) empty = std::move(cover);
+        if (!first) first = std::move(cover);
     }
 }
 
@@ -157,11 +165,37 @@ void finish_root(bool readonly, unsigned long propagation) {
     set_mount_attributes(root.get(), false, MOUNT_ATTR_RDONLY, 0);
 }
 
-int mounts_at(const std::string& host_path) {
-    return int(std::ranges::count(mounts_here(), shown(host_path), &Mounted::point));
+namespace {
+
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000U
+#endif
+
+// Never given again since Linux 6.8; before, another mount may get it when this one is gone.
+uint64_t mount_id(int fd) {
+    struct statx info{};
+    check(::statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID | STATX_MNT_ID_UNIQUE, &info), "statx of a mount");
+    return info.stx_mnt_id;
 }
 
-void unmount_down_to(const std::string& host_path, int before) {
-    for (int there = mounts_at(host_path); there > before; --there)
-        check(::umount2(host_path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW), "unmounting ", host_path);
+}  // namespace
+
+HostRoot make_host_root(const std::string& host_path) {
+    HostRoot root{.tree = clone_tree(sys::open(host_path, O_PATH | O_DIRECTORY).get(), true)};
+    set_mount_attributes(root.tree.get(), true, 0, 0, MS_PRIVATE);
+    root.id = mount_id(root.tree.get());
+    return root;
+}
+
+UniqueFd lock_host_mounts(const std::string& state_root) {
+    UniqueFd lock = sys::open(state_root, O_RDONLY | O_DIRECTORY);
+    sys::flock(lock.get(), LOCK_EX);
+    return lock;
+}
+
+bool unmount_if_on_top(const std::string& host_path, uint64_t id) {
+    const auto top = sys::try_open(host_path, O_PATH | O_NOFOLLOW);
+    if (!top || mount_id(top->get()) != id) return false;
+    check(::umount2(host_path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW), "unmounting ", host_path);
+    return true;
 }

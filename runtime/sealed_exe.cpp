@@ -4,6 +4,11 @@
 // read-only mount, or, without the right to mount, a sealed memfd. The program executes itself again
 // from there.
 //
+// The program knows that it runs from there by what only such a copy is. The mount of the view lies nowhere: its
+// root, which is the file itself, has no path but "/". (An ordinary mount that happens to be read-only, of a host
+// with a read-only /usr, is no view: its owner makes it writable for an update, and everybody who has the file open
+// with it.) The memfd has seals that cannot be taken off.
+//
 // That first execution is pure cost, so it ends before libc begins: the linker takes `keg_entry` for
 // the entry point, which seals and executes, or goes on to libc's own `_start`. (libc's initialisation
 // asks the processor about itself some thirty times, which under a hypervisor is half a millisecond.)
@@ -67,10 +72,29 @@ bool enters_container(char** argv) {
 
 constexpr long all_seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 
-bool is_sealed(long exe) {
+constexpr const char* own_exe = "/proc/self/exe";
+
+bool is_read_only_view(const char* path, long length) {
+    if (length != 1 || path[0] != '/') return false;
     struct statfs fs;
-    if (raw_call(SYS_fstatfs, exe, pointer(&fs)) == 0 && (fs.f_flags & ST_RDONLY) != 0) return true;
-    return raw_call(SYS_fcntl, exe, F_GET_SEALS) == all_seals;
+    return raw_call(SYS_statfs, pointer(own_exe), pointer(&fs)) == 0 && (fs.f_flags & ST_RDONLY) != 0;
+}
+
+bool is_sealed_memory(const char* path, long length) {
+    constexpr char named[] = "/memfd:";
+    if (length < long(sizeof named)) return false;
+    for (size_t i = 0; i < sizeof named - 1; ++i)
+        if (path[i] != named[i]) return false;
+    const long exe = raw_call(SYS_openat, AT_FDCWD, pointer(own_exe), O_RDONLY | O_CLOEXEC);
+    const long seals = raw_call(SYS_fcntl, exe, F_GET_SEALS);
+    raw_call(SYS_close, exe);
+    return seals == all_seals;
+}
+
+bool is_sealed() {
+    char path[64];   // cut if it is longer
+    const long length = raw_call(SYS_readlinkat, AT_FDCWD, pointer(own_exe), pointer(path), sizeof path);
+    return is_read_only_view(path, length) || is_sealed_memory(path, length);
 }
 
 long read_only_view(long exe) {
@@ -95,11 +119,8 @@ long sealed_copy(long exe) {
 extern "C" void keg_seal(long* stack) {
     auto** argv = reinterpret_cast<char**>(stack + 1);
     if (!enters_container(argv)) return;
-    const long exe = raw_call(SYS_openat, AT_FDCWD, pointer("/proc/self/exe"), O_RDONLY | O_CLOEXEC);
-    if (exe >= 0 && is_sealed(exe)) {
-        raw_call(SYS_close, exe);
-        return;
-    }
+    if (is_sealed()) return;
+    const long exe = raw_call(SYS_openat, AT_FDCWD, pointer(own_exe), O_RDONLY | O_CLOEXEC);
     long copy = read_only_view(exe);
     if (copy < 0) copy = sealed_copy(exe);
     char** environment = argv + *stack + 1;

@@ -46,8 +46,8 @@ int realtime(std::string_view name) {
 }  // namespace
 
 int parse_signal(std::string_view text) {
-    // The kernel knows which numbers are signals; 0 asks whether there is somebody.
-    if (const auto number = parse_number<unsigned short>(text)) return *number;
+    // 0 asks whether there is somebody.
+    if (const auto number = parse_number_between<int>(text, 0, last_realtime)) return *number;
     const std::string typed = upper(std::string(text));
     std::string_view name = typed;
     if (name.starts_with("SIG")) name.remove_prefix(3);

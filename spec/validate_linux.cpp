@@ -3,6 +3,7 @@
 #include <set>
 
 #include "spec/rules.h"
+#include "spec/sysctl.h"
 
 namespace spec {
 
@@ -35,17 +36,15 @@ bool is_device_name(std::string_view name) {
 
 // Which namespace a kernel parameter belongs to, or why it cannot be set; "" if it can.
 std::string problem_with_sysctl(const Config& config, const std::string& key) {
-    static constexpr auto ipc = {"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall",
-                                 "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"};
-    std::string name = key;
-    if (name.find('/') < name.find('.'))
-        std::ranges::transform(name, name.begin(), [](char c) { return c == '/' ? '.' : c == '.' ? '/' : c; });
-    if (name.contains("..")) return "is no name of a sysctl";
-    if (std::ranges::find(ipc, name) != ipc.end() || name.starts_with("fs.mqueue."))
+    static constexpr auto ipc = {"kernel/msgmax", "kernel/msgmnb", "kernel/msgmni", "kernel/sem", "kernel/shmall",
+                                 "kernel/shmmax", "kernel/shmmni", "kernel/shm_rmid_forced"};
+    const std::optional<std::string> path = sysctl_path(key);
+    if (!path) return "is no name of a sysctl";
+    if (std::ranges::find(ipc, *path) != ipc.end() || path->starts_with("fs/mqueue/"))
         return find_namespace(config, "ipc") ? "" : "is not allowed in the hosts ipc namespace";
-    if (name.starts_with("net.")) return find_namespace(config, "network") ? "" : "not allowed in host network namespace";
-    if (name == "kernel.hostname") return "is not allowed as it conflicts with the OCI \"hostname\" field";
-    if (name == "kernel.domainname" && find_namespace(config, "uts")) return "";
+    if (path->starts_with("net/")) return find_namespace(config, "network") ? "" : "not allowed in host network namespace";
+    if (path == "kernel/hostname") return "is not allowed as it conflicts with the OCI \"hostname\" field";
+    if (path == "kernel/domainname" && find_namespace(config, "uts")) return "";
     return "is not in a separate kernel namespace";
 }
 

@@ -52,7 +52,7 @@ std::vector<std::string_view> cgroup_manager_names() {
 }
 
 bool CgroupRequest::is_rootless() const {
-    return rootless == "auto" ? ::is_rootless() : rootless == "true" || rootless == "t" || rootless == "1";
+    return rootless ? *rootless : ::is_rootless();
 }
 
 CgroupRecord Cgroup::plan(const CgroupRequest& request) {

@@ -32,7 +32,7 @@ struct CgroupRequest {
     std::string manager;                    // "" is cgroupfs
     std::string cgroups_path;               // as in config.json
     std::string id;
-    std::string rootless = "auto";          // --rootless: whether it is fine that we may not make cgroups
+    std::optional<bool> rootless;           // --rootless, or what we are: whether it is fine that we may not make cgroups
     spec::Resources resources;
     spec::Annotations annotations;
     std::optional<uint32_t> owner;          // host uid that a v2 cgroup is delegated to

@@ -1,3 +1,5 @@
+#include <limits.h>
+
 #include "base/error.h"
 #include "runtime/commands/commands.h"
 #include "runtime/commands/criu_options.h"
@@ -28,9 +30,7 @@ static int run(const Arguments& globals, const Arguments& args) {
     wanted.parent_path = args.get("parent-path");
     wanted.page_server = args.get("page-server");
     wanted.pre_dump = args.flag("pre-dump");
-    const auto status = parse_number<int>(args.get("status-fd"));
-    if (!status) throw Error("invalid status-fd: ", quoted(args.get("status-fd")));
-    wanted.status_fd = *status;
+    wanted.status_fd = int(number(args, "status-fd", -1, INT_MAX));
     if (!container.lock()) throw Error("container does not exist");
     checkpoint(container, wanted);
     if (!args.flag("leave-running") && !wanted.pre_dump) container.destroy();

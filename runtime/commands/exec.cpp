@@ -34,8 +34,9 @@ static std::optional<std::string> given(const Arguments& args, const char* name)
 }
 
 static uint32_t parse_id(const std::string& text, const char* what) {
-    const auto id = parse_number<uint32_t>(text);
-    if (!id) throw Error("bad ", what, ": ", quoted(text), " is not a number");
+    // The last number is the kernel's word for "as it is": the user would stay who joins the container, root.
+    const auto id = parse_number_between<uint32_t>(text, 0, UINT32_MAX - 1);
+    if (!id) throw Error("bad ", what, ": ", quoted(text), " is not a number from 0 to ", UINT32_MAX - 1);
     return *id;
 }
 
@@ -95,14 +96,14 @@ static int run_exec(const Arguments& globals, const Arguments& args) {
     wanted.process = plan_process(args, config);
     if (wanted.process.args.empty()) throw Error("args must not be empty");
     if (wanted.process.cwd.empty()) throw Error("Cwd property must not be empty");
-    if (!wanted.process.cwd.starts_with('/')) throw Error("Cwd must be an absolute path");
+    if (!wanted.process.cwd.starts_with('/')) throw Error("Cwd must be an absolute path, but is ", quoted(wanted.process.cwd));
     wanted.console_socket = args.get("console-socket");
     wanted.pidfd_socket = args.get("pidfd-socket");
     wanted.pid_file = args.get("pid-file");
     wanted.detached = args.flag("detach");
     wanted.cgroups = args.all("cgroup");
     wanted.ignore_paused = args.flag("ignore-paused");
-    wanted.preserve_fds = int(parse_id(args.get("preserve-fds"), "preserve-fds"));
+    wanted.preserve_fds = int(number(args, "preserve-fds", 0, most_preserved));
     Foreground foreground(!wanted.detached);
     Entered entered = enter(container, config, wanted);
     if (!wanted.detached) return foreground.wait(entered.child, std::move(entered.console)).shell();

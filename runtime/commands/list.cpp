@@ -42,7 +42,7 @@ static int list(const Arguments& globals, const Arguments& args) {
         for (const spec::State& state : states) documents.push_back(spec::write(state, -1));
         std::printf("%s\n", documents.empty() ? "null" : ("[" + join(documents, ",") + "]").c_str());
     } else {
-        throw Error("invalid format option");
+        throw Error("invalid format option: ", quoted(args.get("format")));
     }
     return 0;
 }

@@ -45,7 +45,7 @@ static int ps(const Arguments& globals, const Arguments& args) {
         std::printf("%s\n", numbers.empty() ? "null" : ("[" + join(numbers, ",") + "]").c_str());
         return 0;
     }
-    if (args.get("format") != "table") throw Error("invalid format option");
+    if (args.get("format") != "table") throw Error("invalid format option: ", quoted(args.get("format")));
     print_table(pids, {args.words().begin() + 1, args.words().end()});
     return 0;
 }

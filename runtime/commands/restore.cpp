@@ -34,7 +34,7 @@ static int run(const Arguments& globals, const Arguments& args) {
     criu.lsm_mount_context = args.get("lsm-mount-context");
     const CreateOptions wanted{.state_root = state_root(globals), .id = args[0], .bundle = args.get("bundle"),
                                .console_socket = args.get("console-socket"), .pid_file = args.get("pid-file"),
-                               .detached = detached, .cgroup_manager = cgroup_manager(globals), .rootless = globals.get("rootless")};
+                               .detached = detached, .cgroup_manager = cgroup_manager(globals), .rootless = rootless(globals)};
     if (!detached && !args.flag("no-subreaper")) ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     Foreground foreground(!detached);
     Created created = restore(wanted, criu);

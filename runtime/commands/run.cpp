@@ -27,13 +27,11 @@ static constexpr Option create_options[] = {
 };
 
 static CreateOptions read_options(const Arguments& globals, const Arguments& args) {
-    const auto preserve = parse_number<unsigned>(args.get("preserve-fds"));
-    if (!preserve || *preserve > 1024) throw Error("invalid preserve-fds: ", quoted(args.get("preserve-fds")));
     return {.state_root = state_root(globals), .id = args[0], .bundle = args.get("bundle"), .config = args.get("config"),
             .console_socket = args.get("console-socket"), .pidfd_socket = args.get("pidfd-socket"),
             .pid_file = args.get("pid-file"), .no_pivot = args.flag("no-pivot"),
-            .no_new_keyring = args.flag("no-new-keyring"), .detached = true, .preserve_fds = int(*preserve),
-            .cgroup_manager = cgroup_manager(globals), .rootless = globals.get("rootless")};
+            .no_new_keyring = args.flag("no-new-keyring"), .detached = true, .preserve_fds = int(number(args, "preserve-fds", 0, most_preserved)),
+            .cgroup_manager = cgroup_manager(globals), .rootless = rootless(globals)};
 }
 
 static int create_only(const Arguments& globals, const Arguments& args) {

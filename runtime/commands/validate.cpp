@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "base/root.h"
 #include "base/sys.h"
 #include "runtime/cgroup/limits.h"
@@ -72,7 +73,7 @@ static void check_applicable(const Arguments& globals, const std::string& path, 
     if (!out.empty()) return;
     try {
         const Plan plan = make_plan({.state_root = state_root(globals), .id = "validate", .bundle = path, .cgroup_manager = cgroup_manager(globals),
-                                     .rootless = globals.get("rootless")}, {.path = path, .config = config});
+                                     .rootless = rootless(globals)}, {.path = path, .config = config});
         plan_limits(Cgroup::plan(plan.cgroup), plan.cgroup.resources);
         if (config.linux.seccomp) compile_filter(*config.linux.seccomp);
     } catch (const Error& e) {
@@ -96,8 +97,7 @@ static std::vector<Violation> violations_of(const Arguments& globals, const std:
 }
 
 static int validate(const Arguments& globals, const Arguments& args) {
-    std::string bundle = std::filesystem::absolute(args.size() ? args[0] : ".").lexically_normal().string();
-    while (bundle.size() > 1 && bundle.ends_with('/')) bundle.pop_back();
+    const std::string bundle = absolute_path(args.size() ? args[0] : ".");
     const std::vector<Violation> found = violations_of(globals, bundle);
     if (args.get("format") == "json") {
         json::Value report;
@@ -110,7 +110,7 @@ static int validate(const Arguments& globals, const Arguments& args) {
             std::printf("%s\n    %s#%s: %s\n", v.message.c_str(), v.document.c_str(), v.section.c_str(), v.rule.c_str());
         if (found.empty()) std::printf("%s is a valid bundle\n", bundle.c_str());
     } else {
-        throw Error("invalid format option");
+        throw Error("invalid format option: ", quoted(args.get("format")));
     }
     return found.empty() ? 0 : 1;
 }

@@ -317,7 +317,8 @@ class Environments(Hostile):
         for kind, environment in seen.items():
             self.assertNotIn("EVIL", environment, kind)
             self.assertNotIn("evil", environment, kind)
-        self.assertIn("CALLERS", seen["createRuntime"])
+            self.assertNotIn("CALLERS", environment, kind)
+            self.assertIn("PATH=", environment, kind)
 
     def test_the_callers_is_not_the_processes(self):
         caller = dict(os.environ, CALLERS="secret", LD_PRELOAD="")

@@ -35,6 +35,13 @@ TEST_CASE("external mounts: binds, groups of the host's hierarchies, devices") {
     CHECK(host_of(plan_external_mounts(config, "/bundle", v2, "/state"), "/dev/null") == "none");
 }
 
+TEST_CASE("a mount that CRIU would read back as another has no name") {
+    CHECK(name_of_mount("/data", "/host]:/data") == "mnt[/data]:/host]:/data");
+    CHECK(name_of_mount("/a[b]c", "/x") == "mnt[/a[b]c]:/x");
+    CHECK(name_of_mount("/ends]", "/x") == "mnt[/ends]]:/x");
+    for (const char* inside : {"/x]:/etc", "]:", "/a/]:"}) CHECK_THROWS_AS(name_of_mount(inside, "/x"), Error);
+}
+
 TEST_CASE("what CRIU cannot join is refused") {
     CHECK(joined_namespace("network").key == "extRootNetNS");
     CHECK(joined_namespace("ipc").key.empty());

@@ -81,6 +81,26 @@ TEST_CASE("a network is made by init, unless its owner or its devices must come 
     CHECK(plan_namespaces(linux).with_clone == (CLONE_NEWPID | CLONE_NEWNET));
 }
 
+TEST_CASE("what lies in an IPC namespace belongs to root of the user namespace: init makes it when it is that") {
+    spec::Linux linux;
+    linux.namespaces = {{"pid", ""}, {"ipc", ""}};
+    CHECK(plan_namespaces(linux).with_clone == (CLONE_NEWPID | CLONE_NEWIPC));
+    linux.namespaces.push_back({"user", "/proc/7/ns/user"});
+    CHECK(plan_namespaces(linux).with_clone == CLONE_NEWPID);
+    CHECK(plan_namespaces(linux).by_init == CLONE_NEWIPC);
+}
+
+TEST_CASE("an id of a user namespace has a number outside if one of its ranges holds it") {
+    const std::vector<spec::IdMapping> maps = {{0, 100000, 10}, {10, 7, 1}, {4294967290U, 50, 5}};
+    CHECK(host_id(maps, 0) == 100000);
+    CHECK(host_id(maps, 9) == 100009);
+    CHECK(host_id(maps, 10) == 7);
+    CHECK(host_id(maps, 4294967294U) == 54);
+    CHECK(host_id(maps, 11) == std::nullopt);
+    CHECK(host_id(maps, 4294967295U) == std::nullopt);
+    CHECK(host_id({}, 0) == std::nullopt);
+}
+
 TEST_CASE("namespaces that contradict are refused") {
     spec::Linux twice, unknown, unmapped, offset;
     twice.namespaces = {{"pid", ""}, {"pid", "/proc/1/ns/pid"}};
