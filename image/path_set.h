@@ -2,6 +2,7 @@
 // deep the paths are.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
