@@ -37,7 +37,7 @@ TEST_CASE("a volume of an image is a place in the container and nothing else") {
     }
     CHECK_THROWS_WITH(volumes_of(R"("": {})"), ContainsSubstring("Volumes: \"\" is no path"));
     CHECK_THROWS_WITH(volumes_of("\"/" + std::string(5000, 'x') + "\": {}"), ContainsSubstring("is no path"));
-    CHECK_THROWS_WITH(volumes_of(R"("/a\u0000b": {})"), ContainsSubstring("NUL"));
+    CHECK_THROWS_WITH(volumes_of(R"("/a\u0000b": {})"), ContainsSubstring("is no path"));
 }
 
 TEST_CASE("an exposed port of an image is a number or a range, and a protocol") {
