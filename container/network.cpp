@@ -131,19 +131,28 @@ void switch_on(const std::string& file) {
 // the host's other networks. ip_forward stays the owner's, and is the owner's word if it changes later.
 
 constexpr const char* stores_lock = "/run/keg-stores/lock";          // held for all of this
-constexpr const char* opened_file = "/run/keg-stores/forwarding";    // the interfaces that we opened
 
-constexpr const char* guard_note = "/run/keg-stores/forwarding-rules";
+// Each network namespace has its own interfaces, and they may share /run.
+std::string file_of_this_network(const char* name) {
+    struct stat info{};
+    ::stat("/proc/self/ns/net", &info);
+    return str("/run/keg-stores/", name, "-", info.st_ino);
+}
 
-void forget_forwarding() { ::unlink(opened_file), ::unlink(guard_note); }
+std::string opened_file() { return file_of_this_network("forwarding"); }   // the interfaces that we opened
+std::string guard_note() { return file_of_this_network("forwarding-rules"); }
+
+void forget_forwarding() {
+    for (const std::string& file : {opened_file(), guard_note()}) ::unlink(file.c_str());
+}
 
 bool host_is_router() { return is_on("/proc/sys/net/ipv4/ip_forward"); }
 
-// `anew`: no container of keg's is here yet, and what the files say is of another network namespace.
+// `anew`: no container of keg's is here yet, and what the files say is of a network namespace that had its number before.
 void let_forward_for_us(const std::string& bridge, bool anew) {
     switch_on(setting(bridge, "forwarding"));
     if (anew) forget_forwarding();
-    const auto before = read_file_if_exists(opened_file);
+    const auto before = read_file_if_exists(opened_file());
     if (host_is_router()) {
         if (before) unguard_forwarding(), forget_forwarding();
         return;
@@ -159,15 +168,15 @@ void let_forward_for_us(const std::string& bridge, bool anew) {
     opened.erase(std::unique(opened.begin(), opened.end()), opened.end());
     if (opened.empty()) return;
     // First the rule, then the note of what is to be undone, then the door.
-    guard_forwarding(opened, guard_note, opened.size() != known);
-    replace_file(opened_file, join(opened, "\n") + "\n", 0600, Durability::rename_only);
+    guard_forwarding(opened, guard_note(), opened.size() != known);
+    replace_file(opened_file(), join(opened, "\n") + "\n", 0600, Durability::rename_only);
     for (const std::string& name : opened) switch_on(setting(name, "forwarding"));
 }
 
 // With the last bridge of any store.
 void stop_forwarding() {
     if (std::ranges::any_of(interfaces(), is_our_bridge)) return;
-    const auto opened = read_file_if_exists(opened_file);
+    const auto opened = read_file_if_exists(opened_file());
     if (!opened) return;
     if (!host_is_router())
         for (const std::string& name : split(*opened, '\n'))
@@ -201,7 +210,8 @@ Endpoint::Endpoint(const std::string& store_root, const std::string& container_i
 // The one that this network has, or a new one.
 Subnet Endpoint::choose_network() {
     const std::vector<std::string> parts = split(read_file_if_exists(directory_ + "/subnet").value_or(""), '/');
-    if (parts.size() == 2) return {parse_address(parts[0]) - 1, parse_number<int>(parts[1]).value_or(16)};
+    const bool is_there = ::if_nametoindex(bridge_.c_str()) || !living_records(directory_).empty();   // else it was another time's
+    if (parts.size() == 2 && is_there) return {parse_address(parts[0]) - 1, parse_number<int>(parts[1]).value_or(16)};
     return choose_subnet(parse_routes(read_file("/proc/net/route")));
 }
 

@@ -83,18 +83,21 @@ void refuse_unknown(const json::Value& object) {
 }
 
 void refuse_unknown_in_rule(const json::Value& rule) {
+    if (!rule.is_object()) return;   // null: one without anything, which as_rule() refuses
     refuse_unknown<ProfileRule>(rule);
     for (const char* part : {"includes", "excludes"})
         if (const auto at = rule.find(part); at != rule.end() && at->is_object()) context(part, [&] { refuse_unknown<Conditions>(*at); });
-    if (const auto args = rule.find("args"); args != rule.end())
-        for (const json::Value& arg : *args) context("args", [&] { refuse_unknown<Argument>(arg); });
+    if (const auto args = rule.find("args"); args != rule.end() && args->is_array())
+        for (const json::Value& arg : *args)
+            if (arg.is_object()) context("args", [&] { refuse_unknown<Argument>(arg); });
 }
 
 // The document was read: arrays and objects are what they shall be.
 void refuse_unknown_properties(const json::Value& document) {
     refuse_unknown<Profile>(document);
-    const json::Value& rules = document["syscalls"];
-    for (size_t i = 0; i < rules.size(); ++i) context(str("syscalls: [", i, "]"), [&] { refuse_unknown_in_rule(rules[i]); });
+    const auto rules = document.find("syscalls");
+    if (rules == document.end() || !rules->is_array()) return;   // null: none
+    for (size_t i = 0; i < rules->size(); ++i) context(str("syscalls: [", i, "]"), [&] { refuse_unknown_in_rule((*rules)[i]); });
 }
 
 // The names that profiles use: Go's for the architecture, libseccomp's for its token.

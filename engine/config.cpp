@@ -139,8 +139,8 @@ std::vector<std::string> load_security_options(const std::vector<std::string>& t
         if (!option.starts_with("seccomp=") && !option.starts_with("seccomp:")) continue;
         const std::string value = option.substr(8);
         if (!is_profile(value) || value.starts_with('{')) continue;
-        context(str("opening seccomp profile (", value, ") failed"), [&] {
-            const std::string text = read_file(value, 1 << 20);
+        const std::string text = context(str("opening seccomp profile (", value, ") failed"), [&] { return read_file(value, 1 << 20); });
+        context(str("seccomp profile (", value, ")"), [&] {
             read_seccomp_profile(text, seccomp_subject({}));
             option = "seccomp=" + json::dump(json::parse(text));
         });

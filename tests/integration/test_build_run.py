@@ -40,14 +40,14 @@ class BuildCase(keg.StoreCase):
         return self.keg("run", "--rm", "--network", "none", "app", "cat", "/result").stdout
 
     def last_layer(self, image="app"):
-        """The names in it."""
+        """The names in it, and the times."""
         self.keg("save", "-o", self.dir / "saved.tar", image)
         with tarfile.open(self.dir / "saved.tar") as archive:
             name = json.load(archive.extractfile("manifest.json"))[0]["Layers"][-1]
             data = archive.extractfile(name).read()
         data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
         with tarfile.open(fileobj=io.BytesIO(data)) as layer:
-            return sorted(layer.getnames())
+            return {member.name: int(member.mtime) for member in layer}
 
 
 @keg.needs_root
@@ -62,8 +62,11 @@ class Confined(BuildCase):
         self.assertEqual(self.keg("run", "--rm", "--network", "none", "app", "cat", "/result").stdout.split()[1], "0" * 16)
 
     def test_the_kernels_files_are_hidden_as_in_a_container(self):
-        command = "cat /proc/keys /proc/timer_list; touch /proc/sysrq-trigger"
-        self.assertEqual(self.result_of(command), "touch: /proc/sysrq-trigger: Read-only file system\n")
+        (self.dir / "look").write_text("wc -c /proc/keys /proc/timer_list; touch /proc/sysrq-trigger; ls -A /sys/firmware")
+        wanted = self.keg("run", "--rm", "--network", "none", "-v", f"{self.dir}/look:/look", "base", "sh", "-c", "sh /look 2>&1").stdout
+        self.assertIn("Read-only file system", wanted)
+        self.build("FROM base\nCOPY look /look\nRUN sh /look > /result 2>&1; true\n", look=(self.dir / "look").read_text())
+        self.assertEqual(self.keg("run", "--rm", "--network", "none", "app", "cat", "/result").stdout, wanted)
 
 
 @keg.needs_root
@@ -85,7 +88,7 @@ class Network(BuildCase):
     def test_none_is_none(self):
         for options, flags in ((("--network", "none"), ""), ((), "--network=none")):
             with self.subTest(options=options, flags=flags):
-                self.assertEqual(self.result_of("ls /sys/class/net", *options, flags=flags).split(), ["lo"])
+                self.assertEqual(self.result_of("ip route", *options, flags=flags), "")
 
     def test_the_hosts_is_had_only_by_leave(self):
         dockerfile = "FROM base\nRUN --network=host readlink /proc/self/ns/net > /result\n"
@@ -135,7 +138,7 @@ class Layer(BuildCase):
             (root / "etc").rename(root / "usr/etc")
             (root / "etc").symlink_to("usr/etc")
 
-        return {"all places are there": lambda root: None, "no place is there": bare, "a link to nothing": linked, "/etc is a link": moved}
+        return {"an ordinary one": lambda root: None, "no place is there": bare, "a link to nothing": linked, "/etc is a link": moved}
 
     def test_a_run_that_changes_nothing_makes_an_empty_layer(self):
         for name, change in self.bases().items():
@@ -143,7 +146,7 @@ class Layer(BuildCase):
                 shutil.rmtree(self.dir / "other", ignore_errors=True)
                 self.base_with(change)
                 self.build("FROM other\nRUN true\n", "--no-cache")
-                self.assertEqual(self.last_layer(), [])
+                self.assertEqual(self.last_layer(), {})
 
     def test_what_a_run_changes_beside_them_stays_as_it_left_it(self):
         for name, change in self.bases().items():
@@ -153,8 +156,9 @@ class Layer(BuildCase):
                 shutil.rmtree(self.dir / "other", ignore_errors=True)
                 self.base_with(change)
                 self.build("FROM other\nRUN echo x > /etc/x && touch -d '2001-02-03 04:05:06' /etc\n", "--no-cache")
-                self.assertEqual(self.last_layer(), ["etc", "etc/x"])
-                self.assertEqual(self.keg("run", "--rm", "--network", "none", "app", "stat", "-c", "%Y", "/etc/x/..", check=False).returncode, 1)
+                layer = self.last_layer()
+                self.assertEqual(sorted(layer), ["etc", "etc/x"])
+                self.assertEqual(layer["etc"], 981173106)
 
     def test_a_link_that_a_run_makes_leads_to_no_file_of_the_host(self):
         victim = self.dir / "victim"
@@ -215,7 +219,7 @@ class Profile(keg.StoreCase):
             with self.subTest(place):
                 self.fails(*self.options(profile), "true", code=125, says=(str(self.dir / "profile.json"), place))
         self.fails("run", "--rm", "--security-opt", "seccomp=/no/such/file", "base", "true", code=125,
-                   says="opening seccomp profile (/no/such/file) failed: open /no/such/file: no such file or directory")
+                   says=("opening seccomp profile (/no/such/file) failed: ", "no such file or directory"))
         self.assertEqual(self.keg("ps", "-aq").stdout, "")
 
 
