@@ -103,10 +103,7 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
     for (const std::string& covered : plan.config.linux.readonly_paths)
         if (std::filesystem::path(covered).lexically_normal() == "/") plan.config.root->readonly = true;
     plan.capabilities = plan_capabilities(*plan.config.process);
-    if (plan.config.linux.seccomp) {
-        plan.filter = plan_filter(*plan.config.linux.seccomp);
-        check_nothing_feigned(*plan.config.linux.seccomp, *plan.config.process);
-    }
+    if (plan.config.linux.seccomp) plan.filter = plan_filter(*plan.config.linux.seccomp);
     plan.created_hidden = can_create_hidden();
     plan.host_binds = plan.user_namespace() && may_clone_mounts();
     plan.propagation = propagation_flag(plan.config.linux.rootfs_propagation);
@@ -122,6 +119,7 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
         plan.resctrl = resctrl_root();
     }
     plan.cgroup = plan_cgroup(plan);
+    if (plan.config.linux.seccomp) check_nothing_feigned(*plan.config.linux.seccomp, *plan.config.process);
     warn_about_unknown(plan.capabilities);
     return plan;
 }
