@@ -120,7 +120,7 @@ TEST_CASE("the other documents of a command line are read or refused") {
 
 TEST_CASE("damaged messages of systemd and CRIU are read or refused") {
     using namespace dbus;
-    const std::string reply = write(Message{.kind = Kind::reply, .serial = 3, .reply_to = 2, .path = "/a", .interface = "b.c", .member = "D", .destination = "e.f", .signature = "sa(sv)uax",
+    const std::string reply = write(dbus::Message{.kind = Kind::reply, .serial = 3, .reply_to = 2, .path = "/a", .interface = "b.c", .member = "D", .destination = "e.f", .signature = "sa(sv)uax",
                                             .body = write({text("x"), array("(sv)", {structure({text("k"), variant(array("u", {u32(3)}))})}), u32(8), array("x", {{"x", int64_t(-9)}})})});
     static constexpr std::string_view bytes[] = {"\xff\xff\xff\xff", "\x7f", "\xff\xff\xff\x7f", "a(sv)", "((((((((", "aaaaaaaa", "v", "\1", "\x08", "\x12", "\x80\x80\x80\x80\x80\x80"};
     each_damaged(3000, [&](Damage& damage) { return damage.text(reply, bytes); }, [](const std::string& text) {
