@@ -88,16 +88,19 @@ bool Removal::enter(int parent, const std::string& name, int tries) {
     return true;
 }
 
-// What is no directory goes at once. The stream has a descriptor of its own, closed before anything is entered.
+// What is no directory goes at once. Read by the kernel's own call: a stream would want a descriptor more.
 void Removal::read_here() {
-    DIR* dir = ::fdopendir(::openat(here_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!dir) return note_failure("read", errno, "");
-    while (const dirent* entry = ::readdir(dir)) {
-        const std::string_view name = entry->d_name;
-        if (name == "." || name == "..") continue;
-        if (try_remove(here_.get(), entry->d_name) == Gone::not_empty) levels_.back().ahead.emplace_back(name, 0);
+    alignas(dirent64) char block[32768];
+    for (ssize_t size; (size = ::getdents64(here_.get(), block, sizeof block)) != 0;) {
+        if (size < 0) return note_failure("read", errno, "");
+        for (ssize_t at = 0; at < size;) {
+            const auto* entry = reinterpret_cast<const dirent64*>(block + at);
+            at += entry->d_reclen;
+            const std::string_view name = entry->d_name;
+            if (name == "." || name == "..") continue;
+            if (try_remove(here_.get(), entry->d_name) == Gone::not_empty) levels_.back().ahead.emplace_back(name, 0);
+        }
     }
-    ::closedir(dir);
 }
 
 // Up one level, and takes away what was just emptied. False if the level above is not where it was.

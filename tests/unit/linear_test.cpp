@@ -196,9 +196,9 @@ TEST_CASE("a word that is nested too deep is refused, however deep") {
 TEST_CASE("a pattern of any number of stars is matched in bounded time") {
     const auto stars = [](size_t n) { return repeated("*a", n) + "b"; };
     const auto depths = [](size_t n) { return repeated("**/a/", n) + "b"; };
-    const std::string name(250, 'a'), path = repeated("a/", 1000);
+    const std::string name(250, 'a'), path = repeated("a/", 300);
     CHECK_FALSE(match_path(stars(120), name));
-    CHECK_FALSE(IgnoreRules(depths(200)).ignores(path + "c"));
+    CHECK_FALSE(IgnoreRules(depths(60)).ignores(path + "c"));
     CHECK_FALSE(IgnoreRules(stars(120)).ignores(name));
 }
 

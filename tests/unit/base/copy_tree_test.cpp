@@ -5,6 +5,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "base/sys.h"
 #include "tests/unit/catch.h"
@@ -27,14 +28,14 @@ TEST_CASE("a copied tree has what the tree has: files, links, modes, times, attr
     Trees trees;
     sys::mkdir(trees.from("sub"), 0750);
     write_file(trees.from("sub/file"), "text", 0640);
-    ::link(trees.from("sub/file").c_str(), trees.from("again").c_str());
-    ::symlink("sub/file", trees.from("link").c_str());
-    ::symlink("/etc/shadow", trees.from("out").c_str());
-    ::mkfifo(trees.from("fifo").c_str(), 0600);
+    check(::link(trees.from("sub/file").c_str(), trees.from("again").c_str()), "link");
+    check(::symlink("sub/file", trees.from("link").c_str()), "symlink");
+    check(::symlink("/etc/shadow", trees.from("out").c_str()), "symlink");
+    check(::mkfifo(trees.from("fifo").c_str(), 0600), "mkfifo");
     const timespec times[] = {{1'000'000'000, 5}, {981'173'106, 7}};
-    ::utimensat(AT_FDCWD, trees.from("sub/file").c_str(), times, 0);
-    ::utimensat(AT_FDCWD, trees.from("sub").c_str(), times, 0);
-    ::chmod(trees.from("sub/file").c_str(), 06710);
+    check(::utimensat(AT_FDCWD, trees.from("sub/file").c_str(), times, 0), "utimensat");
+    check(::utimensat(AT_FDCWD, trees.from("sub").c_str(), times, 0), "utimensat");
+    check(::chmod(trees.from("sub/file").c_str(), 06710), "chmod");
     const bool attributes = ::setxattr(trees.from("sub/file").c_str(), "user.note", "kept", 4, 0) == 0;
     trees.copy();
 
@@ -55,14 +56,14 @@ TEST_CASE("a copied tree has what the tree has: files, links, modes, times, attr
 TEST_CASE("a hole stays a hole when a tree is copied") {
     Trees trees;
     const UniqueFd file = sys::open(trees.from("sparse"), O_WRONLY | O_CREAT, 0600);
-    ::pwrite(file.get(), "end", 3, 64 << 20);
-    ::ftruncate(file.get(), 128 << 20);
+    check(::pwrite(file.get(), "end", 3, 64 << 20), "pwrite");
+    check(::ftruncate(file.get(), 128 << 20), "ftruncate");
     trees.copy();
     const struct stat copied = sys::lstat(trees.to("sparse"));
     CHECK(copied.st_size == 128 << 20);
     CHECK(copied.st_blocks < 1000);
     char text[4] = "";
-    ::pread(sys::open(trees.to("sparse"), O_RDONLY).get(), text, 3, 64 << 20);
+    check(::pread(sys::open(trees.to("sparse"), O_RDONLY).get(), text, 3, 64 << 20), "pread");
     CHECK(text == std::string("end"));
 }
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 
+#include "base/boolean.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sys.h"
@@ -322,6 +323,7 @@ TEST_CASE("a hierarchy is found wherever it is mounted") {
 }
 
 TEST_CASE("--rootless takes what Go takes for true and false") {
-    for (const char* yes : {"true", "t", "1"}) CHECK(CgroupRequest{.rootless = yes}.is_rootless());
-    for (const char* no : {"false", "f", "0"}) CHECK(!CgroupRequest{.rootless = no}.is_rootless());
+    for (const char* yes : {"true", "t", "1"}) CHECK(CgroupRequest{.rootless = parse_bool(yes)}.is_rootless());
+    for (const char* no : {"false", "f", "0"}) CHECK(!CgroupRequest{.rootless = parse_bool(no)}.is_rootless());
+    CHECK(!parse_bool("yes"));
 }
