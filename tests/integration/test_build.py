@@ -132,14 +132,21 @@ COPY --from=other --chown=9 /f /g
         self.assertEqual(self.output("sh", "-c", "cd /d; find . -type f"), "./deep/kept\n")
         self.fails("build", self.context("FROM base\nCOPY dir/gone /d/\n"), says='Dockerfile:2: failed to compute cache key: "/dir/gone": not found')
 
-    def test_an_archive_that_is_added_is_no_layer(self):
+    def add_archive_with(self, name):
         self.context("")
         with tarfile.open(self.dir / "context" / "a.tar", "w") as tar:
-            info = tarfile.TarInfo(".wh.bin")
+            info = tarfile.TarInfo(name)
             info.uid = 5
             tar.addfile(info)
-        self.build("FROM base\nADD --chown=3:4 a.tar /x/\n")
-        self.assertEqual(self.output("sh", "-c", "stat -c '%n %u:%g' /x/.wh.bin"), "/x/.wh.bin 3:4\n")
+        return "FROM base\nADD --chown=3:4 a.tar /x/\n"
+
+    def test_an_archive_that_is_added_has_the_owner_that_was_asked_for(self):
+        self.build(self.add_archive_with("file"))
+        self.assertEqual(self.output("sh", "-c", "stat -c '%n %u:%g' /x/file"), "/x/file 3:4\n")
+
+    def test_an_archive_that_is_added_is_no_layer(self):
+        # A file of that name would be a file here and a deletion wherever the image is sent.
+        self.fails("build", self.context(self.add_archive_with(".wh.bin")), says=('Dockerfile:2: "x/.wh.bin"', "cannot be in a layer"))
 
     def test_triggers_of_a_base_image_run_in_the_place_of_the_from(self):
         self.build("FROM base\nONBUILD ARG WHO=you\nONBUILD RUN echo hello $WHO > /said\nONBUILD COPY <<EOF /file\nline\nEOF\n", tag="parent")
