@@ -1,15 +1,18 @@
 // Leaving the network takes seconds (container/network.h), and nobody shall wait for that, nor can a build
-// that is killed do it. So a process of its own session waits for the end of a pipe that only the build
-// holds, in every case, and then leaves for it.
+// that is killed do it. So a process of its own session waits for the build's end, however that comes, and
+// then leaves for it. Others of the build (who clear its work directories) may hold its place a while longer.
 #include "builder/build_network.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/defer.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/sys.h"
 #include "container/identity.h"
 #include "container/netlink.h"
 
@@ -21,7 +24,7 @@ std::string BuildNetwork::path() {
 void BuildNetwork::make() {
     namespace_ = make_network_namespace();
     Endpoint endpoint(store_root_, "build-" + random_id(), {});
-    pipe_ = sys::pipe();
+    const UniqueFd build(int(check(::syscall(SYS_pidfd_open, ::getpid(), 0), "pidfd_open")));
     sigset_t all, before;
     ::sigfillset(&all);
     ::sigprocmask(SIG_BLOCK, &all, &before);
@@ -30,14 +33,16 @@ void BuildNetwork::make() {
         ::setsid();
         const UniqueFd nothing = sys::open("/dev/null", O_RDWR);
         for (const int fd : {0, 1, 2}) ::dup2(nothing.get(), fd);   // whoever reads the build's output waits for its end
-        pipe_.write.reset();
         namespace_.reset();
-        char none;
-        while (::read(pipe_.read.get(), &none, 1) < 0 && errno == EINTR) {}
-        endpoint.release(1);
+        pollfd ended{build.get(), POLLIN, 0};
+        while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {}
+        for (int tries = 0; tries < 10; ++tries) {
+            endpoint.release(1);
+            if (!sys::exists(volatile_directory(store_root_) + "/net/subnet")) break;
+            ::sleep(1);
+        }
     }, [](const std::exception& e) { log_warning(e.what()); });
     keeper.release();
-    pipe_.read.reset();
     endpoint.connect(namespace_.get(), ::getpid());
     endpoint_ = std::move(endpoint);
 }

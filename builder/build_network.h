@@ -6,7 +6,6 @@
 #include <string>
 
 #include "base/process.h"
-#include "base/sys.h"
 #include "container/network.h"
 
 class BuildNetwork {
@@ -21,5 +20,4 @@ private:
     std::string store_root_;
     std::optional<Endpoint> endpoint_;
     UniqueFd namespace_;
-    sys::Pipe pipe_;
 };
