@@ -52,12 +52,17 @@ void clear(const std::string& work) {
 
 }  // namespace
 
-Workplace::Workplace(const Store& store, const std::string& purpose) : work_(store.work_dir(purpose)), pipe_(sys::pipe()) {
-    // The signals that end the build must not end its guard, not even before it has a session of its own.
-    sigset_t all, before;
+// The signals that end the build must not come between a directory and its guard, nor end the guard.
+Workplace::SignalsBlocked::SignalsBlocked() {
+    sigset_t all;
     ::sigfillset(&all);
-    ::sigprocmask(SIG_BLOCK, &all, &before);
-    const Defer unblocked([&] { ::sigprocmask(SIG_SETMASK, &before, nullptr); });
+    ::sigprocmask(SIG_BLOCK, &all, &before_);
+}
+Workplace::SignalsBlocked::~SignalsBlocked() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+
+Workplace::Workplace(const Store& store, const std::string& purpose) : Workplace(store, purpose, SignalsBlocked()) {}
+
+Workplace::Workplace(const Store& store, const std::string& purpose, const SignalsBlocked&) : work_(store.work_dir(purpose)), pipe_(sys::pipe()) {
     guard_ = clone_process({}, [this, build = ::getpid()] { wait_and_clear(build); }, [](const std::exception& e) { log_warning(e.what()); });
     pipe_.read.reset();
 }

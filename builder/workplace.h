@@ -1,6 +1,8 @@
 // A work directory of a build that is cleared whatever becomes of the build: ^C, kill -9.
 #pragma once
 
+#include <signal.h>
+
 #include <string>
 
 #include "base/process.h"
@@ -14,6 +16,17 @@ public:
     const std::string& path() const { return work_.path(); }
 
 private:
+    class SignalsBlocked {
+    public:
+        SignalsBlocked();
+        SignalsBlocked(const SignalsBlocked&) = delete;
+        SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+        ~SignalsBlocked();
+
+    private:
+        sigset_t before_;
+    };
+    Workplace(const Store& store, const std::string& purpose, const SignalsBlocked& blocked);
     void wait_and_clear(pid_t build);
 
     WorkDir work_;

@@ -412,9 +412,10 @@ class Builds(StoreOf):
 
     def test_a_step_may_leave_a_tree_of_any_depth(self):
         deep = "i=0; while [ $i -lt 1500 ]; do mkdir d && cd d || exit 1; i=$((i+1)); done"
+        self.addCleanup(run, "rm", "-rf", self.store)   # Python's own goes no deeper than its stack
         context = self.dir / "deep"
         context.mkdir()
-        (context / "Dockerfile").write_text(f"FROM base\nRUN {deep}\nRUN rm -rf /d\nRUN echo\n")
+        (context / "Dockerfile").write_text(f"FROM base\nRUN {deep}\nRUN echo\n")
         run("prlimit", "--nofile=256:256", KEG, "--root", self.store, "build", "-q", "-t", "deep", context)
         self.keg("save", "-o", self.dir / "deep.tar", "deep")
         self.keg("rmi", "deep")
@@ -504,8 +505,9 @@ class Checks(StoreOf):
         (self.store / "tmp/build-123456").mkdir()
         [problem] = self.check(code=1)["problems"]
         self.assertEqual((problem["kind"], problem["object"]), ("leftover", "tmp/build-123456"))
-        self.check("--repair", code=1)
+        # To compare layers a directory is needed, and whoever takes one clears away what the dead have left.
         self.check(code=0)
+        self.assertEqual(os.listdir(self.store / "tmp"), [])
 
 
 if __name__ == "__main__":
