@@ -77,7 +77,7 @@ namespace {
 template <class Struct>
 void refuse_unknown(const json::Value& object) {
     for (const auto& [key, value] : object.items()) {
-        const auto is_key = [&key = key](const auto&... field) { return ((key == field.name) || ...); };
+        const auto is_key = [&typed = key](const auto&... field) { return ((typed == field.name) || ...); };
         if (!std::apply(is_key, json::fields<Struct>)) throw Error("unknown property ", quoted(key));
     }
 }
