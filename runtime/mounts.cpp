@@ -328,32 +328,28 @@ void warn_of_what_has_no_effect(const spec::Mount& mount, const MountRequest& re
 }
 
 // A bind that names any option has those and no others; only how access times are kept stays, unless it
-// names that. One that names none is as its source. A user namespace takes nothing from a mount that came
+// names another way ("atime" and "diratime" name none, to runc and mount(8)). One that names none is as its source. A user namespace takes nothing from a mount that came
 // from outside: that stays, or is an error if it was to go.
 void set_bind_options(int tree, const MountRequest& request, bool user_namespace) {
     constexpr unsigned long times = access_times | MS_NODIRATIME;
     unsigned long wanted = attribute_flags(request.flags);
     if (wanted == 0 && request.cleared == 0) return;
-    struct statfs fs{};
-    check(::fstatfs(tree, &fs), "statfs of the source");
-    static_assert(int(ST_RDONLY) == MS_RDONLY && int(ST_NOSUID) == MS_NOSUID && int(ST_NODEV) == MS_NODEV && int(ST_NOEXEC) == MS_NOEXEC &&
-                  int(ST_NOATIME) == MS_NOATIME && int(ST_NODIRATIME) == MS_NODIRATIME);
-    const auto found = (unsigned long)(fs.f_flags);
-    const unsigned long ends = found & request.cleared & (MS_NOATIME | MS_NODIRATIME);
     if (user_namespace) {
+        struct statfs fs{};
+        check(::fstatfs(tree, &fs), "statfs of the source");
+        static_assert(int(ST_RDONLY) == MS_RDONLY && int(ST_NOSUID) == MS_NOSUID && int(ST_NODEV) == MS_NODEV && int(ST_NOEXEC) == MS_NOEXEC &&
+                      int(ST_NOATIME) == MS_NOATIME && int(ST_NODIRATIME) == MS_NODIRATIME);
+        const auto found = (unsigned long)(fs.f_flags);
         const unsigned long kept = found & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC);
         unsigned long found_times = found & (MS_NOATIME | MS_NODIRATIME);
         if ((found & ST_RELATIME) != 0) found_times |= MS_RELATIME;
         if ((found_times & access_times) == 0) found_times |= MS_STRICTATIME;
-        if (ends != 0 || (kept & request.cleared) != 0 || ((wanted & times) != 0 && (wanted & times) != found_times))
+        if ((kept & request.cleared) != 0 || ((wanted & times) != 0 && (wanted & times) != found_times))
             throw SysError(EPERM, std::string("changing what a user namespace has locked"));
         wanted = (wanted & ~times) | kept;
     }
     uint64_t clear = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW;
     if ((wanted & times) != 0) clear |= MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME;
-    // What comes after noatime is relatime, as for a new mount.
-    if ((ends & MS_NOATIME) != 0) clear |= MOUNT_ATTR__ATIME;
-    if ((ends & MS_NODIRATIME) != 0) clear |= MOUNT_ATTR_NODIRATIME;
     const uint64_t set = attributes_of(wanted);
     set_mount_attributes(tree, false, set, clear & ~(set & ~uint64_t(MOUNT_ATTR__ATIME)));
 }

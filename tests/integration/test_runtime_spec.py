@@ -130,7 +130,7 @@ class Mounts(SpecCase):
         self.assertEqual(options("nosuid"), {"rw", "nosuid", "noatime"})
         self.assertEqual(options("dev"), {"rw", "noatime"})
         self.assertEqual(options("ro", "relatime"), {"ro", "relatime"})
-        self.assertEqual(options("atime"), {"rw", "relatime"})
+        self.assertEqual(options("atime"), {"rw", "noatime"})
 
     def test_what_is_read_only_is_filled_before(self):
         below = both(mount("/ro", options=["ro"]), mount("/ro/below"), mount("/ro/file", self.data / "file", "bind", ["bind"]))
