@@ -98,54 +98,38 @@ void Netlink::put(NetlinkRequest& request) {
     check(int(::send(socket_.get(), request.bytes_.data(), request.bytes_.size(), 0)), "asking the kernel");
 }
 
-int Netlink::try_send(NetlinkRequest request) {
-    put(request);
-    alignas(nlmsghdr) char buffer[16384];
+// Those that answer the last request, one by one, until one is the last. 0 or the error number that it has.
+int Netlink::receive(const std::function<void(std::string_view message)>& take) {
+    alignas(nlmsghdr) char buffer[65536];
     for (;;) {
         const ssize_t n = ::recv(socket_.get(), buffer, sizeof buffer, 0);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return errno;
         int left = int(n);
-        for (auto* message = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(message, unsigned(left)); message = NLMSG_NEXT(message, left))
-            if (message->nlmsg_seq == sequence_ && message->nlmsg_type == NLMSG_ERROR)
-                return -static_cast<nlmsgerr*>(NLMSG_DATA(message))->error;
+        for (auto* message = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(message, unsigned(left)); message = NLMSG_NEXT(message, left)) {
+            if (message->nlmsg_seq != sequence_) continue;
+            if (message->nlmsg_type == NLMSG_DONE) return 0;
+            if (message->nlmsg_type == NLMSG_ERROR) return -static_cast<nlmsgerr*>(NLMSG_DATA(message))->error;
+            take({static_cast<char*>(NLMSG_DATA(message)), message->nlmsg_len - NLMSG_HDRLEN});
+        }
     }
 }
 
-std::string Netlink::ask(NetlinkRequest request, const std::string& doing) {
+int Netlink::try_send(NetlinkRequest request) {
     put(request);
-    std::string out;
-    alignas(nlmsghdr) char buffer[16384];
-    for (;;) {
-        const ssize_t n = ::recv(socket_.get(), buffer, sizeof buffer, 0);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) throw SysError(doing);
-        int left = int(n);
-        for (auto* message = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(message, unsigned(left)); message = NLMSG_NEXT(message, left)) {
-            if (message->nlmsg_seq != sequence_) continue;
-            if (message->nlmsg_type != NLMSG_ERROR) out.assign(static_cast<char*>(NLMSG_DATA(message)), message->nlmsg_len - NLMSG_HDRLEN);
-            else if (const int error = -static_cast<nlmsgerr*>(NLMSG_DATA(message))->error) throw SysError(error, doing);
-            else return out;   // the acknowledgement comes last
-        }
-    }
+    return receive([](std::string_view) {});
+}
+
+std::string Netlink::ask(NetlinkRequest request, const std::string& doing) {
+    std::vector<std::string> answers = list(std::move(request), doing);   // the acknowledgement comes last
+    return answers.empty() ? "" : std::move(answers.back());
 }
 
 std::vector<std::string> Netlink::list(NetlinkRequest request, const std::string& doing) {
     put(request);
     std::vector<std::string> out;
-    alignas(nlmsghdr) char buffer[65536];
-    for (;;) {
-        const ssize_t n = ::recv(socket_.get(), buffer, sizeof buffer, 0);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) throw SysError(doing);
-        int left = int(n);
-        for (auto* message = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(message, unsigned(left)); message = NLMSG_NEXT(message, left)) {
-            if (message->nlmsg_seq != sequence_) continue;
-            if (message->nlmsg_type == NLMSG_DONE) return out;
-            if (message->nlmsg_type == NLMSG_ERROR) throw SysError(-static_cast<nlmsgerr*>(NLMSG_DATA(message))->error, doing);
-            out.emplace_back(static_cast<char*>(NLMSG_DATA(message)), message->nlmsg_len - NLMSG_HDRLEN);
-        }
-    }
+    if (const int error = receive([&](std::string_view message) { out.emplace_back(message); })) throw SysError(error, doing);
+    return out;
 }
 
 std::string_view netlink_attribute(std::string_view message, size_t header, uint16_t type) {

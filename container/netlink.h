@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,6 +58,7 @@ public:
 
 private:
     void put(NetlinkRequest& request);
+    int receive(const std::function<void(std::string_view message)>& take);
     UniqueFd socket_;
     uint32_t sequence_ = 0;
 };
