@@ -204,8 +204,9 @@ void Build::read_dockerfile() {
         std::optional<std::string> found;
         if (const auto inside = place_in_context(path)) {
             found = context("failed to read dockerfile", [&]() -> std::optional<std::string> {
-                const auto file = open_regular_if_exists(context_, *inside);
-                return file ? std::optional(sys::read_all(file->get(), most_dockerfile)) : std::nullopt;
+                const auto there = context_.open_if_exists(*inside, O_PATH);
+                if (!there) return {};
+                return sys::read_all(reopen_regular(there->get(), path).get(), most_dockerfile);
             });
             beside = open_regular_if_exists(context_, *inside + ".dockerignore");
         } else if ((found = read_file_if_exists(path, most_dockerfile))) {

@@ -9,13 +9,13 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
 
-#include "base/defer.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -135,13 +135,33 @@ std::string without_links(const std::string& host) {
     return missing ? host : there.string();
 }
 
+// CRIU opens by path, as the container's root, who may not search our state directory but has to reach the root
+// file system. So what we make for it lies there, on a file system that all may search; the root file system
+// that this one hides is one level below. It is in this mount namespace, which is ours, and goes with it.
+struct Lobby {
+    explicit Lobby(const std::string& rootfs) : path(rootfs), root(rootfs + "/root") {
+        const UniqueFd hidden = clone_tree(sys::open(rootfs, O_PATH | O_DIRECTORY).get(), true);
+        place(make_detached("tmpfs", "mode=755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC), path);
+        sys::mkdir(root, 0755);
+        place(hidden, root);
+    }
+    void show(const std::string& directory, const char* name) const {
+        sys::mkdir(str(path, "/", name), 0755);
+        place(clone_tree(sys::open(directory, O_PATH | O_DIRECTORY).get()), str(path, "/", name));
+    }
+    static void place(const UniqueFd& tree, const std::string& at) {
+        attach(tree.get(), sys::open(at, O_PATH | O_NOFOLLOW).get(), at);
+    }
+    std::string path, root;
+};
+
 // A container with a user namespace has nodes of its own, made outside as at create, in place of those that went with
-// the first one. They lie in this mount namespace, which is ours, and go with it.
+// the first one.
 void give_new_nodes(const Plan& plan, const std::string& place, std::vector<ExternalMount>& outside) {
     const UniqueFd nodes = make_nodes_outside(plan.config, {.uids = plan.namespaces.uid_mappings, .gids = plan.namespaces.gid_mappings});
     if (!nodes) return;
     sys::mkdir(place, 0755);
-    attach(nodes.get(), sys::open(place, O_PATH | O_DIRECTORY).get(), place);
+    Lobby::place(nodes, place);
     const std::vector<std::string> paths = device_paths(plan.config);
     for (size_t i = 0; i < paths.size(); ++i) {
         const auto mount = std::ranges::find(outside, paths[i], &ExternalMount::inside);
@@ -149,10 +169,16 @@ void give_new_nodes(const Plan& plan, const std::string& place, std::vector<Exte
     }
 }
 
-// What hid files hides them again, read-only already where CRIU finds it. It lies in this mount namespace, too.
-void give_mask(const std::string& place) {
-    const UniqueFd file = sys::open(place, O_CREAT | O_EXCL | O_RDONLY, 0600);
-    attach(make_file_mask(Root("/")).get(), file.get(), place);
+// What hid files hides them again, read-only already where CRIU finds it; the node is a new one, as the container's own
+// was that hid them at first.
+std::string give_mask(const Lobby& lobby) {
+    sys::mkdir(lobby.path + "/dev", 0755);
+    const std::string null = lobby.path + "/dev/null", mask = lobby.path + "/mask";
+    check(::mknod(null.c_str(), S_IFCHR | 0666, makedev(1, 3)), "mknod ", null);
+    check(::chmod(null.c_str(), 0666), "chmod ", null);
+    sys::open(mask, O_CREAT | O_EXCL | O_RDONLY, 0600);
+    Lobby::place(make_file_mask(Root(lobby.path)), mask);
+    return mask;
 }
 
 void move_into(const Cgroup& cgroup, int process) {
@@ -202,7 +228,9 @@ Created restore(const CreateOptions& options, const CriuOptions& criu_options) {
     // The root must be a mount; only we and CRIU shall see it. CRIU mounts in its directories too, so they are
     // opened in this namespace.
     check(::unshare(CLONE_NEWNS), "unshare of the mount namespace");
-    const Root root_directory = open_root(plan.rootfs, 0);
+    open_root(plan.rootfs, 0);
+    const Lobby lobby(plan.rootfs);
+    const Root root_directory(lobby.root);
     CriuDirectories directories = open_directories(criu_options, "restore.log");
     if (plan.namespaces.makes(CLONE_NEWUSER)) directories.images = readable_inside(directories.images, directories.images);
 
@@ -212,25 +240,22 @@ Created restore(const CreateOptions& options, const CriuOptions& criu_options) {
     dir.save(record);
     dir.save_config(bundle.text);
     make_notify_directory(dir.path());
+    lobby.show(dir.path() + "/notify", "notify");
     Cgroup cgroup = Cgroup::create(record.cgroup, plan.cgroup);
 
     resolve_destinations(plan.config.mounts, root_directory);
-    std::vector<ExternalMount> outside = plan_external_mounts(plan.config, bundle.path, record.cgroup, dir.path());
-    const std::string nodes = dir.path() + "/devices";
-    if (plan.user_namespace()) give_new_nodes(plan, nodes, outside);
-    const std::string file_mask = dir.path() + "/mask";
-    give_mask(file_mask);
-    const Defer take_away([&] {
-        for (const std::string& place : {nodes, file_mask}) ::umount2(place.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
-    });
+    std::vector<ExternalMount> outside = plan_external_mounts(plan.config, bundle.path, record.cgroup, lobby.path);
+    for (ExternalMount& mount : outside)
+        if (is_below(mount.host, plan.rootfs)) mount.host = lobby.root + mount.host.substr(plan.rootfs.size());
+    if (plan.user_namespace()) give_new_nodes(plan, lobby.path + "/devices", outside);
     make_mount_points(root_directory, plan.config.mounts, outside);
     // CRIU takes the root as it finds it.
     if (plan.config.root->readonly) set_mount_attributes(root_directory.fd(), false, MOUNT_ATTR_RDONLY, 0);
 
     criu::Message message = base_options(criu_options, directories, plan.config);
-    message.text(root, plan.rootfs).number(sibling, 1).number(evasive_devices, 1);
+    message.text(root, lobby.root).number(sibling, 1).number(evasive_devices, 1);
     for (const ExternalMount& mount : outside) message.text(external, name_of_mount(mount.inside, without_links(mount.host)));
-    message.text(external, name_of_mount(mask_of_files, file_mask));
+    message.text(external, name_of_mount(mask_of_files, give_mask(lobby)));
     if (!criu_options.lsm_profile.empty()) message.text(lsm_profile, criu_options.lsm_profile);
     if (!criu_options.lsm_mount_context.empty()) message.text(lsm_mount_context, criu_options.lsm_mount_context);
     inherit_pipes(message, Root(criu_options.image_path));

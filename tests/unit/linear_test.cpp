@@ -45,6 +45,15 @@ void check_text(const char* what, std::string_view piece, std::string (*whole)(s
 
 }  // namespace
 
+TEST_CASE("what looks at all it has for each thing more is noticed to cost too much") {
+    const auto names = [](size_t n) { return split(repeated("name#\n", n), '\n'); };
+    CHECK(problem(100, names, [](const std::vector<std::string>& all) {
+              std::vector<std::string> kept;
+              for (const std::string& name : all)
+                  if (std::ranges::find(kept, name) == kept.end()) kept.push_back(name);
+          }) != "");
+}
+
 TEST_CASE("JSON is read in a time that grows as the text") {
     struct {
         const char *what;

@@ -9,10 +9,8 @@
 #include "base/sys.h"
 
 struct Scratch {
-    Scratch() {
-        char name[] = "/tmp/keg-unit.XXXXXX";
-        if (!::mkdtemp(name)) throw SysError("mkdtemp");
-        path = name;
+    explicit Scratch(const std::string& parent = "/tmp") : path(parent + "/keg-unit.XXXXXX") {
+        if (!::mkdtemp(path.data())) throw SysError("mkdtemp in ", parent);
     }
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;

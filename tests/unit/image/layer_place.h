@@ -50,9 +50,8 @@ inline std::string make_tar(const std::vector<Item>& items) {
 // outside/ with a file that must never change, beside the root.
 struct Place {
     std::string dir;
-    Place() {
-        char pattern[] = "/tmp/keg-layers-XXXXXX";
-        dir = ::mkdtemp(pattern);
+    explicit Place(const std::string& parent = "/tmp") : dir(parent + "/keg-layers-XXXXXX") {
+        if (!::mkdtemp(dir.data())) throw SysError("mkdtemp in ", parent);
         sys::mkdir(dir + "/root", 0755);
         sys::mkdir(dir + "/outside", 0755);
         write_file(dir + "/outside/secret", "untouched");
