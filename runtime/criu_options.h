@@ -26,7 +26,7 @@ constexpr unsigned images_dir = 1, pid = 2, evasive_devices = 6, log_level = 9, 
 
 // What hides a masked file, and its name in the images. A masked directory is hidden by a file system that
 // is the container's own.
-constexpr const char* mask_of_files = "/dev/null";
+constexpr const char* mask_of_files = "masked file";
 // The ends of the first three descriptors, for pipes to be joined again at restore.
 constexpr const char* descriptors_file = "descriptors.json";
 

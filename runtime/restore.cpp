@@ -139,9 +139,9 @@ std::string without_links(const std::string& host) {
 // file system. So what we make for it lies there, on a file system that all may search; the root file system
 // that this one hides is one level below. It is in this mount namespace, which is ours, and goes with it.
 struct Lobby {
-    explicit Lobby(const std::string& rootfs) : path(rootfs), root(rootfs + "/root") {
+    Lobby(const std::string& rootfs, uint64_t attributes) : path(rootfs), root(rootfs + "/root") {
         const UniqueFd hidden = clone_tree(sys::open(rootfs, O_PATH | O_DIRECTORY).get(), true);
-        place(make_detached("tmpfs", "mode=755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC), path);
+        place(make_detached("tmpfs", "mode=755", attributes, "tmpfs"), path);
         sys::mkdir(root, 0755);
         place(hidden, root);
     }
@@ -169,8 +169,7 @@ void give_new_nodes(const Plan& plan, const std::string& place, std::vector<Exte
     }
 }
 
-// What hid files hides them again, read-only already where CRIU finds it; the node is a new one, as the container's own
-// was that hid them at first.
+// What hid files hides them again, read-only already where CRIU finds it: a new node, nobody's but this container's.
 std::string give_mask(const Lobby& lobby) {
     sys::mkdir(lobby.path + "/dev", 0755);
     const std::string null = lobby.path + "/dev/null", mask = lobby.path + "/mask";
@@ -229,7 +228,8 @@ Created restore(const CreateOptions& options, const CriuOptions& criu_options) {
     // opened in this namespace.
     check(::unshare(CLONE_NEWNS), "unshare of the mount namespace");
     open_root(plan.rootfs, 0);
-    const Lobby lobby(plan.rootfs);
+    // As the container's own nodes are mounted, that hid files at first: a user namespace may not change it.
+    const Lobby lobby(plan.rootfs, MOUNT_ATTR_NOSUID | (plan.user_namespace() ? MOUNT_ATTR_NOEXEC : MOUNT_ATTR_STRICTATIME));
     const Root root_directory(lobby.root);
     CriuDirectories directories = open_directories(criu_options, "restore.log");
     if (plan.namespaces.makes(CLONE_NEWUSER)) directories.images = readable_inside(directories.images, directories.images);
@@ -255,7 +255,10 @@ Created restore(const CreateOptions& options, const CriuOptions& criu_options) {
     criu::Message message = base_options(criu_options, directories, plan.config);
     message.text(root, lobby.root).number(sibling, 1).number(evasive_devices, 1);
     for (const ExternalMount& mount : outside) message.text(external, name_of_mount(mount.inside, without_links(mount.host)));
-    message.text(external, name_of_mount(mask_of_files, give_mask(lobby)));
+    const std::string mask = give_mask(lobby);
+    message.text(external, name_of_mount(mask_of_files, mask));
+    // That is what runc calls it; with a user namespace it is also the name of a node.
+    if (!plan.user_namespace()) message.text(external, name_of_mount("/dev/null", mask));
     if (!criu_options.lsm_profile.empty()) message.text(lsm_profile, criu_options.lsm_profile);
     if (!criu_options.lsm_mount_context.empty()) message.text(lsm_mount_context, criu_options.lsm_mount_context);
     inherit_pipes(message, Root(criu_options.image_path));

@@ -471,7 +471,7 @@ class Surroundings(CheckpointCase):
             config["linux"]["readonlyPaths"] = ["/proc/sys", "/proc/irq"]
         bundle = self.bundle("sh", "-c", f"echo kept > /scratch/deep/x; {COUNT.replace('/count', '/data/count')}", edit=edit)
         self.detached("run", "-d", "-b", bundle, "c")
-        mounts = ("sh", "-c", "cut -d' ' -f5- /proc/self/mountinfo | sed 's/ [a-z]*:[0-9]*//; /group/s/size=[0-9]*k,//' | sort")
+        mounts = ("sh", "-c", "cut -d' ' -f5- /proc/self/mountinfo | sed 's/ [a-z]*:[0-9]*//; s/size=65536k,//' | sort")
         shown = ("sh", "-c", "cat /scratch/deep/x /etc/group; ls /proc/acpi; touch /x 2>&1; echo 1 2>&1 > /proc/sys/kernel/x")
         before, said = self.inside(*mounts), self.runtime("exec", "c", *shown, check=False).stdout
         self.checkpoint()
