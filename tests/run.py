@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -224,11 +225,36 @@ def run_in_vm(parts, options):
     return parts[done:]
 
 
+@contextlib.contextmanager
+def beside(build):
+    """What a machine of its own tests is tested meanwhile: an emulated one keeps one processor busy, and the tests here,
+    which wait a lot, the other. Its output is printed and counted at the end."""
+    global passed, failed, skipped
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen([sys.executable, __file__, "--build", build, "--vm-short"],
+                                   stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            yield
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
+        finally:
+            process.wait()
+        output.seek(0)
+        line = ""
+        for line in output:
+            print(line, end="", flush=True)
+    counts = re.fullmatch(r"(\d+) passed, (\d+) failed, (\d+) skipped\n", line)
+    ok, bad, left_out = map(int, counts.groups()) if counts else (0, 1, 0)
+    passed, failed, skipped = passed + ok, failed + bad, skipped + left_out
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default=str(TESTS.parent / "build"))
     parser.add_argument("--sanitized", help="a build with sanitizers whose unit tests run too")
     parser.add_argument("--vm", action="store_true", help="only in a machine of its own; without names what matters there")
+    parser.add_argument("--vm-short", action="store_true", help="of these what every run tests")
     parser.add_argument("names", nargs="*", help="FILE, FILE.Class or FILE.Class.test of tests/integration/test_FILE.py; "
                         "with --vm, user:… is its ordinary user's, selinux:… one's with SELinux, and callers stands for the engines of conformance/callers")
     options = parser.parse_args()
@@ -242,6 +268,8 @@ def main():
         run_in_vms(wanted if options.names else IN_VM_ALL)
         if "callers" in options.names or not options.names:
             run_callers_in_vm()
+    elif options.vm_short:
+        run_in_vms(IN_VM)
     elif options.names:
         run_integration(options.names)
     else:
@@ -249,10 +277,10 @@ def main():
         run_catch("unit tests", os.path.join(options.build, "tests/unit-tests"))
         if options.sanitized:
             run_catch("unit tests with sanitizers", os.path.join(options.sanitized, "tests/unit-tests"))
-        run_integration([])
-        if os.geteuid() == 0:
-            run_conformance()
-        run_in_vms(IN_VM)
+        with beside(options.build):
+            run_integration([])
+            if os.geteuid() == 0:
+                run_conformance()
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     sys.exit(1 if failed else 0)
 
