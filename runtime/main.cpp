@@ -16,8 +16,8 @@
 #include "base/sys.h"
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/commands/commands.h"
-#include "runtime/namespaces.h"
-#include "runtime/passage.h"
+#include "runtime/process/namespaces.h"
+#include "runtime/process/passage.h"
 #include "spec/runtime.h"
 
 static constexpr Option globals[] = {

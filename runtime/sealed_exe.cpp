@@ -25,7 +25,7 @@
 
 #include <cstddef>
 
-#include "runtime/raw_call.h"
+#include "runtime/process/raw_call.h"
 
 namespace {
 

@@ -21,8 +21,8 @@
 #include "runtime/cgroup/tree.h"
 #include "runtime/cgroup/v1.h"
 #include "runtime/cgroup/v2.h"
-#include "runtime/namespaces.h"
-#include "runtime/signals.h"
+#include "runtime/process/namespaces.h"
+#include "runtime/process/signals.h"
 
 constinit const CgroupManager disabled_manager = {
     .name = "disabled",

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "runtime/cgroup/cgroup.h"
-#include "runtime/intel_rdt.h"
+#include "runtime/cgroup/intel_rdt.h"
 
 struct PressureLine { double avg10 = 0, avg60 = 0, avg300 = 0; uint64_t total = 0; };
 struct Pressure { PressureLine some, full; };

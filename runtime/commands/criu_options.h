@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/command_line.h"
-#include "runtime/checkpoint.h"
+#include "runtime/checkpoint/checkpoint.h"
 
 namespace criu_option {
 constexpr Option image_path{"image-path", "DIR", "path of criu's image files", "./checkpoint"};

@@ -1,7 +1,7 @@
 #include "base/error.h"
 #include "base/steps.h"
 #include "runtime/commands/commands.h"
-#include "runtime/container.h"
+#include "runtime/state/container.h"
 
 static constexpr Option options[] = {
     {"force,f", nullptr, "forcibly deletes the container if it is still running (uses SIGKILL)"},

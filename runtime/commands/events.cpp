@@ -16,7 +16,7 @@
 #include "runtime/cgroup/limits.h"
 #include "runtime/cgroup/stats.h"
 #include "runtime/commands/commands.h"
-#include "runtime/container.h"
+#include "runtime/state/container.h"
 
 namespace {
 

@@ -3,8 +3,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "runtime/commands/commands.h"
-#include "runtime/enter.h"
-#include "runtime/foreground.h"
+#include "runtime/start/enter.h"
+#include "runtime/start/foreground.h"
 
 static constexpr Option options[] = {
     {"console-socket", "PATH", "path to an AF_UNIX socket which will receive a file descriptor of the console's master end"},

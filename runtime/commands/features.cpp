@@ -6,14 +6,14 @@
 #include <cstdio>
 
 #include "base/text.h"
-#include "runtime/attributes.h"
+#include "runtime/process/attributes.h"
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/cgroup/v2.h"
 #include "runtime/commands/commands.h"
-#include "runtime/credentials.h"
-#include "runtime/mounts.h"
-#include "runtime/namespaces.h"
-#include "runtime/seccomp.h"
+#include "runtime/process/credentials.h"
+#include "runtime/rootfs/mounts.h"
+#include "runtime/process/namespaces.h"
+#include "runtime/seccomp/filter.h"
 
 static int features(const Arguments&, const Arguments&) {
     spec::Features all;

@@ -1,7 +1,7 @@
 #include "base/steps.h"
 #include "runtime/commands/commands.h"
-#include "runtime/container.h"
-#include "runtime/signals.h"
+#include "runtime/state/container.h"
+#include "runtime/process/signals.h"
 
 static constexpr Option options[] = {
     {"all,a", nullptr, "(obsolete) send the signal to all processes of the container", "", true},

@@ -1,6 +1,6 @@
 #include "base/error.h"
 #include "runtime/commands/commands.h"
-#include "runtime/container.h"
+#include "runtime/state/container.h"
 
 static int pause(const Arguments& globals, const Arguments& args) {
     const Container container = Container::load(state_root(globals), args[0]);

@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "runtime/commands/commands.h"
-#include "runtime/container.h"
+#include "runtime/state/container.h"
 
 static constexpr Option options[] = {
     {"format,f", "FORMAT", "select one of: table or json", "table"},

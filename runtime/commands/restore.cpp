@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "runtime/commands/commands.h"
 #include "runtime/commands/criu_options.h"
-#include "runtime/foreground.h"
+#include "runtime/start/foreground.h"
 
 static constexpr Option options[] = {
     {"console-socket", "PATH", "path to an AF_UNIX socket which will receive a file descriptor of the console's master end"},

@@ -3,10 +3,10 @@
 #include "base/defer.h"
 #include "base/error.h"
 #include "runtime/commands/commands.h"
-#include "runtime/foreground.h"
-#include "runtime/launch.h"
-#include "runtime/notify_socket.h"
-#include "runtime/signals.h"
+#include "runtime/start/foreground.h"
+#include "runtime/start/launch.h"
+#include "runtime/state/notify_socket.h"
+#include "runtime/process/signals.h"
 
 static constexpr Option options[] = {
     {"bundle,b", "DIR", "path to the root of the bundle directory, defaults to the current directory"},

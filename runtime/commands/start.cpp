@@ -1,7 +1,7 @@
 #include "base/error.h"
 #include "runtime/commands/commands.h"
-#include "runtime/container.h"
-#include "runtime/notify_socket.h"
+#include "runtime/state/container.h"
+#include "runtime/state/notify_socket.h"
 
 static void check_created(Status status) {
     if (rule_of(status).start) return;

@@ -1,7 +1,7 @@
 #include <cstdio>
 
 #include "runtime/commands/commands.h"
-#include "runtime/container.h"
+#include "runtime/state/container.h"
 
 static int state(const Arguments& globals, const Arguments& args) {
     std::fputs(spec::write(Container::load(state_root(globals), args[0]).state()).c_str(), stdout);

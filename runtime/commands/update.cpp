@@ -7,7 +7,7 @@
 #include "base/size.h"
 #include "base/sys.h"
 #include "runtime/commands/commands.h"
-#include "runtime/container.h"
+#include "runtime/state/container.h"
 
 namespace {
 

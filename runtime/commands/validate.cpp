@@ -17,8 +17,8 @@
 #include "base/sys.h"
 #include "runtime/cgroup/limits.h"
 #include "runtime/commands/commands.h"
-#include "runtime/namespaces.h"
-#include "runtime/plan.h"
+#include "runtime/process/namespaces.h"
+#include "runtime/start/plan.h"
 
 using spec::Violation;
 

@@ -17,7 +17,7 @@
 #include "base/defer.h"
 #include "base/error.h"
 #include "base/sys.h"
-#include "runtime/seccomp.h"
+#include "runtime/seccomp/filter.h"
 #include "tests/unit/catch.h"
 
 // What the kernel's interpreter does, for the instructions that filters are made of.

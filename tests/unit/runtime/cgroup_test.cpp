@@ -16,7 +16,7 @@
 #include "runtime/cgroup/stats.h"
 #include "runtime/cgroup/v1.h"
 #include "runtime/cgroup/v2.h"
-#include "runtime/intel_rdt.h"
+#include "runtime/cgroup/intel_rdt.h"
 #include "tests/unit/catch.h"
 
 namespace {

@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "base/process.h"
-#include "runtime/channel.h"
+#include "runtime/process/channel.h"
 #include "tests/unit/catch.h"
 
 TEST_CASE("an error of init is heard although init left a message unread") {

@@ -1,4 +1,4 @@
-#include "runtime/criu_options.h"
+#include "runtime/checkpoint/criu_options.h"
 
 #include "base/error.h"
 #include "tests/unit/catch.h"

@@ -1,5 +1,5 @@
 // The wire format of CRIU's messages, against bytes made by hand.
-#include "runtime/criu_rpc.h"
+#include "runtime/checkpoint/criu_rpc.h"
 
 #include "base/error.h"
 #include "tests/unit/catch.h"

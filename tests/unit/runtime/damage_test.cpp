@@ -4,20 +4,20 @@
 #include <algorithm>
 
 #include "base/file.h"
-#include "runtime/attributes.h"
+#include "runtime/process/attributes.h"
 #include "runtime/cgroup/dbus_wire.h"
 #include "runtime/cgroup/devices.h"
 #include "runtime/cgroup/systemd_unit.h"
 #include "runtime/cgroup/v1.h"
 #include "runtime/cgroup/v2.h"
 #include "runtime/cgroup/variant_text.h"
-#include "runtime/credentials.h"
-#include "runtime/criu_rpc.h"
-#include "runtime/intel_rdt.h"
-#include "runtime/mounts.h"
-#include "runtime/namespaces.h"
-#include "runtime/program.h"
-#include "runtime/seccomp.h"
+#include "runtime/process/credentials.h"
+#include "runtime/checkpoint/criu_rpc.h"
+#include "runtime/cgroup/intel_rdt.h"
+#include "runtime/rootfs/mounts.h"
+#include "runtime/process/namespaces.h"
+#include "runtime/start/program.h"
+#include "runtime/seccomp/filter.h"
 #include "spec/validate.h"
 
 namespace {

@@ -4,14 +4,14 @@
 #include <sys/mount.h>
 
 #include "base/error.h"
-#include "runtime/attributes.h"
+#include "runtime/process/attributes.h"
 #include "runtime/cgroup/devices.h"
-#include "runtime/credentials.h"
-#include "runtime/mounts.h"
-#include "runtime/namespaces.h"
-#include "runtime/program.h"
-#include "runtime/security_labels.h"
-#include "runtime/signals.h"
+#include "runtime/process/credentials.h"
+#include "runtime/rootfs/mounts.h"
+#include "runtime/process/namespaces.h"
+#include "runtime/start/program.h"
+#include "runtime/process/security_labels.h"
+#include "runtime/process/signals.h"
 #include "tests/unit/catch.h"
 
 TEST_CASE("mount options: the last word wins, the unknown is data") {

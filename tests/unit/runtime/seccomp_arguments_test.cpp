@@ -1,5 +1,5 @@
 // What the table says of each call, against what the running kernel says of itself.
-#include "runtime/seccomp_arguments.h"
+#include "runtime/seccomp/arguments.h"
 
 #include <fcntl.h>
 #include <linux/audit.h>

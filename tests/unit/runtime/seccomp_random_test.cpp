@@ -7,8 +7,8 @@
 
 #include <random>
 
-#include "runtime/seccomp_arguments.h"
-#include "runtime/seccomp_program.h"
+#include "runtime/seccomp/arguments.h"
+#include "runtime/seccomp/program.h"
 
 namespace {
 

@@ -9,8 +9,8 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "container/seccomp_profile.h"
-#include "runtime/attributes.h"
-#include "runtime/seccomp_arguments.h"
+#include "runtime/process/attributes.h"
+#include "runtime/seccomp/arguments.h"
 
 namespace {
 

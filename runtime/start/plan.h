@@ -1,0 +1,83 @@
+// What a container is decided to be, before anything of it is made: everything that can be computed from
+// the bundle and the command line. Init (launch.cpp) only acts; a restored container (checkpoint.cpp) comes
+// from the same plan.
+#pragma once
+
+#include <sched.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/cgroup/cgroup.h"
+#include "runtime/state/container.h"
+#include "runtime/process/credentials.h"
+#include "runtime/cgroup/intel_rdt.h"
+#include "runtime/process/namespaces.h"
+#include "runtime/seccomp/filter.h"
+#include "spec/runtime.h"
+
+struct CreateOptions {
+    std::string state_root, id, bundle;   // bundle: absolute
+    std::string config;                   // instead of the bundle's config.json
+    std::string console_socket, pidfd_socket, pid_file;
+    bool no_pivot = false, no_new_keyring = false, detached = true;
+    bool starts_later = false;            // nobody knows when: init waits in as little memory as it can
+    int preserve_fds = 0;
+    std::string cgroup_manager;
+    std::optional<bool> rootless;         // --rootless; nothing: as we are
+};
+
+// The bundle's config, read and checked; "JSON specification file config.json not found" if it is not there.
+struct Bundle {
+    std::string path, text;
+    spec::Config config;
+};
+Bundle load_bundle(const std::string& path, const std::string& config = {});
+
+// What init is to be.
+struct Plan {
+    CreateOptions options;
+    spec::Config config;
+    std::string rootfs;
+    NamespacePlan namespaces;
+    std::vector<OpenNamespace> joined;
+    UniqueFd host_root;         // without a mount namespace of its own: create's mount over rootfs
+    CapabilityPlan capabilities;
+    std::optional<Filter> filter;
+    unsigned long propagation = 0;
+    int listen_fds = 0;
+    bool created_hidden = false;   // init is born not dumpable: its creator is root
+    bool notifies = false;      // a service manager wants to hear of READY=1
+    bool host_binds = false;   // create makes all binds, not only the id-mapped
+    CgroupRequest cgroup;
+    std::optional<RdtPlan> intel_rdt;
+    std::string resctrl;    // where its file system is
+    spec::State state;      // for hooks
+
+    bool user_namespace() const { return namespaces.has(CLONE_NEWUSER); }
+    bool mount_namespace() const { return namespaces.has(CLONE_NEWNS); }
+    bool has_runtime_hooks() const { return !config.hooks.prestart.empty() || !config.hooks.create_runtime.empty(); }
+    // What init itself tells the kernel through files.
+    bool needs_procfs() const {
+        const spec::Process& process = *config.process;
+        return !config.linux.sysctl.empty() || !process.apparmor_profile.empty() || !process.selinux_label.empty();
+    }
+    // A filter is there already when init has nothing to do but wait.
+    bool releases_memory() const {
+        return options.starts_later && (!config.linux.seccomp || always_allows(*config.linux.seccomp, "madvise"));
+    }
+    // Root of another user namespace may not raise what its creator may.
+    bool limited_by_create() const { return user_namespace() && !config.process->rlimits.empty(); }
+};
+
+// Throws Error for what cannot be. Opens the namespaces to join; makes nothing.
+Plan make_plan(const CreateOptions& options, const Bundle& bundle);
+// A terminal needs somebody who takes its master.
+void check_terminal(const CreateOptions& options, const spec::Process& process);
+
+// What is stored before anything is made, so that a kill leaves no orphan.
+Record intended(const Plan& plan, const Bundle& bundle);
+// What the hooks of create are told. All but prestart's, which in older versions of the spec began `start`,
+// and which the OCI's validation programs still want to hear "created", are "creating".
+spec::State state_for_hooks(const Record& record, int pid, Status status);
