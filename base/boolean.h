@@ -1,5 +1,5 @@
-// Go's words for a boolean, as its flag packages and strconv.ParseBool take them: 1, t, T, TRUE, true, True and
-// their opposites. The only reader of booleans that a person or a caller types.
+// Go's words for a boolean, as its flag packages and strconv.ParseBool take them: 1, t, T, TRUE,
+// true, True and their opposites. The only reader of booleans that a person or a caller types.
 #pragma once
 
 #include <optional>

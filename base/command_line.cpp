@@ -52,13 +52,17 @@ namespace {
 std::expected<int64_t, std::errc> parse_integer(std::string_view text, int base) {
     const bool negative = text.starts_with('-');
     if (negative || text.starts_with('+')) text.remove_prefix(1);
-    static constexpr std::pair<const char*, int> prefixes[] = {{"0x", 16}, {"0X", 16}, {"0o", 8}, {"0O", 8}, {"0b", 2}, {"0B", 2}, {"0", 8}};
+    static constexpr std::pair<const char*, int> prefixes[] = {
+        {"0x", 16}, {"0X", 16}, {"0o", 8}, {"0O", 8}, {"0b", 2}, {"0B", 2}, {"0", 8}};
     for (const auto& [prefix, its_base] : prefixes)
-        if (base == 0 && text.size() > 1 && text.starts_with(prefix)) text.remove_prefix(std::strlen(prefix)), base = its_base;
+        if (base == 0 && text.size() > 1 && text.starts_with(prefix))
+            text.remove_prefix(std::strlen(prefix)), base = its_base;
     const std::string digits = (negative ? "-" : "") + std::string(text);
     int64_t value = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, base ? base : 10);
-    if (text.starts_with('-') || end != digits.data() + digits.size()) return std::unexpected(std::errc::invalid_argument);
+    const auto [end, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), value, base ? base : 10);
+    if (text.starts_with('-') || end != digits.data() + digits.size())
+        return std::unexpected(std::errc::invalid_argument);
     if (error != std::errc{}) return std::unexpected(error);
     return value;
 }
@@ -69,7 +73,7 @@ struct Parser {
     Style style;
     std::span<const Option> options;
     bool interspersed;
-    bool global = false;   // before the command, where --version is one
+    bool global = false;  // before the command, where --version is one
 
     const Option* find(std::string_view name) const {
         for (const Option& option : options)
@@ -88,8 +92,12 @@ struct Parser {
         if (dashes == 0 || word.substr(dashes) != name) return false;
         return style == Style::runc || dashes == (std::strlen(name) == 1 ? 1 : 2);
     }
-    bool wants_help(const std::string& word) const { return is(word, "help") || (is(word, "h") && !find("h")); }
-    bool wants_version(const std::string& word) const { return global && (is(word, "version") || is(word, "v")); }
+    bool wants_help(const std::string& word) const {
+        return is(word, "help") || (is(word, "h") && !find("h"));
+    }
+    bool wants_version(const std::string& word) const {
+        return global && (is(word, "version") || is(word, "v"));
+    }
 
     static std::string long_name(const Option& option) { return split(option.names, ',')[0]; }
     static std::string name_of(const std::string& word) {
@@ -97,8 +105,10 @@ struct Parser {
         return name.substr(0, name.find('='));
     }
 
-    [[noreturn]] void fail_value(const Option& option, const std::string& name, const std::string& value, const std::string& why) const {
-        if (style == Style::runc) fail(str("invalid value ", quoted(value), " for flag -", name, ": ", why));
+    [[noreturn]] void fail_value(const Option& option, const std::string& name,
+                                 const std::string& value, const std::string& why) const {
+        if (style == Style::runc)
+            fail(str("invalid value ", quoted(value), " for flag -", name, ": ", why));
         std::string shown;
         for (const std::string& known : split(option.names, ','))
             shown = known.size() == 1 ? str("-", known, ", ", shown) : str("--", known);
@@ -106,32 +116,46 @@ struct Parser {
     }
 
     // Numbers in base ten, as the commands read them.
-    std::string checked_integer(const Option& option, const std::string& name, const std::string& value) const {
+    std::string checked_integer(const Option& option, const std::string& name,
+                                const std::string& value) const {
         const bool one = option.kind == Value::integer;
         const auto number = parse_integer(value, one ? 0 : 10);
         if (number && (*number < option.least || *number > option.most))
-            fail_value(option, name, value, str("value out of range: it must be between ", option.least, " and ", option.most));
+            fail_value(
+                option, name, value,
+                str("value out of range: it must be between ", option.least, " and ", option.most));
         if (number) return std::to_string(*number);
         const bool too_large = number.error() == std::errc::result_out_of_range;
-        const std::string words = str("strconv.ParseInt: parsing ", quoted(value), too_large ? ": value out of range" : ": invalid syntax");
-        fail_value(option, name, value, style == Style::docker || !one ? words : too_large ? "value out of range" : "parse error");
+        const std::string words = str("strconv.ParseInt: parsing ", quoted(value),
+                                      too_large ? ": value out of range" : ": invalid syntax");
+        fail_value(option, name, value,
+                   style == Style::docker || !one ? words
+                   : too_large                    ? "value out of range"
+                                                  : "parse error");
     }
 
     // The value as the commands read it.
-    std::string checked(const Option& option, const std::string& name, const std::string& value) const {
-        if (option.kind == Value::integer || option.kind == Value::integers) return checked_integer(option, name, value);
+    std::string checked(const Option& option, const std::string& name,
+                        const std::string& value) const {
+        if (option.kind == Value::integer || option.kind == Value::integers)
+            return checked_integer(option, name, value);
         if (option.kind == Value::text || parse_duration(value)) return value;
         fail_value(option, name, value, "parse error");
     }
 
-    void give(Arguments& out, const Option& option, const std::string& name, const std::string& value) const {
+    void give(Arguments& out, const Option& option, const std::string& name,
+              const std::string& value) const {
         out.given_[long_name(option)].push_back(checked(option, name, value));
     }
 
-    void give_switch(Arguments& out, const Option& option, const std::string& name, const std::string& value) const {
-        if (const auto on = parse_bool(value)) return give(out, option, name, *on ? "true" : "false");
-        if (style == Style::runc) fail(str("invalid boolean value ", quoted(value), " for -", name, ": parse error"));
-        fail(str("invalid argument ", quoted(value), " for --", long_name(option), ": expected true or false"));
+    void give_switch(Arguments& out, const Option& option, const std::string& name,
+                     const std::string& value) const {
+        if (const auto on = parse_bool(value))
+            return give(out, option, name, *on ? "true" : "false");
+        if (style == Style::runc)
+            fail(str("invalid boolean value ", quoted(value), " for -", name, ": parse error"));
+        fail(str("invalid argument ", quoted(value), " for --", long_name(option),
+                 ": expected true or false"));
     }
 
     // A positional word. Behind the first one runc takes what it does not know for one, too.
@@ -159,16 +183,22 @@ struct Parser {
             }
             const bool dashes = word.starts_with("--");
             const std::string name = name_of(word);
-            if (style == Style::runc && (name.empty() || name[0] == '-')) fail("bad flag syntax: " + word);
+            if (style == Style::runc && (name.empty() || name[0] == '-'))
+                fail("bad flag syntax: " + word);
             std::optional<std::string> value;
-            if (const size_t equals = word.find('='); equals != std::string::npos) value = word.substr(equals + 1);
+            if (const size_t equals = word.find('='); equals != std::string::npos)
+                value = word.substr(equals + 1);
             const bool whole = style == Style::runc || dashes == (name.size() > 1);
             const Option* option = whole ? find(name) : nullptr;
             if (option) {
-                if (!option->value) give_switch(out, *option, name, value.value_or("true"));
-                else if (value) give(out, *option, name, *value);
-                else if (++at < words.size()) give(out, *option, name, words[at]);
-                else fail(str("flag needs an argument: ", style == Style::runc ? "-" + name : word));
+                if (!option->value)
+                    give_switch(out, *option, name, value.value_or("true"));
+                else if (value)
+                    give(out, *option, name, *value);
+                else if (++at < words.size())
+                    give(out, *option, name, words[at]);
+                else
+                    fail(str("flag needs an argument: ", style == Style::runc ? "-" + name : word));
                 continue;
             }
             if (dashes) fail(unknown(word, name));
@@ -195,7 +225,8 @@ private:
                 continue;
             }
             std::string rest = word.substr(i + 1);
-            if (rest.starts_with('=')) rest.erase(0, 1);
+            if (rest.starts_with('='))
+                rest.erase(0, 1);
             else if (rest.empty()) {
                 if (++at >= words.size()) fail(str("flag needs an argument: ", word));
                 rest = words[at];
@@ -228,34 +259,40 @@ void print_options(std::span<const Option> options) {
         if (!option.hidden) width = std::max(width, left(option).size());
     for (const Option& option : options) {
         if (option.hidden) continue;
-        const std::string fallback = *option.fallback ? str(" (default: ", option.fallback, ")") : "";
-        std::printf("   %-*s  %s%s\n", int(width), left(option).c_str(), option.help, fallback.c_str());
+        const std::string fallback =
+            *option.fallback ? str(" (default: ", option.fallback, ")") : "";
+        std::printf("   %-*s  %s%s\n", int(width), left(option).c_str(), option.help,
+                    fallback.c_str());
     }
 }
 
 void print_help(const Program& program) {
-    std::printf("NAME:\n   %s - %s\n\nUSAGE:\n   %s [global options] command [command options] [arguments...]\n\nCOMMANDS:\n",
+    std::printf("NAME:\n   %s - %s\n\nUSAGE:\n   %s [global options] command [command options] "
+                "[arguments...]\n\nCOMMANDS:\n",
                 program.name, program.summary, program.name);
     size_t width = 0;
     for (const Command* command : program.commands)
         if (!command->hidden) width = std::max(width, std::strlen(command->name));
     for (const Command* command : program.commands)
-        if (!command->hidden) std::printf("   %-*s  %s\n", int(width), command->name, command->summary);
+        if (!command->hidden)
+            std::printf("   %-*s  %s\n", int(width), command->name, command->summary);
     std::printf("\nGLOBAL OPTIONS:\n");
     print_options(program.globals);
     std::printf("   --help, -h  show this help\n   --version, -v  print the version\n");
 }
 
 void print_help(const Program& program, const Command& command) {
-    std::printf("NAME:\n   %s %s - %s\n\nUSAGE:\n   %s %s %s%s\n", program.name, command.name, command.summary,
-                program.name, command.name, command.options.empty() ? "" : "[command options] ", command.synopsis);
+    std::printf("NAME:\n   %s %s - %s\n\nUSAGE:\n   %s %s %s%s\n", program.name, command.name,
+                command.summary, program.name, command.name,
+                command.options.empty() ? "" : "[command options] ", command.synopsis);
     if (command.options.empty()) return;
     std::printf("\nOPTIONS:\n");
     print_options(command.options);
 }
 
 // The command that the words from `at` on name ("image ls" before "image"); moves `at` behind it.
-const Command* find_command(const Program& program, const std::vector<std::string>& words, size_t& at) {
+const Command* find_command(const Program& program, const std::vector<std::string>& words,
+                            size_t& at) {
     for (const size_t count : {size_t(2), size_t(1)}) {
         if (at + count > words.size()) continue;
         const std::string name = count == 2 ? words[at] + " " + words[at + 1] : words[at];
@@ -270,24 +307,31 @@ const Command* find_command(const Program& program, const std::vector<std::strin
 
 void check_count(const Program& program, const Command& command, const Arguments& args) {
     if (args.size() >= command.least && args.size() <= command.most) return;
-    const char* bound = command.least == command.most ? "exactly" : args.size() < command.least ? "a minimum of" : "a maximum of";
+    const char* bound = command.least == command.most ? "exactly"
+                        : args.size() < command.least ? "a minimum of"
+                                                      : "a maximum of";
     const size_t wanted = args.size() < command.least ? command.least : command.most;
     if (program.style == Style::docker)
         throw Error(quoted(str(program.name, " ", command.name)), " requires ",
-                    command.least == command.most ? "exactly" : args.size() < command.least ? "at least" : "at most",
-                    " ", wanted, " argument", wanted == 1 ? "" : "s", "\nUsage: ", program.name, " ", command.name, " ",
-                    command.options.empty() ? "" : "[OPTIONS] ", command.synopsis,
-                    "\nSee '", program.name, " ", command.name, " --help'")
+                    command.least == command.most ? "exactly"
+                    : args.size() < command.least ? "at least"
+                                                  : "at most",
+                    " ", wanted, " argument", wanted == 1 ? "" : "s", "\nUsage: ", program.name,
+                    " ", command.name, " ", command.options.empty() ? "" : "[OPTIONS] ",
+                    command.synopsis, "\nSee '", program.name, " ", command.name, " --help'")
             .exit_with(command.name == std::string_view("run") ? 125 : 1);
     std::printf("Incorrect Usage.\n\n");
     print_help(program, command);
     std::fflush(stdout);
-    throw Error(program.name, ": ", quoted(command.name), " requires ", bound, " ", wanted, " argument(s)");
+    throw Error(program.name, ": ", quoted(command.name), " requires ", bound, " ", wanted,
+                " argument(s)");
 }
 
-// Reads the options of one place; what is wrong with them is told with the usage where runc does that.
+// Reads the options of one place; what is wrong with them is told with the usage where runc does
+// that.
 template <class PrintHelp>
-size_t parse(const Parser& parser, const std::vector<std::string>& words, size_t at, Arguments& out, PrintHelp&& print_usage) try {
+size_t parse(const Parser& parser, const std::vector<std::string>& words, size_t at, Arguments& out,
+             PrintHelp&& print_usage) try {
     return parser.parse(words, at, out);
 } catch (const Error& e) {
     if (parser.style == Style::runc) {
@@ -301,20 +345,25 @@ size_t parse(const Parser& parser, const std::vector<std::string>& words, size_t
 // "help run", "--help run"
 int help(const Program& program, const std::vector<std::string>& words, size_t at) {
     const Command* command = find_command(program, words, at);
-    if (!command && at < words.size() && program.style == Style::runc) throw Error("No help topic for '", words[at], "'").exit_with(3);
-    if (command) print_help(program, *command);
-    else print_help(program);
+    if (!command && at < words.size() && program.style == Style::runc)
+        throw Error("No help topic for '", words[at], "'").exit_with(3);
+    if (command)
+        print_help(program, *command);
+    else
+        print_help(program);
     return 0;
 }
 
-int dispatch_command(const Program& program, const Command& command, const std::vector<std::string>& words, size_t at, const Arguments& globals) {
+int dispatch_command(const Program& program, const Command& command,
+                     const std::vector<std::string>& words, size_t at, const Arguments& globals) {
     const Parser parser{program.style, command.options, command.interspersed};
     Arguments args;
     try {
         at = parse(parser, words, at, args, [&] { print_help(program, command); });
     } catch (const Error& e) {
         if (program.style == Style::runc) throw;
-        throw Error(e.what(), "\nSee '", program.name, " ", command.name, " --help'").exit_with(125);
+        throw Error(e.what(), "\nSee '", program.name, " ", command.name, " --help'")
+            .exit_with(125);
     }
     if (at < words.size() && words[at - 1] != "--" && parser.wants_help(words[at])) {
         print_help(program, command);
@@ -327,7 +376,8 @@ int dispatch_command(const Program& program, const Command& command, const std::
     return command.run(globals, args);
 }
 
-// Who is started without one of the three would open a file of its own there, and write its errors into it.
+// Who is started without one of the three would open a file of its own there, and write its errors
+// into it.
 void open_standard_streams() {
     while (true) {
         const int lowest = ::open("/dev/null", O_RDWR);
@@ -340,7 +390,8 @@ void open_standard_streams() {
 
 int dispatch(const Program& program, int argc, char** argv) {
     open_standard_streams();
-    // Who ignores the ends of his own children starts us ignoring ours, and the kernel would not tell us of them.
+    // Who ignores the ends of his own children starts us ignoring ours, and the kernel would not
+    // tell us of them.
     ::signal(SIGCHLD, SIG_DFL);
     const std::vector<std::string> words(argv + 1, argv + argc);
     const Parser parser{program.style, program.globals, false, true};
@@ -350,11 +401,15 @@ int dispatch(const Program& program, int argc, char** argv) {
     if (parser.wants_help(words[at])) return help(program, words, at + 1);
     if (parser.wants_version(words[at])) return program.print_version(), 0;
     if (program.prepare) program.prepare(globals);
-    if (words[at] == "help" || (words[at] == "h" && program.style == Style::runc)) return help(program, words, at + 1);
+    if (words[at] == "help" || (words[at] == "h" && program.style == Style::runc))
+        return help(program, words, at + 1);
     const size_t first = at;
-    if (const Command* command = find_command(program, words, at)) return dispatch_command(program, *command, words, at, globals);
+    if (const Command* command = find_command(program, words, at))
+        return dispatch_command(program, *command, words, at, globals);
     if (program.style == Style::docker)
-        throw Error("unknown command: ", program.name, " ", words[first], "\nRun '", program.name, " --help' for usage").exit_with(1);
+        throw Error("unknown command: ", program.name, " ", words[first], "\nRun '", program.name,
+                    " --help' for usage")
+            .exit_with(1);
     if (words[first].empty()) return help(program, {}, 0);
     throw Error("No help topic for '", words[first], "'").exit_with(3);
 }

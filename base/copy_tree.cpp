@@ -1,8 +1,8 @@
-// What is hard: the tree is as deep as its maker liked, so a level costs a name in memory, and neither a descriptor
-// nor a frame; the way up is "..", which is true since nobody else moves what is copied. Nothing is opened by a
-// path, only regular files are opened at all, and in this order: chown takes away set-user-ID bits and
-// capabilities, so the owner comes first, and what is put into a directory changes its times, so a directory's
-// attributes come when it is full.
+// What is hard: the tree is as deep as its maker liked, so a level costs a name in memory, and
+// neither a descriptor nor a frame; the way up is "..", which is true since nobody else moves what
+// is copied. Nothing is opened by a path, only regular files are opened at all, and in this order:
+// chown takes away set-user-ID bits and capabilities, so the owner comes first, and what is put
+// into a directory changes its times, so a directory's attributes come when it is full.
 #include "base/copy_tree.h"
 
 #include <dirent.h>
@@ -22,12 +22,14 @@
 namespace {
 
 UniqueFd open_directory(int parent, const char* name) {
-    return UniqueFd(check(::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), "open ", quoted(name)));
+    return UniqueFd(check(::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+                          "open ", quoted(name)));
 }
 
 class Copy {
 public:
-    Copy(int from, int to) : top_(to), from_(open_directory(from, ".")), to_(open_directory(to, ".")) {}
+    Copy(int from, int to)
+        : top_(to), from_(open_directory(from, ".")), to_(open_directory(to, ".")) {}
     void run();
     std::string shown(const std::string& name) const { return "/" + path(name); }
     const std::string& current() const { return current_; }
@@ -47,10 +49,11 @@ private:
     std::string path(const std::string& name) const;
 
     int top_;
-    UniqueFd from_, to_;                       // where we are
+    UniqueFd from_, to_;  // where we are
     std::vector<Level> levels_;
-    std::map<std::pair<dev_t, ino_t>, std::string> linked_;   // files with more names -> the first one copied
-    std::string current_;                      // for errors
+    std::map<std::pair<dev_t, ino_t>, std::string>
+        linked_;           // files with more names -> the first one copied
+    std::string current_;  // for errors
 };
 
 std::string Copy::path(const std::string& name) const {
@@ -95,7 +98,8 @@ void Copy::read_here() {
     if (!dir) throw SysError("read");
     std::vector<std::string> names;
     while (const dirent* entry = ::readdir(dir))
-        if (entry->d_name != std::string_view(".") && entry->d_name != std::string_view("..")) names.emplace_back(entry->d_name);
+        if (entry->d_name != std::string_view(".") && entry->d_name != std::string_view(".."))
+            names.emplace_back(entry->d_name);
     ::closedir(dir);
     for (const std::string& name : names) copy_entry(name);
 }
@@ -109,7 +113,8 @@ void Copy::copy_entry(const std::string& name) {
     copy_attributes(info, name);
 }
 
-// Another name of what is there already. One whose first name is too deep for a path becomes a file of its own.
+// Another name of what is there already. One whose first name is too deep for a path becomes a file
+// of its own.
 bool Copy::link_entry(const struct stat& info, const std::string& name) {
     if (info.st_nlink < 2) return false;
     const auto [first, is_new] = linked_.emplace(std::pair(info.st_dev, info.st_ino), path(name));
@@ -122,11 +127,13 @@ bool Copy::link_entry(const struct stat& info, const std::string& name) {
 void Copy::make_entry(const struct stat& info, const std::string& name) {
     if (S_ISREG(info.st_mode)) return copy_data(info, name);
     if (!S_ISLNK(info.st_mode)) {
-        check(::mknodat(to_.get(), name.c_str(), (info.st_mode & S_IFMT) | 0600, info.st_rdev), "mknod");
+        check(::mknodat(to_.get(), name.c_str(), (info.st_mode & S_IFMT) | 0600, info.st_rdev),
+              "mknod");
         return;
     }
     std::string target(size_t(info.st_size) + 1, '\0');
-    target.resize(size_t(check(::readlinkat(from_.get(), name.c_str(), target.data(), target.size()), "readlink")));
+    target.resize(size_t(
+        check(::readlinkat(from_.get(), name.c_str(), target.data(), target.size()), "readlink")));
     check(::symlinkat(target.c_str(), to_.get(), name.c_str()), "symlink");
 }
 
@@ -135,9 +142,10 @@ bool copy_range(int from, int to, off_t at, off_t end) {
     while (at < end) {
         off_t out = at;
         const ssize_t n = ::copy_file_range(from, &at, to, &out, size_t(end - at), 0);
-        if (n == 0) return true;   // it has become shorter
+        if (n == 0) return true;  // it has become shorter
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS)) return false;
+        if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS))
+            return false;
         check(n, "copy");
     }
     return true;
@@ -147,7 +155,8 @@ void copy_range_by_hand(int from, int to, off_t at, off_t end) {
     char buffer[65536];
     check(::lseek(to, at, SEEK_SET), "seek");
     while (at < end) {
-        const ssize_t n = ::pread(from, buffer, std::min<size_t>(sizeof buffer, size_t(end - at)), at);
+        const ssize_t n =
+            ::pread(from, buffer, std::min<size_t>(sizeof buffer, size_t(end - at)), at);
         if (n < 0 && errno == EINTR) continue;
         if (check(n, "read") == 0) return;
         sys::write_all(to, std::string_view(buffer, size_t(n)));
@@ -157,31 +166,41 @@ void copy_range_by_hand(int from, int to, off_t at, off_t end) {
 
 void Copy::copy_data(const struct stat& info, const std::string& name) {
     const UniqueFd in = open_regular_at(from_.get(), name, name);
-    const UniqueFd out(check(::openat(to_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600), "create"));
+    const UniqueFd out(check(::openat(to_.get(), name.c_str(),
+                                      O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600),
+                             "create"));
     for (off_t at = 0; at < info.st_size;) {
         const off_t data = ::lseek(in.get(), at, SEEK_DATA);
-        if (data < 0 && errno == ENXIO) break;   // nothing but a hole is left
-        const off_t start = data < 0 ? at : data, hole = data < 0 ? -1 : ::lseek(in.get(), data, SEEK_HOLE);
+        if (data < 0 && errno == ENXIO) break;  // nothing but a hole is left
+        const off_t start = data < 0 ? at : data,
+                    hole = data < 0 ? -1 : ::lseek(in.get(), data, SEEK_HOLE);
         const off_t end = hole < 0 ? info.st_size : hole;
-        if (!copy_range(in.get(), out.get(), start, end)) copy_range_by_hand(in.get(), out.get(), start, end);
+        if (!copy_range(in.get(), out.get(), start, end))
+            copy_range_by_hand(in.get(), out.get(), start, end);
         at = end;
     }
     check(::ftruncate(out.get(), info.st_size), "truncate");
 }
 
 void Copy::copy_attributes(const struct stat& info, const std::string& name) {
-    check(::fchownat(to_.get(), name.c_str(), info.st_uid, info.st_gid, AT_SYMLINK_NOFOLLOW), "chown");
-    if (!S_ISLNK(info.st_mode)) check(::fchmodat(to_.get(), name.c_str(), info.st_mode & 07777, 0), "chmod");
+    check(::fchownat(to_.get(), name.c_str(), info.st_uid, info.st_gid, AT_SYMLINK_NOFOLLOW),
+          "chown");
+    if (!S_ISLNK(info.st_mode))
+        check(::fchmodat(to_.get(), name.c_str(), info.st_mode & 07777, 0), "chmod");
     // By the directory's descriptor, so that one way serves every kind of file.
-    const std::string source = sys::proc_fd(from_.get()) + "/" + name, target = sys::proc_fd(to_.get()) + "/" + name;
+    const std::string source = sys::proc_fd(from_.get()) + "/" + name,
+                      target = sys::proc_fd(to_.get()) + "/" + name;
     std::string names(65536, '\0'), value(65536, '\0');
     const ssize_t length = ::llistxattr(source.c_str(), names.data(), names.size());
     if (length < 0 && errno != ENOTSUP) throw SysError("listxattr");
     names.resize(size_t(std::max<ssize_t>(length, 0)));
     for (const std::string& attribute : split(names, '\0')) {
         if (attribute.empty()) continue;
-        const ssize_t size = check(::lgetxattr(source.c_str(), attribute.c_str(), value.data(), value.size()), "getxattr ", attribute);
-        check(::lsetxattr(target.c_str(), attribute.c_str(), value.data(), size_t(size), 0), "setxattr ", attribute);
+        const ssize_t size =
+            check(::lgetxattr(source.c_str(), attribute.c_str(), value.data(), value.size()),
+                  "getxattr ", attribute);
+        check(::lsetxattr(target.c_str(), attribute.c_str(), value.data(), size_t(size), 0),
+              "setxattr ", attribute);
     }
     const timespec times[] = {info.st_atim, info.st_mtim};
     check(::utimensat(to_.get(), name.c_str(), times, AT_SYMLINK_NOFOLLOW), "utimens");

@@ -31,11 +31,12 @@ void write_file(const std::string& path, std::string_view data, mode_t mode) {
 std::string name_aside(const std::string& path) {
     uint64_t number = 0;
     check(::getrandom(&number, sizeof number, 0), "getrandom");
-    const size_t name = path.find_last_of('/') + 1;   // npos + 1 is 0
+    const size_t name = path.find_last_of('/') + 1;  // npos + 1 is 0
     return str(path.substr(0, name), ".", path.substr(name), ".", number);
 }
 
-void replace_file(const std::string& path, std::string_view data, mode_t mode, Durability durability) {
+void replace_file(const std::string& path, std::string_view data, mode_t mode,
+                  Durability durability) {
     const size_t name = path.find_last_of('/') + 1;
     const std::string directory = name == 0 ? "." : path.substr(0, name), aside = name_aside(path);
     UniqueFd fd = sys::open(aside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);

@@ -11,13 +11,15 @@
 // Throws SysError if it cannot be read and Error if it is larger than `most` bytes.
 std::string read_file(const std::string& path, size_t most = size_t(256) << 20);
 // Nothing if it (or a directory above it) does not exist.
-std::optional<std::string> read_file_if_exists(const std::string& path, size_t most = size_t(256) << 20);
+std::optional<std::string> read_file_if_exists(const std::string& path, size_t most = size_t(256)
+                                                                                      << 20);
 
 // Creates or truncates. For files of /proc and /sys, and for what nobody else reads meanwhile.
 void write_file(const std::string& path, std::string_view data, mode_t mode = 0644);
 
-// A new name in the directory of `path`, for what is renamed to `path` when it is whole. It is random, so that
-// nothing that a killed process left there, nor a process of another pid namespace, stands in the way.
+// A new name in the directory of `path`, for what is renamed to `path` when it is whole. It is
+// random, so that nothing that a killed process left there, nor a process of another pid namespace,
+// stands in the way.
 std::string name_aside(const std::string& path);
 
 enum class Durability { rename_only, fsync };

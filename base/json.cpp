@@ -1,7 +1,8 @@
-// JSON of strangers. What is hard: the library keeps an object in the order of the text by looking through
-// all keys for each new one, so that a document of some megabytes takes minutes; and it takes a key twice, of
-// which another reader may believe the other one. So the library reads the text and we put the document
-// together from its events: every key looked up in a set, depth bounded, nothing repeated.
+// JSON of strangers. What is hard: the library keeps an object in the order of the text by looking
+// through all keys for each new one, so that a document of some megabytes takes minutes; and it
+// takes a key twice, of which another reader may believe the other one. So the library reads the
+// text and we put the document together from its events: every key looked up in a set, depth
+// bounded, nothing repeated.
 #include "base/json.h"
 
 #include <unordered_set>
@@ -28,14 +29,15 @@ public:
     bool number_unsigned(number_unsigned_t value) { return put(value), true; }
     bool number_float(number_float_t value, const string_t&) { return put(value), true; }
     bool string(string_t& value) { return put(std::move(value)), true; }
-    bool binary(binary_t&) { return false; }   // not in JSON
+    bool binary(binary_t&) { return false; }  // not in JSON
     bool start_object(size_t) { return open(Value::object()); }
     bool start_array(size_t) { return open(Value::array()); }
     bool end_object() { return open_.pop_back(), true; }
     bool end_array() { return open_.pop_back(), true; }
 
     bool key(string_t& name) {
-        if (!open_.back().keys.insert(name).second) throw Error("has the property ", quoted(name), " twice");
+        if (!open_.back().keys.insert(name).second)
+            throw Error("has the property ", quoted(name), " twice");
         key_ = std::move(name);
         return true;
     }
@@ -44,7 +46,8 @@ public:
         const std::string why = e.what();
         // "[json.exception.out_of_range.406] number overflow parsing '1e999'"
         if (dynamic_cast<const nlohmann::json::out_of_range*>(&e))
-            throw Error("has a number out of range: ", why.substr(std::min(why.find('\''), why.size())));
+            throw Error("has a number out of range: ",
+                        why.substr(std::min(why.find('\''), why.size())));
         // "[json.exception.parse_error.101] parse error at line 1, column 2: …"
         const size_t at = why.find("at line");
         throw Error("is not JSON: ", at == std::string::npos ? why : why.substr(at));
@@ -99,7 +102,8 @@ void add_member(Value& object, std::string key, Value value) {
 }
 
 std::string dump(const Value& value, int indent) {
-    return value.dump(indent == indent_tabs ? 1 : indent, indent == indent_tabs ? '\t' : ' ', false, Value::error_handler_t::replace);
+    return value.dump(indent == indent_tabs ? 1 : indent, indent == indent_tabs ? '\t' : ' ', false,
+                      Value::error_handler_t::replace);
 }
 
 void type_error(const Value& value, const char* expected) {

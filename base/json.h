@@ -6,9 +6,9 @@
 //       json::optional("options", &Mount::options));
 //
 // required = always written (no omitempty in Go); optional = left out when empty. Neither refuses a
-// document that lacks it: what must be there is said by spec/validate. Enums declare json::names<E>.
-// null is the zero value, unknown properties are ignored, numbers are range-checked, duplicate keys
-// and bytes after the document are errors. An error names the path:
+// document that lacks it: what must be there is said by spec/validate. Enums declare
+// json::names<E>. null is the zero value, unknown properties are ignored, numbers are
+// range-checked, duplicate keys and bytes after the document are errors. An error names the path:
 //   mounts: [0]: uidMappings: [0]: hostID: is out of range: 4294967296
 #pragma once
 
@@ -43,15 +43,15 @@ void add_member(Value& object, std::string key, Value value);
 template <class Struct, class Member>
 struct Field {
     const char* name;
-    Member Struct::*member;
+    Member Struct::* member;
     bool omit_empty;
 };
 template <class Struct, class Member>
-constexpr auto required(const char* name, Member Struct::*member) {
+constexpr auto required(const char* name, Member Struct::* member) {
     return Field<Struct, Member>{name, member, false};
 }
 template <class Struct, class Member>
-constexpr auto optional(const char* name, Member Struct::*member) {
+constexpr auto optional(const char* name, Member Struct::* member) {
     return Field<Struct, Member>{name, member, true};
 }
 
@@ -154,7 +154,8 @@ struct Codec<T> {
             // 1e3 is a whole number to JSON; what does not fit or has a fraction is refused.
             const double n = v.get<double>();
             if (std::trunc(n) != n) type_error(v, "a whole number");
-            if (!(n >= double(Limits::min()) && n <= double(Limits::max())) || std::abs(n) > 9007199254740992.0)
+            if (!(n >= double(Limits::min()) && n <= double(Limits::max())) ||
+                std::abs(n) > 9007199254740992.0)
                 throw Error("is out of range: ", v.dump());
             out = T(n);
         } else {
@@ -199,8 +200,7 @@ struct Codec<std::vector<T>> {
     static void read(const Value& v, std::vector<T>& out) {
         if (!v.is_array()) type_error(v, "an array");
         out.reserve(v.size());
-        for (size_t i = 0; i < v.size(); ++i)
-            try {
+        for (size_t i = 0; i < v.size(); ++i) try {
                 T element{};
                 json::read(v[i], element);
                 out.push_back(std::move(element));
@@ -270,8 +270,9 @@ struct Codec<T> {
         return out;
     }
     static bool is_empty(const T& v) {
-        return std::apply([&](const auto&... field) { return (json::is_empty(v.*field.member) && ...); },
-                          fields<T>);
+        return std::apply(
+            [&](const auto&... field) { return (json::is_empty(v.*field.member) && ...); },
+            fields<T>);
     }
 
 private:
@@ -300,7 +301,8 @@ T from_text(std::string_view text) {
 }
 template <class T>
 std::string to_text(const T& value, int indent = -1) {
-    return dump(json::write(value), indent);  // qualified: a struct's own namespace may have a write() too
+    return dump(json::write(value),
+                indent);  // qualified: a struct's own namespace may have a write() too
 }
 
 }  // namespace json

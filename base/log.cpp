@@ -28,12 +28,18 @@ std::string json_string(const std::string& text) {
     for (const char c : text) {
         static constexpr char hex[] = "0123456789abcdef";
         const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') out += {'\\', c};
-        else if (c == '\n') out += "\\n";
-        else if (c == '\t') out += "\\t";
-        else if (c == '\r') out += "\\r";
-        else if (byte < 0x20) out += {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
-        else out += c;
+        if (c == '"' || c == '\\')
+            out += {'\\', c};
+        else if (c == '\n')
+            out += "\\n";
+        else if (c == '\t')
+            out += "\\t";
+        else if (c == '\r')
+            out += "\\r";
+        else if (byte < 0x20)
+            out += {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
+        else
+            out += c;
     }
     return out + '"';
 }
@@ -42,7 +48,9 @@ void write_record(LogLevel level, const std::string& message) noexcept try {
     if (level < settings.level) return;
     std::string line;
     if (settings.plain) {
-        line = str(level == LogLevel::warning ? "warning: " : level == LogLevel::error ? "keg: " : "",
+        line = str(level == LogLevel::warning ? "warning: "
+                   : level == LogLevel::error ? "keg: "
+                                              : "",
                    message, "\n");
     } else {
         std::string now = rfc3339(1'000'000'000LL * ::time(nullptr));
@@ -50,7 +58,8 @@ void write_record(LogLevel level, const std::string& message) noexcept try {
             line = str("{\"level\":\"", name(level), "\",\"msg\":", json_string(message),
                        ",\"time\":\"", now, "\"}\n");
         else
-            line = str("time=\"", now, "\" level=", name(level), " msg=", json_string(message), "\n");
+            line =
+                str("time=\"", now, "\" level=", name(level), " msg=", json_string(message), "\n");
     }
     // One write, so that records of several processes do not mix in one file.
     if (::write(settings.fd, line.data(), line.size()) < 0) return;
@@ -84,8 +93,9 @@ std::string rfc3339(long long nanoseconds, bool trim_zeros) {
     const std::chrono::year_month_day day(midnight);
     const std::chrono::hh_mm_ss clock(when - midnight);
     char date[64], fraction[16];
-    std::snprintf(date, sizeof date, "%04d-%02u-%02uT%02d:%02d:%02d", int(day.year()), unsigned(day.month()), unsigned(day.day()),
-                  int(clock.hours().count()), int(clock.minutes().count()), int(clock.seconds().count()));
+    std::snprintf(date, sizeof date, "%04d-%02u-%02uT%02d:%02d:%02d", int(day.year()),
+                  unsigned(day.month()), unsigned(day.day()), int(clock.hours().count()),
+                  int(clock.minutes().count()), int(clock.seconds().count()));
     std::snprintf(fraction, sizeof fraction, ".%09lld", rest);
     std::string tail = fraction;
     if (trim_zeros) {
@@ -109,7 +119,8 @@ long long parse_rfc3339(std::string_view text) {
     long long nanoseconds = 0;
     if (*rest == '.') {
         long long unit = 100'000'000;
-        for (++rest; *rest >= '0' && *rest <= '9'; ++rest, unit /= 10) nanoseconds += unit * (*rest - '0');
+        for (++rest; *rest >= '0' && *rest <= '9'; ++rest, unit /= 10)
+            nanoseconds += unit * (*rest - '0');
     }
     long long offset = 0;
     const std::string_view zone = rest;

@@ -7,11 +7,11 @@ enum class LogLevel { debug, info, warning, error };
 enum class LogFormat { text, json };
 
 struct LogSettings {
-    int fd = 2;                          // where records go
+    int fd = 2;  // where records go
     LogFormat format = LogFormat::text;
-    LogLevel level = LogLevel::info;     // what is less important than this is dropped
-    bool plain = false;                  // people read it: "warning: …", as keg prints
-    bool is_read = false;                // who started us reads it, and shows what went wrong
+    LogLevel level = LogLevel::info;  // what is less important than this is dropped
+    bool plain = false;               // people read it: "warning: …", as keg prints
+    bool is_read = false;             // who started us reads it, and shows what went wrong
 };
 
 void set_log(const LogSettings& settings);

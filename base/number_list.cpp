@@ -11,15 +11,18 @@ std::optional<std::vector<NumberRange>> parse_number_list(std::string_view text)
     for (const std::string& piece : split(text, ',')) {
         const size_t dash = piece.find('-');
         const auto first = parse_number<unsigned>(piece.substr(0, dash));
-        const auto last = dash == std::string::npos ? first : parse_number<unsigned>(piece.substr(dash + 1));
+        const auto last =
+            dash == std::string::npos ? first : parse_number<unsigned>(piece.substr(dash + 1));
         if (!first || !last || *first > *last || *last > largest_in_list) return {};
         found.push_back({*first, *last});
     }
     std::ranges::sort(found, {}, &NumberRange::first);
     std::vector<NumberRange> list;
     for (const NumberRange& range : found) {
-        if (list.empty() || range.first > list.back().last + 1) list.push_back(range);
-        else list.back().last = std::max(list.back().last, range.last);
+        if (list.empty() || range.first > list.back().last + 1)
+            list.push_back(range);
+        else
+            list.back().last = std::max(list.back().last, range.last);
     }
     return list;
 }

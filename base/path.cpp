@@ -12,7 +12,8 @@ std::string absolute_path(const std::string& typed) {
     std::string whole = typed;
     if (!typed.starts_with('/')) {
         char here[PATH_MAX];
-        if (!::getcwd(here, sizeof here)) throw SysError("the current directory, where ", quoted(typed), " is looked for");
+        if (!::getcwd(here, sizeof here))
+            throw SysError("the current directory, where ", quoted(typed), " is looked for");
         whole = str(here, "/", typed);
     }
     whole = std::filesystem::path(whole).lexically_normal().string();

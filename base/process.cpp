@@ -77,7 +77,7 @@ Child spawn(const SpawnOptions& options) {
     if (pid == 0) {
         if (options.dies_with_us) {
             ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-            if (::getppid() != caller) ::_exit(127);   // it died before we asked
+            if (::getppid() != caller) ::_exit(127);  // it died before we asked
         }
         auto fail = [&](int code) {
             if (::write(failure.write.get(), &code, sizeof code) < 0) ::_exit(126);
@@ -128,28 +128,39 @@ Child spawn(const SpawnOptions& options) {
 
 Output run_program(std::vector<std::string> argv, std::string_view in) {
     sys::Pipe input = sys::pipe(), output = sys::pipe(), errors = sys::pipe();
-    Child child = spawn({.argv = std::move(argv), .env = {}, .directory = {}, .in = input.read.get(),
-                         .out = output.write.get(), .err = errors.write.get(), .fds = {}});
+    Child child = spawn({.argv = std::move(argv),
+                         .env = {},
+                         .directory = {},
+                         .in = input.read.get(),
+                         .out = output.write.get(),
+                         .err = errors.write.get(),
+                         .fds = {}});
     input.read.reset(), output.write.reset(), errors.write.reset();
     ::fcntl(input.write.get(), F_SETFL, O_NONBLOCK);
     Output result;
     const auto old = ::signal(SIGPIPE, SIG_IGN);
     while (output.read || errors.read) {
         if (in.empty()) input.write.reset();
-        pollfd fds[3] = {{output.read.get(), POLLIN, 0}, {errors.read.get(), POLLIN, 0}, {input.write.get(), POLLOUT, 0}};
+        pollfd fds[3] = {{output.read.get(), POLLIN, 0},
+                         {errors.read.get(), POLLIN, 0},
+                         {input.write.get(), POLLOUT, 0}};
         if (::poll(fds, 3, -1) < 0 && errno != EINTR) throw SysError("poll");
         if (fds[2].revents) {
             const ssize_t n = ::write(input.write.get(), in.data(), in.size());
-            if (n > 0) in.remove_prefix(size_t(n));
-            else if (errno != EAGAIN && errno != EINTR) in = {};
+            if (n > 0)
+                in.remove_prefix(size_t(n));
+            else if (errno != EAGAIN && errno != EINTR)
+                in = {};
         }
         char buffer[65536];
         for (int i = 0; i < 2; ++i) {
             if (!fds[i].revents) continue;
             UniqueFd& from = i ? errors.read : output.read;
             const ssize_t n = ::read(from.get(), buffer, sizeof buffer);
-            if (n > 0) (i ? result.err : result.out).append(buffer, size_t(n));
-            else if (n == 0 || errno != EINTR) from.reset();
+            if (n > 0)
+                (i ? result.err : result.out).append(buffer, size_t(n));
+            else if (n == 0 || errno != EINTR)
+                from.reset();
         }
     }
     ::signal(SIGPIPE, old);

@@ -28,7 +28,8 @@ class Child {
 public:
     Child() = default;
     explicit Child(pid_t pid, UniqueFd pidfd = {}) : pid_(pid), pidfd_(std::move(pidfd)) {}
-    Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)) {}
+    Child(Child&& other) noexcept
+        : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)) {}
     Child& operator=(Child&& other) noexcept;
     ~Child();
 
@@ -43,8 +44,8 @@ private:
 };
 
 struct CloneOptions {
-    uint64_t flags = 0;     // CLONE_NEW*, CLONE_PARENT …; no CLONE_VM
-    int cgroup = -1;        // descriptor of a v2 cgroup to be born in
+    uint64_t flags = 0;  // CLONE_NEW*, CLONE_PARENT …; no CLONE_VM
+    int cgroup = -1;     // descriptor of a v2 cgroup to be born in
 };
 
 void assert_single_threaded();
@@ -79,15 +80,15 @@ Child clone_process(const CloneOptions& options, Body&& body, Report&& report) {
 
 // Running another program. Found in PATH if it has no slash.
 struct SpawnOptions {
-    std::string program = {};            // "" = argv[0]
+    std::string program = {};  // "" = argv[0]
     std::vector<std::string> argv;
-    std::vector<std::string> env;        // used if own_env
-    bool own_env = false;                // false: the caller's environment
-    std::string directory;               // "" = the caller's
-    int in = 0, out = 1, err = 2;        // descriptors for 0, 1, 2; -1 = /dev/null
+    std::vector<std::string> env;          // used if own_env
+    bool own_env = false;                  // false: the caller's environment
+    std::string directory;                 // "" = the caller's
+    int in = 0, out = 1, err = 2;          // descriptors for 0, 1, 2; -1 = /dev/null
     std::vector<std::pair<int, int>> fds;  // {ours, number in the child}
-    bool new_session = false;            // setsid
-    bool dies_with_us = false;           // SIGKILL when the calling thread ends
+    bool new_session = false;              // setsid
+    bool dies_with_us = false;             // SIGKILL when the calling thread ends
 };
 // Throws SysError if the program cannot be executed (and not only when it could not be cloned).
 Child spawn(const SpawnOptions& options);

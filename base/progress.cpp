@@ -56,7 +56,8 @@ void Progress::finish(const std::string& note) {
     state_->finished = true;
     if (quiet) return;
     const std::string size = state_->done ? " (" + human_size(state_->done) + ")" : "";
-    std::fprintf(stderr, "%s%s: %s%s\n", state_->tty ? "\r\033[K" : "", state_->label.c_str(), note.c_str(), size.c_str());
+    std::fprintf(stderr, "%s%s: %s%s\n", state_->tty ? "\r\033[K" : "", state_->label.c_str(),
+                 note.c_str(), size.c_str());
 }
 
 void Progress::set_quiet(bool wanted) { quiet = wanted; }

@@ -1,5 +1,6 @@
-// What a person sees of long work: a line that is redrawn on a terminal, plain lines elsewhere. All of
-// it goes to standard error; standard output belongs to programs. Safe to use from several threads.
+// What a person sees of long work: a line that is redrawn on a terminal, plain lines elsewhere. All
+// of it goes to standard error; standard output belongs to programs. Safe to use from several
+// threads.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,8 @@ public:
     Progress& operator=(const Progress&) = delete;
 
     void add(uint64_t bytes);
-    // The last line: "label: done (12.3 MB)". Without it the line is left as failed by the destructor.
+    // The last line: "label: done (12.3 MB)". Without it the line is left as failed by the
+    // destructor.
     void finish(const std::string& note = "done");
 
     static void set_quiet(bool quiet);
@@ -25,5 +27,6 @@ private:
     std::unique_ptr<State> state_;
 };
 
-// "12.3MB": decimal units, as Docker prints sizes (units.HumanSize: up to 4 significant digits, here 3).
+// "12.3MB": decimal units, as Docker prints sizes (units.HumanSize: up to 4 significant digits,
+// here 3).
 std::string human_size(uint64_t bytes);

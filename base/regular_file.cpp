@@ -15,8 +15,8 @@ struct Kind {
     const char* words;
 };
 constexpr Kind kinds[] = {
-    {S_IFDIR, "a directory"},     {S_IFIFO, "a FIFO"},    {S_IFCHR, "a character device"},
-    {S_IFBLK, "a block device"},  {S_IFSOCK, "a socket"}, {S_IFLNK, "a symbolic link"},
+    {S_IFDIR, "a directory"},    {S_IFIFO, "a FIFO"},    {S_IFCHR, "a character device"},
+    {S_IFBLK, "a block device"}, {S_IFSOCK, "a socket"}, {S_IFLNK, "a symbolic link"},
 };
 
 // File systems whose files are made by the kernel when they are read: some never end, some act.
@@ -25,12 +25,23 @@ struct KernelFiles {
     const char* name;
 };
 constexpr KernelFiles made_by_the_kernel[] = {
-    {PROC_SUPER_MAGIC, "proc"},      {SYSFS_MAGIC, "sysfs"},          {DEBUGFS_MAGIC, "debugfs"},
-    {TRACEFS_MAGIC, "tracefs"},      {SECURITYFS_MAGIC, "securityfs"}, {CGROUP_SUPER_MAGIC, "cgroup"},
-    {CGROUP2_SUPER_MAGIC, "cgroup"}, {SELINUX_MAGIC, "selinuxfs"},    {SMACK_MAGIC, "smackfs"},
-    {BPF_FS_MAGIC, "bpf"},           {NSFS_MAGIC, "nsfs"},            {PSTOREFS_MAGIC, "pstore"},
-    {EFIVARFS_MAGIC, "efivarfs"},    {BINFMTFS_MAGIC, "binfmt_misc"}, {0x62656570, "configfs"},
-    {0x65735543, "fusectl"},         {RDTGROUP_SUPER_MAGIC, "resctrl"},
+    {PROC_SUPER_MAGIC, "proc"},
+    {SYSFS_MAGIC, "sysfs"},
+    {DEBUGFS_MAGIC, "debugfs"},
+    {TRACEFS_MAGIC, "tracefs"},
+    {SECURITYFS_MAGIC, "securityfs"},
+    {CGROUP_SUPER_MAGIC, "cgroup"},
+    {CGROUP2_SUPER_MAGIC, "cgroup"},
+    {SELINUX_MAGIC, "selinuxfs"},
+    {SMACK_MAGIC, "smackfs"},
+    {BPF_FS_MAGIC, "bpf"},
+    {NSFS_MAGIC, "nsfs"},
+    {PSTOREFS_MAGIC, "pstore"},
+    {EFIVARFS_MAGIC, "efivarfs"},
+    {BINFMTFS_MAGIC, "binfmt_misc"},
+    {0x62656570, "configfs"},
+    {0x65735543, "fusectl"},
+    {RDTGROUP_SUPER_MAGIC, "resctrl"},
 };
 
 constexpr int for_reading = O_RDONLY | O_NONBLOCK | O_NOCTTY;
@@ -40,11 +51,14 @@ constexpr int for_reading = O_RDONLY | O_NONBLOCK | O_NOCTTY;
 void require_regular(int fd, std::string_view shown) {
     const struct stat info = sys::fstat(fd);
     for (const auto& [type, words] : kinds)
-        if ((info.st_mode & S_IFMT) == type) throw Error(quoted(shown), " is ", words, ", not a regular file");
+        if ((info.st_mode & S_IFMT) == type)
+            throw Error(quoted(shown), " is ", words, ", not a regular file");
     struct statfs fs{};
     if (::fstatfs(fd, &fs) < 0) throw SysError("statfs of ", quoted(shown));
     for (const auto& [magic, name] : made_by_the_kernel)
-        if (long(fs.f_type) == magic) throw Error(quoted(shown), " is a file of the kernel's (", name, "), not a regular file");
+        if (long(fs.f_type) == magic)
+            throw Error(quoted(shown), " is a file of the kernel's (", name,
+                        "), not a regular file");
 }
 
 UniqueFd reopen_regular(int fd, std::string_view shown) {
@@ -58,7 +72,8 @@ UniqueFd open_regular(const Root& root, const std::string& inside, int flags) {
     return reopen_regular(root.open(inside, O_PATH | (flags & O_NOFOLLOW)).get(), inside);
 }
 
-std::optional<UniqueFd> open_regular_if_exists(const Root& root, const std::string& inside, int flags) {
+std::optional<UniqueFd> open_regular_if_exists(const Root& root, const std::string& inside,
+                                               int flags) {
     const auto there = root.open_if_exists(inside, O_PATH | (flags & O_NOFOLLOW));
     if (!there) return {};
     return reopen_regular(there->get(), inside);

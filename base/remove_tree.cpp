@@ -1,8 +1,8 @@
-// Removing a tree that a stranger made: as deep as he likes (rename(2) makes trees deeper than any path), with
-// as many entries, some of which may not go. So the depth costs a name and an inode number a level in memory,
-// never a descriptor or a frame; what cannot be removed does not stop the rest; each directory is read
-// once. The way up is "..", which is believed only if it is the directory that we came from: whoever moves
-// directories meanwhile leads us nowhere.
+// Removing a tree that a stranger made: as deep as he likes (rename(2) makes trees deeper than any
+// path), with as many entries, some of which may not go. So the depth costs a name and an inode
+// number a level in memory, never a descriptor or a frame; what cannot be removed does not stop the
+// rest; each directory is read once. The way up is "..", which is believed only if it is the
+// directory that we came from: whoever moves directories meanwhile leads us nowhere.
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -16,15 +16,16 @@
 namespace {
 
 struct Level {
-    std::string name;                    // in the level above
+    std::string name;  // in the level above
     dev_t device = 0;
     ino_t inode = 0;
-    int tries = 1;                       // how often it has been entered
-    std::vector<std::pair<std::string, int>> ahead = {};  // directories to be entered, and how often they were
-    unsigned failed = 0;                 // entries in it that stay
+    int tries = 1;  // how often it has been entered
+    std::vector<std::pair<std::string, int>> ahead =
+        {};               // directories to be entered, and how often they were
+    unsigned failed = 0;  // entries in it that stay
 };
 
-constexpr int most_tries = 8;            // somebody else fills a directory as fast as we empty it
+constexpr int most_tries = 8;  // somebody else fills a directory as fast as we empty it
 
 class Removal {
 public:
@@ -41,10 +42,10 @@ private:
     std::string shown(const std::string& name) const;
 
     const std::string& path_;
-    UniqueFd here_;                      // the last of levels_
+    UniqueFd here_;  // the last of levels_
     std::vector<Level> levels_;
     unsigned failures_ = 0;
-    int code_ = 0;                       // of the first one
+    int code_ = 0;  // of the first one
     std::string doing_;
 };
 
@@ -76,7 +77,8 @@ Removal::Gone Removal::try_remove(int parent, const char* name) {
 }
 
 bool Removal::enter(int parent, const std::string& name, int tries) {
-    UniqueFd directory(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    UniqueFd directory(
+        ::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     struct stat info{};
     if (!directory || ::fstat(directory.get(), &info) < 0) {
         if (errno != ENOENT) note_failure("open", errno, name);
@@ -88,7 +90,8 @@ bool Removal::enter(int parent, const std::string& name, int tries) {
     return true;
 }
 
-// What is no directory goes at once. Read by the kernel's own call: a stream would want a descriptor more.
+// What is no directory goes at once. Read by the kernel's own call: a stream would want a
+// descriptor more.
 void Removal::read_here() {
     alignas(dirent64) char block[32768];
     for (ssize_t size; (size = ::getdents64(here_.get(), block, sizeof block)) != 0;) {
@@ -98,7 +101,8 @@ void Removal::read_here() {
             at += entry->d_reclen;
             const std::string_view name = entry->d_name;
             if (name == "." || name == "..") continue;
-            if (try_remove(here_.get(), entry->d_name) == Gone::not_empty) levels_.back().ahead.emplace_back(name, 0);
+            if (try_remove(here_.get(), entry->d_name) == Gone::not_empty)
+                levels_.back().ahead.emplace_back(name, 0);
         }
     }
 }
@@ -107,22 +111,25 @@ void Removal::read_here() {
 bool Removal::leave() {
     const Level left = std::move(levels_.back());
     levels_.pop_back();
-    if (levels_.empty()) return true;   // the top's own parent is the caller's
+    if (levels_.empty()) return true;  // the top's own parent is the caller's
     UniqueFd above(::openat(here_.get(), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     struct stat info{};
-    if (!above || ::fstat(above.get(), &info) < 0 || info.st_dev != levels_.back().device || info.st_ino != levels_.back().inode) {
+    if (!above || ::fstat(above.get(), &info) < 0 || info.st_dev != levels_.back().device ||
+        info.st_ino != levels_.back().inode) {
         note_failure("remove", ESTALE, left.name);
         return false;
     }
     here_ = std::move(above);
     if (left.failed != 0) {
-        ++levels_.back().failed;   // told already
+        ++levels_.back().failed;  // told already
         return true;
     }
     if (try_remove(here_.get(), left.name.c_str()) != Gone::not_empty) return true;
     // A directory that is emptied while it is read may have hidden entries: it is entered again.
-    if (left.tries < most_tries) levels_.back().ahead.emplace_back(left.name, left.tries);
-    else note_failure("remove", ENOTEMPTY, left.name);
+    if (left.tries < most_tries)
+        levels_.back().ahead.emplace_back(left.name, left.tries);
+    else
+        note_failure("remove", ENOTEMPTY, left.name);
     return true;
 }
 

@@ -48,12 +48,16 @@ UniqueFd Root::make_directories(const std::string& inside, unsigned mode) const 
     const std::string whole = inside.empty() ? "." : inside;
     auto there = sys::try_openat2(dir_.get(), whole, how(O_PATH | O_DIRECTORY));
     if (there) return std::move(*there);
-    if (there.error() != ENOENT) throw SysError(there.error(), str("mkdir ", quoted(inside), " in the container"));
+    if (there.error() != ENOENT)
+        throw SysError(there.error(), str("mkdir ", quoted(inside), " in the container"));
 
-    // Level by level, and mkdirat acts on a descriptor of its real parent. A real directory is stepped into from
-    // there, so that a deep path costs its length; ".." and links are resolved anew from the root, where they keep
-    // their meaning inside the tree (of links the kernel follows no more than forty).
-    const open_how one_step{.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW, .mode = 0, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+    // Level by level, and mkdirat acts on a descriptor of its real parent. A real directory is
+    // stepped into from there, so that a deep path costs its length; ".." and links are resolved
+    // anew from the root, where they keep their meaning inside the tree (of links the kernel
+    // follows no more than forty).
+    const open_how one_step{.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW,
+                            .mode = 0,
+                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
     std::string prefix;
     UniqueFd current = open(".", O_PATH | O_DIRECTORY);
     for (const std::string& part : split(whole, '/')) {
@@ -61,7 +65,8 @@ UniqueFd Root::make_directories(const std::string& inside, unsigned mode) const 
         prefix += "/" + part;
         if (part != "..") {
             auto step = sys::try_openat2(current.get(), part, one_step);
-            if (!step && step.error() == ENOENT && ::mkdirat(current.get(), part.c_str(), mode) == 0)
+            if (!step && step.error() == ENOENT &&
+                ::mkdirat(current.get(), part.c_str(), mode) == 0)
                 step = sys::try_openat2(current.get(), part, one_step);
             if (step) {
                 current = std::move(*step);
@@ -88,7 +93,8 @@ UniqueFd Root::make_directories(const std::string& inside, unsigned mode) const 
                     Depth() { ++depth; }
                     ~Depth() { --depth; }
                 } count;
-                if (depth > 40) throw SysError(ELOOP, str("mkdir ", quoted(inside), " in the container"));
+                if (depth > 40)
+                    throw SysError(ELOOP, str("mkdir ", quoted(inside), " in the container"));
                 make_directories(resolved, mode);
                 next = sys::try_openat2(dir_.get(), prefix, how(O_PATH | O_DIRECTORY));
             }

@@ -1,7 +1,7 @@
 // A directory tree that belongs to someone we do not trust: a root file system, a layer, a build
-// context. The kernel resolves paths inside it (openat2 with RESOLVE_IN_ROOT), so neither ".." nor a
-// planted symlink leads out. Only descriptors come back: after a path has been resolved, work goes on
-// with the descriptor, never with the path again.
+// context. The kernel resolves paths inside it (openat2 with RESOLVE_IN_ROOT), so neither ".." nor
+// a planted symlink leads out. Only descriptors come back: after a path has been resolved, work
+// goes on with the descriptor, never with the path again.
 #pragma once
 
 #include <optional>
@@ -21,8 +21,9 @@ public:
     UniqueFd open(const std::string& inside, int flags, mode_t mode = 0) const;
     std::optional<UniqueFd> open_if_exists(const std::string& inside, int flags) const;
 
-    // The directory `inside`, with every missing level made (mode, owner root): links on the way are
-    // followed inside the tree. Gives an O_PATH descriptor. Throws if a level is not a directory.
+    // The directory `inside`, with every missing level made (mode, owner root): links on the way
+    // are followed inside the tree. Gives an O_PATH descriptor. Throws if a level is not a
+    // directory.
     UniqueFd make_directories(const std::string& inside, unsigned mode = 0755) const;
 
     // The directory that holds the last component, made if missing, and that component's name. The

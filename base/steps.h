@@ -1,5 +1,5 @@
-// The end of something: a list of steps each of which is attempted, whatever became of those before it. The
-// first failure is thrown at the end, the others are warnings.
+// The end of something: a list of steps each of which is attempted, whatever became of those before
+// it. The first failure is thrown at the end, the others are warnings.
 #pragma once
 
 #include <optional>
@@ -16,8 +16,10 @@ public:
         try {
             context(doing, std::forward<Step>(step));
         } catch (const Error& e) {
-            if (first_) log_warning(e.what());
-            else first_ = e;
+            if (first_)
+                log_warning(e.what());
+            else
+                first_ = e;
         }
     }
     // Throws the first failure, if there was one.

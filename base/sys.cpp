@@ -35,7 +35,8 @@ std::expected<UniqueFd, int> try_open(const std::string& path, int flags, mode_t
     return UniqueFd(fd);
 }
 
-// Not in kernels before 5.6, and not behind a seccomp filter that does not know it: those say EPERM.
+// Not in kernels before 5.6, and not behind a seccomp filter that does not know it: those say
+// EPERM.
 static bool openat2_is_there() {
     static const bool answer = [] {
         open_how how{};
@@ -72,7 +73,7 @@ void write_all(int fd, std::string_view data) {
 std::expected<std::string, int> try_read_all(int fd, size_t most) {
     std::string out;
     struct stat info{};
-    size_t step = 2048;   // a file of proc or of a cgroup says that it is empty, and is small
+    size_t step = 2048;  // a file of proc or of a cgroup says that it is empty, and is small
     if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0)
         step = size_t(info.st_size) < most ? size_t(info.st_size) + 1 : most + 1;
     for (size_t used = 0;;) {
@@ -154,7 +155,8 @@ void flock(int fd, int operation) {
 
 void mount(const std::string& source, const std::string& target, const char* type,
            unsigned long flags, const std::string& data) {
-    if (::mount(source.c_str(), target.c_str(), type, flags, data.empty() ? nullptr : data.c_str()) < 0)
+    if (::mount(source.c_str(), target.c_str(), type, flags,
+                data.empty() ? nullptr : data.c_str()) < 0)
         throw SysError("mount ", source, " on ", target);
 }
 

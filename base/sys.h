@@ -33,13 +33,13 @@ struct stat fstat(int fd);
 struct stat lstat(const std::string& path);
 bool exists(const std::string& path);  // lstat succeeds
 
-void mkdir(const std::string& path, mode_t mode);      // an existing one is an error
+void mkdir(const std::string& path, mode_t mode);             // an existing one is an error
 void make_directories(const std::string& path, mode_t mode);  // like mkdir -p
 void rename(const std::string& from, const std::string& to);
 void unlink(const std::string& path);
-// A tree and all below it, without following links or leaving it through one, with a fixed number of
-// descriptors; what is not there is no error. What cannot be removed (EBUSY: a mount) does not stop the
-// rest: the first such error is thrown at the end.
+// A tree and all below it, without following links or leaving it through one, with a fixed number
+// of descriptors; what is not there is no error. What cannot be removed (EBUSY: a mount) does not
+// stop the rest: the first such error is thrown at the end.
 void remove_tree(const std::string& path);
 void fsync(int fd);
 void fsync_directory(const std::string& path);

@@ -43,12 +43,18 @@ inline std::string quoted(std::string_view text) {
     for (const char c : text) {
         static constexpr char hex[] = "0123456789abcdef";
         const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') out += {'\\', c};
-        else if (c == '\n') out += "\\n";
-        else if (c == '\t') out += "\\t";
-        else if (c == '\r') out += "\\r";
-        else if (byte < 0x20 || byte == 0x7f) out += {'\\', 'x', hex[byte >> 4], hex[byte & 15]};
-        else out += c;
+        if (c == '"' || c == '\\')
+            out += {'\\', c};
+        else if (c == '\n')
+            out += "\\n";
+        else if (c == '\t')
+            out += "\\t";
+        else if (c == '\r')
+            out += "\\r";
+        else if (byte < 0x20 || byte == 0x7f)
+            out += {'\\', 'x', hex[byte >> 4], hex[byte & 15]};
+        else
+            out += c;
     }
     return out + '"';
 }
@@ -109,7 +115,8 @@ std::optional<Number> parse_number(std::string_view text, int base = 10) {
     return value;
 }
 
-// The same, if it is between the two or one of them: what a person may type where only some numbers make sense.
+// The same, if it is between the two or one of them: what a person may type where only some numbers
+// make sense.
 template <class Number>
 std::optional<Number> parse_number_between(std::string_view text, Number least, Number most) {
     const auto value = parse_number<Number>(text);

@@ -1,7 +1,7 @@
-// One component at a time, each opened with O_PATH | O_NOFOLLOW below the descriptor of its parent. The
-// kernel is never asked for "..": the way up is the stack of the descriptors we came by. So whatever is
-// moved or linked meanwhile, every descriptor was reached downwards from `dir`. The text of a magic link
-// is a path like any other, and leads nowhere.
+// One component at a time, each opened with O_PATH | O_NOFOLLOW below the descriptor of its parent.
+// The kernel is never asked for "..": the way up is the stack of the descriptors we came by. So
+// whatever is moved or linked meanwhile, every descriptor was reached downwards from `dir`. The
+// text of a magic link is a path like any other, and leads nowhere.
 #include "base/walk.h"
 
 #include <fcntl.h>
@@ -17,9 +17,10 @@
 
 namespace {
 
-constexpr int most_links = 40;   // as the kernel's
+constexpr int most_links = 40;  // as the kernel's
 
-std::expected<UniqueFd, int> open_below(int parent, const std::string& name, uint64_t flags, uint64_t mode = 0) {
+std::expected<UniqueFd, int> open_below(int parent, const std::string& name, uint64_t flags,
+                                        uint64_t mode = 0) {
     UniqueFd fd(::openat(parent, name.c_str(), int(flags) | O_CLOEXEC, mode_t(mode)));
     if (!fd) return std::unexpected(errno);
     return fd;
@@ -38,13 +39,13 @@ public:
 private:
     bool resolves(uint64_t flag) const { return (how_.resolve & flag) != 0; }
     int here() const { return levels_.empty() ? dir_ : levels_.back().get(); }
-    int queue(const std::string& path);   // before what is still to be walked; 0 or an error
+    int queue(const std::string& path);  // before what is still to be walked; 0 or an error
     int step_up();
     int follow(int link);
 
     int dir_;
     const open_how& how_;
-    std::vector<UniqueFd> levels_;        // below dir_
+    std::vector<UniqueFd> levels_;  // below dir_
     std::deque<std::string> ahead_;
     int links_ = 0;
 };
@@ -64,8 +65,10 @@ int Walk::queue(const std::string& path) {
 }
 
 int Walk::step_up() {
-    if (!levels_.empty()) levels_.pop_back();
-    else if (resolves(RESOLVE_BENEATH)) return EXDEV;
+    if (!levels_.empty())
+        levels_.pop_back();
+    else if (resolves(RESOLVE_BENEATH))
+        return EXDEV;
     return 0;
 }
 
@@ -95,7 +98,8 @@ std::expected<UniqueFd, int> Walk::run(const std::string& path) {
         if (!next) return next;
         struct stat info{};
         if (::fstat(next->get(), &info) < 0) return std::unexpected(errno);
-        if (resolves(RESOLVE_NO_XDEV) && mount_of(next->get()) != mount_of(dir_)) return std::unexpected(EXDEV);
+        if (resolves(RESOLVE_NO_XDEV) && mount_of(next->get()) != mount_of(dir_))
+            return std::unexpected(EXDEV);
         if (S_ISLNK(info.st_mode) && !(last && (how_.flags & (O_NOFOLLOW | O_EXCL)) != 0)) {
             if (const int why = follow(next->get())) return std::unexpected(why);
         } else if (S_ISDIR(info.st_mode)) {
@@ -110,4 +114,6 @@ std::expected<UniqueFd, int> Walk::run(const std::string& path) {
 
 }  // namespace
 
-std::expected<UniqueFd, int> walk(int dir, const std::string& path, const open_how& how) { return Walk(dir, how).run(path); }
+std::expected<UniqueFd, int> walk(int dir, const std::string& path, const open_how& how) {
+    return Walk(dir, how).run(path);
+}

@@ -10,15 +10,15 @@
 #include "image/store.h"
 
 struct BuildOptions {
-    std::string context;                         // a directory
-    std::string dockerfile;                      // "" = CONTEXT/Dockerfile; "-" = standard input
-    std::vector<std::string> tags;               // as typed; all checked before anything is built
+    std::string context;            // a directory
+    std::string dockerfile;         // "" = CONTEXT/Dockerfile; "-" = standard input
+    std::vector<std::string> tags;  // as typed; all checked before anything is built
     std::map<std::string, std::optional<std::string>> build_args;  // no value: from the environment
     std::map<std::string, std::string> labels;
-    std::string target;                          // "" = the last stage
-    std::string platform;                        // "" = this machine's
-    std::string network = "default";             // of RUN: "default" (the store's bridge), "host", "none"
-    bool allow_host_network = false;             // RUN --network=host; network = "host" allows it, too
+    std::string target;               // "" = the last stage
+    std::string platform;             // "" = this machine's
+    std::string network = "default";  // of RUN: "default" (the store's bridge), "host", "none"
+    bool allow_host_network = false;  // RUN --network=host; network = "host" allows it, too
     bool no_cache = false, pull = false, quiet = false;
     enum class Display { automatic, plain, tty } display = Display::automatic;
 };

@@ -1,6 +1,7 @@
-// Leaving the network takes seconds (container/network.h), and nobody shall wait for that, nor can a build
-// that is killed do it. So a process of its own session waits for the build's end, however that comes, and
-// then leaves for it. Others of the build (who clear its work directories) may hold its place a while longer.
+// Leaving the network takes seconds (container/network.h), and nobody shall wait for that, nor can
+// a build that is killed do it. So a process of its own session waits for the build's end, however
+// that comes, and then leaves for it. Others of the build (who clear its work directories) may hold
+// its place a while longer.
 #include "builder/build_network.h"
 
 #include <fcntl.h>
@@ -29,19 +30,24 @@ void BuildNetwork::make() {
     ::sigfillset(&all);
     ::sigprocmask(SIG_BLOCK, &all, &before);
     const Defer unblocked([&] { ::sigprocmask(SIG_SETMASK, &before, nullptr); });
-    Child keeper = clone_process({}, [&] {
-        ::setsid();
-        const UniqueFd nothing = sys::open("/dev/null", O_RDWR);
-        for (const int fd : {0, 1, 2}) ::dup2(nothing.get(), fd);   // whoever reads the build's output waits for its end
-        namespace_.reset();
-        pollfd ended{build.get(), POLLIN, 0};
-        while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {}
-        for (int tries = 0; tries < 10; ++tries) {
-            endpoint.release(1);
-            if (!sys::exists(volatile_directory(store_root_) + "/net/subnet")) break;
-            ::sleep(1);
-        }
-    }, [](const std::exception& e) { log_warning(e.what()); });
+    Child keeper = clone_process(
+        {},
+        [&] {
+            ::setsid();
+            const UniqueFd nothing = sys::open("/dev/null", O_RDWR);
+            for (const int fd : {0, 1, 2})
+                ::dup2(nothing.get(), fd);  // whoever reads the build's output waits for its end
+            namespace_.reset();
+            pollfd ended{build.get(), POLLIN, 0};
+            while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {
+            }
+            for (int tries = 0; tries < 10; ++tries) {
+                endpoint.release(1);
+                if (!sys::exists(volatile_directory(store_root_) + "/net/subnet")) break;
+                ::sleep(1);
+            }
+        },
+        [](const std::exception& e) { log_warning(e.what()); });
     keeper.release();
     endpoint.connect(namespace_.get(), ::getpid());
     endpoint_ = std::move(endpoint);

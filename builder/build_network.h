@@ -1,5 +1,6 @@
-// The network of a build's RUNs: a namespace on the store's bridge, with an address and masquerading, and no
-// way to the host's own. Made for the first RUN that needs it, kept for the others.
+// The network of a build's RUNs: a namespace on the store's bridge, with an address and
+// masquerading, and no way to the host's own. Made for the first RUN that needs it, kept for the
+// others.
 #pragma once
 
 #include <optional>
@@ -11,7 +12,8 @@
 class BuildNetwork {
 public:
     explicit BuildNetwork(std::string store_root) : store_root_(std::move(store_root)) {}
-    // A path that this process and its children can open while this object lives. Needs a process without threads.
+    // A path that this process and its children can open while this object lives. Needs a process
+    // without threads.
     std::string path();
 
 private:

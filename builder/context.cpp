@@ -53,17 +53,19 @@ bool match_class(std::string_view& pattern, char32_t c) {
     return found != negated;
 }
 
-// A pattern against one path. Each star may stand for much or little, and a few of them for more combinations
-// than can be tried: so what was tried at a place of both and failed is not tried there again.
+// A pattern against one path. Each star may stand for much or little, and a few of them for more
+// combinations than can be tried: so what was tried at a place of both and failed is not tried
+// there again.
 class Matching {
 public:
-    Matching(std::string_view pattern, std::string_view path, bool any_depth) : pattern_(pattern), path_(path), any_depth_(any_depth) {
+    Matching(std::string_view pattern, std::string_view path, bool any_depth)
+        : pattern_(pattern), path_(path), any_depth_(any_depth) {
         if (pattern.size() > longest) throw Error("is longer than ", longest, " characters");
     }
     bool run() { return from(pattern_, path_); }
 
 private:
-    static constexpr size_t longest = 4096;   // as a path
+    static constexpr size_t longest = 4096;  // as a path
 
     bool from(std::string_view pattern, std::string_view path);
     bool failed_before(std::string_view pattern, std::string_view path);
@@ -72,7 +74,7 @@ private:
 
     std::string_view pattern_, path_;
     const bool any_depth_;
-    std::vector<bool> tried_;                 // by the lengths of what was left of both
+    std::vector<bool> tried_;  // by the lengths of what was left of both
 };
 
 bool Matching::failed_before(std::string_view pattern, std::string_view path) {
@@ -123,7 +125,7 @@ bool Matching::from(std::string_view pattern, std::string_view path) {
         if (pattern[0] == '\\') pattern.remove_prefix(1);
         if (pattern.empty()) bad_pattern();
         if (path.empty()) {
-            from(pattern.substr(1), path);   // what is wrong with the rest is said all the same
+            from(pattern.substr(1), path);  // what is wrong with the rest is said all the same
             return false;
         }
         if (any) {
@@ -138,11 +140,14 @@ bool Matching::from(std::string_view pattern, std::string_view path) {
     return path.empty();
 }
 
-bool match(std::string_view pattern, std::string_view path, bool any_depth) { return Matching(pattern, path, any_depth).run(); }
+bool match(std::string_view pattern, std::string_view path, bool any_depth) {
+    return Matching(pattern, path, any_depth).run();
+}
 
 // .dockerignore's own: "**" right before a name is the end of any name.
 bool match_rule(std::string_view pattern, std::string_view path) {
-    if (pattern.starts_with("**") && pattern.size() > 2 && pattern[2] != '/' && pattern.find_first_of("*?[\\", 2) == std::string_view::npos)
+    if (pattern.starts_with("**") && pattern.size() > 2 && pattern[2] != '/' &&
+        pattern.find_first_of("*?[\\", 2) == std::string_view::npos)
         return path.ends_with(pattern.substr(2));
     return match(pattern, path, true);
 }
@@ -175,7 +180,8 @@ bool IgnoreRules::ignores(const std::string& path) const {
         if (rule.keep != ignored) continue;  // could change nothing
         // A pattern that matches a directory matches all below it.
         bool matched = match_rule(rule.pattern, path);
-        for (size_t slash = path.find('/'); !matched && slash != std::string::npos; slash = path.find('/', slash + 1))
+        for (size_t slash = path.find('/'); !matched && slash != std::string::npos;
+             slash = path.find('/', slash + 1))
             matched = match_rule(rule.pattern, std::string_view(path).substr(0, slash));
         if (matched) ignored = !rule.keep;
     }

@@ -23,6 +23,6 @@ private:
     bool exceptions_ = false;
 };
 
-// Go's filepath.Match: "*" and "?" do not cross a "/", and "**" is no more than "*". Throws Error for a
-// pattern that is not well-formed.
+// Go's filepath.Match: "*" and "?" do not cross a "/", and "**" is no more than "*". Throws Error
+// for a pattern that is not well-formed.
 bool match_path(std::string_view pattern, std::string_view path);

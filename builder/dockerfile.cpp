@@ -1,6 +1,6 @@
-// The rules are those of the Dockerfile reference. What is hard: a comment or an empty line inside a
-// continued instruction is dropped, not the end of it; directives count only before everything else;
-// a heredoc begins behind the whole logical line; JSON that does not parse is the shell form.
+// The rules are those of the Dockerfile reference. What is hard: a comment or an empty line inside
+// a continued instruction is dropped, not the end of it; directives count only before everything
+// else; a heredoc begins behind the whole logical line; JSON that does not parse is the shell form.
 
 #include "builder/dockerfile.h"
 
@@ -16,11 +16,14 @@
 namespace {
 
 constexpr std::string_view takes_heredocs[] = {"ADD", "COPY", "RUN"};
-constexpr std::string_view takes_json[] = {"ADD", "CMD", "COPY", "ENTRYPOINT", "RUN", "SHELL", "VOLUME"};
+constexpr std::string_view takes_json[] = {"ADD", "CMD",   "COPY",  "ENTRYPOINT",
+                                           "RUN", "SHELL", "VOLUME"};
 constexpr std::string_view blanks = " \t\v\f\r";
 constexpr size_t longest_line = 65535;
 
-bool is_in(std::string_view word, std::span<const std::string_view> list) { return std::ranges::find(list, word) != list.end(); }
+bool is_in(std::string_view word, std::span<const std::string_view> list) {
+    return std::ranges::find(list, word) != list.end();
+}
 bool is_blank(char c) { return blanks.contains(c); }
 
 // "RUN" and what follows it, without the blanks around it.
@@ -32,7 +35,8 @@ std::pair<std::string_view, std::string_view> split_keyword(std::string_view tex
 
 class Parser {
 public:
-    Parser(std::string_view text, const std::string& name) : name_(name), lines_(split(text, '\n')) {
+    Parser(std::string_view text, const std::string& name)
+        : name_(name), lines_(split(text, '\n')) {
         for (std::string& line : lines_)
             if (line.ends_with('\r')) line.pop_back();
         if (!lines_.empty() && lines_.back().empty()) lines_.pop_back();
@@ -41,20 +45,25 @@ public:
 
     Dockerfile parse() {
         for (size_t i = 0; i < lines_.size(); ++i)
-            if (lines_[i].size() > longest_line) fail(int(i) + 1, "dockerfile line greater than max allowed size of " + std::to_string(longest_line));
+            if (lines_[i].size() > longest_line)
+                fail(int(i) + 1, "dockerfile line greater than max allowed size of " +
+                                     std::to_string(longest_line));
         directives();
         while (at_ < lines_.size()) {
             const int first = int(at_) + 1;
             const std::string logical = logical_line();
             if (trim(logical).empty()) continue;
-            context(str(name_, ":", first), [&] { file_.statements.push_back(statement(logical, first)); });
+            context(str(name_, ":", first),
+                    [&] { file_.statements.push_back(statement(logical, first)); });
         }
         if (file_.statements.empty()) throw Error("the Dockerfile (", name_, ") cannot be empty");
         return std::move(file_);
     }
 
 private:
-    [[noreturn]] void fail(int line, const std::string& why) const { throw Error(name_, ":", line, ": ", why); }
+    [[noreturn]] void fail(int line, const std::string& why) const {
+        throw Error(name_, ":", line, ": ", why);
+    }
 
     // "# name = value" at the very top; what is none ends them.
     void directives() {
@@ -67,11 +76,15 @@ private:
             if (equals == std::string_view::npos) return;
             const std::string key = lower(std::string(trim(line.substr(1, equals - 1))));
             const std::string value(trim(line.substr(equals + 1)));
-            if (!is_in(key, std::array<std::string_view, 3>{"check", "escape", "syntax"}) || value.empty()) return;
-            if (std::ranges::find(seen, key) != seen.end()) fail(int(at_) + 1, "only one " + key + " parser directive can be used");
+            if (!is_in(key, std::array<std::string_view, 3>{"check", "escape", "syntax"}) ||
+                value.empty())
+                return;
+            if (std::ranges::find(seen, key) != seen.end())
+                fail(int(at_) + 1, "only one " + key + " parser directive can be used");
             seen.push_back(key);
             if (key != "escape") continue;
-            if (value != "\\" && value != "`") fail(int(at_) + 1, "invalid ESCAPE " + quoted(value) + ": must be ` or \\");
+            if (value != "\\" && value != "`")
+                fail(int(at_) + 1, "invalid ESCAPE " + quoted(value) + ": must be ` or \\");
             file_.escape = value[0];
         }
     }
@@ -81,7 +94,9 @@ private:
     // Whether the line goes on behind it; then without the escape at its end. Two escapes are none.
     bool cut_continuation(std::string& line) const {
         const size_t last = line.find_last_not_of(" \t");
-        if (last == std::string::npos || line[last] != file_.escape || (last > 0 && line[last - 1] == file_.escape)) return false;
+        if (last == std::string::npos || line[last] != file_.escape ||
+            (last > 0 && line[last - 1] == file_.escape))
+            return false;
         line.resize(last);
         return true;
     }
@@ -110,32 +125,41 @@ private:
         result.rest = trim(take_flags(rest, result.flags));
         if (is_in(result.keyword, takes_json)) parse_json(result);
         // ONBUILD's own instruction may have them.
-        const std::string inner = result.keyword == "ONBUILD" ? upper(std::string(split_keyword(result.rest).first)) : result.keyword;
+        const std::string inner = result.keyword == "ONBUILD"
+                                      ? upper(std::string(split_keyword(result.rest).first))
+                                      : result.keyword;
         if (is_in(inner, takes_heredocs) && !result.is_json) heredocs(result);
         return result;
     }
 
-    // The words at the beginning that start with "--", quotes and escapes resolved; "--" alone ends them.
-    static std::string_view take_flags(std::string_view text, std::vector<std::pair<std::string, std::string>>& flags) {
+    // The words at the beginning that start with "--", quotes and escapes resolved; "--" alone ends
+    // them.
+    static std::string_view take_flags(std::string_view text,
+                                       std::vector<std::pair<std::string, std::string>>& flags) {
         while (text.starts_with("--")) {
             std::string word;
             char quote = 0;
             size_t i = 0;
             for (; i < text.size() && (quote || !is_blank(text[i])); ++i) {
                 const char c = text[i];
-                if (quote ? c == quote : c == '"' || c == '\'') quote = quote ? '\0' : c;
-                else if (c != '\\') word += c;
-                else if (i + 1 < text.size()) word += text[++i];
+                if (quote ? c == quote : c == '"' || c == '\'')
+                    quote = quote ? '\0' : c;
+                else if (c != '\\')
+                    word += c;
+                else if (i + 1 < text.size())
+                    word += text[++i];
             }
             text = trim_start(text.substr(i));
             if (word == "--") break;
             const size_t equals = word.find('=');
-            flags.emplace_back(word.substr(2, equals == std::string::npos ? equals : equals - 2), equals == std::string::npos ? "" : word.substr(equals + 1));
+            flags.emplace_back(word.substr(2, equals == std::string::npos ? equals : equals - 2),
+                               equals == std::string::npos ? "" : word.substr(equals + 1));
         }
         return text;
     }
 
-    // What is no JSON is the shell form; but an array of other things than strings was meant as JSON.
+    // What is no JSON is the shell form; but an array of other things than strings was meant as
+    // JSON.
     static void parse_json(Statement& statement) {
         if (!statement.rest.starts_with('[')) return;
         json::Value value;
@@ -164,8 +188,10 @@ private:
         out.strip_tabs = word.starts_with('-');
         word.remove_prefix(out.strip_tabs);
         if (word.empty() || word.contains('<')) return {};
-        out.heredoc.name = expand(word, '\\', [](const std::string& name) { return std::optional("$" + name); });
-        out.heredoc.expand = out.heredoc.name == word;   // quoted, if only in part: not to be expanded
+        out.heredoc.name =
+            expand(word, '\\', [](const std::string& name) { return std::optional("$" + name); });
+        out.heredoc.expand =
+            out.heredoc.name == word;  // quoted, if only in part: not to be expanded
         if (out.heredoc.name.empty()) return {};
         return out;
     }
@@ -176,7 +202,8 @@ private:
             if (!mark) continue;
             Heredoc& heredoc = mark->heredoc;
             for (;; ++at_) {
-                if (at_ >= lines_.size()) throw Error("unterminated heredoc ", quoted(heredoc.name));
+                if (at_ >= lines_.size())
+                    throw Error("unterminated heredoc ", quoted(heredoc.name));
                 std::string line = lines_[at_];
                 if (mark->strip_tabs) line.erase(0, line.find_first_not_of('\t'));
                 if (line == heredoc.name) break;
@@ -202,4 +229,6 @@ const std::string* Statement::flag(std::string_view name) const {
     return found;
 }
 
-Dockerfile parse_dockerfile(std::string_view text, const std::string& name) { return Parser(text, name).parse(); }
+Dockerfile parse_dockerfile(std::string_view text, const std::string& name) {
+    return Parser(text, name).parse();
+}

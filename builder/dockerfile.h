@@ -9,15 +9,16 @@
 
 struct Heredoc {
     std::string name, content;
-    bool expand = true;       // <<EOF expands variables, <<"EOF" does not
+    bool expand = true;  // <<EOF expands variables, <<"EOF" does not
 };
 
 struct Statement {
-    int line = 0;                                   // of its first line, from 1
-    std::string keyword;                            // upper case
-    std::vector<std::pair<std::string, std::string>> flags;  // {"from", "build"}; a flag without "=" has ""
-    std::string rest;                               // behind keyword and flags, lines joined
-    std::vector<std::string> json;                  // the words of the JSON form, if it is one
+    int line = 0;         // of its first line, from 1
+    std::string keyword;  // upper case
+    std::vector<std::pair<std::string, std::string>>
+        flags;                      // {"from", "build"}; a flag without "=" has ""
+    std::string rest;               // behind keyword and flags, lines joined
+    std::vector<std::string> json;  // the words of the JSON form, if it is one
     bool is_json = false;
     std::vector<Heredoc> heredocs;
 

@@ -59,15 +59,18 @@ void check_statement(const Statement& statement) {
         std::vector<std::string_view> known;
         for (const InstructionRule& each : rules) known.push_back(each.keyword);
         const std::string_view meant = nearest(statement.keyword, known);
-        throw Error("unknown instruction: ", statement.keyword, meant.empty() ? "" : str(" (did you mean ", meant, "?)"));
+        throw Error("unknown instruction: ", statement.keyword,
+                    meant.empty() ? "" : str(" (did you mean ", meant, "?)"));
     }
-    const std::vector<std::string_view> known = words_of(rule->flags), later = words_of(rule->later);
+    const std::vector<std::string_view> known = words_of(rule->flags),
+                                        later = words_of(rule->later);
     for (const auto& [flag, value] : statement.flags) {
         if (std::ranges::find(known, flag) != known.end()) continue;
         if (std::ranges::find(later, flag) != later.end())
             throw Error(statement.keyword, " --", flag, " is not supported yet");
         const std::string_view meant = nearest(flag, known);
-        throw Error("unknown flag: --", flag, " for ", statement.keyword, meant.empty() ? "" : str(" (did you mean --", meant, "?)"));
+        throw Error("unknown flag: --", flag, " for ", statement.keyword,
+                    meant.empty() ? "" : str(" (did you mean --", meant, "?)"));
     }
     if (rule->needs_arguments && statement.rest.empty())
         throw Error(statement.keyword, " requires at least one argument");
@@ -86,5 +89,6 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
 }
 
 void check_statements(const Dockerfile& file, const std::string& name) {
-    for (const Statement& statement : file.statements) context(str(name, ":", statement.line), [&] { check_statement(statement); });
+    for (const Statement& statement : file.statements)
+        context(str(name, ":", statement.line), [&] { check_statement(statement); });
 }

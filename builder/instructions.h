@@ -1,5 +1,5 @@
-// The language: which instructions there are and which flags each takes. Parser checks and error texts
-// are made from this table.
+// The language: which instructions there are and which flags each takes. Parser checks and error
+// texts are made from this table.
 #pragma once
 
 #include <span>
@@ -10,8 +10,8 @@
 
 struct InstructionRule {
     std::string_view keyword;
-    std::string_view flags;         // what it takes, separated by blanks
-    std::string_view later;         // flags of the language that keg does not do yet: refused by name
+    std::string_view flags;  // what it takes, separated by blanks
+    std::string_view later;  // flags of the language that keg does not do yet: refused by name
     bool needs_arguments = true;
 };
 std::span<const InstructionRule> instruction_rules();

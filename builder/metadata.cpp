@@ -18,7 +18,9 @@ struct Call {
     char escape;
 
     spec::ContainerConfig& config() const { return stage.config.config; }
-    std::string expanded(std::string_view text) const { return expand(text, escape, stage.lookup()); }
+    std::string expanded(std::string_view text) const {
+        return expand(text, escape, stage.lookup());
+    }
 };
 
 // ["a" "b"], as Go prints it
@@ -37,11 +39,14 @@ std::vector<std::string> command(const Call& call) {
     return out;
 }
 
-std::string set_pairs(const Call& call, const std::function<void(const std::string&, const std::string&)>& set) {
+std::string set_pairs(const Call& call,
+                      const std::function<void(const std::string&, const std::string&)>& set) {
     std::vector<std::pair<std::string, std::string>> pairs;
-    for (const auto& [name, value] : name_values(call.statement, call.escape).values) {   // all with the values from before
+    for (const auto& [name, value] :
+         name_values(call.statement, call.escape).values) {  // all with the values from before
         pairs.emplace_back(call.expanded(name), call.expanded(value));
-        if (pairs.back().first.empty()) throw Error(call.statement.keyword, " names can not be blank");
+        if (pairs.back().first.empty())
+            throw Error(call.statement.keyword, " names can not be blank");
     }
     std::string shown = call.statement.keyword;
     for (const auto& [name, value] : pairs) {
@@ -61,21 +66,28 @@ std::string entrypoint(const Call& call) {
     const std::vector<std::string> words = command(call);
     call.config().entrypoint = words;
     if (words.empty()) call.config().entrypoint.reset();
-    if (!call.stage.has_cmd) call.config().cmd.reset();   // a base image's was for its own entry point
+    if (!call.stage.has_cmd)
+        call.config().cmd.reset();  // a base image's was for its own entry point
     return "ENTRYPOINT " + list_in_quotes(words);
 }
 
 std::string env(const Call& call) {
-    return set_pairs(call, [&](const std::string& name, const std::string& value) { call.stage.set_env(name, value); });
+    return set_pairs(call, [&](const std::string& name, const std::string& value) {
+        call.stage.set_env(name, value);
+    });
 }
 
 std::string label(const Call& call) {
-    return set_pairs(call, [&](const std::string& name, const std::string& value) { call.config().labels[name] = value; });
+    return set_pairs(call, [&](const std::string& name, const std::string& value) {
+        call.config().labels[name] = value;
+    });
 }
 
 std::string exposed(const Call& call) {
     spec::ContainerConfig ports;
-    for (const std::string& word : expand_words(call.statement.rest, call.escape, call.stage.lookup())) expose(ports, word);
+    for (const std::string& word :
+         expand_words(call.statement.rest, call.escape, call.stage.lookup()))
+        expose(ports, word);
     call.config().exposed_ports.insert(ports.exposed_ports.begin(), ports.exposed_ports.end());
     std::vector<std::string> shown;
     for (const spec::Port& port : ports.exposed_ports) shown.push_back(port.text());
@@ -89,7 +101,8 @@ constexpr int64_t millisecond = 1'000'000, second = 1000 * millisecond;
 int64_t parse_interval(const std::string& flag, const std::string& text) {
     const auto duration = parse_duration(text);
     if (!duration) throw Error("invalid --", flag, ": invalid duration ", quoted(text));
-    if (duration->count() != 0 && duration->count() < millisecond) throw Error("invalid --", flag, ": interval ", quoted(text), " must be 0 or at least 1ms");
+    if (duration->count() != 0 && duration->count() < millisecond)
+        throw Error("invalid --", flag, ": interval ", quoted(text), " must be 0 or at least 1ms");
     return duration->count();
 }
 
@@ -121,20 +134,26 @@ std::string healthcheck(const Call& call) {
         for (const auto& [flag, value] : call.statement.flags) {
             if (flag == "retries") {
                 const auto number = parse_number<int>(value);
-                if (!number || *number < 0) throw Error("--retries must be at least 0, but is ", quoted(value));
+                if (!number || *number < 0)
+                    throw Error("--retries must be at least 0, but is ", quoted(value));
                 check.retries = *number;
                 continue;
             }
-            int64_t& member = flag == "interval" ? check.interval : flag == "timeout" ? check.timeout
-                            : flag == "start-period" ? check.start_period : check.start_interval;
+            int64_t& member = flag == "interval"       ? check.interval
+                              : flag == "timeout"      ? check.timeout
+                              : flag == "start-period" ? check.start_period
+                                                       : check.start_interval;
             member = parse_interval(flag, value);
         }
     } else {
         throw Error("unknown type ", quoted(words.type), " in HEALTHCHECK (try CMD)");
     }
     call.config().healthcheck = check;
-    return str("HEALTHCHECK {Test:", list(check.test), " Interval:", shown_duration(check.interval), " Timeout:", shown_duration(check.timeout),
-               " StartPeriod:", shown_duration(check.start_period), " StartInterval:", shown_duration(check.start_interval), " Retries:", check.retries, "}");
+    return str("HEALTHCHECK {Test:", list(check.test), " Interval:", shown_duration(check.interval),
+               " Timeout:", shown_duration(check.timeout),
+               " StartPeriod:", shown_duration(check.start_period),
+               " StartInterval:", shown_duration(check.start_interval), " Retries:", check.retries,
+               "}");
 }
 
 std::string maintainer(const Call& call) {
@@ -145,7 +164,8 @@ std::string maintainer(const Call& call) {
 std::string onbuild(const Call& call) {
     check_trigger(upper(call.statement.rest.substr(0, call.statement.rest.find_first_of(" \t"))));
     std::string text = call.statement.rest;
-    for (const Heredoc& heredoc : call.statement.heredocs) text += "\n" + heredoc.content + heredoc.name;
+    for (const Heredoc& heredoc : call.statement.heredocs)
+        text += "\n" + heredoc.content + heredoc.name;
     call.config().on_build.push_back(text);
     return {};
 }
@@ -172,7 +192,8 @@ std::string user(const Call& call) {
 
 std::string volume(const Call& call) {
     std::vector<std::string> paths;
-    for (const std::string& word : call.statement.is_json ? call.statement.json : blank_separated(call.statement.rest)) {
+    for (const std::string& word :
+         call.statement.is_json ? call.statement.json : blank_separated(call.statement.rest)) {
         const std::string path(trim(call.expanded(word)));
         if (path.empty()) throw Error("VOLUME specified can not be an empty string");
         paths.push_back(path);
@@ -186,15 +207,26 @@ struct Row {
     std::string (*apply)(const Call&);
 };
 constexpr Row rows[] = {
-    {"CMD", cmd}, {"ENTRYPOINT", entrypoint}, {"ENV", env}, {"EXPOSE", exposed}, {"HEALTHCHECK", healthcheck}, {"LABEL", label},
-    {"MAINTAINER", maintainer}, {"ONBUILD", onbuild}, {"SHELL", shell}, {"STOPSIGNAL", stopsignal}, {"USER", user}, {"VOLUME", volume},
+    {"CMD", cmd},
+    {"ENTRYPOINT", entrypoint},
+    {"ENV", env},
+    {"EXPOSE", exposed},
+    {"HEALTHCHECK", healthcheck},
+    {"LABEL", label},
+    {"MAINTAINER", maintainer},
+    {"ONBUILD", onbuild},
+    {"SHELL", shell},
+    {"STOPSIGNAL", stopsignal},
+    {"USER", user},
+    {"VOLUME", volume},
 };
 
 }  // namespace
 
 void check_trigger(const std::string& keyword) {
     if (keyword == "ONBUILD") throw Error("chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
-    if (keyword == "FROM" || keyword == "MAINTAINER") throw Error(keyword, " isn't allowed as an ONBUILD trigger");
+    if (keyword == "FROM" || keyword == "MAINTAINER")
+        throw Error(keyword, " isn't allowed as an ONBUILD trigger");
 }
 
 NameValues name_values(const Statement& statement, char escape) {
@@ -204,12 +236,15 @@ NameValues name_values(const Statement& statement, char escape) {
         const size_t end = statement.rest.find_first_of(" \t");
         if (end == std::string::npos) throw Error(statement.keyword, " must have two arguments");
         out.old_form = true;
-        out.values.emplace_back(statement.rest.substr(0, end), trim(std::string_view(statement.rest).substr(end)));
+        out.values.emplace_back(statement.rest.substr(0, end),
+                                trim(std::string_view(statement.rest).substr(end)));
         return out;
     }
     for (const std::string& word : words) {
         const size_t equals = word.find('=');
-        if (equals == std::string::npos) throw Error("syntax error - can't find = in ", quoted(word), ". Must be of the form: name=value");
+        if (equals == std::string::npos)
+            throw Error("syntax error - can't find = in ", quoted(word),
+                        ". Must be of the form: name=value");
         out.values.emplace_back(word.substr(0, equals), word.substr(equals + 1));
     }
     return out;

@@ -24,9 +24,10 @@ struct HealthWords {
 };
 HealthWords health_words(const Statement& statement);
 
-// Throws Error in BuildKit's words for an instruction that cannot wait for another build (FROM, ONBUILD, …).
+// Throws Error in BuildKit's words for an instruction that cannot wait for another build (FROM,
+// ONBUILD, …).
 void check_trigger(const std::string& keyword);
 
-// Does what the statement says; gives it as the history shows it, or nothing if the instruction is no
-// business of this table.
+// Does what the statement says; gives it as the history shows it, or nothing if the instruction is
+// no business of this table.
 std::optional<std::string> apply_metadata(Stage& stage, const Statement& statement, char escape);

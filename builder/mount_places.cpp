@@ -1,11 +1,11 @@
-// What is hard: the program that runs in between is a stranger. It may rename a directory, or put a link
-// where one was: a path that led to a file we made leads elsewhere afterwards, out to the host if it is
-// followed there. So the directories of the upper layer are held by descriptors from before, and what is
-// taken back is a name in one of them that has still the inode we made.
+// What is hard: the program that runs in between is a stranger. It may rename a directory, or put a
+// link where one was: a path that led to a file we made leads elsewhere afterwards, out to the host
+// if it is followed there. So the directories of the upper layer are held by descriptors from
+// before, and what is taken back is a name in one of them that has still the inode we made.
 //
 // And what was made leaves a trace: overlayfs copies a directory up to write in it, and its time is
-// another. A directory that nobody has touched since gets its times back; if it is in the upper layer for
-// our sake only, it goes.
+// another. A directory that nobody has touched since gets its times back; if it is in the upper
+// layer for our sake only, it goes.
 #include "builder/mount_places.h"
 
 #include <unistd.h>
@@ -18,9 +18,11 @@
 
 namespace {
 
-constexpr int most_links = 40;   // as the kernel
+constexpr int most_links = 40;  // as the kernel
 
-bool same_time(const timespec& a, const timespec& b) { return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec; }
+bool same_time(const timespec& a, const timespec& b) {
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
 
 struct stat stat_in(int directory, const std::string& name) {
     struct stat info{};
@@ -41,12 +43,13 @@ void set_times(int directory, const struct stat& to) {
 
 }  // namespace
 
-MountPlaces::MountPlaces(const std::string& rootfs, const std::string& upper) : root_(rootfs), upper_(upper) {}
+MountPlaces::MountPlaces(const std::string& rootfs, const std::string& upper)
+    : root_(rootfs), upper_(upper) {}
 
 std::string MountPlaces::make(const std::string& inside, Kind kind) {
     std::deque<std::string> rest;
     for (const std::string& part : split(inside, '/')) rest.push_back(part);
-    std::string at;   // has no links
+    std::string at;  // has no links
     for (int links = 0; !rest.empty();) {
         const std::string name = rest.front();
         rest.pop_front();
@@ -74,12 +77,17 @@ std::string MountPlaces::make(const std::string& inside, Kind kind) {
 void MountPlaces::make_one(const std::string& parent, const std::string& name, Kind kind) {
     const size_t directory = enter(parent);
     const UniqueFd merged = root_.open(parent.empty() ? "/" : parent, O_RDONLY | O_DIRECTORY);
-    if (kind == Kind::directory) check(::mkdirat(merged.get(), name.c_str(), 0755), "making ", parent, "/", name);
-    else sys::openat(merged.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644);
+    if (kind == Kind::directory)
+        check(::mkdirat(merged.get(), name.c_str(), 0755), "making ", parent, "/", name);
+    else
+        sys::openat(merged.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644);
     // From here the directory and all above it are in the upper layer.
     for (Directory& each : directories_)
         if (!each.upper) each.upper = upper_.open(each.path, O_RDONLY | O_DIRECTORY);
-    made_.push_back({.directory = directory, .name = name, .inode = stat_in(directories_[directory].upper.get(), name).st_ino, .kind = kind});
+    made_.push_back({.directory = directory,
+                     .name = name,
+                     .inode = stat_in(directories_[directory].upper.get(), name).st_ino,
+                     .kind = kind});
 }
 
 // Looks at a directory before it is changed.
@@ -106,25 +114,31 @@ void MountPlaces::note() {
 void MountPlaces::take_back() {
     // As the RUN has left them: ctime tells of any change, mtime of one of the entries.
     std::vector<struct stat> left;
-    for (const Directory& directory : directories_) left.push_back(sys::fstat(directory.upper.get()));
+    for (const Directory& directory : directories_)
+        left.push_back(sys::fstat(directory.upper.get()));
 
-    std::ranges::reverse(made_);   // deepest first
+    std::ranges::reverse(made_);  // deepest first
     for (const Made& made : made_) {
         const int directory = directories_[made.directory].upper.get();
         const struct stat info = stat_in(directory, made.name);
-        if (info.st_ino != made.inode) continue;   // another one by now
-        const bool is_empty_file = made.kind == Kind::file && S_ISREG(info.st_mode) && info.st_size == 0;
+        if (info.st_ino != made.inode) continue;  // another one by now
+        const bool is_empty_file =
+            made.kind == Kind::file && S_ISREG(info.st_mode) && info.st_size == 0;
         // ENOTEMPTY: something was put there.
-        if (is_empty_file || S_ISDIR(info.st_mode)) ::unlinkat(directory, made.name.c_str(), is_empty_file ? 0 : AT_REMOVEDIR);
+        if (is_empty_file || S_ISDIR(info.st_mode))
+            ::unlinkat(directory, made.name.c_str(), is_empty_file ? 0 : AT_REMOVEDIR);
     }
     for (size_t i = directories_.size(); i-- > 0;) {
         const Directory& directory = directories_[i];
         if (!same_time(left[i].st_ctim, directory.noted.st_ctim)) {
-            set_times(directory.upper.get(), same_time(left[i].st_mtim, directory.noted.st_mtim) ? directory.before : left[i]);
+            set_times(directory.upper.get(), same_time(left[i].st_mtim, directory.noted.st_mtim)
+                                                 ? directory.before
+                                                 : left[i]);
             continue;
         }
         set_times(directory.upper.get(), directory.before);
         const int parent = directories_[directory.parent].upper.get();
-        if (!directory.was_in_upper && stat_in(parent, directory.name).st_ino == left[i].st_ino) ::unlinkat(parent, directory.name.c_str(), AT_REMOVEDIR);
+        if (!directory.was_in_upper && stat_in(parent, directory.name).st_ino == left[i].st_ino)
+            ::unlinkat(parent, directory.name.c_str(), AT_REMOVEDIR);
     }
 }

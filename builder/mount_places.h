@@ -1,5 +1,5 @@
-// The places in a root file system where a RUN's mounts go. What had to be made for them is no part of the
-// layer.
+// The places in a root file system where a RUN's mounts go. What had to be made for them is no part
+// of the layer.
 #pragma once
 
 #include <sys/stat.h>
@@ -26,14 +26,14 @@ public:
 
 private:
     struct Made {
-        size_t directory;          // its place in directories_
+        size_t directory;  // its place in directories_
         std::string name;
         ino_t inode = 0;
         Kind kind{};
     };
-    struct Directory {             // that something was made in, or lies on the way to that
-        UniqueFd upper;            // in the upper directory
-        std::string path;          // "" is the root
+    struct Directory {     // that something was made in, or lies on the way to that
+        UniqueFd upper;    // in the upper directory
+        std::string path;  // "" is the root
         struct stat before{}, noted{};
         bool was_in_upper = false;
         std::string name;
@@ -43,6 +43,6 @@ private:
     void make_one(const std::string& parent, const std::string& name, Kind kind);
 
     Root root_, upper_;
-    std::vector<Directory> directories_;   // parents before children
+    std::vector<Directory> directories_;  // parents before children
     std::vector<Made> made_;
 };

@@ -1,6 +1,7 @@
-// A RUN is a container like any other of keg's: the defaults, the seccomp profile, a network namespace of its
-// own. What is hard: the mounts need places in the stage's root (/proc, /dev, /etc/resolv.conf, …), and
-// those that were not there before must not become part of the layer (builder/mount_places.h).
+// A RUN is a container like any other of keg's: the defaults, the seccomp profile, a network
+// namespace of its own. What is hard: the mounts need places in the stage's root (/proc, /dev,
+// /etc/resolv.conf, …), and those that were not there before must not become part of the layer
+// (builder/mount_places.h).
 
 #include "builder/run.h"
 
@@ -23,28 +24,35 @@
 
 namespace {
 
-constexpr const char* hostname = "buildkitsandbox";   // what Dockerfiles have seen so far
+constexpr const char* hostname = "buildkitsandbox";  // what Dockerfiles have seen so far
 
 // Without cgroups: no limit is set that a program could ask for there.
 std::vector<spec::Mount> run_mounts(const std::string& work, MountPlaces& places) {
     std::vector<spec::Mount> mounts = default_mounts();
-    std::erase_if(mounts, [](const spec::Mount& mount) { return mount.destination == "/sys/fs/cgroup"; });
+    std::erase_if(mounts,
+                  [](const spec::Mount& mount) { return mount.destination == "/sys/fs/cgroup"; });
     for (const char* name : {"/etc/resolv.conf", "/etc/hosts"}) {
         const std::string source = work + std::string(name).substr(4);
-        mounts.push_back({places.make(name, MountPlaces::Kind::file), "bind", source, {"rbind", "rprivate", "ro"}});
+        mounts.push_back({places.make(name, MountPlaces::Kind::file),
+                          "bind",
+                          source,
+                          {"rbind", "rprivate", "ro"}});
     }
-    for (const char* name : {"/proc", "/sys", "/dev"}) places.make(name, MountPlaces::Kind::directory);
+    for (const char* name : {"/proc", "/sys", "/dev"})
+        places.make(name, MountPlaces::Kind::directory);
     return mounts;
 }
 
 void write_names(const RunStep& step, const std::string& work) {
     const bool host = step.network == "host";
-    const std::string resolvers = host ? read_file_if_exists("/etc/resolv.conf").value_or("") : host_resolv_conf();
+    const std::string resolvers =
+        host ? read_file_if_exists("/etc/resolv.conf").value_or("") : host_resolv_conf();
     write_file(work + "/resolv.conf", resolv_conf(resolvers, {.filter = !host}));
     write_file(work + "/hosts", hosts_file({}, "", true, "127.0.0.1", hostname, ""));
 }
 
-spec::Config run_config(const Stage& stage, const RunStep& step, const std::string& work, const std::string& id, BuildNetwork& network,
+spec::Config run_config(const Stage& stage, const RunStep& step, const std::string& work,
+                        const std::string& id, BuildNetwork& network,
                         std::vector<spec::Mount> mounts) {
     spec::Config config;
     config.oci_version = "1.0.2";
@@ -54,7 +62,11 @@ spec::Config run_config(const Stage& stage, const RunStep& step, const std::stri
 
     spec::Process& process = config.process.emplace();
     const ResolvedUser user = resolve_user(Root(work + "/rootfs"), stage.config.config.user);
-    process.user = {.uid = user.uid, .gid = user.gid, .umask = {}, .additional_gids = user.additional_gids, .username = {}};
+    process.user = {.uid = user.uid,
+                    .gid = user.gid,
+                    .umask = {},
+                    .additional_gids = user.additional_gids,
+                    .username = {}};
     process.args = step.args;
     process.env = step.env;
     process.env.insert(process.env.end(), step.proxies.begin(), step.proxies.end());
@@ -80,7 +92,7 @@ constexpr size_t longest_line = 65536;
 // Lines as they come, and the last one even without its end.
 void relay_lines(int fd, const std::function<void(std::string_view)>& output) {
     std::string pending;
-    bool cut = false;   // the last piece was
+    bool cut = false;  // the last piece was
     char buffer[65536];
     for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) != 0;) {
         if (n < 0 && errno == EINTR) continue;
@@ -101,23 +113,29 @@ void relay_lines(int fd, const std::function<void(std::string_view)>& output) {
 
 }  // namespace
 
-void run_step(const Store& store, const Stage& stage, const RunStep& step, const std::string& work, BuildNetwork& network,
-              const std::function<void(std::string_view)>& output) {
+void run_step(const Store& store, const Stage& stage, const RunStep& step, const std::string& work,
+              BuildNetwork& network, const std::function<void(std::string_view)>& output) {
     const std::string rootfs = work + "/rootfs", upper = work + "/upper";
-    Snapshots(store).mount({.layers = stage.diff_ids, .upper = upper, .work = work + "/work", .target = rootfs}, true);
+    Snapshots(store).mount(
+        {.layers = stage.diff_ids, .upper = upper, .work = work + "/work", .target = rootfs}, true);
     bool mounted = true;
-    const Defer unmounted([&] { if (mounted) attempt("unmounting " + rootfs, [&] { Snapshots::unmount(rootfs); }); });
+    const Defer unmounted([&] {
+        if (mounted) attempt("unmounting " + rootfs, [&] { Snapshots::unmount(rootfs); });
+    });
 
     MountPlaces places(rootfs, upper);
     const std::string id = "build-" + work.substr(work.find_last_of('-') + 1);
     write_names(step, work);
-    write_file(work + "/config.json", spec::write(run_config(stage, step, work, id, network, run_mounts(work, places)), -1));
+    write_file(
+        work + "/config.json",
+        spec::write(run_config(stage, step, work, id, network, run_mounts(work, places)), -1));
     places.note();
     // From here the root is the command's: nothing of it is found by a path any more.
 
     const RuntimeClient runtime(work + "/state");
     sys::Pipe pipe = sys::pipe();
-    const Defer removed([&] { attempt("removing the build container", [&] { runtime.remove(id); }); });
+    const Defer removed(
+        [&] { attempt("removing the build container", [&] { runtime.remove(id); }); });
     std::thread relay([&] { relay_lines(pipe.read.get(), output); });
     ExitStatus status;
     {
@@ -125,9 +143,15 @@ void run_step(const Store& store, const Stage& stage, const RunStep& step, const
             pipe.write.reset();
             relay.join();
         });
-        status = runtime.run(id, {.bundle = work, .pid_file = {}, .console_socket = {}, .io = {.in = -1, .out = pipe.write.get(), .err = pipe.write.get()}});
+        status =
+            runtime.run(id, {.bundle = work,
+                             .pid_file = {},
+                             .console_socket = {},
+                             .io = {.in = -1, .out = pipe.write.get(), .err = pipe.write.get()}});
     }
-    if (status.shell() != 0) throw Error("process ", quoted(step.label), " did not complete successfully: exit code: ", status.shell());
+    if (status.shell() != 0)
+        throw Error("process ", quoted(step.label),
+                    " did not complete successfully: exit code: ", status.shell());
 
     Snapshots::unmount(rootfs);
     mounted = false;

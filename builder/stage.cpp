@@ -7,20 +7,26 @@
 #include "base/json.h"
 
 template <>
-inline constexpr auto json::fields<CachedLayer> = std::tuple(json::required("created", &CachedLayer::created), json::required("empty", &CachedLayer::empty));
+inline constexpr auto json::fields<CachedLayer> = std::tuple(
+    json::required("created", &CachedLayer::created), json::required("empty", &CachedLayer::empty));
 
 namespace {
 
-std::string cache_path(const Store& store, const std::string& key) { return store.root() + "/cache/" + Digest(key).hex() + ".json"; }
+std::string cache_path(const Store& store, const std::string& key) {
+    return store.root() + "/cache/" + Digest(key).hex() + ".json";
+}
 
 }  // namespace
 
 size_t Stage::place_in_env(const std::string& wanted) const {
-    return env_places_.find(config.config.env, wanted, [](const spec::Variable& word) { return std::string_view(word.name()); });
+    return env_places_.find(config.config.env, wanted, [](const spec::Variable& word) {
+        return std::string_view(word.name());
+    });
 }
 
 const Argument* Stage::argument(const std::string& wanted) const {
-    const size_t place = arg_places_.find(args, wanted, [](const Argument& arg) { return std::string_view(arg.name); });
+    const size_t place = arg_places_.find(
+        args, wanted, [](const Argument& arg) { return std::string_view(arg.name); });
     return place == Places::nowhere ? nullptr : &args[place];
 }
 
@@ -32,15 +38,19 @@ std::string Stage::env(const std::string& wanted, bool& found) const {
 
 void Stage::set_env(const std::string& variable, const std::string& value) {
     const size_t place = place_in_env(variable);
-    if (place == Places::nowhere) config.config.env.emplace_back(variable, value);
-    else config.config.env[place] = spec::Variable(variable, value);
+    if (place == Places::nowhere)
+        config.config.env.emplace_back(variable, value);
+    else
+        config.config.env[place] = spec::Variable(variable, value);
     if (const Argument* arg = argument(variable)) args[size_t(arg - args.data())].hidden = true;
 }
 
 void Stage::set_arg(const std::string& variable, const std::optional<std::string>& value) {
     const Argument set{.name = variable, .value = value};
-    if (const Argument* same = argument(variable)) args[size_t(same - args.data())] = set;
-    else args.push_back(set);
+    if (const Argument* same = argument(variable))
+        args[size_t(same - args.data())] = set;
+    else
+        args.push_back(set);
 }
 
 Lookup Stage::lookup() const {
@@ -54,7 +64,8 @@ Lookup Stage::lookup() const {
 }
 
 std::vector<std::string> Stage::shell() const {
-    return config.config.shell.empty() ? std::vector<std::string>{"/bin/sh", "-c"} : config.config.shell;
+    return config.config.shell.empty() ? std::vector<std::string>{"/bin/sh", "-c"}
+                                       : config.config.shell;
 }
 
 std::vector<std::string> Stage::environment() const {
@@ -63,14 +74,21 @@ std::vector<std::string> Stage::environment() const {
     for (const Argument& arg : args) {
         if (!arg.value || arg.hidden) continue;
         const size_t place = place_in_env(arg.name);
-        if (place == Places::nowhere) words.push_back(arg.name + "=" + *arg.value);
-        else words[place] = arg.name + "=" + *arg.value;
+        if (place == Places::nowhere)
+            words.push_back(arg.name + "=" + *arg.value);
+        else
+            words[place] = arg.name + "=" + *arg.value;
     }
     return words;
 }
 
-void Stage::add_history(const std::string& created_by, bool empty_layer, const std::string& created) {
-    config.history.push_back({.created = created, .author = {}, .created_by = created_by, .comment = "buildkit.dockerfile.v0", .empty_layer = empty_layer});
+void Stage::add_history(const std::string& created_by, bool empty_layer,
+                        const std::string& created) {
+    config.history.push_back({.created = created,
+                              .author = {},
+                              .created_by = created_by,
+                              .comment = "buildkit.dockerfile.v0",
+                              .empty_layer = empty_layer});
 }
 
 std::string Stage::next_key(const std::vector<std::string>& step) const {
@@ -81,16 +99,21 @@ std::string Stage::next_key(const std::vector<std::string>& step) const {
     return hasher.finish().text();
 }
 
-std::optional<CachedLayer> find_cached(const Store& store, const std::string& key, std::vector<Digest> stack) {
+std::optional<CachedLayer> find_cached(const Store& store, const std::string& key,
+                                       std::vector<Digest> stack) {
     const auto text = read_file_if_exists(cache_path(store, key), 1 << 20);
     if (!text) return {};
     try {
         const json::Value record = json::parse(*text);
         CachedLayer layer = json::read<CachedLayer>(record);
-        layer.blob = {.media_type = record.at("mediaType").get<std::string>(), .digest = record.at("digest").get<std::string>(), .size = record.at("size").get<int64_t>()};
+        layer.blob = {.media_type = record.at("mediaType").get<std::string>(),
+                      .digest = record.at("digest").get<std::string>(),
+                      .size = record.at("size").get<int64_t>()};
         layer.diff_id = Digest(record.at("diffID").get<std::string>());
         stack.push_back(layer.diff_id);
-        if (!store.has_blob(Digest(layer.blob.digest), layer.blob.size) || !Snapshots(store).has_top(stack)) return {};
+        if (!store.has_blob(Digest(layer.blob.digest), layer.blob.size) ||
+            !Snapshots(store).has_top(stack))
+            return {};
         return layer;
     } catch (const std::exception&) {  // a torn record is no record
         return {};

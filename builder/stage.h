@@ -1,5 +1,5 @@
-// A stage being built: the layers so far, the config they will have, and the key that says how it came
-// to be (for the cache).
+// A stage being built: the layers so far, the config they will have, and the key that says how it
+// came to be (for the cache).
 #pragma once
 
 #include <optional>
@@ -14,35 +14,36 @@
 struct Argument {
     std::string name;
     std::optional<std::string> value;
-    bool hidden = false;                     // by a later ENV of that name
+    bool hidden = false;  // by a later ENV of that name
 };
 
-// Where names stand in a list that is only added to, or replaced by one of another length: a Dockerfile may have
-// as many as it likes, and each is looked for again and again.
+// Where names stand in a list that is only added to, or replaced by one of another length: a
+// Dockerfile may have as many as it likes, and each is looked for again and again.
 class Places {
 public:
     static constexpr size_t nowhere = size_t(-1);
     template <class List, class NameOf>
     size_t find(const List& list, const std::string& name, NameOf name_of) {
         if (count_ > list.size()) places_.clear(), count_ = 0;
-        for (; count_ < list.size(); ++count_) places_.try_emplace(std::string(name_of(list[count_])), count_);
+        for (; count_ < list.size(); ++count_)
+            places_.try_emplace(std::string(name_of(list[count_])), count_);
         const auto place = places_.find(name);
         return place == places_.end() ? nowhere : place->second;
     }
 
 private:
     std::unordered_map<std::string, size_t> places_;
-    size_t count_ = 0;                       // of the list's, those that are in places_
+    size_t count_ = 0;  // of the list's, those that are in places_
 };
 
 struct Stage {
-    std::string name;                        // of "FROM … AS name"; or its number
-    std::vector<spec::Descriptor> layers;    // the manifest's, lowest first
+    std::string name;                      // of "FROM … AS name"; or its number
+    std::vector<spec::Descriptor> layers;  // the manifest's, lowest first
     std::vector<Digest> diff_ids;
     spec::ImageConfig config;
-    std::vector<Argument> args;              // ARG of this stage, in their order
-    std::string key;                         // digest of all that led here
-    bool has_cmd = false;                    // CMD was given in this stage
+    std::vector<Argument> args;  // ARG of this stage, in their order
+    std::string key;             // digest of all that led here
+    bool has_cmd = false;        // CMD was given in this stage
 
     std::string env(const std::string& name, bool& found) const;
     void set_env(const std::string& name, const std::string& value);
@@ -71,5 +72,6 @@ struct CachedLayer {
     std::string created;
 };
 // Only what is complete in the store counts; the layer comes over `stack`.
-std::optional<CachedLayer> find_cached(const Store& store, const std::string& key, std::vector<Digest> stack);
+std::optional<CachedLayer> find_cached(const Store& store, const std::string& key,
+                                       std::vector<Digest> stack);
 void remember(const Store& store, const std::string& key, const CachedLayer& layer);

@@ -1,6 +1,7 @@
-// What is hard here: the language is a shell's in small, but its rules are its own. An escape inside
-// double quotes stays where it escapes nothing; patterns know * and ? only, and neither crosses a line
-// end; a word in braces is expanded itself, and its escapes stay where it is a pattern.
+// What is hard here: the language is a shell's in small, but its rules are its own. An escape
+// inside double quotes stays where it escapes nothing; patterns know * and ? only, and neither
+// crosses a line end; a word in braces is expanded itself, and its escapes stay where it is a
+// pattern.
 #include "builder/words.h"
 
 #include <algorithm>
@@ -14,10 +15,15 @@
 
 namespace {
 
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\v' || c == '\f' || c == '\r'; }
+bool is_blank(char c) {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\v' || c == '\f' || c == '\r';
+}
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 // Bytes of other scripts' letters are letters.
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80; }
+bool is_letter(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           static_cast<unsigned char>(c) >= 0x80;
+}
 
 // --- patterns
 
@@ -30,28 +36,38 @@ struct Piece {
 std::vector<Piece> parse_pattern(std::string_view text) {
     std::vector<Piece> out;
     for (size_t i = 0; i < text.size(); ++i) {
-        if (text[i] == '*') out.push_back({.kind = Piece::many});
-        else if (text[i] == '?') out.push_back({.kind = Piece::any});
-        else if (text[i] != '\\') out.push_back({.literal = text[i]});
-        else if (++i < text.size() && std::string_view("*?\\}/").contains(text[i])) out.push_back({.literal = text[i]});
-        else throw Error("invalid escape in the pattern ", quoted(text));
+        if (text[i] == '*')
+            out.push_back({.kind = Piece::many});
+        else if (text[i] == '?')
+            out.push_back({.kind = Piece::any});
+        else if (text[i] != '\\')
+            out.push_back({.literal = text[i]});
+        else if (++i < text.size() && std::string_view("*?\\}/").contains(text[i]))
+            out.push_back({.literal = text[i]});
+        else
+            throw Error("invalid escape in the pattern ", quoted(text));
     }
     return out;
 }
 
 size_t character_length(std::string_view text) {  // in UTF-8
     size_t length = 1;
-    while (length < text.size() && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) ++length;
+    while (length < text.size() && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80)
+        ++length;
     return length;
 }
 
 constexpr size_t nowhere = std::string_view::npos;
-constexpr size_t longest_pattern = 4096, longest_word = 128 << 10;   // bytes; the kernel passes no longer word on
+constexpr size_t longest_pattern = 4096,
+                 longest_word = 128 << 10;  // bytes; the kernel passes no longer word on
 
-// For each place of `text` where the pattern matches from there on: the last end it can have, or the first one.
-// All places at once, the pattern from its end: so the work is one step for each place and piece.
-std::vector<size_t> match_ends(std::span<const Piece> pattern, std::string_view text, bool longest) {
-    if (pattern.size() > longest_pattern) throw Error("a pattern of more than ", longest_pattern, " characters");
+// For each place of `text` where the pattern matches from there on: the last end it can have, or
+// the first one. All places at once, the pattern from its end: so the work is one step for each
+// place and piece.
+std::vector<size_t> match_ends(std::span<const Piece> pattern, std::string_view text,
+                               bool longest) {
+    if (pattern.size() > longest_pattern)
+        throw Error("a pattern of more than ", longest_pattern, " characters");
     std::vector<size_t> ends(text.size() + 1), rest;
     for (size_t i = 0; i <= text.size(); ++i) ends[i] = i;
     const auto better = [longest](size_t a, size_t b) {
@@ -62,10 +78,16 @@ std::vector<size_t> match_ends(std::span<const Piece> pattern, std::string_view 
         rest.swap(ends);
         ends.assign(text.size() + 1, nowhere);
         for (size_t i = text.size() + 1; i-- > 0;) {
-            const bool goes_on = i < text.size() && (piece.kind == Piece::exact ? text[i] == piece.literal : text[i] != '\n');
-            if (piece.kind == Piece::many) ends[i] = better(rest[i], goes_on ? ends[i + 1] : nowhere);
-            else if (!goes_on) continue;
-            else ends[i] = rest[i + (piece.kind == Piece::any ? character_length(text.substr(i)) : 1)];
+            const bool goes_on =
+                i < text.size() &&
+                (piece.kind == Piece::exact ? text[i] == piece.literal : text[i] != '\n');
+            if (piece.kind == Piece::many)
+                ends[i] = better(rest[i], goes_on ? ends[i + 1] : nowhere);
+            else if (!goes_on)
+                continue;
+            else
+                ends[i] =
+                    rest[i + (piece.kind == Piece::any ? character_length(text.substr(i)) : 1)];
         }
     }
     return ends;
@@ -88,14 +110,16 @@ std::string without_suffix(const std::string& value, std::string_view text, bool
     return value.substr(0, value.size() - matched(pattern, reversed, longest));
 }
 
-std::string replaced(const std::string& value, std::string_view text, const std::string& by, bool all) {
+std::string replaced(const std::string& value, std::string_view text, const std::string& by,
+                     bool all) {
     const std::vector<size_t> ends = match_ends(parse_pattern(text), value, true);
     std::string out;
     for (size_t at = 0; at <= value.size();) {
         const size_t end = ends[at];
         if (end != nowhere) {
             out += by;
-            if (out.size() > longest_word) throw Error("a word of more than ", longest_word, " bytes");
+            if (out.size() > longest_word)
+                throw Error("a word of more than ", longest_word, " bytes");
             if (!all) return out + value.substr(end);
             if (end > at) {
                 at = end;
@@ -112,12 +136,13 @@ std::string replaced(const std::string& value, std::string_view text, const std:
 
 struct Mode {
     char escape = '\\';
-    bool quotes = true;   // quotes group
+    bool quotes = true;  // quotes group
 };
 
 class Expander {
 public:
-    Expander(std::string_view text, Mode mode, const Lookup& lookup) : text_(text), mode_(mode), lookup_(lookup) {}
+    Expander(std::string_view text, Mode mode, const Lookup& lookup)
+        : text_(text), mode_(mode), lookup_(lookup) {}
 
     std::string all() { return until('\0', false); }
 
@@ -143,20 +168,27 @@ private:
                 ++at_;
                 return out;
             }
-            if (mode_.quotes && c == '\'') add(out, single_quoted(), top, true);
-            else if (mode_.quotes && c == '"') add(out, double_quoted(), top, true);
-            else if (c == '$') add_variable(out, top);
+            if (mode_.quotes && c == '\'')
+                add(out, single_quoted(), top, true);
+            else if (mode_.quotes && c == '"')
+                add(out, double_quoted(), top, true);
+            else if (c == '$')
+                add_variable(out, top);
             else if (c == mode_.escape) {
                 ++at_;
                 if (keep_escapes) out += c;
                 if (!at_end()) add(out, {&text_[at_++], 1}, top, true);
             } else {
                 ++at_;
-                if (top && splits_ && is_blank(c)) end_word();
-                else add(out, {&c, 1}, top, true);
+                if (top && splits_ && is_blank(c))
+                    end_word();
+                else
+                    add(out, {&c, 1}, top, true);
             }
         }
-        if (stop) throw Error(stop == '/' ? "syntax error: missing '/' in ${" : "syntax error: missing '}'");
+        if (stop)
+            throw Error(stop == '/' ? "syntax error: missing '/' in ${"
+                                    : "syntax error: missing '}'");
         return out;
     }
 
@@ -170,7 +202,8 @@ private:
     }
     // A few lines of "ENV a=$a$a" would fill the memory.
     void check_length(const std::string& word) const {
-        if (word.size() > longest_word + text_.size()) throw Error("a word of more than ", longest_word, " bytes");
+        if (word.size() > longest_word + text_.size())
+            throw Error("a word of more than ", longest_word, " bytes");
     }
     void add_variable(std::string& out, bool top) {
         const std::string value = variable();
@@ -180,8 +213,10 @@ private:
             return;
         }
         for (const char c : value) {
-            if (is_blank(c)) end_word();
-            else add(out, {&c, 1}, top, true);
+            if (is_blank(c))
+                end_word();
+            else
+                add(out, {&c, 1}, top, true);
         }
     }
     void end_word() {
@@ -191,7 +226,8 @@ private:
 
     std::string single_quoted() {
         const size_t end = text_.find('\'', at_ + 1);
-        if (end == std::string_view::npos) throw Error("unexpected end of statement while looking for matching single-quote");
+        if (end == std::string_view::npos)
+            throw Error("unexpected end of statement while looking for matching single-quote");
         const std::string out(text_.substr(at_ + 1, end - at_ - 1));
         at_ = end + 1;
         return out;
@@ -217,8 +253,10 @@ private:
             }
             if (at_end()) break;
             const char next = text_[at_];
-            if (next != '"' && next != '$' && next != mode_.escape) out += c;
-            else out += next, ++at_;
+            if (next != '"' && next != '$' && next != mode_.escape)
+                out += c;
+            else
+                out += next, ++at_;
         }
         throw Error("unexpected end of statement while looking for matching double-quote");
     }
@@ -243,7 +281,8 @@ private:
         }
         ++at_;
         if (at_end()) throw Error("syntax error: missing '}'");
-        if (std::string_view("{}:").contains(text_[at_])) throw Error("syntax error: bad substitution");
+        if (std::string_view("{}:").contains(text_[at_]))
+            throw Error("syntax error: bad substitution");
         const std::string key = name();
         if (at_end()) throw Error("syntax error: missing '}'");
         const auto value = lookup_(key);
@@ -257,7 +296,8 @@ private:
         }
         const bool is_pattern = modifier == '#' || modifier == '%';
         if (!std::string_view("-+?#%").contains(modifier) || (empty_is_unset && is_pattern))
-            throw Error("unsupported modifier (", empty_is_unset ? ":" : "", std::string(1, modifier), ") in substitution");
+            throw Error("unsupported modifier (", empty_is_unset ? ":" : "",
+                        std::string(1, modifier), ") in substitution");
         std::string word = until('}', is_pattern);
         const bool set = value && (!empty_is_unset || !value->empty());
         if (modifier == '-') return set ? *value : word;
@@ -268,7 +308,8 @@ private:
         }
         const bool longest = word.starts_with(modifier);
         if (longest) word.erase(0, 1);
-        return modifier == '#' ? without_prefix(value.value_or(""), word, longest) : without_suffix(value.value_or(""), word, longest);
+        return modifier == '#' ? without_prefix(value.value_or(""), word, longest)
+                               : without_suffix(value.value_or(""), word, longest);
     }
 
     std::string replacement(const std::string& value) {
@@ -284,7 +325,7 @@ private:
     const Lookup& lookup_;
     size_t at_ = 0;
     static constexpr int deepest = 200;
-    int depth_ = 0;            // of until(): a call from within it is not about the whole text
+    int depth_ = 0;  // of until(): a call from within it is not about the whole text
     bool splits_ = false, open_ = false;
     std::string word_;
     std::vector<std::string> words_;
@@ -292,9 +333,13 @@ private:
 
 }  // namespace
 
-std::string expand(std::string_view text, char escape, const Lookup& lookup) { return Expander(text, {.escape = escape}, lookup).all(); }
+std::string expand(std::string_view text, char escape, const Lookup& lookup) {
+    return Expander(text, {.escape = escape}, lookup).all();
+}
 
-std::string expand_heredoc(std::string_view text, const Lookup& lookup) { return Expander(text, {.quotes = false}, lookup).all(); }
+std::string expand_heredoc(std::string_view text, const Lookup& lookup) {
+    return Expander(text, {.quotes = false}, lookup).all();
+}
 
 std::vector<std::string> expand_words(std::string_view text, char escape, const Lookup& lookup) {
     return Expander(text, {.escape = escape}, lookup).words();
@@ -321,8 +366,10 @@ std::vector<std::string> raw_words(std::string_view text, char escape) {
         }
         open = true;
         word += c;
-        if (quote) quote = c == quote ? '\0' : quote;
-        else if (c == '"' || c == '\'') quote = c;
+        if (quote)
+            quote = c == quote ? '\0' : quote;
+        else if (c == '"' || c == '\'')
+            quote = c;
     }
     if (open) words.push_back(word);
     return words;

@@ -15,8 +15,8 @@ using Lookup = std::function<std::optional<std::string>(const std::string&)>;
 std::string expand(std::string_view text, char escape, const Lookup& lookup);
 // The same for the body of a heredoc, where quotes are ordinary characters and the escape is "\".
 std::string expand_heredoc(std::string_view text, const Lookup& lookup);
-// The text as words: expanded as above, separated by blanks outside quotes, also by those that come out
-// of a variable outside quotes.
+// The text as words: expanded as above, separated by blanks outside quotes, also by those that come
+// out of a variable outside quotes.
 std::vector<std::string> expand_words(std::string_view text, char escape, const Lookup& lookup);
 // The text's words as they stand, separated by blanks outside quotes; quotes and escapes kept.
 std::vector<std::string> raw_words(std::string_view text, char escape);

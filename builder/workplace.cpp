@@ -1,8 +1,8 @@
-// A build may end at any moment, but nothing of it must go on or stay: no container, no mount, no directory.
-// So a process of its own session waits for the end of a pipe that only the build holds, and then removes
-// what there is. It has the build's locks too: nobody else touches the directory before that is done. It
-// is not told what was done in the directory, but looks: what is mounted below it, which containers the
-// runtime's state in it names.
+// A build may end at any moment, but nothing of it must go on or stay: no container, no mount, no
+// directory. So a process of its own session waits for the end of a pipe that only the build holds,
+// and then removes what there is. It has the build's locks too: nobody else touches the directory
+// before that is done. It is not told what was done in the directory, but looks: what is mounted
+// below it, which containers the runtime's state in it names.
 #include "builder/workplace.h"
 
 #include <dirent.h>
@@ -46,13 +46,15 @@ void clear(const std::string& work) {
     const RuntimeClient runtime(work + "/state");
     for (const std::string& id : names_in(runtime.state_root()))
         attempt("removing the container of a build that was killed", [&] { runtime.remove(id); });
-    for (const std::string& target : mounts_below(work)) attempt("unmounting " + target, [&] { sys::umount(target, MNT_DETACH | UMOUNT_NOFOLLOW); });
+    for (const std::string& target : mounts_below(work))
+        attempt("unmounting " + target, [&] { sys::umount(target, MNT_DETACH | UMOUNT_NOFOLLOW); });
     attempt("removing " + work, [&] { sys::remove_tree(work); });
 }
 
 }  // namespace
 
-// The signals that end the build must not come between a directory and its guard, nor end the guard.
+// The signals that end the build must not come between a directory and its guard, nor end the
+// guard.
 Workplace::SignalsBlocked::SignalsBlocked() {
     sigset_t all;
     ::sigfillset(&all);
@@ -60,10 +62,14 @@ Workplace::SignalsBlocked::SignalsBlocked() {
 }
 Workplace::SignalsBlocked::~SignalsBlocked() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
 
-Workplace::Workplace(const Store& store, const std::string& purpose) : Workplace(store, purpose, SignalsBlocked()) {}
+Workplace::Workplace(const Store& store, const std::string& purpose)
+    : Workplace(store, purpose, SignalsBlocked()) {}
 
-Workplace::Workplace(const Store& store, const std::string& purpose, const SignalsBlocked&) : work_(store.work_dir(purpose)), pipe_(sys::pipe()) {
-    guard_ = clone_process({}, [this, build = ::getpid()] { wait_and_clear(build); }, [](const std::exception& e) { log_warning(e.what()); });
+Workplace::Workplace(const Store& store, const std::string& purpose, const SignalsBlocked&)
+    : work_(store.work_dir(purpose)), pipe_(sys::pipe()) {
+    guard_ = clone_process(
+        {}, [this, build = ::getpid()] { wait_and_clear(build); },
+        [](const std::exception& e) { log_warning(e.what()); });
     pipe_.read.reset();
 }
 
@@ -71,7 +77,8 @@ void Workplace::wait_and_clear(pid_t build) {
     ::setsid();
     pipe_.write.reset();
     char none;
-    while (::read(pipe_.read.get(), &none, 1) < 0 && errno == EINTR) {}
+    while (::read(pipe_.read.get(), &none, 1) < 0 && errno == EINTR) {
+    }
     // Who has another parent has seen the runtime killed: it starts nothing any more.
     while (::getppid() == build) ::usleep(1000);
     clear(path());

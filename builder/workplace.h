@@ -31,5 +31,5 @@ private:
 
     WorkDir work_;
     sys::Pipe pipe_;
-    Child guard_;   // killed when the work is done, before the pipe is closed
+    Child guard_;  // killed when the work is done, before the pipe is closed
 };

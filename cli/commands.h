@@ -1,5 +1,5 @@
-// Every verb of keg: one file in commands/ defines it, main.cpp lists it. What the verbs share about
-// the global options is here too.
+// Every verb of keg: one file in commands/ defines it, main.cpp lists it. What the verbs share
+// about the global options is here too.
 #pragma once
 
 #include <string>
@@ -10,11 +10,13 @@
 #include "image/store.h"
 
 // Images
-extern const Command build_command, history_command, image_inspect_command, image_prune_command, images_command, import_command, load_command,
-    pull_command, rmi_command, save_command, system_check_command, tag_command, unpack_command;
+extern const Command build_command, history_command, image_inspect_command, image_prune_command,
+    images_command, import_command, load_command, pull_command, rmi_command, save_command,
+    system_check_command, tag_command, unpack_command;
 // Containers
-extern const Command create_command, exec_command, inspect_command, kill_command, logs_command, pause_command, port_command,
-    ps_command, rename_command, restart_command, rm_command, run_command, start_command, stop_command, unpause_command, wait_command;
+extern const Command create_command, exec_command, inspect_command, kill_command, logs_command,
+    pause_command, port_command, ps_command, rename_command, restart_command, rm_command,
+    run_command, start_command, stop_command, unpause_command, wait_command;
 
 // The store's directory: --root, else default_store_root().
 std::string store_root(const Arguments& globals);
@@ -26,12 +28,12 @@ std::string runtime_program(const Arguments& globals);
 // Who uses an image: a container keeps its layers, and a running one the image itself.
 struct ImageUser {
     std::string container_id, image_id;
-    std::string image;          // as it was typed
+    std::string image;  // as it was typed
     bool running = false;
 };
 struct ImageUsers {
     std::vector<ImageUser> users;
-    bool complete = true;       // false: there are containers (warned of) that cannot be read
+    bool complete = true;  // false: there are containers (warned of) that cannot be read
 };
 ImageUsers image_users(const std::string& root);
 // The layers that containers need, for Store::gc.

@@ -9,8 +9,8 @@
 
 namespace {
 
-// Columns of text/tabwriter with Docker's numbers: at least 10 wide, 3 blanks between; the last cell
-// of a line is left as it is. Width is counted in characters, not in bytes.
+// Columns of text/tabwriter with Docker's numbers: at least 10 wide, 3 blanks between; the last
+// cell of a line is left as it is. Width is counted in characters, not in bytes.
 size_t width_of(std::string_view text) {
     return size_t(std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
 }
@@ -46,7 +46,8 @@ json::Value sorted_by_key(const json::Value& row) {
 
 void put(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-void print_table(const std::string& text, std::span<const Column> columns, const std::vector<json::Value>& rows) {
+void print_table(const std::string& text, std::span<const Column> columns,
+                 const std::vector<json::Value>& rows) {
     const Template layout(text);
     json::Value headers = json::Value::object();
     for (const Column& column : columns) headers[column.name] = column.header;
@@ -60,10 +61,11 @@ bool is_known(const std::string& time) { return !time.empty() && !time.starts_wi
 
 }  // namespace
 
-void print_listing(const std::string& format, const std::string& fallback, std::span<const Column> columns,
-                   const std::vector<json::Value>& rows) {
+void print_listing(const std::string& format, const std::string& fallback,
+                   std::span<const Column> columns, const std::vector<json::Value>& rows) {
     if (format.empty() || format == "table") return print_table(fallback, columns, rows);
-    if (format.starts_with("table ") || format.starts_with("table\t")) return print_table(format.substr(6), columns, rows);
+    if (format.starts_with("table ") || format.starts_with("table\t"))
+        return print_table(format.substr(6), columns, rows);
     if (format == "json") {
         for (const json::Value& row : rows) put(json::dump(sorted_by_key(row)) + "\n");
         return;
@@ -76,9 +78,12 @@ Filters parse_filters(const std::vector<std::string>& typed, std::span<const cha
     Filters out;
     for (const std::string& filter : typed) {
         const size_t equals = filter.find('=');
-        if (equals == std::string::npos) throw Error("invalid argument ", quoted(filter), " for \"-f, --filter\" flag: bad format of filter (expected name=value)");
+        if (equals == std::string::npos)
+            throw Error("invalid argument ", quoted(filter),
+                        " for \"-f, --filter\" flag: bad format of filter (expected name=value)");
         const std::string key = lower(std::string(trim(filter.substr(0, equals))));
-        if (std::ranges::none_of(known, [&](const char* name) { return key == name; })) throw Error("invalid filter '", key, "'");
+        if (std::ranges::none_of(known, [&](const char* name) { return key == name; }))
+            throw Error("invalid filter '", key, "'");
         out[key].emplace_back(trim(filter.substr(equals + 1)));
     }
     return out;
@@ -109,7 +114,7 @@ std::string time_since(const std::string& time) {
 std::string time_shown(const std::string& time) {
     if (!is_known(time)) return "N/A";
     const time_t seconds = time_t(parse_rfc3339(time) / 1'000'000'000);
-    struct tm local {};
+    struct tm local{};
     ::localtime_r(&seconds, &local);
     char text[64];
     std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %z %Z", &local);

@@ -16,11 +16,11 @@ struct Column {
     const char* header;
 };
 
-// Prints the rows (objects of texts, by the columns' names) to standard output. `format` is what the
-// user gave: "" or "table" prints `fallback`; "table TEMPLATE" a table with headers; "json" an object
-// a line; else a template a line.
-void print_listing(const std::string& format, const std::string& fallback, std::span<const Column> columns,
-                   const std::vector<json::Value>& rows);
+// Prints the rows (objects of texts, by the columns' names) to standard output. `format` is what
+// the user gave: "" or "table" prints `fallback`; "table TEMPLATE" a table with headers; "json" an
+// object a line; else a template a line.
+void print_listing(const std::string& format, const std::string& fallback,
+                   std::span<const Column> columns, const std::vector<json::Value>& rows);
 
 // --filter key=value …: by key. Throws "invalid filter 'x'" for a key that is not among `known`.
 using Filters = std::map<std::string, std::vector<std::string>>;

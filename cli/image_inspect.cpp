@@ -9,9 +9,12 @@ std::string image_inspect_json(const Store& store, const NamedImage& named) {
     json::Value tags = json::Value::array(), digests = json::Value::array();
     for (const NamedImage& other : store.images()) {
         if (!other.name || other.descriptor.digest != named.descriptor.digest) continue;
-        if (!other.name->tag.empty()) tags.push_back(other.name->familiar_repository() + ":" + other.name->tag);
-        const std::string by_digest = other.name->familiar_repository() + "@" + other.descriptor.digest;
-        if (std::find(digests.begin(), digests.end(), by_digest) == digests.end()) digests.push_back(by_digest);
+        if (!other.name->tag.empty())
+            tags.push_back(other.name->familiar_repository() + ":" + other.name->tag);
+        const std::string by_digest =
+            other.name->familiar_repository() + "@" + other.descriptor.digest;
+        if (std::find(digests.begin(), digests.end(), by_digest) == digests.end())
+            digests.push_back(by_digest);
     }
     const spec::ImageConfig& config = image.config;
     json::Value out = {
@@ -29,7 +32,9 @@ std::string image_inspect_json(const Store& store, const NamedImage& named) {
         {"RootFS", {{"Type", "layers"}, {"Layers", config.rootfs.diff_ids}}},
         {"Metadata", {{"LastTagTime", "0001-01-01T00:00:00Z"}}},
         {"Descriptor",
-         {{"mediaType", named.descriptor.media_type}, {"digest", named.descriptor.digest}, {"size", named.descriptor.size}}},
+         {{"mediaType", named.descriptor.media_type},
+          {"digest", named.descriptor.digest},
+          {"size", named.descriptor.size}}},
     };
     if (!config.variant.empty()) out["Variant"] = config.variant;
     return json::dump(out, 4);

@@ -1,5 +1,6 @@
-// Which containers use which images and layers. A container whose settings cannot be read may use any: it is named
-// on stderr, and whoever wants to delete something is told that the answer is not complete.
+// Which containers use which images and layers. A container whose settings cannot be read may use
+// any: it is named on stderr, and whoever wants to delete something is told that the answer is not
+// complete.
 #include "base/log.h"
 #include "base/sys.h"
 #include "cli/commands.h"
@@ -14,7 +15,8 @@ bool for_each_container(const std::string& root, Use&& use) {
     bool complete = true;
     const Containers containers(root);
     for (const std::string& id : entries_of(root + "/containers")) {
-        if (id.size() != 64 || !sys::exists(str(root, "/containers/", id, "/settings.json"))) continue;
+        if (id.size() != 64 || !sys::exists(str(root, "/containers/", id, "/settings.json")))
+            continue;
         try {
             if (const auto container = containers.find(id)) use(*container);
         } catch (const Error& e) {
@@ -31,7 +33,9 @@ ImageUsers image_users(const std::string& root) {
     ImageUsers out;
     out.complete = for_each_container(root, [&](const Container& container) {
         const std::string status = container.state().status;
-        out.users.push_back({container.id(), container.settings().image_id, container.settings().image, status == "running" || status == "paused"});
+        out.users.push_back({container.id(), container.settings().image_id,
+                             container.settings().image,
+                             status == "running" || status == "paused"});
     });
     return out;
 }
@@ -46,5 +50,6 @@ ContainerLayers layers_in_use(const std::string& root) {
 }
 
 void collect_garbage(const Store& store) noexcept {
-    attempt("freeing what is not needed", [&] { store.gc([&] { return layers_in_use(store.root()); }); });
+    attempt("freeing what is not needed",
+            [&] { store.gc([&] { return layers_in_use(store.root()); }); });
 }

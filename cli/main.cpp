@@ -1,5 +1,6 @@
-// keg: images, builds and containers by Docker's command line. The table of commands is the program;
-// this file lists it, reads the options that stand before a command, and prints what went wrong.
+// keg: images, builds and containers by Docker's command line. The table of commands is the
+// program; this file lists it, reads the options that stand before a command, and prints what went
+// wrong.
 #include <sys/stat.h>
 
 #include <cstdio>
@@ -50,7 +51,8 @@ const Command image_tag_command = also_named("image tag", tag_command);
 
 const Command* const commands[] = {
     // Containers
-    &build_command, &create_command,
+    &build_command,
+    &create_command,
     &exec_command,
     &inspect_command,
     &kill_command,
@@ -122,7 +124,9 @@ const Program program = {
 }  // namespace
 
 // Absolute, because monitors go elsewhere.
-std::string store_root(const Arguments& given) { return std::filesystem::absolute(given.value("root").value_or(default_store_root())); }
+std::string store_root(const Arguments& given) {
+    return std::filesystem::absolute(given.value("root").value_or(default_store_root()));
+}
 Store open_store(const Arguments& given) { return Store(store_root(given)); }
 std::string runtime_program(const Arguments& given) {
     const std::string typed = given.get("runtime");
@@ -138,7 +142,7 @@ int main(int argc, char** argv) try {
     std::fflush(stdout);
     std::fprintf(stderr, "keg: %s\n", e.what());
     return e.exit_code() ? e.exit_code() : failure_exit_code;
-} catch (const std::filesystem::filesystem_error& e) {   // in our words, not the library's
+} catch (const std::filesystem::filesystem_error& e) {  // in our words, not the library's
     std::fflush(stdout);
     std::fprintf(stderr, "keg: %s: %s\n", e.path1().c_str(), errno_text(e.code().value()).c_str());
     return failure_exit_code;

@@ -1,4 +1,5 @@
-// What run and create share: their options, and how options and an image become a container's settings.
+// What run and create share: their options, and how options and an image become a container's
+// settings.
 #pragma once
 
 #include <climits>
@@ -47,9 +48,11 @@ inline constexpr Option run_options[] = {
     {"name", "NAME", "the container's name"},
     {"network", "MODE", "bridge, host, none or container:NAME", "bridge"},
     {"net", "MODE", "", "", true},
-    {"oom-score-adj", "N", "preference of the kernel's OOM killer", "", false, Value::integer, -1000, 1000},
+    {"oom-score-adj", "N", "preference of the kernel's OOM killer", "", false, Value::integer,
+     -1000, 1000},
     {"pid", "MODE", "host: share the host's processes"},
-    {"pids-limit", "N", "how many processes it may have; -1: any number", "", false, Value::integer, -1, 4194304},
+    {"pids-limit", "N", "how many processes it may have; -1: any number", "", false, Value::integer,
+     -1, 4194304},
     {"platform", "PLATFORM", "the image's platform, linux/arm64 for example"},
     {"privileged", nullptr, "all capabilities and devices, nothing masked"},
     {"publish,p", "PORTS", "[[IP:]HOST:]CONTAINER[/tcp|udp|sctp]"},
@@ -62,7 +65,8 @@ inline constexpr Option run_options[] = {
     {"security-opt", "OPTION", "no-new-privileges, seccomp=unconfined, systempaths=unconfined, …"},
     {"shm-size", "BYTES", "size of /dev/shm"},
     {"stop-signal", "SIGNAL", "what `stop` sends"},
-    {"stop-timeout", "SECONDS", "how long `stop` waits; -1: for ever", "", false, Value::integer, -1, INT_MAX},
+    {"stop-timeout", "SECONDS", "how long `stop` waits; -1: for ever", "", false, Value::integer,
+     -1, INT_MAX},
     {"sysctl", "NAME=VALUE", "a kernel parameter of its namespaces"},
     {"tmpfs", "DIR[:OPTIONS]", "mount a tmpfs"},
     {"tty,t", nullptr, "a terminal"},
@@ -75,4 +79,5 @@ inline constexpr Option run_options[] = {
 inline constexpr std::span create_options = std::span(run_options).subspan(2);
 
 // Checks the options, gets the image (pulls it if --pull allows), and makes the container.
-Containers::Made make_container(const Arguments& globals, const Arguments& args, const Containers& containers);
+Containers::Made make_container(const Arguments& globals, const Arguments& args,
+                                const Containers& containers);

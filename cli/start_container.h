@@ -6,4 +6,5 @@
 #include "engine/monitor.h"
 
 // Nothing if it runs already.
-std::optional<Monitored> start_container(const Containers& containers, const Container& container, const MonitorOptions& how);
+std::optional<Monitored> start_container(const Containers& containers, const Container& container,
+                                         const MonitorOptions& how);

@@ -1,6 +1,6 @@
-// A template is parsed to a tree once and walked for each row. Go's rules that surprise: a term in a
-// pipeline becomes the *last* argument of the next command; "{{-" and "-}}" eat white space; `range`
-// over an object goes by sorted keys; `and` and `or` give an operand, not true or false.
+// A template is parsed to a tree once and walked for each row. Go's rules that surprise: a term in
+// a pipeline becomes the *last* argument of the next command; "{{-" and "-}}" eat white space;
+// `range` over an object goes by sorted keys; `and` and `or` give an operand, not true or false.
 #include "cli/template.h"
 
 #include <algorithm>
@@ -13,9 +13,9 @@ namespace {
 struct Pipeline;
 struct Term {
     enum Kind { dot, variable, function, literal, group } kind = dot;
-    std::string name;                // of a variable or a function
-    std::vector<std::string> path;   // the fields behind it
-    Value value;                     // of a literal
+    std::string name;               // of a variable or a function
+    std::vector<std::string> path;  // the fields behind it
+    Value value;                    // of a literal
     std::shared_ptr<Pipeline> inner;
 };
 struct Pipeline {
@@ -122,8 +122,10 @@ private:
             out = {.kind = Term::literal, .value = number()};
         } else if (is_name(c)) {
             out = {.kind = Term::function, .name = name()};
-            if (out.name == "true" || out.name == "false") out = {.kind = Term::literal, .value = out.name == "true"};
-            else if (out.name == "nil") out = {.kind = Term::literal};
+            if (out.name == "true" || out.name == "false")
+                out = {.kind = Term::literal, .value = out.name == "true"};
+            else if (out.name == "nil")
+                out = {.kind = Term::literal};
         } else {
             bad(str("unexpected ", quoted(std::string(1, c)), " in operand"));
         }
@@ -194,10 +196,14 @@ private:
             ActionParser parser(action);
             if (parser.take_word("end")) return "end";
             if (parser.take_word("else")) return action;
-            if (parser.take_word("if")) nodes.push_back(block(Node::if_, parser, depth));
-            else if (parser.take_word("range")) nodes.push_back(block(Node::range, parser, depth));
-            else if (parser.take_word("with")) nodes.push_back(block(Node::with, parser, depth));
-            else nodes.push_back({.kind = Node::output, .pipeline = whole(parser)});
+            if (parser.take_word("if"))
+                nodes.push_back(block(Node::if_, parser, depth));
+            else if (parser.take_word("range"))
+                nodes.push_back(block(Node::range, parser, depth));
+            else if (parser.take_word("with"))
+                nodes.push_back(block(Node::with, parser, depth));
+            else
+                nodes.push_back({.kind = Node::output, .pipeline = whole(parser)});
         }
         return "";
     }
@@ -268,18 +274,21 @@ std::string shown(const Value& value) {
         return "[" + out + "]";
     }
     if (value.is_object()) {
-        for (const auto& [key, element] : sorted(value)) out += str(out.empty() ? "" : " ", key, ":", shown(element));
+        for (const auto& [key, element] : sorted(value))
+            out += str(out.empty() ? "" : " ", key, ":", shown(element));
         return "map[" + out + "]";
     }
     return json::dump(value);
 }
 
 std::string as_text(const Value& value, const char* function) {
-    if (!value.is_string()) throw Error("error calling ", function, ": wrong type of argument: expected a string");
+    if (!value.is_string())
+        throw Error("error calling ", function, ": wrong type of argument: expected a string");
     return value.get<std::string>();
 }
 int64_t as_number(const Value& value, const char* function) {
-    if (!value.is_number_integer()) throw Error("error calling ", function, ": wrong type of argument: expected a number");
+    if (!value.is_number_integer())
+        throw Error("error calling ", function, ": wrong type of argument: expected a number");
     return value.get<int64_t>();
 }
 
@@ -299,7 +308,8 @@ Value index(const Arguments& args) {
             at = std::move(next);
         } else if (at.is_array() && args[i].is_number_integer()) {
             const auto n = args[i].get<int64_t>();
-            if (n < 0 || size_t(n) >= at.size()) throw Error("error calling index: index out of range: ", n);
+            if (n < 0 || size_t(n) >= at.size())
+                throw Error("error calling index: index out of range: ", n);
             Value next = at[size_t(n)];
             at = std::move(next);
         } else {
@@ -323,8 +333,10 @@ Value printf_(const Arguments& args) {
             out += '%';
             continue;
         }
-        if (!std::string_view("svdq").contains(verb)) throw Error("error calling printf: %", verb, " is not supported");
-        const std::string text = next < args.size() ? shown(args[next++]) : "%!" + std::string(1, verb) + "(MISSING)";
+        if (!std::string_view("svdq").contains(verb))
+            throw Error("error calling printf: %", verb, " is not supported");
+        const std::string text =
+            next < args.size() ? shown(args[next++]) : "%!" + std::string(1, verb) + "(MISSING)";
         out += verb == 'q' ? ::quoted(text) : text;
     }
     return out;
@@ -336,14 +348,17 @@ int compare(const Value& a, const Value& b) {
         const double x = a.get<double>(), y = b.get<double>();
         return x < y ? -1 : x > y;
     }
-    if (a.is_string() && b.is_string()) return a.get_ref<const std::string&>().compare(b.get_ref<const std::string&>());
+    if (a.is_string() && b.is_string())
+        return a.get_ref<const std::string&>().compare(b.get_ref<const std::string&>());
     throw Error("incompatible types for comparison");
 }
 
 std::string padded(const Arguments& args) {
     const std::string text = as_text(args[0], "pad");
     if (text.empty()) return text;
-    const auto width = [&](const Value& value) { return size_t(std::clamp<int64_t>(as_number(value, "pad"), 0, 1000)); };
+    const auto width = [&](const Value& value) {
+        return size_t(std::clamp<int64_t>(as_number(value, "pad"), 0, 1000));
+    };
     return std::string(width(args[1]), ' ') + text + std::string(width(args[2]), ' ');
 }
 
@@ -357,54 +372,65 @@ std::string title(std::string text) {
 }
 
 constexpr Function functions[] = {
-    {"and", 1, 100, [](const Arguments& a) {
+    {"and", 1, 100,
+     [](const Arguments& a) {
          for (const Value& value : a)
              if (!truth(value)) return value;
          return a.back();
      }},
-    {"or", 1, 100, [](const Arguments& a) {
+    {"or", 1, 100,
+     [](const Arguments& a) {
          for (const Value& value : a)
              if (truth(value)) return value;
          return a.back();
      }},
     {"not", 1, 1, [](const Arguments& a) { return Value(!truth(a[0])); }},
-    {"eq", 2, 100, [](const Arguments& a) { return Value(std::find(a.begin() + 1, a.end(), a[0]) != a.end()); }},
+    {"eq", 2, 100,
+     [](const Arguments& a) { return Value(std::find(a.begin() + 1, a.end(), a[0]) != a.end()); }},
     {"ne", 2, 2, [](const Arguments& a) { return Value(a[0] != a[1]); }},
     {"lt", 2, 2, [](const Arguments& a) { return Value(compare(a[0], a[1]) < 0); }},
     {"le", 2, 2, [](const Arguments& a) { return Value(compare(a[0], a[1]) <= 0); }},
     {"gt", 2, 2, [](const Arguments& a) { return Value(compare(a[0], a[1]) > 0); }},
     {"ge", 2, 2, [](const Arguments& a) { return Value(compare(a[0], a[1]) >= 0); }},
     {"index", 1, 100, index},
-    {"join", 2, 2, [](const Arguments& a) {
+    {"join", 2, 2,
+     [](const Arguments& a) {
          std::vector<std::string> pieces;
          for (const Value& value : a[0]) pieces.push_back(shown(value));
          return Value(join(pieces, as_text(a[1], "join")));
      }},
     {"json", 1, 1, [](const Arguments& a) { return Value(json::dump(a[0])); }},
-    {"len", 1, 1, [](const Arguments& a) {
+    {"len", 1, 1,
+     [](const Arguments& a) {
          return Value(a[0].is_string() ? a[0].get_ref<const std::string&>().size() : a[0].size());
      }},
     {"lower", 1, 1, [](const Arguments& a) { return Value(lower(as_text(a[0], "lower"))); }},
     {"pad", 3, 3, [](const Arguments& a) { return Value(padded(a)); }},
-    {"print", 0, 100, [](const Arguments& a) {
+    {"print", 0, 100,
+     [](const Arguments& a) {
          std::string out;
          for (const Value& value : a) out += shown(value);
          return Value(out);
      }},
     {"printf", 1, 100, printf_},
-    {"println", 0, 100, [](const Arguments& a) {
+    {"println", 0, 100,
+     [](const Arguments& a) {
          std::string out;
          for (const Value& value : a) out += str(out.empty() ? "" : " ", shown(value));
          return Value(out + "\n");
      }},
-    {"split", 2, 2, [](const Arguments& a) {
+    {"split", 2, 2,
+     [](const Arguments& a) {
          const std::string separator = as_text(a[1], "split");
-         if (separator.size() != 1) throw Error("error calling split: the separator must be one character");
+         if (separator.size() != 1)
+             throw Error("error calling split: the separator must be one character");
          return Value(split(as_text(a[0], "split"), separator[0]));
      }},
     {"title", 1, 1, [](const Arguments& a) { return Value(title(as_text(a[0], "title"))); }},
-    {"truncate", 2, 2, [](const Arguments& a) {
-         return Value(as_text(a[0], "truncate").substr(0, size_t(std::max<int64_t>(0, as_number(a[1], "truncate")))));
+    {"truncate", 2, 2,
+     [](const Arguments& a) {
+         return Value(as_text(a[0], "truncate")
+                          .substr(0, size_t(std::max<int64_t>(0, as_number(a[1], "truncate")))));
      }},
     {"upper", 1, 1, [](const Arguments& a) { return Value(upper(as_text(a[0], "upper"))); }},
 };
@@ -413,7 +439,9 @@ constexpr Function functions[] = {
 
 class Renderer {
 public:
-    Renderer(const Value& data, bool headers) : headers_(headers) { variables_.emplace_back("", data); }
+    Renderer(const Value& data, bool headers) : headers_(headers) {
+        variables_.emplace_back("", data);
+    }
 
     void run(const std::vector<Node>& nodes, const Value& dot) {
         const size_t outer = variables_.size();
@@ -431,13 +459,15 @@ private:
         const Value value = evaluate(node.pipeline, dot);
         const auto& declares = node.pipeline.declares;
         const size_t outer = variables_.size();
-        if (!declares.empty() && node.kind != Node::range) variables_.emplace_back(declares.back(), value);
+        if (!declares.empty() && node.kind != Node::range)
+            variables_.emplace_back(declares.back(), value);
         if (node.kind == Node::output) {
             if (declares.empty()) out += shown(value);
             return;  // a variable of {{$x := …}} lives to the end of the enclosing block
         }
         if (node.kind == Node::if_) run(truth(value) ? node.body : node.otherwise, dot);
-        if (node.kind == Node::with) truth(value) ? run(node.body, value) : run(node.otherwise, dot);
+        if (node.kind == Node::with)
+            truth(value) ? run(node.body, value) : run(node.otherwise, dot);
         if (node.kind == Node::range) range(node, value, dot);
         variables_.resize(outer);
     }
@@ -464,28 +494,32 @@ private:
         for (const auto& command : pipeline.commands) piped = evaluate(command, dot, piped);
         return piped.value_or(Value());
     }
-    Value evaluate(const std::vector<Term>& command, const Value& dot, const std::optional<Value>& piped) {
+    Value evaluate(const std::vector<Term>& command, const Value& dot,
+                   const std::optional<Value>& piped) {
         const Term& first = command[0];
         std::vector<Value> arguments;
         for (size_t i = 1; i < command.size(); ++i) arguments.push_back(evaluate(command[i], dot));
         if (piped) arguments.push_back(*piped);
         if (first.kind == Term::function) return call(first, arguments);
-        if (first.kind == Term::dot && first.path == std::vector<std::string>{"Label"} && arguments.size() == 1)
+        if (first.kind == Term::dot && first.path == std::vector<std::string>{"Label"} &&
+            arguments.size() == 1)
             return label(dot, arguments[0]);
-        if (!arguments.empty()) throw Error("can't give argument to non-function ", shown_term(first));
+        if (!arguments.empty())
+            throw Error("can't give argument to non-function ", shown_term(first));
         return evaluate(first, dot);
     }
     Value evaluate(const Term& term, const Value& dot) {
         Value value;
         switch (term.kind) {
-        case Term::dot: value = dot; break;
-        case Term::literal: value = term.value; break;
-        case Term::group: value = evaluate(*term.inner, dot); break;
-        case Term::variable: value = variable(term.name); break;
-        case Term::function: return call(term, {});
+            case Term::dot: value = dot; break;
+            case Term::literal: value = term.value; break;
+            case Term::group: value = evaluate(*term.inner, dot); break;
+            case Term::variable: value = variable(term.name); break;
+            case Term::function: return call(term, {});
         }
         for (const std::string& name : term.path) {
-            if (!value.is_object()) throw Error("can't evaluate field ", name, " in ", shown(value));
+            if (!value.is_object())
+                throw Error("can't evaluate field ", name, " in ", shown(value));
             const auto found = value.find(name);
             if (found == value.end()) throw Error("map has no entry for key ", quoted(name));
             Value next = *found;
@@ -495,7 +529,8 @@ private:
     }
     Value call(const Term& term, const std::vector<Value>& arguments) {
         const auto* function = std::ranges::find(functions, term.name, &Function::name);
-        if (function == std::end(functions)) bad(str("function ", quoted(term.name), " not defined"));
+        if (function == std::end(functions))
+            bad(str("function ", quoted(term.name), " not defined"));
         if (headers_) {
             for (const Value& argument : arguments)
                 if (argument.is_string()) return argument;
@@ -508,7 +543,8 @@ private:
     // .Label "key": of a row whose Labels are "key=value,key=value"
     static Value label(const Value& dot, const Value& key) {
         const auto labels = dot.find("Labels");
-        if (labels == dot.end() || !labels->is_string()) throw Error("map has no entry for key \"Label\"");
+        if (labels == dot.end() || !labels->is_string())
+            throw Error("map has no entry for key \"Label\"");
         for (const std::string& pair : split(labels->get<std::string>(), ','))
             if (pair.starts_with(shown(key) + "=")) return pair.substr(shown(key).size() + 1);
         return "";
@@ -518,7 +554,9 @@ private:
             if (at->first == name) return at->second;
         bad(str("undefined variable ", quoted("$" + name)));
     }
-    static std::string shown_term(const Term& term) { return term.name + (term.path.empty() ? "" : "." + join(term.path, ".")); }
+    static std::string shown_term(const Term& term) {
+        return term.name + (term.path.empty() ? "" : "." + join(term.path, "."));
+    }
 
     std::vector<std::pair<std::string, Value>> variables_;
     bool headers_;

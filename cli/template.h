@@ -1,6 +1,6 @@
-// Go's templates, as far as people use them with --format: text and {{ actions }} over a JSON value:
-// fields, variables, pipelines, if/else, range, with, comparisons, and Docker's functions (json,
-// split, join, title, lower, upper, pad, truncate, println). What is not known is an error.
+// Go's templates, as far as people use them with --format: text and {{ actions }} over a JSON
+// value: fields, variables, pipelines, if/else, range, with, comparisons, and Docker's functions
+// (json, split, join, title, lower, upper, pad, truncate, println). What is not known is an error.
 #pragma once
 
 #include <memory>

@@ -5,7 +5,7 @@
 
 #include "container/ports.h"
 
-// Forgets the flows of datagrams to these ports. Without that, a client that asked before the port was
-// published is never heard, and one that still asks when it is no longer reaches whoever got the
-// container's address. (TCP's flows begin anew by themselves.)
+// Forgets the flows of datagrams to these ports. Without that, a client that asked before the port
+// was published is never heard, and one that still asks when it is no longer reaches whoever got
+// the container's address. (TCP's flows begin anew by themselves.)
 void forget_flows(const std::vector<PortBinding>& ports);

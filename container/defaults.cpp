@@ -11,26 +11,44 @@ std::vector<spec::Mount> default_mounts(bool writable_kernel, int64_t shm_size) 
     const std::string access = writable_kernel ? "rw" : "ro";
     return {{"/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}},
             {"/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}},
-            {"/dev/pts", "devpts", "devpts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
+            {"/dev/pts",
+             "devpts",
+             "devpts",
+             {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
             {"/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access}},
             {"/sys/fs/cgroup", "cgroup", "cgroup", {access, "nosuid", "noexec", "nodev"}},
             {"/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}},
-            {"/dev/shm", "tmpfs", "shm", {"nosuid", "noexec", "nodev", "mode=1777", str("size=", shm_size)}}};
+            {"/dev/shm",
+             "tmpfs",
+             "shm",
+             {"nosuid", "noexec", "nodev", "mode=1777", str("size=", shm_size)}}};
 }
 
 std::vector<spec::DeviceRule> default_device_rules() {
     std::vector<spec::DeviceRule> rules = {{.allow = false, .type = "a", .access = "rwm"}};
-    for (const auto& [major, minor] : {std::pair(1, 5), std::pair(1, 3), std::pair(1, 9), std::pair(1, 8), std::pair(5, 0), std::pair(5, 1)})
-        rules.push_back({.allow = true, .type = "c", .major = major, .minor = minor, .access = "rwm"});
+    for (const auto& [major, minor] : {std::pair(1, 5), std::pair(1, 3), std::pair(1, 9),
+                                       std::pair(1, 8), std::pair(5, 0), std::pair(5, 1)})
+        rules.push_back(
+            {.allow = true, .type = "c", .major = major, .minor = minor, .access = "rwm"});
     rules.push_back({.allow = false, .type = "c", .major = 10, .minor = 229, .access = "rwm"});
     return rules;
 }
 
 void hide_kernel_files(spec::Linux& linux) {
-    linux.masked_paths = {"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-                          "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
-                          "/sys/devices/virtual/powercap", "/sys/firmware"};
-    linux.readonly_paths = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+    linux.masked_paths = {"/proc/acpi",
+                          "/proc/asound",
+                          "/proc/interrupts",
+                          "/proc/kcore",
+                          "/proc/keys",
+                          "/proc/latency_stats",
+                          "/proc/sched_debug",
+                          "/proc/scsi",
+                          "/proc/timer_list",
+                          "/proc/timer_stats",
+                          "/sys/devices/virtual/powercap",
+                          "/sys/firmware"};
+    linux.readonly_paths = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+                            "/proc/sysrq-trigger"};
 }
 
 void open_ports_and_ping(spec::Linux& linux) {
@@ -39,7 +57,11 @@ void open_ports_and_ping(spec::Linux& linux) {
 }
 
 spec::Capabilities rights(const std::vector<std::string>& capabilities, uint32_t uid) {
-    spec::Capabilities out{.bounding = capabilities, .effective = {}, .inheritable = {}, .permitted = {}, .ambient = {}};
+    spec::Capabilities out{.bounding = capabilities,
+                           .effective = {},
+                           .inheritable = {},
+                           .permitted = {},
+                           .ambient = {}};
     if (uid == 0) out.effective = out.permitted = capabilities;
     return out;
 }

@@ -10,7 +10,8 @@
 constexpr int64_t default_shm_size = 64 << 20;
 
 // Docker's mounts, in its order; with `writable_kernel` /sys and the cgroups are not read-only.
-std::vector<spec::Mount> default_mounts(bool writable_kernel = false, int64_t shm_size = default_shm_size);
+std::vector<spec::Mount> default_mounts(bool writable_kernel = false,
+                                        int64_t shm_size = default_shm_size);
 // Nothing but null, zero, random, urandom, tty and console.
 std::vector<spec::DeviceRule> default_device_rules();
 // The kernel's files that a container must not see, or not change.
@@ -20,5 +21,5 @@ void open_ports_and_ping(spec::Linux& linux);
 // Who is not root has them in reserve only, for programs with the set-user-ID bit.
 spec::Capabilities rights(const std::vector<std::string>& capabilities, uint32_t uid);
 
-std::vector<std::string> own_capabilities();   // this process's bounding set
+std::vector<std::string> own_capabilities();  // this process's bounding set
 bool host_has_cgroup_v2();

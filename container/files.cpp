@@ -3,24 +3,31 @@
 #include "base/error.h"
 #include "base/file.h"
 
-std::string hosts_file(const std::vector<std::string>& extra, const std::string& gateway, bool ipv6, const std::string& address,
-                       const std::string& hostname, const std::string& domainname) {
+std::string hosts_file(const std::vector<std::string>& extra, const std::string& gateway, bool ipv6,
+                       const std::string& address, const std::string& hostname,
+                       const std::string& domainname) {
     std::string out = "127.0.0.1\tlocalhost\n";
     if (ipv6)
-        out += "::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\n"
+        out += "::1\tlocalhost ip6-localhost "
+               "ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\n"
                "ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
     for (const std::string& entry : extra) {
         const size_t colon = entry.find(':');
         const std::string ip = entry.substr(colon + 1);
-        if (ip == "host-gateway" && gateway.empty()) throw Error("unable to derive the IP value for host-gateway");
+        if (ip == "host-gateway" && gateway.empty())
+            throw Error("unable to derive the IP value for host-gateway");
         out += (ip == "host-gateway" ? gateway : ip) + "\t" + entry.substr(0, colon) + "\n";
     }
     if (!address.empty())
-        out += address + "\t" + (domainname.empty() ? hostname : hostname + "." + domainname + " " + hostname) + "\n";
+        out += address + "\t" +
+               (domainname.empty() ? hostname : hostname + "." + domainname + " " + hostname) +
+               "\n";
     return out;
 }
 
-static bool is_loopback(std::string_view server) { return server.starts_with("127.") || server == "::1"; }
+static bool is_loopback(std::string_view server) {
+    return server.starts_with("127.") || server == "::1";
+}
 
 std::string resolv_conf(std::string_view host, const ResolvOptions& wanted) {
     std::vector<std::string> servers, options;
@@ -34,9 +41,12 @@ std::string resolv_conf(std::string_view host, const ResolvOptions& wanted) {
         const std::vector<std::string> values(words.begin() + 1, words.end());
         if (words[0] == "nameserver") {
             if (!values.empty()) servers.push_back(values[0]);
-        } else if (words[0] == "search" || words[0] == "domain") search = join(values, " ");
-        else if (words[0] == "options") options.insert(options.end(), values.begin(), values.end());
-        else other += line + "\n";
+        } else if (words[0] == "search" || words[0] == "domain")
+            search = join(values, " ");
+        else if (words[0] == "options")
+            options.insert(options.end(), values.begin(), values.end());
+        else
+            other += line + "\n";
     }
     if (!wanted.dns.empty()) {
         servers = wanted.dns;
@@ -46,7 +56,8 @@ std::string resolv_conf(std::string_view host, const ResolvOptions& wanted) {
         });
         if (servers.empty()) servers = {"8.8.8.8", "8.8.4.4"};
     }
-    if (!wanted.search.empty()) search = wanted.search == std::vector<std::string>{"."} ? "" : join(wanted.search, " ");
+    if (!wanted.search.empty())
+        search = wanted.search == std::vector<std::string>{"."} ? "" : join(wanted.search, " ");
     if (!wanted.options.empty()) options = wanted.options;
 
     std::string out;
@@ -63,6 +74,7 @@ std::string host_resolv_conf() {
     for (const std::string& line : split(text, '\n'))
         if (line.starts_with("nameserver")) ++servers, stub = trim(line.substr(10)) == "127.0.0.53";
     if (servers == 1 && stub)
-        if (auto upstream = read_file_if_exists("/run/systemd/resolve/resolv.conf")) return *upstream;
+        if (auto upstream = read_file_if_exists("/run/systemd/resolve/resolv.conf"))
+            return *upstream;
     return text;
 }

@@ -5,12 +5,14 @@
 #include <vector>
 
 // `own`: lines "IP<TAB>NAMES" for the container itself; extra: "name:ip".
-std::string hosts_file(const std::vector<std::string>& extra, const std::string& gateway, bool ipv6, const std::string& address,
-                       const std::string& hostname, const std::string& domainname);
+std::string hosts_file(const std::vector<std::string>& extra, const std::string& gateway, bool ipv6,
+                       const std::string& address, const std::string& hostname,
+                       const std::string& domainname);
 
 struct ResolvOptions {
     std::vector<std::string> dns, search, options;
-    bool filter = true;       // drop what the container cannot reach: loopback servers, IPv6 without IPv6
+    bool filter =
+        true;  // drop what the container cannot reach: loopback servers, IPv6 without IPv6
     bool ipv6 = false;
 };
 std::string resolv_conf(std::string_view host, const ResolvOptions& options);

@@ -18,7 +18,8 @@ std::string random_id() {
     std::array<unsigned char, 32> bytes;
     check(::getrandom(bytes.data(), bytes.size(), 0), "getrandom");
     std::string out;
-    for (const unsigned char byte : bytes) out += "0123456789abcdef"[byte >> 4], out += "0123456789abcdef"[byte & 15];
+    for (const unsigned char byte : bytes)
+        out += "0123456789abcdef"[byte >> 4], out += "0123456789abcdef"[byte & 15];
     return out;
 }
 
@@ -26,12 +27,15 @@ uint64_t start_time(pid_t pid) {
     const auto stat = read_file_if_exists(str("/proc/", pid, "/stat"));
     if (!stat) return 0;
     // The name in parentheses may hold anything: count fields behind the last one.
-    const std::vector<std::string> fields = split(std::string_view(*stat).substr(stat->rfind(')') + 2), ' ');
+    const std::vector<std::string> fields =
+        split(std::string_view(*stat).substr(stat->rfind(')') + 2), ' ');
     if (fields.size() < 20 || fields[0] == "Z" || fields[0] == "X") return 0;
     return parse_number<uint64_t>(fields[19]).value_or(0);
 }
 
-bool is_alive(pid_t pid, uint64_t started) { return pid > 0 && started && start_time(pid) == started; }
+bool is_alive(pid_t pid, uint64_t started) {
+    return pid > 0 && started && start_time(pid) == started;
+}
 
 std::string store_hash(const std::string& store_root) {
     char* real = ::realpath(store_root.c_str(), nullptr);
@@ -40,7 +44,9 @@ std::string store_hash(const std::string& store_root) {
     return digest_of(path).hex().substr(0, 8);
 }
 
-std::string volatile_directory(const std::string& store_root) { return "/run/keg-stores/" + store_hash(store_root); }
+std::string volatile_directory(const std::string& store_root) {
+    return "/run/keg-stores/" + store_hash(store_root);
+}
 
 static bool has_containers(const std::string& directory) {
     if (!sys::exists(directory)) return false;
@@ -56,15 +62,18 @@ static bool has_containers(const std::string& directory) {
 void remove_volatile_directory_locked(const std::string& store_root) {
     const std::string directory = volatile_directory(store_root);
     if (sys::exists(directory + "/net/subnet")) return;
-    const std::string containers = store_root + "/containers";   // not even that, if the store was deleted
+    const std::string containers =
+        store_root + "/containers";  // not even that, if the store was deleted
     if (has_containers(containers)) return;
-    if (::rmdir((directory + "/runtime").c_str()) < 0 && errno != ENOENT) return;   // one that is just being deleted
+    if (::rmdir((directory + "/runtime").c_str()) < 0 && errno != ENOENT)
+        return;  // one that is just being deleted
     sys::remove_tree(directory + "/net");
     ::rmdir(directory.c_str());
 }
 
 void remove_volatile_directory(const std::string& store_root) {
     std::optional<FileLock> names;
-    if (sys::exists(store_root + "/containers/names")) names.emplace(store_root + "/containers/names/.lock");
+    if (sys::exists(store_root + "/containers/names"))
+        names.emplace(store_root + "/containers/names/.lock");
     remove_volatile_directory_locked(store_root);
 }

@@ -1,5 +1,5 @@
-// Who is who: containers by their IDs, processes by more than a number that may be another's tomorrow,
-// stores by the hash of their path.
+// Who is who: containers by their IDs, processes by more than a number that may be another's
+// tomorrow, stores by the hash of their path.
 #pragma once
 
 #include <sys/types.h>
@@ -7,11 +7,11 @@
 #include <cstdint>
 #include <string>
 
-std::string random_id();          // 64 hex digits
+std::string random_id();  // 64 hex digits
 
 // Is that process still the one it was?
 bool is_alive(pid_t pid, uint64_t started);
-uint64_t start_time(pid_t pid);   // 0: there is none
+uint64_t start_time(pid_t pid);  // 0: there is none
 
 // Where runtime state and networks of that store are kept until the next boot: /run/keg-stores/HASH
 // (/run/keg is where keg-runtime by itself keeps containers).
@@ -20,4 +20,4 @@ std::string volatile_directory(const std::string& store_root);
 void remove_volatile_directory(const std::string& store_root);
 // The same for who holds the lock of the containers' names.
 void remove_volatile_directory_locked(const std::string& store_root);
-std::string store_hash(const std::string& store_root);   // 8 hex digits
+std::string store_hash(const std::string& store_root);  // 8 hex digits

@@ -57,11 +57,14 @@ NetlinkRequest& NetlinkRequest::close() {
     return *this;
 }
 
-Netlink::Netlink(int protocol) : socket_(check(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), "opening a netlink socket")) {}
+Netlink::Netlink(int protocol)
+    : socket_(check(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol),
+                    "opening a netlink socket")) {}
 
 namespace {
 
-// The calling thread's own namespace again at the end of the scope: there is no going on in a wrong one.
+// The calling thread's own namespace again at the end of the scope: there is no going on in a wrong
+// one.
 class OwnNetwork {
 public:
     OwnNetwork() : own_(sys::open("/proc/thread-self/ns/net", O_RDONLY)) {}
@@ -79,7 +82,8 @@ Netlink Netlink::inside(int netns, const std::string& device, int& index) {
     const OwnNetwork own;
     check(::setns(netns, CLONE_NEWNET), "entering the container's network namespace");
     index = int(::if_nametoindex(device.c_str()));
-    attempt("letting the container announce its address", [&] { write_file("/proc/sys/net/ipv4/conf/" + device + "/arp_notify", "1"); });
+    attempt("letting the container announce its address",
+            [&] { write_file("/proc/sys/net/ipv4/conf/" + device + "/arp_notify", "1"); });
     return Netlink();
 }
 
@@ -95,10 +99,12 @@ void Netlink::put(NetlinkRequest& request) {
     nlmsghdr* head = reinterpret_cast<nlmsghdr*>(request.bytes_.data());
     head->nlmsg_len = uint32_t(request.bytes_.size());
     head->nlmsg_seq = ++sequence_;
-    check(int(::send(socket_.get(), request.bytes_.data(), request.bytes_.size(), 0)), "asking the kernel");
+    check(int(::send(socket_.get(), request.bytes_.data(), request.bytes_.size(), 0)),
+          "asking the kernel");
 }
 
-// Those that answer the last request, one by one, until one is the last. 0 or the error number that it has.
+// Those that answer the last request, one by one, until one is the last. 0 or the error number that
+// it has.
 int Netlink::receive(const std::function<void(std::string_view message)>& take) {
     alignas(nlmsghdr) char buffer[65536];
     for (;;) {
@@ -106,10 +112,12 @@ int Netlink::receive(const std::function<void(std::string_view message)>& take) 
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return errno;
         int left = int(n);
-        for (auto* message = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(message, unsigned(left)); message = NLMSG_NEXT(message, left)) {
+        for (auto* message = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(message, unsigned(left));
+             message = NLMSG_NEXT(message, left)) {
             if (message->nlmsg_seq != sequence_) continue;
             if (message->nlmsg_type == NLMSG_DONE) return 0;
-            if (message->nlmsg_type == NLMSG_ERROR) return -static_cast<nlmsgerr*>(NLMSG_DATA(message))->error;
+            if (message->nlmsg_type == NLMSG_ERROR)
+                return -static_cast<nlmsgerr*>(NLMSG_DATA(message))->error;
             take({static_cast<char*>(NLMSG_DATA(message)), message->nlmsg_len - NLMSG_HDRLEN});
         }
     }
@@ -121,14 +129,16 @@ int Netlink::try_send(NetlinkRequest request) {
 }
 
 std::string Netlink::ask(NetlinkRequest request, const std::string& doing) {
-    std::vector<std::string> answers = list(std::move(request), doing);   // the acknowledgement comes last
+    std::vector<std::string> answers =
+        list(std::move(request), doing);  // the acknowledgement comes last
     return answers.empty() ? "" : std::move(answers.back());
 }
 
 std::vector<std::string> Netlink::list(NetlinkRequest request, const std::string& doing) {
     put(request);
     std::vector<std::string> out;
-    if (const int error = receive([&](std::string_view message) { out.emplace_back(message); })) throw SysError(error, doing);
+    if (const int error = receive([&](std::string_view message) { out.emplace_back(message); }))
+        throw SysError(error, doing);
     return out;
 }
 
@@ -138,7 +148,8 @@ std::string_view netlink_attribute(std::string_view message, size_t header, uint
         nlattr head{};
         std::memcpy(&head, message.data(), sizeof head);
         if (head.nla_len < sizeof head || head.nla_len > message.size()) break;
-        if ((head.nla_type & NLA_TYPE_MASK) == type) return message.substr(NLA_HDRLEN, head.nla_len - NLA_HDRLEN);
+        if ((head.nla_type & NLA_TYPE_MASK) == type)
+            return message.substr(NLA_HDRLEN, head.nla_len - NLA_HDRLEN);
         message.remove_prefix(std::min(message.size(), size_t(NLA_ALIGN(head.nla_len))));
     }
     return {};
@@ -150,7 +161,8 @@ void Netlink::send(NetlinkRequest request, const std::string& doing) {
 
 static std::string mac_bytes(const std::string& text) {
     std::string out;
-    for (const std::string& part : split(text, ':')) out += char(parse_number<int>(part, 16).value_or(0));
+    for (const std::string& part : split(text, ':'))
+        out += char(parse_number<int>(part, 16).value_or(0));
     return out;
 }
 
@@ -163,16 +175,27 @@ static ifinfomsg link_header(int index, bool up) {
 
 void Netlink::create_bridge(const std::string& name, const std::string& mac) {
     NetlinkRequest request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
-    request.header(link_header(0, true)).add_text(IFLA_IFNAME, name).add(IFLA_ADDRESS, mac_bytes(mac));
+    request.header(link_header(0, true))
+        .add_text(IFLA_IFNAME, name)
+        .add(IFLA_ADDRESS, mac_bytes(mac));
     request.open(IFLA_LINKINFO).add_text(IFLA_INFO_KIND, "bridge").close();
     send(std::move(request), "creating bridge " + name);
 }
 
-void Netlink::create_veth(const std::string& name, int netns, const std::string& peer, const std::string& mac, int bridge) {
+void Netlink::create_veth(const std::string& name, int netns, const std::string& peer,
+                          const std::string& mac, int bridge) {
     NetlinkRequest request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
-    request.header(link_header(0, true)).add_text(IFLA_IFNAME, name).add(IFLA_MASTER, uint32_t(bridge));
-    request.open(IFLA_LINKINFO).add_text(IFLA_INFO_KIND, "veth").open(IFLA_INFO_DATA).open(VETH_INFO_PEER);
-    request.header(link_header(0, false)).add_text(IFLA_IFNAME, peer).add(IFLA_ADDRESS, mac_bytes(mac)).add(IFLA_NET_NS_FD, uint32_t(netns));
+    request.header(link_header(0, true))
+        .add_text(IFLA_IFNAME, name)
+        .add(IFLA_MASTER, uint32_t(bridge));
+    request.open(IFLA_LINKINFO)
+        .add_text(IFLA_INFO_KIND, "veth")
+        .open(IFLA_INFO_DATA)
+        .open(VETH_INFO_PEER);
+    request.header(link_header(0, false))
+        .add_text(IFLA_IFNAME, peer)
+        .add(IFLA_ADDRESS, mac_bytes(mac))
+        .add(IFLA_NET_NS_FD, uint32_t(netns));
     request.close().close().close();
     send(std::move(request), "creating veth " + name);
 }
@@ -197,15 +220,23 @@ void Netlink::bring_up(int index) {
     send(std::move(request), "bringing a device up");
 }
 
-static std::string_view address_bytes(const uint32_t& address) { return {reinterpret_cast<const char*>(&address), 4}; }
+static std::string_view address_bytes(const uint32_t& address) {
+    return {reinterpret_cast<const char*>(&address), 4};
+}
 
 void Netlink::add_address(int index, uint32_t address, int prefix) {
     NetlinkRequest request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL);
     ifaddrmsg info{};
-    info.ifa_family = AF_INET, info.ifa_prefixlen = uint8_t(prefix), info.ifa_index = uint32_t(index);
-    const uint32_t broadcast = address | htonl(prefix ? (uint64_t(1) << (32 - prefix)) - 1 : 0xffffffff);
-    request.header(info).add(IFA_LOCAL, address_bytes(address)).add(IFA_ADDRESS, address_bytes(address)).add(IFA_BROADCAST, address_bytes(broadcast));
-    if (const int error = try_send(std::move(request)); error && error != EEXIST) throw SysError(error, "adding an address");
+    info.ifa_family = AF_INET, info.ifa_prefixlen = uint8_t(prefix),
+    info.ifa_index = uint32_t(index);
+    const uint32_t broadcast =
+        address | htonl(prefix ? (uint64_t(1) << (32 - prefix)) - 1 : 0xffffffff);
+    request.header(info)
+        .add(IFA_LOCAL, address_bytes(address))
+        .add(IFA_ADDRESS, address_bytes(address))
+        .add(IFA_BROADCAST, address_bytes(broadcast));
+    if (const int error = try_send(std::move(request)); error && error != EEXIST)
+        throw SysError(error, "adding an address");
 }
 
 void Netlink::add_default_route(uint32_t gateway) {

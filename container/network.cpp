@@ -1,6 +1,6 @@
-// What takes long is kept away from people who wait: nothing is moved between namespaces, devices are
-// not deleted but die with the container's namespace, and all rules are one transaction. The lock of
-// the network is held while it is made or torn down, so that nobody sees half of it.
+// What takes long is kept away from people who wait: nothing is moved between namespaces, devices
+// are not deleted but die with the container's namespace, and all rules are one transaction. The
+// lock of the network is held while it is made or torn down, so that nobody sees half of it.
 #include "container/network.h"
 
 #include <arpa/inet.h>
@@ -22,15 +22,19 @@
 #include "container/netlink.h"
 
 std::string address_text(uint32_t address) {
-    return str(address >> 24, ".", address >> 16 & 255, ".", address >> 8 & 255, ".", address & 255);
+    return str(address >> 24, ".", address >> 16 & 255, ".", address >> 8 & 255, ".",
+               address & 255);
 }
 
 Subnet choose_subnet(const std::vector<Subnet>& used) {
     std::vector<Subnet> pools;
-    for (uint32_t second = 17; second < 32; ++second) pools.push_back({172u << 24 | second << 16, 16});
-    for (uint32_t third = 0; third < 256; third += 16) pools.push_back({192u << 24 | 168u << 16 | third << 8, 20});
+    for (uint32_t second = 17; second < 32; ++second)
+        pools.push_back({172u << 24 | second << 16, 16});
+    for (uint32_t third = 0; third < 256; third += 16)
+        pools.push_back({192u << 24 | 168u << 16 | third << 8, 20});
     for (const Subnet& pool : pools)
-        if (std::ranges::none_of(used, [&](const Subnet& other) { return pool.overlaps(other); })) return pool;
+        if (std::ranges::none_of(used, [&](const Subnet& other) { return pool.overlaps(other); }))
+            return pool;
     throw Error("all predefined address pools have been fully subnetted");
 }
 
@@ -39,7 +43,8 @@ std::vector<Subnet> parse_routes(std::string_view text) {
     for (const std::string& line : split(text, '\n')) {
         const std::vector<std::string> fields = split(line, '\t');
         if (fields.size() < 8) continue;
-        const auto destination = parse_number<uint32_t>(fields[1], 16), mask = parse_number<uint32_t>(trim(fields[7]), 16);
+        const auto destination = parse_number<uint32_t>(fields[1], 16),
+                   mask = parse_number<uint32_t>(trim(fields[7]), 16);
         if (!destination || !mask || !*mask) continue;
         out.push_back({ntohl(*destination), __builtin_popcount(*mask)});
     }
@@ -48,7 +53,8 @@ std::vector<Subnet> parse_routes(std::string_view text) {
 
 std::string mac_of(uint32_t address) {
     char text[18];
-    std::snprintf(text, sizeof text, "02:42:%02x:%02x:%02x:%02x", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
+    std::snprintf(text, sizeof text, "02:42:%02x:%02x:%02x:%02x", address >> 24,
+                  address >> 16 & 255, address >> 8 & 255, address & 255);
     return text;
 }
 
@@ -60,7 +66,8 @@ static uint32_t parse_address(const std::string& text) {
 
 namespace {
 
-// The file of an address says who has it, so that whoever finds rules or links gone can put them back:
+// The file of an address says who has it, so that whoever finds rules or links gone can put them
+// back:
 //     PID START DEVICE
 //     tcp HOST_IP|* 8080 80        for each published port
 // The process may outlive its monitor, and then the file's lock.
@@ -74,31 +81,38 @@ struct Record {
 std::string write_record(const Record& record) {
     std::string out = str(record.pid, " ", record.started, " ", record.device, "\n");
     for (const PortBinding& port : record.published.ports)
-        out += str(port.proto, " ", port.host_ip.empty() ? "*" : port.host_ip, " ", port.host_port, " ", port.container_port, "\n");
+        out += str(port.proto, " ", port.host_ip.empty() ? "*" : port.host_ip, " ", port.host_port,
+                   " ", port.container_port, "\n");
     return out;
 }
 
 // Nothing if it names no living process.
 std::optional<Record> read_record(const std::string& file) {
-    const std::vector<std::string> lines = split(read_file_if_exists(file, 1 << 20).value_or(""), '\n');
+    const std::vector<std::string> lines =
+        split(read_file_if_exists(file, 1 << 20).value_or(""), '\n');
     const std::vector<std::string> head = split(lines.empty() ? "" : lines[0], ' ');
     if (head.size() < 3) return {};
-    Record record{.pid = parse_number<pid_t>(head[0]).value_or(0), .started = parse_number<uint64_t>(head[1]).value_or(0), .device = head[2],
+    Record record{.pid = parse_number<pid_t>(head[0]).value_or(0),
+                  .started = parse_number<uint64_t>(head[1]).value_or(0),
+                  .device = head[2],
                   .published = {.address = file.substr(file.rfind('/') + 1), .ports = {}}};
     if (!is_alive(record.pid, record.started)) return {};
     for (const std::string& line : lines) {
         const std::vector<std::string> words = split(line, ' ');
         if (words.size() != 4) continue;
-        record.published.ports.push_back({.proto = words[0], .host_ip = words[1] == "*" ? "" : words[1],
-                                          .host_port = parse_number<uint16_t>(words[2]).value_or(0), .host_port_end = 0,
-                                          .container_port = parse_number<uint16_t>(words[3]).value_or(0)});
+        record.published.ports.push_back(
+            {.proto = words[0],
+             .host_ip = words[1] == "*" ? "" : words[1],
+             .host_port = parse_number<uint16_t>(words[2]).value_or(0),
+             .host_port_end = 0,
+             .container_port = parse_number<uint16_t>(words[3]).value_or(0)});
     }
     return record;
 }
 
 std::vector<Record> living_records(const std::string& directory) {
     std::vector<Record> out;
-    std::error_code none;   // the directory goes with the network
+    std::error_code none;  // the directory goes with the network
     for (const auto& entry : std::filesystem::directory_iterator(directory + "/addresses", none))
         if (auto record = read_record(entry.path())) out.push_back(std::move(*record));
     return out;
@@ -107,17 +121,22 @@ std::vector<Record> living_records(const std::string& directory) {
 std::vector<std::string> interfaces() {
     std::vector<std::string> out;
     struct if_nameindex* const all = ::if_nameindex();
-    for (const struct if_nameindex* each = all; each && each->if_index; ++each) out.emplace_back(each->if_name);
+    for (const struct if_nameindex* each = all; each && each->if_index; ++each)
+        out.emplace_back(each->if_name);
     ::if_freenameindex(all);
     return out;
 }
 
 bool is_our_bridge(const std::string& name) { return name.starts_with("keg-"); }
-// A container's end of a pair on this side ("veth" and seven digits, Docker's too): a port of a bridge
-// forwards nothing itself.
-bool is_bridge_port(const std::string& name) { return name.starts_with("veth") && name.size() == 11; }
+// A container's end of a pair on this side ("veth" and seven digits, Docker's too): a port of a
+// bridge forwards nothing itself.
+bool is_bridge_port(const std::string& name) {
+    return name.starts_with("veth") && name.size() == 11;
+}
 
-std::string setting(const std::string& interface, const char* name) { return str("/proc/sys/net/ipv4/conf/", interface, "/", name); }
+std::string setting(const std::string& interface, const char* name) {
+    return str("/proc/sys/net/ipv4/conf/", interface, "/", name);
+}
 
 bool is_on(const std::string& file) { return trim(read_file_if_exists(file).value_or("1")) != "0"; }
 
@@ -125,12 +144,13 @@ void switch_on(const std::string& file) {
     if (!is_on(file)) write_file(file, "1");
 }
 
-// --- Forwarding. Whether a packet is forwarded is a setting of the interface it came in by, so answers need
-// it on the uplinks. A host whose owner has switched it on (ip_forward) is a router already. On any other
-// host we switch it on for each interface by itself, and a rule drops what would then be forwarded between
-// the host's other networks. ip_forward stays the owner's, and is the owner's word if it changes later.
+// --- Forwarding. Whether a packet is forwarded is a setting of the interface it came in by, so
+// answers need it on the uplinks. A host whose owner has switched it on (ip_forward) is a router
+// already. On any other host we switch it on for each interface by itself, and a rule drops what
+// would then be forwarded between the host's other networks. ip_forward stays the owner's, and is
+// the owner's word if it changes later.
 
-constexpr const char* stores_lock = "/run/keg-stores/lock";          // held for all of this
+constexpr const char* stores_lock = "/run/keg-stores/lock";  // held for all of this
 
 // Each network namespace has its own interfaces, and they may share /run.
 std::string file_of_this_network(const char* name) {
@@ -139,7 +159,9 @@ std::string file_of_this_network(const char* name) {
     return str("/run/keg-stores/", name, "-", info.st_ino);
 }
 
-std::string opened_file() { return file_of_this_network("forwarding"); }   // the interfaces that we opened
+std::string opened_file() {
+    return file_of_this_network("forwarding");
+}  // the interfaces that we opened
 std::string guard_note() { return file_of_this_network("forwarding-rules"); }
 
 void forget_forwarding() {
@@ -148,7 +170,8 @@ void forget_forwarding() {
 
 bool host_is_router() { return is_on("/proc/sys/net/ipv4/ip_forward"); }
 
-// `anew`: no container of keg's is here yet, and what the files say is of a network namespace that had its number before.
+// `anew`: no container of keg's is here yet, and what the files say is of a network namespace that
+// had its number before.
 void let_forward_for_us(const std::string& bridge, bool anew) {
     switch_on(setting(bridge, "forwarding"));
     if (anew) forget_forwarding();
@@ -163,7 +186,9 @@ void let_forward_for_us(const std::string& bridge, bool anew) {
         if (std::ranges::find(all, name) != all.end()) opened.push_back(name);
     const size_t known = opened.size();
     for (const std::string& name : all)
-        if (name != "lo" && !is_our_bridge(name) && !is_bridge_port(name) && !is_on(setting(name, "forwarding"))) opened.push_back(name);
+        if (name != "lo" && !is_our_bridge(name) && !is_bridge_port(name) &&
+            !is_on(setting(name, "forwarding")))
+            opened.push_back(name);
     std::ranges::sort(opened);
     opened.erase(std::unique(opened.begin(), opened.end()), opened.end());
     if (opened.empty()) return;
@@ -180,22 +205,29 @@ void stop_forwarding() {
     if (!opened) return;
     if (!host_is_router())
         for (const std::string& name : split(*opened, '\n'))
-            if (!name.empty() && sys::exists(setting(name, "forwarding"))) attempt("closing " + name + " to forwarding", [&] { write_file(setting(name, "forwarding"), "0"); });
+            if (!name.empty() && sys::exists(setting(name, "forwarding")))
+                attempt("closing " + name + " to forwarding",
+                        [&] { write_file(setting(name, "forwarding"), "0"); });
     attempt("removing the rule for forwarding", [] { unguard_forwarding(); });
     forget_forwarding();
 }
 
-// A verdict "accept" of ours does not overrule another chain's "drop": only the owner can let us through.
+// A verdict "accept" of ours does not overrule another chain's "drop": only the owner can let us
+// through.
 void warn_of_foreign_drops() {
     for (const std::string& chain : foreign_drops())
-        log_warning(str("the host's firewall drops what is forwarded (", chain, "): the container will reach nothing beyond this host, nor be reached; "
-                        "let through what comes in by or goes out to keg-*, as with iptables -I FORWARD -i keg-+ -j ACCEPT and -o keg-+"));
+        log_warning(str("the host's firewall drops what is forwarded (", chain,
+                        "): the container will reach nothing beyond this host, nor be reached; "
+                        "let through what comes in by or goes out to keg-*, as with iptables -I "
+                        "FORWARD -i keg-+ -j ACCEPT and -o keg-+"));
 }
 
 }  // namespace
 
-Endpoint::Endpoint(const std::string& store_root, const std::string& container_id, const std::vector<PortBinding>& wanted)
-    : store_root_(store_root), directory_(volatile_directory(store_root) + "/net"), hash_(store_hash(store_root)), bridge_("keg-" + hash_), id_(container_id),
+Endpoint::Endpoint(const std::string& store_root, const std::string& container_id,
+                   const std::vector<PortBinding>& wanted)
+    : store_root_(store_root), directory_(volatile_directory(store_root) + "/net"),
+      hash_(store_hash(store_root)), bridge_("keg-" + hash_), id_(container_id),
       firewall_("keg_" + hash_, bridge_) {
     sys::make_directories(directory_, 0700);
     const FileLock lock(directory_ + "/lock");
@@ -209,13 +241,17 @@ Endpoint::Endpoint(const std::string& store_root, const std::string& container_i
 
 // The one that this network has, or a new one.
 Subnet Endpoint::choose_network() {
-    const std::vector<std::string> parts = split(read_file_if_exists(directory_ + "/subnet").value_or(""), '/');
-    const bool is_there = ::if_nametoindex(bridge_.c_str()) || !living_records(directory_).empty();   // else it was another time's
-    if (parts.size() == 2 && is_there) return {parse_address(parts[0]) - 1, parse_number<int>(parts[1]).value_or(16)};
+    const std::vector<std::string> parts =
+        split(read_file_if_exists(directory_ + "/subnet").value_or(""), '/');
+    const bool is_there = ::if_nametoindex(bridge_.c_str()) ||
+                          !living_records(directory_).empty();  // else it was another time's
+    if (parts.size() == 2 && is_there)
+        return {parse_address(parts[0]) - 1, parse_number<int>(parts[1]).value_or(16)};
     return choose_subnet(parse_routes(read_file("/proc/net/route")));
 }
 
-// Whatever of it is missing, was flushed or set otherwise meanwhile is made. Gives whether it was not there.
+// Whatever of it is missing, was flushed or set otherwise meanwhile is made. Gives whether it was
+// not there.
 bool Endpoint::sync_bridge() {
     Netlink netlink;
     const uint32_t gateway = parse_address(state_.gateway);
@@ -227,22 +263,26 @@ bool Endpoint::sync_bridge() {
     switch_on(setting(bridge_, "route_localnet"));
     if (!missing) return false;
     for (const Record& record : living_records(directory_))
-        if (const int device = int(::if_nametoindex(record.device.c_str()))) netlink.attach(device, bridge), netlink.reflect(device);
+        if (const int device = int(::if_nametoindex(record.device.c_str())))
+            netlink.attach(device, bridge), netlink.reflect(device);
     return true;
 }
 
 void Endpoint::sync_network() {
-    const FileLock all_stores(stores_lock);   // two stores must not choose the same
+    const FileLock all_stores(stores_lock);  // two stores must not choose the same
     const Subnet subnet = choose_network();
     state_.gateway = address_text(subnet.address + 1), state_.prefix = subnet.prefix;
     const bool made = sync_bridge();
-    if (made) ::unlink((directory_ + "/rules").c_str());   // said of an older network
+    if (made) ::unlink((directory_ + "/rules").c_str());  // said of an older network
     std::vector<Published> all;
     for (const Record& record : living_records(directory_)) all.push_back(record.published);
     const std::vector<std::string> devices = interfaces();
-    let_forward_for_us(bridge_, made && all.empty() && std::ranges::count_if(devices, is_our_bridge) == 1);
-    firewall_.sync(address_text(subnet.address) + "/" + str(subnet.prefix), all, directory_ + "/rules");
-    replace_file(directory_ + "/subnet", str(state_.gateway, "/", subnet.prefix), 0600, Durability::rename_only);
+    let_forward_for_us(bridge_,
+                       made && all.empty() && std::ranges::count_if(devices, is_our_bridge) == 1);
+    firewall_.sync(address_text(subnet.address) + "/" + str(subnet.prefix), all,
+                   directory_ + "/rules");
+    replace_file(directory_ + "/subnet", str(state_.gateway, "/", subnet.prefix), 0600,
+                 Durability::rename_only);
 }
 
 // The lowest free one.
@@ -264,7 +304,9 @@ namespace {
 // A socket that owns the port and hears nothing: packets go where the rules send them.
 UniqueFd hold_port(const PortBinding& binding, uint16_t port, int& error) {
     const bool tcp = binding.proto == "tcp";
-    UniqueFd socket(::socket(AF_INET, (binding.proto == "udp" ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, tcp || binding.proto == "udp" ? 0 : IPPROTO_SCTP));
+    UniqueFd socket(::socket(AF_INET,
+                             (binding.proto == "udp" ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC,
+                             tcp || binding.proto == "udp" ? 0 : IPPROTO_SCTP));
     if (!socket) {
         error = errno == EPROTONOSUPPORT ? 0 : errno;
         return {};
@@ -272,12 +314,14 @@ UniqueFd hold_port(const PortBinding& binding, uint16_t port, int& error) {
     sock_filter drop[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
     const sock_fprog program{1, drop};
     ::setsockopt(socket.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
-    const int on = 1;   // connections of the past that linger do not count; a listener does
+    const int on = 1;  // connections of the past that linger do not count; a listener does
     if (tcp) ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     sockaddr_in address{};
     address.sin_family = AF_INET, address.sin_port = htons(port);
     if (!binding.host_ip.empty()) ::inet_pton(AF_INET, binding.host_ip.c_str(), &address.sin_addr);
-    const bool held = ::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 && (!tcp || ::listen(socket.get(), 1) == 0);
+    const bool held =
+        ::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
+        (!tcp || ::listen(socket.get(), 1) == 0);
     error = held ? 0 : errno;
     return held ? std::move(socket) : UniqueFd();
 }
@@ -296,7 +340,8 @@ void Endpoint::take_ports(const std::vector<PortBinding>& wanted) {
         PortBinding given = binding;
         given.host_port_end = 0;
         int error = 0;
-        for (int port = binding.host_port; port <= std::max(binding.host_port, binding.host_port_end); ++port) {
+        for (int port = binding.host_port;
+             port <= std::max(binding.host_port, binding.host_port_end); ++port) {
             UniqueFd socket = hold_port(binding, uint16_t(port), error);
             given.host_port = socket && port == 0 ? port_of(socket.get()) : uint16_t(port);
             if (error) continue;
@@ -304,20 +349,30 @@ void Endpoint::take_ports(const std::vector<PortBinding>& wanted) {
             break;
         }
         if (error) {
-            const std::string where = (binding.host_ip.empty() ? "0.0.0.0" : binding.host_ip) + ":" + str(binding.host_port);
+            const std::string where = (binding.host_ip.empty() ? "0.0.0.0" : binding.host_ip) +
+                                      ":" + str(binding.host_port);
             // Is it one of ours? The sockets of living containers are listed where they were given.
-            const bool ours = sys::exists(directory_ + "/ports/" + binding.proto + "-" + str(binding.host_port)) &&
-                              !FileLock::try_lock(directory_ + "/ports/" + binding.proto + "-" + str(binding.host_port));
+            const bool ours = sys::exists(directory_ + "/ports/" + binding.proto + "-" +
+                                          str(binding.host_port)) &&
+                              !FileLock::try_lock(directory_ + "/ports/" + binding.proto + "-" +
+                                                  str(binding.host_port));
             if (error == EADDRINUSE && ours)
-                throw Error("failed to set up container networking: driver failed programming external connectivity on endpoint ",
-                            id_.substr(0, 12), ": Bind for ", where, " failed: port is already allocated");
-            throw Error("failed to set up container networking: driver failed programming external connectivity on endpoint ",
-                        id_.substr(0, 12), ": failed to bind host port ", where, "/", binding.proto, ": ", errno_text(error));
+                throw Error("failed to set up container networking: driver failed programming "
+                            "external connectivity on endpoint ",
+                            id_.substr(0, 12), ": Bind for ", where,
+                            " failed: port is already allocated");
+            throw Error("failed to set up container networking: driver failed programming external "
+                        "connectivity on endpoint ",
+                        id_.substr(0, 12), ": failed to bind host port ", where, "/", binding.proto,
+                        ": ", errno_text(error));
         }
         state_.ports.push_back(given);
         sys::make_directories(directory_ + "/ports", 0700);
-        if (auto mark = sys::try_open(directory_ + "/ports/" + given.proto + "-" + str(given.host_port), O_RDWR | O_CREAT, 0600)) {
-            sys::flock(mark->get(), 1 | 4 /* LOCK_SH | LOCK_NB: several addresses may share a number */);
+        if (auto mark =
+                sys::try_open(directory_ + "/ports/" + given.proto + "-" + str(given.host_port),
+                              O_RDWR | O_CREAT, 0600)) {
+            sys::flock(mark->get(),
+                       1 | 4 /* LOCK_SH | LOCK_NB: several addresses may share a number */);
             sockets_.push_back(std::move(*mark));
         }
     }
@@ -328,7 +383,8 @@ void Endpoint::connect(int netns, pid_t user) {
     state_.mac = mac_of(parse_address(state_.address));
     state_.network_id = hash_, state_.endpoint_id = random_id();
     Netlink host;
-    host.create_veth(state_.interface_name, netns, "eth0", state_.mac, int(::if_nametoindex(bridge_.c_str())));
+    host.create_veth(state_.interface_name, netns, "eth0", state_.mac,
+                     int(::if_nametoindex(bridge_.c_str())));
     host.reflect(int(::if_nametoindex(state_.interface_name.c_str())));
 
     int device = 0;
@@ -336,7 +392,10 @@ void Endpoint::connect(int netns, pid_t user) {
     inside.add_address(device, htonl(parse_address(state_.address)), state_.prefix);
     inside.bring_up(device);
     inside.add_default_route(htonl(parse_address(state_.gateway)));
-    const Record record{.pid = user, .started = start_time(user), .device = state_.interface_name, .published = {state_.address, state_.ports}};
+    const Record record{.pid = user,
+                        .started = start_time(user),
+                        .device = state_.interface_name,
+                        .published = {state_.address, state_.ports}};
     write_file(directory_ + "/addresses/" + state_.address, write_record(record), 0600);
     if (state_.ports.empty()) return;
     const FileLock lock(directory_ + "/lock");
@@ -367,17 +426,18 @@ static void remove_network(const std::string& directory, const std::string& hash
 }
 
 void forget_endpoint(const std::string& store_root, const std::vector<PortBinding>& ports) {
-    const std::string directory = volatile_directory(store_root) + "/net", hash = store_hash(store_root);
+    const std::string directory = volatile_directory(store_root) + "/net",
+                      hash = store_hash(store_root);
     if (!sys::exists(directory + "/subnet")) return;
     const FileLock lock(directory + "/lock");
     if (!is_in_use(directory)) return remove_network(directory, hash);
     for (const PortBinding& port : ports) {
         int error = 0;
         const UniqueFd held = hold_port(port, port.host_port, error);
-        if (error) continue;   // somebody has the port by now, and its rules
+        if (error) continue;  // somebody has the port by now, and its rules
         try {
             Firewall("keg_" + hash, "keg-" + hash).withdraw({port});
-        } catch (const Error&) {   // it was never published
+        } catch (const Error&) {  // it was never published
         }
     }
 }
@@ -411,8 +471,8 @@ void Endpoint::release(unsigned linger) {
     withdraw();
     address_.reset();
     user_.reset();
-    // Whoever is last waits a moment; one such is enough. It looks again after it let the others know
-    // that nobody waits any more, so that none of them relies on it in vain.
+    // Whoever is last waits a moment; one such is enough. It looks again after it let the others
+    // know that nobody waits any more, so that none of them relies on it in vain.
     while (sys::exists(directory_) && !is_in_use(directory_)) {
         const auto waiting = FileLock::try_lock(directory_ + "/waiting");
         if (!waiting) return;
@@ -425,4 +485,3 @@ void Endpoint::release(unsigned linger) {
         return remove_volatile_directory(store_root_);
     }
 }
-

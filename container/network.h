@@ -1,8 +1,8 @@
 // The bridge network of a store: every store has its own (bridge and table are named after the hash
 // of its path), made by the first container that runs and removed with the last. An address is held
 // by a locked file, a port by an open socket, the whole by a shared lock: all are free when their
-// monitor dies, however it dies. The host's links, rules and settings are never taken for what they were:
-// each container that comes compares them with what they shall be, and mends.
+// monitor dies, however it dies. The host's links, rules and settings are never taken for what they
+// were: each container that comes compares them with what they shall be, and mends.
 #pragma once
 
 #include <optional>
@@ -14,10 +14,12 @@
 #include "container/network_state.h"
 
 struct Subnet {
-    uint32_t address = 0;   // in host order
+    uint32_t address = 0;  // in host order
     int prefix = 0;
     uint32_t last() const { return address | uint32_t((uint64_t(1) << (32 - prefix)) - 1); }
-    bool overlaps(const Subnet& other) const { return address <= other.last() && other.address <= last(); }
+    bool overlaps(const Subnet& other) const {
+        return address <= other.last() && other.address <= last();
+    }
 };
 
 // A container's place in the network.
@@ -25,16 +27,18 @@ class Endpoint {
 public:
     // Makes the network if need be, takes an address and the host ports; throws Docker's words
     // ("… port is already allocated", "… address already in use").
-    Endpoint(const std::string& store_root, const std::string& container_id, const std::vector<PortBinding>& wanted);
-    // The device, its address, the rules. `netns` is a descriptor of the container's network namespace, which
-    // lives as long as the process `user` at least.
+    Endpoint(const std::string& store_root, const std::string& container_id,
+             const std::vector<PortBinding>& wanted);
+    // The device, its address, the rules. `netns` is a descriptor of the container's network
+    // namespace, which lives as long as the process `user` at least.
     void connect(int netns, pid_t user);
-    // Keeps others from the network until withdraw(): between the two, whoever wants the ports waits.
+    // Keeps others from the network until withdraw(): between the two, whoever wants the ports
+    // waits.
     void begin_withdraw();
     // Takes the rules back and frees the ports.
     void withdraw();
-    // Frees everything. With the last endpoint the network goes, so many seconds later: a container that is
-    // started meanwhile finds it made, and nobody waits for devices to be deleted.
+    // Frees everything. With the last endpoint the network goes, so many seconds later: a container
+    // that is started meanwhile finds it made, and nobody waits for devices to be deleted.
     void release(unsigned linger = 3);
 
     const NetworkState& state() const { return state_; }

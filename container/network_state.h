@@ -9,5 +9,5 @@
 struct NetworkState {
     std::string interface_name, mac, address, gateway, network_id, endpoint_id;
     int prefix = 0;
-    std::vector<PortBinding> ports;          // with the host ports that were given
+    std::vector<PortBinding> ports;  // with the host ports that were given
 };

@@ -1,6 +1,6 @@
 // Docker's port syntax grew: an address may hold colons, either side may be a range, and a range of
-// host ports for one container port means "any of these". Everything is decided here, once: the rest
-// of the engine sees one PortBinding per container port.
+// host ports for one container port means "any of these". Everything is decided here, once: the
+// rest of the engine sees one PortBinding per container port.
 #include "container/ports.h"
 
 #include <arpa/inet.h>
@@ -23,7 +23,8 @@ struct Range {
 std::optional<Range> parse_range(std::string_view text) {
     const size_t dash = text.find('-');
     const auto first = parse_number<uint16_t>(text.substr(0, dash));
-    const auto last = dash == std::string_view::npos ? first : parse_number<uint16_t>(text.substr(dash + 1));
+    const auto last =
+        dash == std::string_view::npos ? first : parse_number<uint16_t>(text.substr(dash + 1));
     if (!first || !last || *last < *first) return {};
     return Range{*first, *last};
 }
@@ -42,11 +43,16 @@ std::string from_long_form(const std::string& spec) {
         if (equals == std::string::npos)
             throw Error("invalid publish opts format (should be name=value but got '", pair, "')");
         const std::string key = lower(pair.substr(0, equals)), value = pair.substr(equals + 1);
-        if (key == "target") target = value;
-        else if (key == "published") published = value;
-        else if (key == "protocol") protocol = value;
-        else if (key == "host_ip") ip = value;
-        else if (key != "mode") throw Error("invalid field key ", key);
+        if (key == "target")
+            target = value;
+        else if (key == "published")
+            published = value;
+        else if (key == "protocol")
+            protocol = value;
+        else if (key == "host_ip")
+            ip = value;
+        else if (key != "mode")
+            throw Error("invalid field key ", key);
     }
     return str(ip.empty() ? "" : ip + ":", published, ":", target, "/", protocol);
 }
@@ -56,7 +62,8 @@ std::string from_long_form(const std::string& spec) {
 std::vector<PortBinding> parse_publish(const std::string& typed) {
     const std::string spec = typed.find('=') == std::string::npos ? typed : from_long_form(typed);
     const size_t slash = spec.rfind('/');
-    const std::string proto = checked_proto(slash == std::string::npos ? "tcp" : spec.substr(slash + 1));
+    const std::string proto =
+        checked_proto(slash == std::string::npos ? "tcp" : spec.substr(slash + 1));
     std::string rest = spec.substr(0, slash), ip, host, inside;
 
     // The last two colons split: what is before them may be an IPv6 address.
@@ -78,25 +85,34 @@ std::vector<PortBinding> parse_publish(const std::string& typed) {
     }
     const auto to = parse_range(inside);
     if (!to || !to->first) throw Error("invalid containerPort: ", inside);
-    const auto typed_from = parse_range(host.empty() ? "0" : host);   // 0: a free one
+    const auto typed_from = parse_range(host.empty() ? "0" : host);  // 0: a free one
     if (!typed_from) throw Error("invalid hostPort: ", host);
     const Range from = *typed_from;
     if (from.last == 0) host.clear();
 
     std::vector<PortBinding> bindings;
     if (!host.empty() && to->size() == 1 && from.size() > 1)
-        return {{.proto = proto, .host_ip = ip, .host_port = from.first, .host_port_end = from.last, .container_port = to->first}};
+        return {{.proto = proto,
+                 .host_ip = ip,
+                 .host_port = from.first,
+                 .host_port_end = from.last,
+                 .container_port = to->first}};
     if (!host.empty() && from.size() != to->size())
-        throw Error("invalid ranges specified for container and host Ports: ", inside, " and ", host);
+        throw Error("invalid ranges specified for container and host Ports: ", inside, " and ",
+                    host);
     for (int i = 0; i < to->size(); ++i)
-        bindings.push_back({.proto = proto, .host_ip = ip, .host_port = uint16_t(host.empty() ? 0 : from.first + i),
-                            .host_port_end = 0, .container_port = uint16_t(to->first + i)});
+        bindings.push_back({.proto = proto,
+                            .host_ip = ip,
+                            .host_port = uint16_t(host.empty() ? 0 : from.first + i),
+                            .host_port_end = 0,
+                            .container_port = uint16_t(to->first + i)});
     return bindings;
 }
 
 std::vector<std::string> parse_expose(const std::string& spec) {
     const size_t slash = spec.find('/');
-    const std::string proto = checked_proto(slash == std::string::npos ? "tcp" : spec.substr(slash + 1));
+    const std::string proto =
+        checked_proto(slash == std::string::npos ? "tcp" : spec.substr(slash + 1));
     const auto range = parse_range(std::string_view(spec).substr(0, slash));
     if (!range) throw Error("invalid range format for --expose: ", spec);
     std::vector<std::string> out;
@@ -104,27 +120,36 @@ std::vector<std::string> parse_expose(const std::string& spec) {
     return out;
 }
 
-std::string ports_column(const std::vector<PortBinding>& published, const std::set<std::string>& exposed) {
+std::string ports_column(const std::vector<PortBinding>& published,
+                         const std::set<std::string>& exposed) {
     struct Run {
         std::string ip, proto;
         int host, inside, count;
     };
     std::vector<PortBinding> sorted = published;
-    std::ranges::sort(sorted, {}, [](const PortBinding& b) { return std::tuple(b.host_port != b.container_port, b.container_port, b.proto, b.host_ip); });
+    std::ranges::sort(sorted, {}, [](const PortBinding& b) {
+        return std::tuple(b.host_port != b.container_port, b.container_port, b.proto, b.host_ip);
+    });
     std::vector<Run> runs;
     std::set<std::string> bare = exposed;
     for (const PortBinding& binding : sorted) {
         bare.erase(binding.inside());
         const std::string ip = binding.host_ip.empty() ? "0.0.0.0" : binding.host_ip;
-        const bool joins = !runs.empty() && binding.host_port == binding.container_port && runs.back().host == runs.back().inside &&
-                           runs.back().ip == ip && runs.back().proto == binding.proto &&
+        const bool joins = !runs.empty() && binding.host_port == binding.container_port &&
+                           runs.back().host == runs.back().inside && runs.back().ip == ip &&
+                           runs.back().proto == binding.proto &&
                            runs.back().host + runs.back().count == binding.host_port;
-        if (joins) ++runs.back().count;
-        else runs.push_back({ip, binding.proto, binding.host_port, binding.container_port, 1});
+        if (joins)
+            ++runs.back().count;
+        else
+            runs.push_back({ip, binding.proto, binding.host_port, binding.container_port, 1});
     }
     std::vector<std::string> words(bare.begin(), bare.end());
-    const auto range = [](int first, int count) { return count == 1 ? str(first) : str(first, "-", first + count - 1); };
+    const auto range = [](int first, int count) {
+        return count == 1 ? str(first) : str(first, "-", first + count - 1);
+    };
     for (const Run& run : runs)
-        words.push_back(str(run.ip, ":", range(run.host, run.count), "->", range(run.inside, run.count), "/", run.proto));
+        words.push_back(str(run.ip, ":", range(run.host, run.count), "->",
+                            range(run.inside, run.count), "/", run.proto));
     return join(words, ", ");
 }

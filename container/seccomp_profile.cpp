@@ -1,9 +1,9 @@
-// The default profile is data (seccomp.json), read when a container is made: the kernel's calls grow, and who
-// compares it with Docker's compares two files of one form. What is hard: a rule that is misread opens or
-// closes a door without anybody noticing. So a property that is not known is refused, not skipped: "exclude"
-// for "excludes" would be a rule for everybody. Where the kernel reads an int, the profile compares 32 bits
-// (SCMP_CMP_MASKED_EQ): with 64, socket(AF_VSOCK | 1<<32) would be another family for the filter and the same
-// one for the kernel.
+// The default profile is data (seccomp.json), read when a container is made: the kernel's calls
+// grow, and who compares it with Docker's compares two files of one form. What is hard: a rule that
+// is misread opens or closes a door without anybody noticing. So a property that is not known is
+// refused, not skipped: "exclude" for "excludes" would be a rule for everybody. Where the kernel
+// reads an int, the profile compares 32 bits (SCMP_CMP_MASKED_EQ): with 64, socket(AF_VSOCK |
+// 1<<32) would be another family for the filter and the same one for the kernel.
 #include "container/seccomp_profile.h"
 
 #include <sys/utsname.h>
@@ -29,7 +29,7 @@ struct Argument {
     std::string op;
 };
 struct ProfileRule {
-    std::string name;                    // the old form: one call
+    std::string name;  // the old form: one call
     std::vector<std::string> names;
     std::string action, comment;
     std::optional<uint32_t> errno_ret;
@@ -49,44 +49,57 @@ struct Profile {
 }  // namespace
 
 template <>
-inline constexpr auto json::fields<ArchitectureMap> = std::tuple(
-    json::required("architecture", &ArchitectureMap::architecture), json::required("subArchitectures", &ArchitectureMap::sub_architectures));
+inline constexpr auto json::fields<ArchitectureMap> =
+    std::tuple(json::required("architecture", &ArchitectureMap::architecture),
+               json::required("subArchitectures", &ArchitectureMap::sub_architectures));
 template <>
-inline constexpr auto json::fields<Conditions> = std::tuple(
-    json::optional("caps", &Conditions::capabilities), json::optional("arches", &Conditions::architectures),
-    json::optional("minKernel", &Conditions::least_kernel));
+inline constexpr auto json::fields<Conditions> =
+    std::tuple(json::optional("caps", &Conditions::capabilities),
+               json::optional("arches", &Conditions::architectures),
+               json::optional("minKernel", &Conditions::least_kernel));
 template <>
-inline constexpr auto json::fields<Argument> = std::tuple(
-    json::required("index", &Argument::index), json::required("value", &Argument::value), json::optional("valueTwo", &Argument::value_two),
-    json::required("op", &Argument::op));
+inline constexpr auto json::fields<Argument> =
+    std::tuple(json::required("index", &Argument::index), json::required("value", &Argument::value),
+               json::optional("valueTwo", &Argument::value_two),
+               json::required("op", &Argument::op));
 template <>
 inline constexpr auto json::fields<ProfileRule> = std::tuple(
-    json::optional("name", &ProfileRule::name), json::optional("names", &ProfileRule::names), json::required("action", &ProfileRule::action),
+    json::optional("name", &ProfileRule::name), json::optional("names", &ProfileRule::names),
+    json::required("action", &ProfileRule::action),
     json::optional("errnoRet", &ProfileRule::errno_ret), json::optional("args", &ProfileRule::args),
-    json::optional("comment", &ProfileRule::comment), json::optional("includes", &ProfileRule::includes),
+    json::optional("comment", &ProfileRule::comment),
+    json::optional("includes", &ProfileRule::includes),
     json::optional("excludes", &ProfileRule::excludes));
 template <>
-inline constexpr auto json::fields<Profile> = std::tuple(
-    json::required("defaultAction", &Profile::default_action), json::optional("defaultErrnoRet", &Profile::default_errno_ret),
-    json::optional("architectures", &Profile::architectures), json::optional("archMap", &Profile::architecture_map),
-    json::optional("flags", &Profile::flags), json::optional("listenerPath", &Profile::listener_path),
-    json::optional("listenerMetadata", &Profile::listener_metadata), json::required("syscalls", &Profile::syscalls));
+inline constexpr auto json::fields<Profile> =
+    std::tuple(json::required("defaultAction", &Profile::default_action),
+               json::optional("defaultErrnoRet", &Profile::default_errno_ret),
+               json::optional("architectures", &Profile::architectures),
+               json::optional("archMap", &Profile::architecture_map),
+               json::optional("flags", &Profile::flags),
+               json::optional("listenerPath", &Profile::listener_path),
+               json::optional("listenerMetadata", &Profile::listener_metadata),
+               json::required("syscalls", &Profile::syscalls));
 
 namespace {
 
 template <class Struct>
 void refuse_unknown(const json::Value& object) {
     for (const auto& [key, value] : object.items()) {
-        const auto is_key = [&typed = key](const auto&... field) { return ((typed == field.name) || ...); };
-        if (!std::apply(is_key, json::fields<Struct>)) throw Error("unknown property ", quoted(key));
+        const auto is_key = [&typed = key](const auto&... field) {
+            return ((typed == field.name) || ...);
+        };
+        if (!std::apply(is_key, json::fields<Struct>))
+            throw Error("unknown property ", quoted(key));
     }
 }
 
 void refuse_unknown_in_rule(const json::Value& rule) {
-    if (!rule.is_object()) return;   // null: one without anything, which as_rule() refuses
+    if (!rule.is_object()) return;  // null: one without anything, which as_rule() refuses
     refuse_unknown<ProfileRule>(rule);
     for (const char* part : {"includes", "excludes"})
-        if (const auto at = rule.find(part); at != rule.end() && at->is_object()) context(part, [&] { refuse_unknown<Conditions>(*at); });
+        if (const auto at = rule.find(part); at != rule.end() && at->is_object())
+            context(part, [&] { refuse_unknown<Conditions>(*at); });
     if (const auto args = rule.find("args"); args != rule.end() && args->is_array())
         for (const json::Value& arg : *args)
             if (arg.is_object()) context("args", [&] { refuse_unknown<Argument>(arg); });
@@ -96,8 +109,9 @@ void refuse_unknown_in_rule(const json::Value& rule) {
 void refuse_unknown_properties(const json::Value& document) {
     refuse_unknown<Profile>(document);
     const auto rules = document.find("syscalls");
-    if (rules == document.end() || !rules->is_array()) return;   // null: none
-    for (size_t i = 0; i < rules->size(); ++i) context(str("syscalls: [", i, "]"), [&] { refuse_unknown_in_rule((*rules)[i]); });
+    if (rules == document.end() || !rules->is_array()) return;  // null: none
+    for (size_t i = 0; i < rules->size(); ++i)
+        context(str("syscalls: [", i, "]"), [&] { refuse_unknown_in_rule((*rules)[i]); });
 }
 
 // The names that profiles use: Go's for the architecture, libseccomp's for its token.
@@ -105,41 +119,58 @@ struct Machine {
     std::string_view name, profile, token;
 };
 constexpr Machine machines[] = {
-    {"x86_64", "amd64", "SCMP_ARCH_X86_64"},          {"aarch64", "arm64", "SCMP_ARCH_AARCH64"}, {"i686", "x86", "SCMP_ARCH_X86"},
-    {"armv7l", "arm", "SCMP_ARCH_ARM"},               {"s390x", "s390x", "SCMP_ARCH_S390X"},     {"riscv64", "riscv64", "SCMP_ARCH_RISCV64"},
-    {"ppc64le", "ppc64le", "SCMP_ARCH_PPC64LE"},      {"mips64", "mips64", "SCMP_ARCH_MIPS64"},  {"loongarch64", "loong64", "SCMP_ARCH_LOONGARCH64"},
+    {"x86_64", "amd64", "SCMP_ARCH_X86_64"},
+    {"aarch64", "arm64", "SCMP_ARCH_AARCH64"},
+    {"i686", "x86", "SCMP_ARCH_X86"},
+    {"armv7l", "arm", "SCMP_ARCH_ARM"},
+    {"s390x", "s390x", "SCMP_ARCH_S390X"},
+    {"riscv64", "riscv64", "SCMP_ARCH_RISCV64"},
+    {"ppc64le", "ppc64le", "SCMP_ARCH_PPC64LE"},
+    {"mips64", "mips64", "SCMP_ARCH_MIPS64"},
+    {"loongarch64", "loong64", "SCMP_ARCH_LOONGARCH64"},
 };
 
 const Machine& machine_of(const SeccompSubject& subject) {
     const Machine* found = std::ranges::find(machines, subject.machine, &Machine::name);
-    if (found == std::end(machines)) throw Error("seccomp profiles do not know this machine (", subject.machine, ")");
+    if (found == std::end(machines))
+        throw Error("seccomp profiles do not know this machine (", subject.machine, ")");
     return *found;
 }
 
-bool contains(const std::vector<std::string>& list, std::string_view word) { return std::ranges::find(list, word) != list.end(); }
+bool contains(const std::vector<std::string>& list, std::string_view word) {
+    return std::ranges::find(list, word) != list.end();
+}
 
 // "6.18.2-cloud" is 6, 18.
 std::pair<int, int> kernel_version(std::string_view text) {
     const std::vector<std::string> parts = split(text, '.');
     const auto number = [&](size_t i) {
         if (i >= parts.size()) return 0;
-        return parse_number<int>(std::string_view(parts[i]).substr(0, parts[i].find_first_not_of("0123456789"))).value_or(0);
+        return parse_number<int>(
+                   std::string_view(parts[i]).substr(0, parts[i].find_first_not_of("0123456789")))
+            .value_or(0);
     };
     return {number(0), number(1)};
 }
 
 bool is_kernel_version(std::string_view text) {
     const std::vector<std::string> parts = split(text, '.');
-    return parts.size() == 2 && parse_number<unsigned>(parts[0]) && parse_number<unsigned>(parts[1]);
+    return parts.size() == 2 && parse_number<unsigned>(parts[0]) &&
+           parse_number<unsigned>(parts[1]);
 }
 
 // A rule counts if all that it includes holds and nothing that it excludes.
 bool counts(const ProfileRule& rule, const SeccompSubject& subject) {
     const std::string_view machine = machine_of(subject).profile;
-    const auto has = [&](const std::string& capability) { return contains(subject.capabilities, capability); };
-    const auto new_enough = [&](const std::string& least) { return kernel_version(subject.kernel) >= kernel_version(least); };
+    const auto has = [&](const std::string& capability) {
+        return contains(subject.capabilities, capability);
+    };
+    const auto new_enough = [&](const std::string& least) {
+        return kernel_version(subject.kernel) >= kernel_version(least);
+    };
     for (const Conditions* part : {&rule.includes, &rule.excludes})
-        if (!part->least_kernel.empty() && !is_kernel_version(part->least_kernel)) throw Error("minKernel: is ", quoted(part->least_kernel), ", but must be as 4.8");
+        if (!part->least_kernel.empty() && !is_kernel_version(part->least_kernel))
+            throw Error("minKernel: is ", quoted(part->least_kernel), ", but must be as 4.8");
 
     const Conditions &in = rule.includes, &out = rule.excludes;
     if (!in.architectures.empty() && !contains(in.architectures, machine)) return false;
@@ -150,16 +181,21 @@ bool counts(const ProfileRule& rule, const SeccompSubject& subject) {
 }
 
 spec::SeccompSyscall as_rule(const ProfileRule& rule) {
-    if (rule.names.empty() == rule.name.empty()) throw Error("exactly one of name and names must be there");
+    if (rule.names.empty() == rule.name.empty())
+        throw Error("exactly one of name and names must be there");
     if (rule.action.empty()) throw Error("action is missing");
-    spec::SeccompSyscall out{.names = rule.names, .action = rule.action, .errno_ret = rule.errno_ret, .args = {}};
+    spec::SeccompSyscall out{
+        .names = rule.names, .action = rule.action, .errno_ret = rule.errno_ret, .args = {}};
     if (!rule.name.empty()) out.names = {rule.name};
-    for (const Argument& arg : rule.args) out.args.push_back({.index = arg.index, .value = arg.value, .value_two = arg.value_two, .op = arg.op});
+    for (const Argument& arg : rule.args)
+        out.args.push_back(
+            {.index = arg.index, .value = arg.value, .value_two = arg.value_two, .op = arg.op});
     return out;
 }
 
 std::vector<std::string> architectures_of(const Profile& profile, const SeccompSubject& subject) {
-    if (!profile.architectures.empty() && !profile.architecture_map.empty()) throw Error("both architectures and archMap are there");
+    if (!profile.architectures.empty() && !profile.architecture_map.empty())
+        throw Error("both architectures and archMap are there");
     std::vector<std::string> out = profile.architectures;
     for (const ArchitectureMap& map : profile.architecture_map) {
         if (map.architecture != machine_of(subject).token) continue;
@@ -174,7 +210,8 @@ std::vector<std::string> architectures_of(const Profile& profile, const SeccompS
 SeccompSubject seccomp_subject(std::vector<std::string> capabilities) {
     utsname name{};
     ::uname(&name);
-    return {.capabilities = std::move(capabilities), .machine = name.machine, .kernel = name.release};
+    return {
+        .capabilities = std::move(capabilities), .machine = name.machine, .kernel = name.release};
 }
 
 spec::Seccomp read_seccomp_profile(std::string_view text, const SeccompSubject& subject) {
@@ -182,9 +219,13 @@ spec::Seccomp read_seccomp_profile(std::string_view text, const SeccompSubject& 
     const Profile profile = json::read<Profile>(document);
     if (profile.default_action.empty()) throw Error("defaultAction is missing");
     refuse_unknown_properties(document);
-    spec::Seccomp out{.default_action = profile.default_action, .default_errno_ret = profile.default_errno_ret,
-                      .architectures = architectures_of(profile, subject), .flags = profile.flags,
-                      .listener_path = profile.listener_path, .listener_metadata = profile.listener_metadata, .syscalls = {}};
+    spec::Seccomp out{.default_action = profile.default_action,
+                      .default_errno_ret = profile.default_errno_ret,
+                      .architectures = architectures_of(profile, subject),
+                      .flags = profile.flags,
+                      .listener_path = profile.listener_path,
+                      .listener_metadata = profile.listener_metadata,
+                      .syscalls = {}};
     for (size_t i = 0; i < profile.syscalls.size(); ++i)
         context(str("syscalls: [", i, "]"), [&] {
             spec::SeccompSyscall rule = as_rule(profile.syscalls[i]);
@@ -194,5 +235,7 @@ spec::Seccomp read_seccomp_profile(std::string_view text, const SeccompSubject& 
 }
 
 spec::Seccomp default_seccomp_profile(const std::vector<std::string>& capabilities) {
-    return context("the default seccomp profile", [&] { return read_seccomp_profile(seccomp_json, seccomp_subject(capabilities)); });
+    return context("the default seccomp profile", [&] {
+        return read_seccomp_profile(seccomp_json, seccomp_subject(capabilities));
+    });
 }

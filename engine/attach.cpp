@@ -1,8 +1,10 @@
-// The command's side while its container starts and runs: signals go to the container, the terminal is raw.
+// The command's side while its container starts and runs: signals go to the container, the terminal
+// is raw.
 //
-// What is hard: a terminal belongs to the job in its foreground, and the monitor is in no job. It would read
-// what is typed to the shell after `keg run -i … &` or ^Z. So a terminal is read here, and what was
-// typed goes on by a pipe; a pipe or a file the monitor reads itself, with no copy more.
+// What is hard: a terminal belongs to the job in its foreground, and the monitor is in no job. It
+// would read what is typed to the shell after `keg run -i … &` or ^Z. So a terminal is read here,
+// and what was typed goes on by a pipe; a pipe or a file the monitor reads itself, with no copy
+// more.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -25,7 +27,8 @@ RawTerminal::~RawTerminal() {
     if (active_) ::tcsetattr(0, TCSANOW, &before_);
 }
 
-static constexpr int passed_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGWINCH};
+static constexpr int passed_signals[] = {SIGINT,  SIGTERM, SIGHUP,  SIGQUIT, SIGUSR1,
+                                         SIGUSR2, SIGALRM, SIGCONT, SIGWINCH};
 
 sigset_t signals_to_pass() {
     sigset_t set;
@@ -34,8 +37,10 @@ sigset_t signals_to_pass() {
     return set;
 }
 
-MonitoredStart::MonitoredStart(const MonitorOptions& options) : options_(options), channel_(sys::socketpair(SOCK_SEQPACKET)) {
-    if (options_.attach && ::ioctl(1, TIOCGWINSZ, &size_) < 0 && ::ioctl(0, TIOCGWINSZ, &size_) < 0) size_ = {};
+MonitoredStart::MonitoredStart(const MonitorOptions& options)
+    : options_(options), channel_(sys::socketpair(SOCK_SEQPACKET)) {
+    if (options_.attach && ::ioctl(1, TIOCGWINSZ, &size_) < 0 && ::ioctl(0, TIOCGWINSZ, &size_) < 0)
+        size_ = {};
     if (options_.attach_input && ::isatty(0)) keys_ = sys::pipe();
     const sigset_t passed = signals_to_pass();
     ::sigprocmask(options_.attach ? SIG_BLOCK : SIG_UNBLOCK, &passed, &before_);
@@ -57,8 +62,10 @@ std::string MonitoredStart::first_word(const UniqueFd& signals) const {
     for (bool interrupted = false;;) {
         pollfd fds[] = {{channel_.a.get(), POLLIN, 0}, {signals.get(), POLLIN, 0}};
         if (::poll(fds, 2, -1) < 0 && errno != EINTR) throw SysError("poll");
-        if (signalfd_siginfo info{}; fds[1].revents && ::read(signals.get(), &info, sizeof info) == sizeof info) {
-            if (std::exchange(interrupted, true)) throw Error("interrupted").exit_with(128 + int(info.ssi_signo));
+        if (signalfd_siginfo info{};
+            fds[1].revents && ::read(signals.get(), &info, sizeof info) == sizeof info) {
+            if (std::exchange(interrupted, true))
+                throw Error("interrupted").exit_with(128 + int(info.ssi_signo));
             const std::string message = str("signal ", info.ssi_signo);
             (void)!::send(channel_.a.get(), message.data(), message.size(), MSG_NOSIGNAL);
         }
@@ -75,7 +82,8 @@ Monitored MonitoredStart::become_caller() {
     channel_.b.reset();
     keys_.read.reset();
     Monitored monitored;
-    if (options_.raw_terminal) monitored.terminal_ = std::make_unique<RawTerminal>();   // before the first output
+    if (options_.raw_terminal)
+        monitored.terminal_ = std::make_unique<RawTerminal>();  // before the first output
     UniqueFd signals;
     if (options_.attach) {
         sigset_t ending;
@@ -89,8 +97,10 @@ Monitored MonitoredStart::become_caller() {
     if (monitored.keys_) ::fcntl(monitored.keys_.get(), F_SETFL, O_NONBLOCK);
     if (message == "started") return monitored;
     const std::vector<std::string> words = split(message, ' ');
-    if (words.size() < 3 || words[0] != "failed") throw Error("the container's monitor died before the container ran").exit_with(125);
-    throw Error(message.substr(words[0].size() + words[1].size() + 2)).exit_with(parse_number<int>(words[1]).value_or(125));
+    if (words.size() < 3 || words[0] != "failed")
+        throw Error("the container's monitor died before the container ran").exit_with(125);
+    throw Error(message.substr(words[0].size() + words[1].size() + 2))
+        .exit_with(parse_number<int>(words[1]).value_or(125));
 }
 
 void Monitored::pass_signal() {
@@ -105,19 +115,19 @@ void Monitored::pass_signal() {
     (void)!::send(channel_.get(), message.data(), message.size(), MSG_NOSIGNAL);
 }
 
-// Read here, and not by the monitor: job control stops this process, not that one, when the terminal is not
-// its own.
+// Read here, and not by the monitor: job control stops this process, not that one, when the
+// terminal is not its own.
 void Monitored::pass_keys() {
     if (pending_keys_.empty()) {
         char buffer[4096];
         const ssize_t n = ::read(0, buffer, sizeof buffer);
         if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
-        if (n <= 0) return keys_.reset();   // ^D
+        if (n <= 0) return keys_.reset();  // ^D
         pending_keys_.assign(buffer, size_t(n));
     }
     const ssize_t n = ::write(keys_.get(), pending_keys_.data(), pending_keys_.size());
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
-    if (n < 0) return keys_.reset();        // nobody reads it any more
+    if (n < 0) return keys_.reset();  // nobody reads it any more
     pending_keys_.erase(0, size_t(n));
 }
 
@@ -133,8 +143,12 @@ int Monitored::wait(bool pass_signals) {
     signals_.reset(check(::signalfd(-1, &passed, SFD_CLOEXEC), "signalfd"));
     for (;;) {
         const bool full = !pending_keys_.empty();
-        pollfd fds[] = {{channel_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0},
-                        {!keys_ ? -1 : full ? keys_.get() : 0, short(full ? POLLOUT : POLLIN), 0}};
+        pollfd fds[] = {{channel_.get(), POLLIN, 0},
+                        {signals_.get(), POLLIN, 0},
+                        {!keys_ ? -1
+                         : full ? keys_.get()
+                                : 0,
+                         short(full ? POLLOUT : POLLIN), 0}};
         if (::poll(fds, std::size(fds), -1) < 0 && errno != EINTR) throw SysError("poll");
         if (fds[1].revents) pass_signal();
         if (fds[2].revents) pass_keys();
@@ -145,7 +159,8 @@ int Monitored::wait(bool pass_signals) {
         const std::string_view message(buffer, n > 0 ? size_t(n) : 0);
         if (message.starts_with("exit ")) return parse_number<int>(message.substr(5)).value_or(255);
         if (message == "detached") return 0;
-        if (message == "broken") throw Error("writing the container's output: ", errno_text(EPIPE)).exit_with(1);
+        if (message == "broken")
+            throw Error("writing the container's output: ", errno_text(EPIPE)).exit_with(1);
         if (message.empty()) throw Error("the container's monitor died").exit_with(125);
     }
 }

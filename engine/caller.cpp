@@ -1,6 +1,6 @@
-// Its descriptors are shared with its shell, so they cannot be made non-blocking; and who reads them
-// may stall for ever, while the container is stopped and removed by others. So nothing is written
-// before poll() says there is room, and never more than a pipe takes whole then.
+// Its descriptors are shared with its shell, so they cannot be made non-blocking; and who reads
+// them may stall for ever, while the container is stopped and removed by others. So nothing is
+// written before poll() says there is room, and never more than a pipe takes whole then.
 #include "engine/caller.h"
 
 #include <fcntl.h>
@@ -47,10 +47,12 @@ void Caller::catch_up(bool is_error) {
     const int fd = is_error ? 2 : 1;
     size_t taken = 0;
     for (pollfd room{fd, POLLOUT, 0}; taken < pending.size() && ::poll(&room, 1, 0) == 1;) {
-        const ssize_t n = ::write(fd, pending.data() + taken, std::min<size_t>(pending.size() - taken, PIPE_BUF));
+        const ssize_t n =
+            ::write(fd, pending.data() + taken, std::min<size_t>(pending.size() - taken, PIPE_BUF));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno == EAGAIN) break;
-        if (n < 0) broken_ = true, attached_[is_error] = false;   // that is no matter of the container's
+        if (n < 0)
+            broken_ = true, attached_[is_error] = false;  // that is no matter of the container's
         taken = n < 0 ? pending.size() : taken + size_t(n);
     }
     pending.erase(0, taken);
@@ -58,7 +60,9 @@ void Caller::catch_up(bool is_error) {
 
 void Caller::wait_until_caught_up() {
     while (channel_ && is_behind()) {
-        pollfd fds[] = {{channel_.get(), POLLIN, 0}, {is_behind(false) ? 1 : -1, POLLOUT, 0}, {is_behind(true) ? 2 : -1, POLLOUT, 0}};
+        pollfd fds[] = {{channel_.get(), POLLIN, 0},
+                        {is_behind(false) ? 1 : -1, POLLOUT, 0},
+                        {is_behind(true) ? 2 : -1, POLLOUT, 0}};
         if (::poll(fds, std::size(fds), -1) < 0 && errno != EINTR) return;
         if (fds[0].revents) (void)hear();
         catch_up();

@@ -10,9 +10,10 @@
 class Caller {
 public:
     // Which of the container's streams it wants.
-    Caller(UniqueFd channel, bool output, bool errors) : channel_(std::move(channel)), attached_{output, errors} {}
+    Caller(UniqueFd channel, bool output, bool errors)
+        : channel_(std::move(channel)), attached_{output, errors} {}
 
-    int channel() const { return channel_.get(); }   // -1: it has gone
+    int channel() const { return channel_.get(); }  // -1: it has gone
     // "started", "failed CODE TEXT", "exit CODE", "detached", "broken".
     void tell(const std::string& message) const;
     // Its next message; nothing: there is none. It may turn out that it has gone.
@@ -24,7 +25,7 @@ public:
     void write(bool is_error, std::string_view data);
     bool is_behind() const { return is_behind(false) || is_behind(true); }
     bool is_behind(bool is_error) const { return !pending_[is_error].empty(); }
-    void catch_up();   // as far as that goes without waiting
+    void catch_up();  // as far as that goes without waiting
     void wait_until_caught_up();
     // It wanted output that nobody reads any more, as `head` does not when it has its lines.
     bool is_broken() const { return broken_; }

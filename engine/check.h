@@ -1,6 +1,6 @@
-// Whether a container's options can be at all: asked before anything is made, so that a refused `run`
-// leaves no container that keeps its name. What only the start can know (a port that is taken, a program
-// that is not there) is not asked.
+// Whether a container's options can be at all: asked before anything is made, so that a refused
+// `run` leaves no container that keeps its name. What only the start can know (a port that is
+// taken, a program that is not there) is not asked.
 #pragma once
 
 #include <optional>
@@ -10,8 +10,8 @@
 
 #include "engine/settings.h"
 
-// Throws Docker's words for the first that cannot be. Looks at the machine: its processors, its devices, the
-// sources of mounts.
+// Throws Docker's words for the first that cannot be. Looks at the machine: its processors, its
+// devices, the sources of mounts.
 void check_settings(const Settings& settings);
 // "0-3,7" as ranges; nothing if it is no such list.
 std::optional<std::vector<std::pair<int, int>>> parse_number_set(std::string_view text);

@@ -1,6 +1,7 @@
-// The order of mounts matters: a user's mount replaces the default one of its destination and stands
-// behind the defaults, sorted by depth, so that /a is mounted before /a/b. Empty lists of masked paths
-// are not the same as absent ones for a runtime's callers; for config.json both mean "none".
+// The order of mounts matters: a user's mount replaces the default one of its destination and
+// stands behind the defaults, sorted by depth, so that /a is mounted before /a/b. Empty lists of
+// masked paths are not the same as absent ones for a runtime's callers; for config.json both mean
+// "none".
 #include "engine/config.h"
 
 #include <dirent.h>
@@ -21,39 +22,49 @@
 
 namespace {
 
-std::vector<std::string> capability_list(const char* option, const std::vector<std::string>& typed) {
+std::vector<std::string> capability_list(const char* option,
+                                         const std::vector<std::string>& typed) {
     std::vector<std::string> out;
     for (const std::string& word : typed) {
         std::string name = upper(word);
         if (name != "ALL" && !name.starts_with("CAP_")) name = "CAP_" + name;
-        if (name != "ALL" && std::ranges::none_of(spec::capability_names(), [&](const char* known) { return name == known; }))
+        if (name != "ALL" && std::ranges::none_of(spec::capability_names(),
+                                                  [&](const char* known) { return name == known; }))
             throw Error("invalid ", option, ": unknown capability: ", quoted(name));
         out.push_back(name);
     }
     return out;
 }
 
-bool contains(const std::vector<std::string>& list, std::string_view word) { return std::ranges::find(list, word) != list.end(); }
+bool contains(const std::vector<std::string>& list, std::string_view word) {
+    return std::ranges::find(list, word) != list.end();
+}
 
 std::vector<spec::Mount> unasked_mounts(const Settings& s) {
     std::vector<spec::Mount> mounts = default_mounts(s.privileged, s.shm_size);
     if (s.ipc == "none") mounts.pop_back();
-    if (s.ipc == "host") mounts.back() = {"/dev/shm", "bind", "/dev/shm", {"rbind", "rprivate"}}, mounts[5] = {"/dev/mqueue", "bind", "/dev/mqueue", {"rbind", "rprivate"}};
+    if (s.ipc == "host")
+        mounts.back() = {"/dev/shm", "bind", "/dev/shm", {"rbind", "rprivate"}},
+        mounts[5] = {"/dev/mqueue", "bind", "/dev/mqueue", {"rbind", "rprivate"}};
     return mounts;
 }
 
 spec::Mount tmpfs_mount(const std::string& destination, const std::string& typed) {
-    static constexpr const char* flags[] = {"rw", "ro", "exec", "noexec", "suid", "nosuid", "dev", "nodev", "sync", "async", "dirsync",
-                                            "remount", "mand", "nomand", "atime", "noatime", "diratime", "nodiratime", "relatime",
-                                            "norelatime", "strictatime", "nostrictatime", "rprivate", "private", "rshared", "shared",
-                                            "rslave", "slave"};
-    static constexpr const char* values[] = {"size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"};
+    static constexpr const char* flags[] = {
+        "rw",       "ro",         "exec",        "noexec",        "suid",     "nosuid",
+        "dev",      "nodev",      "sync",        "async",         "dirsync",  "remount",
+        "mand",     "nomand",     "atime",       "noatime",       "diratime", "nodiratime",
+        "relatime", "norelatime", "strictatime", "nostrictatime", "rprivate", "private",
+        "rshared",  "shared",     "rslave",      "slave"};
+    static constexpr const char* values[] = {"size",      "mode",      "uid", "gid",
+                                             "nr_inodes", "nr_blocks", "mpol"};
     std::vector<std::string> options = {"noexec", "nosuid", "nodev", "rprivate"};
     for (const std::string& word : split(typed, ',')) {
         if (word.empty()) continue;
         const std::string key = word.substr(0, word.find('='));
         const auto is = [&](const char* known) { return key == known; };
-        if (std::ranges::any_of(values, is) ? word.size() == key.size() : std::ranges::none_of(flags, is))
+        if (std::ranges::any_of(values, is) ? word.size() == key.size()
+                                            : std::ranges::none_of(flags, is))
             throw Error("invalid tmpfs option ", quoted(word));
         std::erase(options, key.starts_with("no") ? key.substr(2) : "no" + key);
         options.push_back(word);
@@ -64,28 +75,45 @@ spec::Mount tmpfs_mount(const std::string& destination, const std::string& typed
 std::vector<spec::Mount> plan_mounts(const Settings& s, const ConfigInputs& in) {
     std::vector<spec::Mount> users;
     for (const VolumeMount& mount : in.mounts)
-        users.push_back({mount.destination, "bind", mount.source, {"rbind", mount.propagation, mount.read_only ? "rro" : "rw"}});
-    for (const auto& [destination, options] : s.tmpfs) users.push_back(tmpfs_mount(destination, options));
-    std::ranges::stable_sort(users, {}, [](const spec::Mount& m) { return std::ranges::count(m.destination, '/'); });
+        users.push_back({mount.destination,
+                         "bind",
+                         mount.source,
+                         {"rbind", mount.propagation, mount.read_only ? "rro" : "rw"}});
+    for (const auto& [destination, options] : s.tmpfs)
+        users.push_back(tmpfs_mount(destination, options));
+    std::ranges::stable_sort(
+        users, {}, [](const spec::Mount& m) { return std::ranges::count(m.destination, '/'); });
 
-    const auto has = [&](const std::string& destination) { return std::ranges::find(users, destination, &spec::Mount::destination) != users.end(); };
+    const auto has = [&](const std::string& destination) {
+        return std::ranges::find(users, destination, &spec::Mount::destination) != users.end();
+    };
     std::vector<spec::Mount> mounts = unasked_mounts(s);
-    std::erase_if(mounts, [&](const spec::Mount& m) { return has(m.destination) || (has("/dev") && m.destination.starts_with("/dev/")); });
+    std::erase_if(mounts, [&](const spec::Mount& m) {
+        return has(m.destination) || (has("/dev") && m.destination.starts_with("/dev/"));
+    });
     mounts.insert(mounts.end(), users.begin(), users.end());
-    for (const auto& [destination, source] : {std::pair("/etc/resolv.conf", in.resolv_path), std::pair("/etc/hostname", in.hostname_path), std::pair("/etc/hosts", in.hosts_path)})
+    for (const auto& [destination, source] :
+         {std::pair("/etc/resolv.conf", in.resolv_path),
+          std::pair("/etc/hostname", in.hostname_path), std::pair("/etc/hosts", in.hosts_path)})
         if (!source.empty() && !has(destination))
-            mounts.push_back({destination, "bind", source, {"rbind", "rprivate", s.read_only ? "ro" : "rw"}});
+            mounts.push_back(
+                {destination, "bind", source, {"rbind", "rprivate", s.read_only ? "ro" : "rw"}});
     return mounts;
 }
 
 spec::Resources plan_resources(const Settings& s, const ConfigInputs& in) {
     spec::Resources r;
     if (s.memory && s.memory < 6 << 20) throw Error("Minimum memory limit allowed is 6MB");
-    if (s.memory_swap > 0 && !s.memory) throw Error("You should always set the Memory limit when using Memoryswap limit, see usage");
-    if (s.memory_swap > 0 && s.memory_swap < s.memory) throw Error("Minimum memoryswap limit should be larger than memory limit, see usage");
+    if (s.memory_swap > 0 && !s.memory)
+        throw Error(
+            "You should always set the Memory limit when using Memoryswap limit, see usage");
+    if (s.memory_swap > 0 && s.memory_swap < s.memory)
+        throw Error("Minimum memoryswap limit should be larger than memory limit, see usage");
     if (s.memory_reservation && s.memory && s.memory_reservation > s.memory)
-        throw Error("Minimum memory limit can not be less than memory reservation limit, see usage");
-    if (s.memory) r.memory.limit = s.memory, r.memory.swap = s.memory_swap ? s.memory_swap : 2 * s.memory;
+        throw Error(
+            "Minimum memory limit can not be less than memory reservation limit, see usage");
+    if (s.memory)
+        r.memory.limit = s.memory, r.memory.swap = s.memory_swap ? s.memory_swap : 2 * s.memory;
     if (s.memory_reservation) r.memory.reservation = s.memory_reservation;
     if (s.nano_cpus) r.cpu.period = 100000, r.cpu.quota = s.nano_cpus / 10000;
     if (s.cpu_shares) r.cpu.shares = uint64_t(s.cpu_shares);
@@ -103,29 +131,42 @@ spec::Resources plan_resources(const Settings& s, const ConfigInputs& in) {
 // What --security-opt says about a subject: "no-new-privileges", "seccomp=F", "apparmor=P".
 struct SecurityOptions {
     bool no_new_privileges = false, unconfined_paths = false;
-    std::string seccomp, apparmor;   // seccomp: "", unconfined, builtin, or a profile's text
+    std::string seccomp, apparmor;  // seccomp: "", unconfined, builtin, or a profile's text
 };
 SecurityOptions read_security_options(const std::vector<std::string>& typed) {
     SecurityOptions out;
     for (const std::string& option : typed) {
         size_t at = option.find('=');
         if (at == std::string::npos) at = option.find(':');
-        const std::string key = option.substr(0, at), value = at == std::string::npos ? "" : option.substr(at + 1);
-        if (key == "no-new-privileges") out.no_new_privileges = value.empty() || value == "true";
-        else if (key == "seccomp" && !value.empty()) out.seccomp = value;
-        else if (key == "apparmor") out.apparmor = value;
-        else if (key == "systempaths" && value == "unconfined") out.unconfined_paths = true;
-        else if (key == "label" && value == "disable") continue;
-        else throw Error("invalid --security-opt: ", quoted(option), "; known are no-new-privileges, seccomp=FILE|unconfined|builtin, apparmor=PROFILE, systempaths=unconfined, label=disable");
+        const std::string key = option.substr(0, at),
+                          value = at == std::string::npos ? "" : option.substr(at + 1);
+        if (key == "no-new-privileges")
+            out.no_new_privileges = value.empty() || value == "true";
+        else if (key == "seccomp" && !value.empty())
+            out.seccomp = value;
+        else if (key == "apparmor")
+            out.apparmor = value;
+        else if (key == "systempaths" && value == "unconfined")
+            out.unconfined_paths = true;
+        else if (key == "label" && value == "disable")
+            continue;
+        else
+            throw Error("invalid --security-opt: ", quoted(option),
+                        "; known are no-new-privileges, seccomp=FILE|unconfined|builtin, "
+                        "apparmor=PROFILE, systempaths=unconfined, label=disable");
     }
     return out;
 }
 
-bool is_profile(std::string_view seccomp) { return !seccomp.empty() && seccomp != "unconfined" && seccomp != "builtin"; }
+bool is_profile(std::string_view seccomp) {
+    return !seccomp.empty() && seccomp != "unconfined" && seccomp != "builtin";
+}
 
-std::optional<spec::Seccomp> plan_seccomp(const std::string& asked, bool privileged, const std::vector<std::string>& capabilities) {
+std::optional<spec::Seccomp> plan_seccomp(const std::string& asked, bool privileged,
+                                          const std::vector<std::string>& capabilities) {
     if (is_profile(asked))
-        return context("decoding seccomp profile failed", [&] { return read_seccomp_profile(asked, seccomp_subject(capabilities)); });
+        return context("decoding seccomp profile failed",
+                       [&] { return read_seccomp_profile(asked, seccomp_subject(capabilities)); });
     if (asked == "unconfined" || (asked.empty() && privileged)) return {};
     return default_seccomp_profile(capabilities);
 }
@@ -139,7 +180,8 @@ std::vector<std::string> load_security_options(const std::vector<std::string>& t
         if (!option.starts_with("seccomp=") && !option.starts_with("seccomp:")) continue;
         const std::string value = option.substr(8);
         if (!is_profile(value) || value.starts_with('{')) continue;
-        const std::string text = context(str("opening seccomp profile (", value, ") failed"), [&] { return read_file(value, 1 << 20); });
+        const std::string text = context(str("opening seccomp profile (", value, ") failed"),
+                                         [&] { return read_file(value, 1 << 20); });
         context(str("seccomp profile (", value, ")"), [&] {
             read_seccomp_profile(text, seccomp_subject({}));
             option = "seccomp=" + json::dump(json::parse(text));
@@ -148,20 +190,27 @@ std::vector<std::string> load_security_options(const std::vector<std::string>& t
     return out;
 }
 
-std::vector<std::string> plan_capabilities(const std::vector<std::string>& add_typed, const std::vector<std::string>& drop_typed,
+std::vector<std::string> plan_capabilities(const std::vector<std::string>& add_typed,
+                                           const std::vector<std::string>& drop_typed,
                                            const std::vector<std::string>& all) {
-    const auto add = capability_list("CapAdd", add_typed), drop = capability_list("CapDrop", drop_typed);
+    const auto add = capability_list("CapAdd", add_typed),
+               drop = capability_list("CapDrop", drop_typed);
     std::vector<std::string> out;
-    if (contains(add, "ALL")) out = all;
-    else if (!contains(drop, "ALL")) out = spec::container_capabilities();
+    if (contains(add, "ALL"))
+        out = all;
+    else if (!contains(drop, "ALL"))
+        out = spec::container_capabilities();
     std::erase_if(out, [&](const std::string& name) { return contains(drop, name); });
     for (const std::string& name : add)
         if (name != "ALL" && !contains(out, name)) out.push_back(name);
     return out;
 }
 
-std::vector<std::string> plan_env(const std::vector<std::string>& env, const std::string& hostname, bool tty) {
-    std::vector<std::string> out = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + hostname};
+std::vector<std::string> plan_env(const std::vector<std::string>& env, const std::string& hostname,
+                                  bool tty) {
+    std::vector<std::string> out = {
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOSTNAME=" + hostname};
     if (tty) out.push_back("TERM=xterm");
     const auto key = [](const std::string& entry) { return entry.substr(0, entry.find('=')); };
     for (const std::string& entry : env) {
@@ -169,8 +218,10 @@ std::vector<std::string> plan_env(const std::vector<std::string>& env, const std
         const bool removes = entry.find('=') == std::string::npos;
         if (at == out.end()) {
             if (!removes) out.push_back(entry);
-        } else if (removes) out.erase(at);
-        else *at = entry;
+        } else if (removes)
+            out.erase(at);
+        else
+            *at = entry;
     }
     return out;
 }
@@ -183,12 +234,18 @@ spec::Config make_config(const Settings& s, const ConfigInputs& in) {
 
     spec::Process& process = config.process.emplace();
     process.terminal = s.tty;
-    process.user = {.uid = in.user.uid, .gid = in.user.gid, .umask = {}, .additional_gids = in.user.additional_gids, .username = {}};
+    process.user = {.uid = in.user.uid,
+                    .gid = in.user.gid,
+                    .umask = {},
+                    .additional_gids = in.user.additional_gids,
+                    .username = {}};
     process.args = arguments(s);
     if (process.args.empty()) throw Error("no command specified");
     process.env = plan_env(s.env, in.hostname, s.tty);
     process.cwd = s.working_dir.empty() ? "/" : s.working_dir;
-    const auto capabilities = s.privileged ? in.all_capabilities : plan_capabilities(s.cap_add, s.cap_drop, in.all_capabilities);
+    const auto capabilities = s.privileged
+                                  ? in.all_capabilities
+                                  : plan_capabilities(s.cap_add, s.cap_drop, in.all_capabilities);
     process.capabilities = rights(capabilities, in.user.uid);
     for (const std::string& limit : s.ulimits) process.rlimits.push_back(parse_ulimit(limit));
     process.no_new_privileges = security.no_new_privileges;
@@ -200,10 +257,14 @@ spec::Config make_config(const Settings& s, const ConfigInputs& in) {
 
     spec::Linux& linux = config.linux;
     linux.namespaces = {{"mount", ""}, {"uts", ""}, {"pid", ""}, {"ipc", ""}};
-    if (s.uts == "host") std::erase_if(linux.namespaces, [](const auto& ns) { return ns.type == "uts"; });
-    if (s.pid == "host") std::erase_if(linux.namespaces, [](const auto& ns) { return ns.type == "pid"; });
-    if (s.ipc == "host") std::erase_if(linux.namespaces, [](const auto& ns) { return ns.type == "ipc"; });
-    if (!in.network_path.empty()) linux.namespaces.push_back({"network", in.network_path});
+    if (s.uts == "host")
+        std::erase_if(linux.namespaces, [](const auto& ns) { return ns.type == "uts"; });
+    if (s.pid == "host")
+        std::erase_if(linux.namespaces, [](const auto& ns) { return ns.type == "pid"; });
+    if (s.ipc == "host")
+        std::erase_if(linux.namespaces, [](const auto& ns) { return ns.type == "ipc"; });
+    if (!in.network_path.empty())
+        linux.namespaces.push_back({"network", in.network_path});
     else if (s.network != "host") {
         linux.namespaces.push_back({"network", ""});
         open_ports_and_ping(linux);
@@ -214,28 +275,37 @@ spec::Config make_config(const Settings& s, const ConfigInputs& in) {
     linux.cgroups_path = (s.cgroup_parent.empty() ? "" : s.cgroup_parent) + "/keg-" + s.id;
     linux.devices = in.host_devices;
     for (const VolumeMount& mount : in.mounts) {
-        if (mount.propagation.ends_with("shared")) linux.rootfs_propagation = "shared";
-        else if (mount.propagation.ends_with("slave") && linux.rootfs_propagation.empty()) linux.rootfs_propagation = "rslave";
+        if (mount.propagation.ends_with("shared"))
+            linux.rootfs_propagation = "shared";
+        else if (mount.propagation.ends_with("slave") && linux.rootfs_propagation.empty())
+            linux.rootfs_propagation = "rslave";
     }
     if (!s.privileged && !security.unconfined_paths) hide_kernel_files(linux);
     linux.seccomp = plan_seccomp(security.seccomp, s.privileged, capabilities);
     return config;
 }
 
-spec::Process make_exec_process(const spec::Config& container, const ExecSettings& exec, const std::optional<ResolvedUser>& user,
+spec::Process make_exec_process(const spec::Config& container, const ExecSettings& exec,
+                                const std::optional<ResolvedUser>& user,
                                 const std::vector<std::string>& all_capabilities) {
     spec::Process process = container.process.value_or(spec::Process{});
     process.args = exec.args;
     process.terminal = exec.tty;
     process.env = merge_env(exec.env, process.env);
-    std::erase_if(process.env, [](const std::string& entry) { return entry.find('=') == std::string::npos; });
+    std::erase_if(process.env,
+                  [](const std::string& entry) { return entry.find('=') == std::string::npos; });
     const auto is_term = [](const std::string& entry) { return entry.starts_with("TERM="); };
     if (exec.tty && std::ranges::none_of(process.env, is_term)) process.env.push_back("TERM=xterm");
     if (!exec.working_dir.empty()) process.cwd = exec.working_dir;
-    spec::Capabilities& caps = process.capabilities ? *process.capabilities : process.capabilities.emplace();
+    spec::Capabilities& caps =
+        process.capabilities ? *process.capabilities : process.capabilities.emplace();
     if (exec.privileged) caps.bounding = caps.permitted = caps.effective = all_capabilities;
     if (!user) return process;
-    process.user = {.uid = user->uid, .gid = user->gid, .umask = {}, .additional_gids = user->additional_gids, .username = {}};
+    process.user = {.uid = user->uid,
+                    .gid = user->gid,
+                    .umask = {},
+                    .additional_gids = user->additional_gids,
+                    .username = {}};
     // HOME is another's now: the runtime finds the right one.
     const auto is_home = [](const std::string& entry) { return entry.starts_with("HOME="); };
     if (std::ranges::none_of(exec.env, is_home)) std::erase_if(process.env, is_home);
@@ -245,14 +315,26 @@ spec::Process make_exec_process(const spec::Config& container, const ExecSetting
 
 namespace {
 
-void add_node(const std::string& host, const std::string& inside, const std::string& access, ConfigInputs& in) {
+void add_node(const std::string& host, const std::string& inside, const std::string& access,
+              ConfigInputs& in) {
     struct stat info{};
-    if (::stat(host.c_str(), &info) < 0) throw SysError("error gathering device information while adding custom device ", quoted(host));
+    if (::stat(host.c_str(), &info) < 0)
+        throw SysError("error gathering device information while adding custom device ",
+                       quoted(host));
     const char* type = S_ISCHR(info.st_mode) ? "c" : S_ISBLK(info.st_mode) ? "b" : nullptr;
-    if (!type) throw Error("error gathering device information while adding custom device ", quoted(host), ": not a device node");
+    if (!type)
+        throw Error("error gathering device information while adding custom device ", quoted(host),
+                    ": not a device node");
     const int64_t major = ::major(info.st_rdev), minor = ::minor(info.st_rdev);
-    in.host_devices.push_back({.path = inside, .type = type, .major = major, .minor = minor, .file_mode = info.st_mode & 0777u, .uid = info.st_uid, .gid = info.st_gid});
-    in.device_rules.push_back({.allow = true, .type = type, .major = major, .minor = minor, .access = access});
+    in.host_devices.push_back({.path = inside,
+                               .type = type,
+                               .major = major,
+                               .minor = minor,
+                               .file_mode = info.st_mode & 0777u,
+                               .uid = info.st_uid,
+                               .gid = info.st_gid});
+    in.device_rules.push_back(
+        {.allow = true, .type = type, .major = major, .minor = minor, .access = access});
 }
 
 // Every node below a directory of /dev; what the container's own /dev holds already is left out.
@@ -263,11 +345,14 @@ void add_all_nodes(const std::string& directory, ConfigInputs& in) {
         const std::string name = entry->d_name, path = directory + "/" + name;
         struct stat info{};
         if (name[0] == '.' || ::lstat(path.c_str(), &info) < 0) continue;
-        static constexpr const char* own[] = {"/dev/pts", "/dev/shm", "/dev/fd", "/dev/mqueue", "/dev/console", "/dev/null", "/dev/zero",
-                                              "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx"};
+        static constexpr const char* own[] = {
+            "/dev/pts",  "/dev/shm",  "/dev/fd",     "/dev/mqueue",  "/dev/console", "/dev/null",
+            "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty",     "/dev/ptmx"};
         if (std::ranges::any_of(own, [&](const char* known) { return path == known; })) continue;
-        if (S_ISDIR(info.st_mode)) add_all_nodes(path, in);
-        else if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) add_node(path, path, "rwm", in);
+        if (S_ISDIR(info.st_mode))
+            add_all_nodes(path, in);
+        else if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode))
+            add_node(path, path, "rwm", in);
     }
     ::closedir(dir);
 }
@@ -279,12 +364,17 @@ void add_devices(const Settings& settings, ConfigInputs& in) {
     for (const std::string& typed : settings.devices) {
         const std::vector<std::string> parts = split(typed, ':');
         std::string inside = parts[0], access = "rwm";
-        const auto is_access = [](const std::string& word) { return !word.empty() && word.find_first_not_of("rwm") == std::string::npos; };
+        const auto is_access = [](const std::string& word) {
+            return !word.empty() && word.find_first_not_of("rwm") == std::string::npos;
+        };
         if (parts.size() == 2) (is_access(parts[1]) ? access : inside) = parts[1];
         if (parts.size() == 3) inside = parts[1], access = parts[2];
-        if (parts.size() > 3 || !is_access(access)) throw Error("invalid device specification: ", typed);
+        if (parts.size() > 3 || !is_access(access))
+            throw Error("invalid device specification: ", typed);
         struct stat info{};
-        if (::stat(parts[0].c_str(), &info) == 0 && S_ISDIR(info.st_mode)) add_all_nodes(parts[0], in);
-        else add_node(parts[0], inside, access, in);
+        if (::stat(parts[0].c_str(), &info) == 0 && S_ISDIR(info.st_mode))
+            add_all_nodes(parts[0], in);
+        else
+            add_node(parts[0], inside, access, in);
     }
 }

@@ -9,13 +9,13 @@
 // What is only known when the container starts.
 struct ConfigInputs {
     ResolvedUser user;
-    std::vector<VolumeMount> mounts;          // sources are host paths by now
-    std::string hosts_path, hostname_path, resolv_path;   // "" = none of ours
+    std::vector<VolumeMount> mounts;                     // sources are host paths by now
+    std::string hosts_path, hostname_path, resolv_path;  // "" = none of ours
     std::string hostname;
-    std::string network_path;                 // the namespace to join; "" = a new one (or the host's)
-    bool cgroup_v2 = false;                   // the host's hierarchy
-    std::vector<std::string> all_capabilities;   // what the engine itself has, by name
-    std::vector<spec::Device> host_devices;   // of --device and --privileged
+    std::string network_path;  // the namespace to join; "" = a new one (or the host's)
+    bool cgroup_v2 = false;    // the host's hierarchy
+    std::vector<std::string> all_capabilities;  // what the engine itself has, by name
+    std::vector<spec::Device> host_devices;     // of --device and --privileged
     std::vector<spec::DeviceRule> device_rules;
 };
 
@@ -27,17 +27,21 @@ struct ExecSettings {
     std::string user, working_dir;
     bool tty = false, privileged = false;
 };
-spec::Process make_exec_process(const spec::Config& container, const ExecSettings& exec, const std::optional<ResolvedUser>& user,
+spec::Process make_exec_process(const spec::Config& container, const ExecSettings& exec,
+                                const std::optional<ResolvedUser>& user,
                                 const std::vector<std::string>& all_capabilities);
 
-// `--cap-add`, `--cap-drop` over Docker's defaults. Throws `invalid CapAdd: unknown capability: "CAP_X"`.
-std::vector<std::string> plan_capabilities(const std::vector<std::string>& add, const std::vector<std::string>& drop,
+// `--cap-add`, `--cap-drop` over Docker's defaults. Throws `invalid CapAdd: unknown capability:
+// "CAP_X"`.
+std::vector<std::string> plan_capabilities(const std::vector<std::string>& add,
+                                           const std::vector<std::string>& drop,
                                            const std::vector<std::string>& all);
 // PATH, HOSTNAME, TERM, then the container's own by key.
-std::vector<std::string> plan_env(const std::vector<std::string>& env, const std::string& hostname, bool tty);
+std::vector<std::string> plan_env(const std::vector<std::string>& env, const std::string& hostname,
+                                  bool tty);
 
 // --- what the machine says (not pure)
-// --security-opt as it is kept: a seccomp profile's file is replaced by what it says (Docker's form, see
-// container/seccomp_profile.h). Throws what is wrong with it, and where.
+// --security-opt as it is kept: a seccomp profile's file is replaced by what it says (Docker's
+// form, see container/seccomp_profile.h). Throws what is wrong with it, and where.
 std::vector<std::string> load_security_options(const std::vector<std::string>& typed);
 void add_devices(const Settings& settings, ConfigInputs& inputs);

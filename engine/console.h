@@ -10,7 +10,7 @@ public:
     explicit ConsoleSocket(std::string path);
     ConsoleSocket(const ConsoleSocket&) = delete;
     ConsoleSocket& operator=(const ConsoleSocket&) = delete;
-    ~ConsoleSocket();   // and its file
+    ~ConsoleSocket();  // and its file
     const std::string& path() const { return path_; }
     // It has been sent by the time the runtime's `create` returns.
     UniqueFd receive() const;

@@ -25,10 +25,11 @@ static constexpr off_t room_for_the_end = 8192;
 template <>
 inline constexpr auto json::fields<State> = std::tuple(
     json::required("status", &State::status), json::optional("pid", &State::pid),
-    json::optional("pid_started", &State::pid_started), json::optional("exit_code", &State::exit_code),
+    json::optional("pid_started", &State::pid_started),
+    json::optional("exit_code", &State::exit_code),
     json::optional("oom_killed", &State::oom_killed), json::optional("error", &State::error),
-    json::optional("started_at", &State::started_at), json::optional("finished_at", &State::finished_at),
-    json::required("network", &State::network));
+    json::optional("started_at", &State::started_at),
+    json::optional("finished_at", &State::finished_at), json::required("network", &State::network));
 
 namespace {
 
@@ -49,7 +50,8 @@ State Container::last_state() const {
         return text ? json::read<State>(json::parse(*text)) : State{};
     } catch (const std::exception& e) {
         State unknown;
-        unknown.status = "dead", unknown.exit_code = 255, unknown.error = str("state.json is damaged: ", e.what());
+        unknown.status = "dead", unknown.exit_code = 255,
+        unknown.error = str("state.json is damaged: ", e.what());
         return unknown;
     }
 }
@@ -88,7 +90,8 @@ void Container::save_end(const State& state) const {
 
 std::optional<FileLock> Container::try_lock() const { return FileLock::try_lock(file("lock")); }
 
-// Nobody holds such a lock for long, unless something is wrong with the machine; that is no reason to hang.
+// Nobody holds such a lock for long, unless something is wrong with the machine; that is no reason
+// to hang.
 static std::optional<FileLock> lock_soon(const Container& container, const std::string& name) try {
     for (int milliseconds = 0; milliseconds < 60'000;) {
         if (auto lock = FileLock::try_lock(container.file(name))) {
@@ -99,7 +102,9 @@ static std::optional<FileLock> lock_soon(const Container& container, const std::
         ::usleep(unsigned(pause) * 1000);
         milliseconds += pause;
     }
-    throw Error("container ", container.id(), " has been started, stopped or removed by another command for a minute and is not done");
+    throw Error(
+        "container ", container.id(),
+        " has been started, stopped or removed by another command for a minute and is not done");
 } catch (const SysError& e) {
     if (e.code() == ENOENT) return {};
     throw;
@@ -108,7 +113,8 @@ static std::optional<FileLock> lock_soon(const Container& container, const std::
 std::optional<FileLock> Container::begin_change() const { return lock_soon(*this, "changing"); }
 std::optional<FileLock> Container::lock() const { return lock_soon(*this, "lock"); }
 
-Containers::Containers(std::string store_root) : store_root_(std::move(store_root)), root_(store_root_ + "/containers") {
+Containers::Containers(std::string store_root)
+    : store_root_(std::move(store_root)), root_(store_root_ + "/containers") {
     sys::make_directories(root_ + "/names", 0700);
 }
 
@@ -150,9 +156,13 @@ std::optional<std::string> Containers::owner_of(const std::string& name) const {
 void Containers::take_name(const std::string& name, const std::string& id) const {
     const FileLock names(root_ + "/names/.lock");
     if (const auto owner = owner_of(name))
-        throw Error("Conflict. The container name \"/", name, "\" is already in use by container ", quoted(*owner),
-                    ". You have to remove (or rename) that container to be able to reuse that name.").exit_with(125);
-    replace_file(root_ + "/names/" + name, id, 0600, Durability::rename_only);   // the settings make it durable
+        throw Error(
+            "Conflict. The container name \"/", name, "\" is already in use by container ",
+            quoted(*owner),
+            ". You have to remove (or rename) that container to be able to reuse that name.")
+            .exit_with(125);
+    replace_file(root_ + "/names/" + name, id, 0600,
+                 Durability::rename_only);  // the settings make it durable
 }
 
 Containers::Made Containers::create(Settings settings) const {
@@ -171,13 +181,15 @@ Containers::Made Containers::create(Settings settings) const {
     Defer undo([&] {
         attempt("removing the container", [&] {
             const std::string name = root_ + "/names/" + settings.name;
-            if (!settings.name.empty() && read_file_if_exists(name) == settings.id) sys::unlink(name);
+            if (!settings.name.empty() && read_file_if_exists(name) == settings.id)
+                sys::unlink(name);
             sys::remove_tree(container.directory_);
         });
     });
     if (!settings.name.empty()) take_name(settings.name, settings.id);
     for (int tries = 0; settings.name.empty(); ++tries) {
-        const std::string name = tries > 5 ? settings.id.substr(0, 12) : random_name() + (tries ? str(tries) : "");
+        const std::string name =
+            tries > 5 ? settings.id.substr(0, 12) : random_name() + (tries ? str(tries) : "");
         if (owner_of(name)) continue;
         take_name(name, settings.id);
         settings.name = name;
@@ -186,7 +198,8 @@ Containers::Made Containers::create(Settings settings) const {
     if (settings.auto_remove) sys::open(container.file("self-removing"), O_WRONLY | O_CREAT, 0600);
     container.settings_ = settings;
     replace_file(container.file("settings.json"), write(settings), 0600, container.durability());
-    if (container.durability() == Durability::fsync) sys::fsync_directory(root_ + "/names"), sys::fsync_directory(root_);
+    if (container.durability() == Durability::fsync)
+        sys::fsync_directory(root_ + "/names"), sys::fsync_directory(root_);
     undo.keep();
     return {std::move(container), std::move(locks)};
 }
@@ -204,10 +217,12 @@ std::vector<Container> Containers::list() const {
     std::vector<Container> sound = all();
     std::erase_if(sound, [&](const Container& container) {
         if (container.damage().empty()) return false;
-        if (told.insert(container.id()).second) log_warning(str(container.damage(), "; `keg rm -f` removes it"));
+        if (told.insert(container.id()).second)
+            log_warning(str(container.damage(), "; `keg rm -f` removes it"));
         return true;
     });
-    std::ranges::sort(sound, std::ranges::greater(), [](const Container& c) { return parse_rfc3339(c.settings().created); });
+    std::ranges::sort(sound, std::ranges::greater(),
+                      [](const Container& c) { return parse_rfc3339(c.settings().created); });
     return sound;
 }
 
@@ -225,7 +240,8 @@ std::string Containers::name_leading_to(const std::string& id) const {
 
 std::optional<Container> Containers::find_even_damaged(const std::string& typed) const {
     const std::string word = typed.starts_with('/') ? typed.substr(1) : typed;
-    if (word.empty() || word.size() > 255 || word.find('/') != std::string::npos || word[0] == '.') return {};
+    if (word.empty() || word.size() > 255 || word.find('/') != std::string::npos || word[0] == '.')
+        return {};
     if (word.size() == 64)
         if (auto container = load(word)) return container;
     if (const auto owner = owner_of(word))
@@ -267,7 +283,8 @@ std::string Containers::hide(const Container& container) const {
     const FileLock names(root_ + "/names/.lock");
     const std::string name = root_ + "/names/" + container.settings().name;
     if (read_file_if_exists(name) == container.id()) sys::unlink(name);
-    attempt("removing the store's files in /run", [&] { remove_volatile_directory_locked(store_root_); });
+    attempt("removing the store's files in /run",
+            [&] { remove_volatile_directory_locked(store_root_); });
     return gone;
 }
 
@@ -279,7 +296,9 @@ bool Containers::is_left(const std::string& name) const {
     if (name.size() != 64) return false;
     const std::string directory = root_ + "/" + name;
     if (!sys::exists(directory + "/settings.json")) return true;
-    if (!sys::exists(directory + "/self-removing") || sys::exists(volatile_directory(store_root_) + "/runtime/" + name)) return false;
+    if (!sys::exists(directory + "/self-removing") ||
+        sys::exists(volatile_directory(store_root_) + "/runtime/" + name))
+        return false;
     const auto container = load(name);
     return container && !container->damage().empty();
 }
@@ -293,7 +312,8 @@ void Containers::collect() const {
             if (!sys::exists(directory)) return;
             const auto lock = FileLock::try_lock(directory + "/lock");
             names.reset();
-            if (lock && is_left(name)) sys::remove_tree(directory);   // not alive, nor finished meanwhile
+            if (lock && is_left(name))
+                sys::remove_tree(directory);  // not alive, nor finished meanwhile
         });
     }
 }

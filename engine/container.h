@@ -1,20 +1,20 @@
 // A container on disk: ROOT/containers/ID/ with
-//   settings.json   what it was asked to be; written once, last: a directory without it is half-made
-//   state.json      what became of it; replaced atomically
-//   state.end       room for the last state, taken while there is some: a full disk hides no exit code
-//   lock            flock-ed by its maker, then by its monitor, for as long as they live
-//   changing        flock-ed by whoever makes, starts or removes it, for as long as that takes
-//   self-removing   an empty file, if it goes with its end (--rm)
-//   log             its output, in Docker's json-file form
-//   config.json, rootfs, upper, work, hosts, hostname, resolv.conf    the bundle and what it mounts
+//   settings.json   what it was asked to be; written once, last: a directory without it is
+//   half-made state.json      what became of it; replaced atomically state.end       room for the
+//   last state, taken while there is some: a full disk hides no exit code lock            flock-ed
+//   by its maker, then by its monitor, for as long as they live changing        flock-ed by whoever
+//   makes, starts or removes it, for as long as that takes self-removing   an empty file, if it
+//   goes with its end (--rm) log             its output, in Docker's json-file form config.json,
+//   rootfs, upper, work, hosts, hostname, resolv.conf    the bundle and what it mounts
 // and ROOT/containers/names/NAME, which holds the ID. Any process may be killed anywhere: whoever
 // finds a half-made directory whose lock is free removes it, and a name that leads nowhere is free.
 //
-// What is hard: "alive" and "being changed" are two questions, so there are two locks. Who holds `lock`
-// but not `changing` has a running container, and state.json says so, or is just ending; so whoever has
-// `changing` and finds that it does not run waits for `lock` only as long as an end takes.
-// A file that cannot be read (a power cut, a full disk, a bad block) is neither taken for absent nor stands
-// in the way of the other containers: the container is damaged, which is said, and only `rm -f` takes it.
+// What is hard: "alive" and "being changed" are two questions, so there are two locks. Who holds
+// `lock` but not `changing` has a running container, and state.json says so, or is just ending; so
+// whoever has `changing` and finds that it does not run waits for `lock` only as long as an end
+// takes. A file that cannot be read (a power cut, a full disk, a bad block) is neither taken for
+// absent nor stands in the way of the other containers: the container is damaged, which is said,
+// and only `rm -f` takes it.
 #pragma once
 
 #include <sys/types.h>
@@ -29,9 +29,10 @@
 #include "engine/settings.h"
 
 struct State {
-    std::string status = "created";          // created running paused exited; dead: state.json is damaged
+    std::string status = "created";  // created running paused exited; dead: state.json is damaged
     pid_t pid = 0;
-    uint64_t pid_started = 0;                // start time of that pid, so that another process is not taken for it
+    uint64_t pid_started =
+        0;  // start time of that pid, so that another process is not taken for it
     int exit_code = 0;
     bool oom_killed = false;
     std::string error, started_at, finished_at;
@@ -47,29 +48,32 @@ public:
     const std::string& directory() const { return directory_; }
     std::string file(const std::string& name) const { return directory_ + "/" + name; }
 
-    // What is wrong with settings.json; "": nothing. Of a damaged container only the ID and the name are known.
+    // What is wrong with settings.json; "": nothing. Of a damaged container only the ID and the
+    // name are known.
     const std::string& damage() const { return damage_; }
 
     // As it is now: a container whose process died without a monitor to say so has exited (255).
     State state() const;
-    State last_state() const;   // as it was written
+    State last_state() const;  // as it was written
     // Durable, unless the container goes with its end anyway.
     void save(const State& state) const;
     // Takes the place that save_end() needs.
     void reserve_end() const;
     void save_end(const State& state) const;
-    // Waits for whoever makes, starts or removes it, and keeps others from that. Removed meanwhile: nothing.
-    // Throws if that takes a minute.
+    // Waits for whoever makes, starts or removes it, and keeps others from that. Removed meanwhile:
+    // nothing. Throws if that takes a minute.
     std::optional<FileLock> begin_change() const;
     // Of the monitor; nothing: one is alive.
     std::optional<FileLock> try_lock() const;
-    // For who began a change and found that it does not run: waits for a monitor that is ending, at most a
-    // minute. Removed meanwhile: nothing.
+    // For who began a change and found that it does not run: waits for a monitor that is ending, at
+    // most a minute. Removed meanwhile: nothing.
     std::optional<FileLock> lock() const;
 
 private:
     friend class Containers;
-    Durability durability() const { return settings_.auto_remove ? Durability::rename_only : Durability::fsync; }
+    Durability durability() const {
+        return settings_.auto_remove ? Durability::rename_only : Durability::fsync;
+    }
     std::string directory_, damage_;
     Settings settings_;
 };
@@ -87,15 +91,15 @@ public:
         Container container;
         StartLocks locks;
     };
-    // Makes it, takes its name (a random one if settings.name is empty); throws Docker's conflict text, and
-    // for settings that cannot be (check_settings), before anything is made.
+    // Makes it, takes its name (a random one if settings.name is empty); throws Docker's conflict
+    // text, and for settings that cannot be (check_settings), before anything is made.
     Made create(Settings settings) const;
     // Newest first. Damaged ones are named on stderr, once, and left out.
     std::vector<Container> list() const;
     std::vector<Container> damaged() const;
-    std::optional<Container> find(const std::string& name_or_id) const;        // throws for a damaged one
+    std::optional<Container> find(const std::string& name_or_id) const;  // throws for a damaged one
     std::optional<Container> find_even_damaged(const std::string& name_or_id) const;
-    Container get(const std::string& name_or_id) const;             // throws "No such container: x"
+    Container get(const std::string& name_or_id) const;  // throws "No such container: x"
     void rename(const Container& container, const std::string& name) const;
     // Frees the name and removes all files; the caller holds the lock and has undone its mounts.
     void remove(const Container& container) const;

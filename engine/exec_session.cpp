@@ -1,6 +1,7 @@
-// Whoever types ^P^Q leaves, and the process goes on: so somebody else must have its terminal, and know how
-// it ends. That is a process of the same kind as a container's monitor (monitor.h), with the same relay and the
-// same words to the command, but without a log and with nothing to take back: it ends with its process.
+// Whoever types ^P^Q leaves, and the process goes on: so somebody else must have its terminal, and
+// know how it ends. That is a process of the same kind as a container's monitor (monitor.h), with
+// the same relay and the same words to the command, but without a log and with nothing to take
+// back: it ends with its process.
 #include "engine/exec_session.h"
 
 #include <signal.h>
@@ -33,13 +34,18 @@ int exit_code_of(const UniqueFd& process) {
     return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 }
 
-void serve(const RuntimeClient& runtime, const ExecSession& session, const winsize& size, Caller& caller) {
+void serve(const RuntimeClient& runtime, const ExecSession& session, const winsize& size,
+           Caller& caller) {
     become_independent();
-    const std::string name = session.directory + "/exec-" + random_id().substr(0, 12), pid_file = name + ".pid";
+    const std::string name = session.directory + "/exec-" + random_id().substr(0, 12),
+                      pid_file = name + ".pid";
     const ConsoleSocket console(name + ".sock");
     const Defer no_file([&] { ::unlink(pid_file.c_str()); });
-    runtime.exec(session.container_id, {.process_file = session.process_file, .pid_file = pid_file, .console_socket = console.path(),
-                                        .detach = true, .io = {-1, -1, -1}});
+    runtime.exec(session.container_id, {.process_file = session.process_file,
+                                        .pid_file = pid_file,
+                                        .console_socket = console.path(),
+                                        .detach = true,
+                                        .io = {-1, -1, -1}});
     const pid_t pid = parse_number<pid_t>(trim(read_file(pid_file))).value_or(0);
     const UniqueFd process(check(int(::syscall(SYS_pidfd_open, pid, 0)), "opening the process"));
     ContainerIo io{.input = {}, .output = {}, .errors = {}, .console = console.receive()};
@@ -63,7 +69,8 @@ int exec_failure_code(const std::string& words) {
 
 Monitored start_exec_session(const RuntimeClient& runtime, const ExecSession& session) {
     assert_single_threaded();
-    MonitoredStart start({.runtime = {}, .attach = true, .attach_input = true, .raw_terminal = true});
+    MonitoredStart start(
+        {.runtime = {}, .attach = true, .attach_input = true, .raw_terminal = true});
     const pid_t pid = check(::fork(), "fork");
     if (pid == 0) {
         Caller caller(start.become_monitor(), true, true);

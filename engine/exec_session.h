@@ -8,10 +8,11 @@
 
 struct ExecSession {
     std::string container_id;
-    std::string process_file;     // a Process document; it may go when start_exec_session has returned
-    std::string directory;        // for a socket and a pid file; its path is short (sockaddr_un)
+    std::string process_file;  // a Process document; it may go when start_exec_session has returned
+    std::string directory;     // for a socket and a pid file; its path is short (sockaddr_un)
 };
-// Returns when the process runs; throws what kept it from that, with Docker's exit code. No threads may be alive.
+// Returns when the process runs; throws what kept it from that, with Docker's exit code. No threads
+// may be alive.
 Monitored start_exec_session(const RuntimeClient& runtime, const ExecSession& session);
 // Docker's way to tell 126 and 127 from others: by the runtime's words.
 int exec_failure_code(const std::string& words);

@@ -4,7 +4,8 @@
 #include "engine/settings.h"
 #include "spec/image.h"
 
-// Exposed ports (beside those that `settings` has), volumes and labels; what the user typed is laid over it.
+// Exposed ports (beside those that `settings` has), volumes and labels; what the user typed is laid
+// over it.
 void take_from_image(Settings& settings, const spec::ContainerConfig& image);
 // An anonymous volume for each that the image names, unless the user mounted something there.
 void add_image_volumes(Settings& settings, const spec::ContainerConfig& image);

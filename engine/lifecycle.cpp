@@ -25,7 +25,8 @@ UniqueFd open_process(const State& state) {
 }
 
 void send(const UniqueFd& process, int signal) {
-    if (::syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0) < 0 && errno != ESRCH) throw SysError("sending signal ", signal);
+    if (::syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0) < 0 && errno != ESRCH)
+        throw SysError("sending signal ", signal);
 }
 
 bool wait_for(const UniqueFd& process, int milliseconds) {
@@ -37,20 +38,26 @@ bool wait_for(const UniqueFd& process, int milliseconds) {
 }
 
 // As poll() takes it; what is longer than a poll can wait (24 days) is for ever.
-int milliseconds_of(int seconds) { return seconds < 0 || seconds > INT_MAX / 1000 ? -1 : seconds * 1000; }
+int milliseconds_of(int seconds) {
+    return seconds < 0 || seconds > INT_MAX / 1000 ? -1 : seconds * 1000;
+}
 
 // A process that hangs in the kernel (a dead NFS server) is no reason to hang, too.
 void wait_for_the_killed(const Container& container, const UniqueFd& process) {
     if (!wait_for(process, 10'000))
-        throw Error("cannot kill container: ", container.settings().name, ": tried to kill container, but did not receive an exit event");
+        throw Error("cannot kill container: ", container.settings().name,
+                    ": tried to kill container, but did not receive an exit event");
 }
 
-bool was_running(const State& state) { return state.status == "running" || state.status == "paused"; }
+bool was_running(const State& state) {
+    return state.status == "running" || state.status == "paused";
+}
 
 // The monitor cleans up; if it was killed, we do.
 void settle(const Containers& containers, const Container& container) {
     const auto change = container.begin_change();
-    if (!change || open_process(container.last_state())) return;   // removed, or started again, meanwhile
+    if (!change || open_process(container.last_state()))
+        return;  // removed, or started again, meanwhile
     const auto lock = container.lock();
     if (!lock) return;
     clean_up_after_monitor(containers, container, "");
@@ -68,7 +75,8 @@ void settle(const Containers& containers, const Container& container) {
 }  // namespace
 
 static RuntimeClient runtime_of(const Containers& containers, const Container& container) {
-    return RuntimeClient(volatile_directory(containers.store_root()) + "/runtime", container.settings().runtime);
+    return RuntimeClient(volatile_directory(containers.store_root()) + "/runtime",
+                         container.settings().runtime);
 }
 
 void resume_container(const Containers& containers, const Container& container) {
@@ -88,7 +96,8 @@ void resume_container(const Containers& containers, const Container& container) 
 }
 
 // A signal waits for as long as its process is frozen; only cgroup v2 lets KILL through.
-static void thaw(const Containers& containers, const Container& container, const UniqueFd& process) {
+static void thaw(const Containers& containers, const Container& container,
+                 const UniqueFd& process) {
     if (container.last_state().status != "paused") return;
     try {
         resume_container(containers, container);
@@ -99,17 +108,22 @@ static void thaw(const Containers& containers, const Container& container, const
 
 void kill_container(const Containers& containers, const Container& container, int signal) {
     const UniqueFd process = open_process(container.state());
-    if (!process) throw Error("cannot kill container: ", container.settings().name, ": container ", container.id(), " is not running");
+    if (!process)
+        throw Error("cannot kill container: ", container.settings().name, ": container ",
+                    container.id(), " is not running");
     send(process, signal);
     thaw(containers, container, process);
 }
 
-void stop_container(const Containers& containers, const Container& container, std::optional<int> signal, std::optional<int> timeout) {
-    (void)container.begin_change();   // one that is just being started is stopped when it runs
+void stop_container(const Containers& containers, const Container& container,
+                    std::optional<int> signal, std::optional<int> timeout) {
+    (void)container.begin_change();  // one that is just being started is stopped when it runs
     const UniqueFd process = open_process(container.state());
     if (!process) return settle(containers, container);
     const Settings& settings = container.settings();
-    const int first = signal ? *signal : settings.stop_signal.empty() ? SIGTERM : parse_signal(settings.stop_signal);
+    const int first = signal                         ? *signal
+                      : settings.stop_signal.empty() ? SIGTERM
+                                                     : parse_signal(settings.stop_signal);
     const int seconds = timeout ? *timeout : settings.stop_timeout.value_or(10);
     if (seconds != 0) send(process, first);
     thaw(containers, container, process);
@@ -130,17 +144,21 @@ void pause_container(const Containers& containers, const Container& container) {
 }
 
 int wait_container(const Container& container) {
-    const FileLock lock(container.file("lock"), true);   // the monitor has let go
+    const FileLock lock(container.file("lock"), true);  // the monitor has let go
     // It was killed: nobody knows how the process will end.
-    if (const UniqueFd process = open_process(container.last_state())) return wait_for(process, -1), 255;
+    if (const UniqueFd process = open_process(container.last_state()))
+        return wait_for(process, -1), 255;
     char text[size_of_exit_note];
     const ssize_t n = ::pread(lock.fd(), text, sizeof text, 0);
-    return parse_number<int>(trim(std::string_view(text, n > 0 ? size_t(n) : 0))).value_or(container.state().exit_code);
+    return parse_number<int>(trim(std::string_view(text, n > 0 ? size_t(n) : 0)))
+        .value_or(container.state().exit_code);
 }
 
 bool remove_if_left(const Containers& containers, const Container& container) {
     const State state = container.last_state();
-    if (!container.settings().auto_remove || !was_running(state) || is_alive(state.pid, state.pid_started)) return false;
+    if (!container.settings().auto_remove || !was_running(state) ||
+        is_alive(state.pid, state.pid_started))
+        return false;
     if (!container.try_lock()) return false;
     settle(containers, container);
     return true;
@@ -153,14 +171,17 @@ static void kill_by_runtime(const Containers& containers, const Container& conta
         attempt("removing the container from the runtime", [&] { runtime.remove(container.id()); });
 }
 
-void remove_container(const Containers& containers, const Container& container, const RemoveOptions& options) {
-    if (!container.damage().empty() && !options.force) throw Error(container.damage(), "; `keg rm -f` removes it");
+void remove_container(const Containers& containers, const Container& container,
+                      const RemoveOptions& options) {
+    if (!container.damage().empty() && !options.force)
+        throw Error(container.damage(), "; `keg rm -f` removes it");
     const auto change = container.begin_change();
-    if (!change) return;   // somebody else has removed it
+    if (!change) return;  // somebody else has removed it
     const State state = container.state();
     const bool unknown = state.status == "dead";
     if ((was_running(state) || (unknown && !container.try_lock())) && !options.force)
-        throw Error("cannot remove container ", quoted(container.settings().name), ": container is running: stop the container before removing or force remove");
+        throw Error("cannot remove container ", quoted(container.settings().name),
+                    ": container is running: stop the container before removing or force remove");
     if (unknown) kill_by_runtime(containers, container);
     if (was_running(state))
         if (const UniqueFd process = open_process(state)) {
@@ -169,9 +190,10 @@ void remove_container(const Containers& containers, const Container& container, 
             wait_for_the_killed(container, process);
         }
     const auto lock = container.lock();
-    if (!lock) return;   // it removed itself
+    if (!lock) return;  // it removed itself
     // From here on it is ours alone, and no step needs room on a disk.
     clean_up_after_monitor(containers, container, "");
     containers.remove(container);
-    if (options.volumes || container.settings().auto_remove) remove_anonymous_volumes(containers, container);
+    if (options.volumes || container.settings().auto_remove)
+        remove_anonymous_volumes(containers, container);
 }

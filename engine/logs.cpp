@@ -1,6 +1,6 @@
-// The time of a line is that of its first byte's arrival; a line of more than 16 KiB becomes several
-// records, and only the last ends in a newline. Whoever reads meanwhile may see half a record at the
-// end of the file: it waits for the rest.
+// The time of a line is that of its first byte's arrival; a line of more than 16 KiB becomes
+// several records, and only the last ends in a newline. Whoever reads meanwhile may see half a
+// record at the end of the file: it waits for the rest.
 #include "engine/logs.h"
 
 #include <fcntl.h>
@@ -25,12 +25,19 @@ static constexpr size_t longest_piece = 16384;
 static size_t character(std::string_view text) {
     const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
     const unsigned char first = byte(0);
-    const size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    const size_t length = first < 0x80   ? 1
+                          : first < 0xc2 ? 0
+                          : first < 0xe0 ? 2
+                          : first < 0xf0 ? 3
+                          : first < 0xf5 ? 4
+                                         : 0;
     if (length == 0 || length > text.size()) return 0;
     for (size_t i = 1; i < length; ++i)
         if ((byte(i) & 0xc0) != 0x80) return 0;
-    if (length == 3 && ((first == 0xe0 && byte(1) < 0xa0) || (first == 0xed && byte(1) >= 0xa0))) return 0;
-    if (length == 4 && ((first == 0xf0 && byte(1) < 0x90) || (first == 0xf4 && byte(1) >= 0x90))) return 0;
+    if (length == 3 && ((first == 0xe0 && byte(1) < 0xa0) || (first == 0xed && byte(1) >= 0xa0)))
+        return 0;
+    if (length == 4 && ((first == 0xf0 && byte(1) < 0x90) || (first == 0xf4 && byte(1) >= 0x90)))
+        return 0;
     return length;
 }
 
@@ -41,21 +48,34 @@ std::string log_record(std::string_view text, std::string_view stream, std::stri
     while (!text.empty()) {
         const char c = text[0];
         const size_t length = character(text);
-        if (length == 0) out += "\\ufffd";
-        else if (c == '"' || c == '\\') out += {'\\', c};
-        else if (c == '\n') out += "\\n";
-        else if (c == '\r') out += "\\r";
-        else if (c == '\t') out += "\\t";
-        else if (length == 1 && (static_cast<unsigned char>(c) < 0x20 || c == '<' || c == '>' || c == '&'))
+        if (length == 0)
+            out += "\\ufffd";
+        else if (c == '"' || c == '\\')
+            out += {'\\', c};
+        else if (c == '\n')
+            out += "\\n";
+        else if (c == '\r')
+            out += "\\r";
+        else if (c == '\t')
+            out += "\\t";
+        else if (length == 1 &&
+                 (static_cast<unsigned char>(c) < 0x20 || c == '<' || c == '>' || c == '&'))
             out += str("\\u00", hex[(c >> 4) & 15], hex[c & 15]);
-        else if (text.starts_with("\xe2\x80\xa8") || text.starts_with("\xe2\x80\xa9")) out += c, out.pop_back(), out += text[2] == '\xa8' ? "\\u2028" : "\\u2029";
-        else out += text.substr(0, length);
+        else if (text.starts_with("\xe2\x80\xa8") || text.starts_with("\xe2\x80\xa9"))
+            out += c, out.pop_back(), out += text[2] == '\xa8' ? "\\u2028" : "\\u2029";
+        else
+            out += text.substr(0, length);
         text.remove_prefix(std::max<size_t>(length, 1));
     }
-    return out.append("\",\"stream\":\"").append(stream).append("\",\"time\":\"").append(time).append("\"}\n");
+    return out.append("\",\"stream\":\"")
+        .append(stream)
+        .append("\",\"time\":\"")
+        .append(time)
+        .append("\"}\n");
 }
 
-LogWriter::LogWriter(const std::string& path) : fd_(sys::open(path, O_WRONLY | O_CREAT | O_APPEND, 0640)) {}
+LogWriter::LogWriter(const std::string& path)
+    : fd_(sys::open(path, O_WRONLY | O_CREAT | O_APPEND, 0640)) {}
 
 void LogWriter::append(Stream& stream, const char* name, std::string_view text, std::string& out) {
     if (stream.piece_time.empty()) stream.piece_time = rfc3339_now();
@@ -108,7 +128,8 @@ class Printer {
 public:
     explicit Printer(const LogQuery& query) : query_(query) {}
 
-    // Prints a record if it is asked for; false: it is later than `until`, and so is all that follows.
+    // Prints a record if it is asked for; false: it is later than `until`, and so is all that
+    // follows.
     bool print(std::string_view line) {
         std::string text, stream;
         long long when = 0;
@@ -116,14 +137,17 @@ public:
             const json::Value record = json::parse(line);
             text = record.value("log", ""), stream = record.value("stream", "stdout");
             when = parse_rfc3339(record.value("time", ""));
-        } catch (const std::exception&) {   // what a crash or a full disk left; the rest is worth reading
-            if (!std::exchange(damage_told_, true)) log_warning("a part of the log is damaged and left out");
+        } catch (
+            const std::exception&) {  // what a crash or a full disk left; the rest is worth reading
+            if (!std::exchange(damage_told_, true))
+                log_warning("a part of the log is damaged and left out");
             return true;
         }
         if (query_.until && when > query_.until) return false;
         if (query_.since && when < query_.since) return true;
         const bool is_error = stream == "stderr" && !query_.terminal;
-        const std::string stamp = query_.timestamps && at_line_start_[is_error] ? rfc3339(when, false) + " " : "";
+        const std::string stamp =
+            query_.timestamps && at_line_start_[is_error] ? rfc3339(when, false) + " " : "";
         at_line_start_[is_error] = text.ends_with('\n');
         sys::write_all(is_error ? 2 : 1, stamp + text);
         return true;
@@ -149,17 +173,20 @@ void print_log(const std::string& path, const LogQuery& query, const std::functi
     const UniqueFd file = opened ? std::move(*opened) : sys::open(path, O_RDONLY | O_CREAT, 0640);
     Printer printer(query);
     std::string buffer, chunk(65536, '\0');
-    std::deque<std::string> last;      // of the first pass, if only the tail is wanted
+    std::deque<std::string> last;  // of the first pass, if only the tail is wanted
     bool first_pass = true;
     const UniqueFd watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-    if (query.follow) ::inotify_add_watch(watch.get(), path.c_str(), IN_MODIFY | IN_DELETE_SELF | IN_ATTRIB);
+    if (query.follow)
+        ::inotify_add_watch(watch.get(), path.c_str(), IN_MODIFY | IN_DELETE_SELF | IN_ATTRIB);
     for (;;) {
-        const bool over = query.follow ? ended() : true;   // asked before reading: nothing can be missed
+        const bool over =
+            query.follow ? ended() : true;  // asked before reading: nothing can be missed
         if (was_truncated(file)) buffer.clear();
         for (ssize_t n; (n = ::read(file.get(), chunk.data(), chunk.size())) > 0;) {
             buffer.append(chunk, 0, size_t(n));
             size_t start = 0;
-            for (size_t end; (end = buffer.find('\n', start)) != std::string::npos; start = end + 1) {
+            for (size_t end; (end = buffer.find('\n', start)) != std::string::npos;
+                 start = end + 1) {
                 std::string line = buffer.substr(start, end - start);
                 if (!first_pass || query.tail < 0) {
                     if (!printer.print(line)) return;
@@ -176,7 +203,7 @@ void print_log(const std::string& path, const LogQuery& query, const std::functi
         first_pass = false;
         if (over) return;
         pollfd waiting{watch.get(), POLLIN, 0};
-        ::poll(&waiting, 1, 200);   // the end of a container is not an event of this file
+        ::poll(&waiting, 1, 200);  // the end of a container is not an event of this file
         while (::read(watch.get(), chunk.data(), chunk.size()) > 0) {
         }
     }
@@ -187,15 +214,21 @@ long long parse_when(const std::string& text) {
     // Nanoseconds since 1970 in 64 bits end in 2262.
     constexpr double last_second = 9.2e9;
     if (const auto seconds = parse_decimal(text)) {
-        if (*seconds > last_second) throw Error("invalid value for \"since\" or \"until\": ", quoted(text), ": value out of range");
+        if (*seconds > last_second)
+            throw Error("invalid value for \"since\" or \"until\": ", quoted(text),
+                        ": value out of range");
         return (long long)(*seconds * 1e9);
     }
     if (const auto ago = parse_duration(text)) {
         const std::chrono::nanoseconds now = std::chrono::system_clock::now().time_since_epoch();
-        return std::max<long long>((now - std::min(*ago, now)).count(), 1);   // before 1970 there is nothing
+        return std::max<long long>((now - std::min(*ago, now)).count(),
+                                   1);  // before 1970 there is nothing
     }
     std::string when = text;
     if (when.size() == 10) when += "T00:00:00";
-    if (when.find('T') != std::string::npos && !when.ends_with('Z') && when.find_first_of("+-", 11) == std::string::npos) when += "Z";
-    return context(str("invalid value for \"since\" or \"until\": ", quoted(text)), [&] { return parse_rfc3339(when); });
+    if (when.find('T') != std::string::npos && !when.ends_with('Z') &&
+        when.find_first_of("+-", 11) == std::string::npos)
+        when += "Z";
+    return context(str("invalid value for \"since\" or \"until\": ", quoted(text)),
+                   [&] { return parse_rfc3339(when); });
 }

@@ -16,7 +16,7 @@ class LogWriter {
 public:
     explicit LogWriter(const std::string& path);
     void write(bool is_error, std::string_view data);
-    void flush();   // what has no line end yet: the streams are closed
+    void flush();  // what has no line end yet: the streams are closed
 
 private:
     struct Stream {
@@ -30,9 +30,9 @@ private:
 
 struct LogQuery {
     bool follow = false, timestamps = false, out = true, err = true;
-    long long tail = -1;                     // lines from the end; -1 = all
-    long long since = 0, until = 0;          // nanoseconds since 1970; 0 = no limit
-    bool terminal = false;                   // one stream
+    long long tail = -1;             // lines from the end; -1 = all
+    long long since = 0, until = 0;  // nanoseconds since 1970; 0 = no limit
+    bool terminal = false;           // one stream
 };
 // Prints to descriptors 1 and 2. With follow, until `ended` says that nothing more will come.
 void print_log(const std::string& path, const LogQuery& query, const std::function<bool()>& ended);

@@ -1,6 +1,6 @@
-// A monitor is a fork of the command that started it, in a session of its own, and a child subreaper:
-// when the runtime's `create` has returned, the container's init is its child, so the exit status is
-// its to know. It talks to the command through a socket of packets:
+// A monitor is a fork of the command that started it, in a session of its own, and a child
+// subreaper: when the runtime's `create` has returned, the container's init is its child, so the
+// exit status is its to know. It talks to the command through a socket of packets:
 //
 //     monitor                                command
 //     "started"  ──────────────────────────▶ prints the ID and goes (-d), or stays
@@ -8,14 +8,14 @@
 //                ◀── "signal N", "size H W"      a signal before "started" is the end of the start
 //     "exit CODE", "detached", "broken" ───▶ exits
 //
-// The command's own descriptors 0, 1, 2 were inherited and are used directly, except that a terminal is
-// read by the command alone (attach.cpp); when it goes, or has been told the end, they are dropped, so
-// that nobody waits for the monitor's end by mistake.
+// The command's own descriptors 0, 1, 2 were inherited and are used directly, except that a
+// terminal is read by the command alone (attach.cpp); when it goes, or has been told the end, they
+// are dropped, so that nobody waits for the monitor's end by mistake.
 //
-// What is hard is the end: it comes at any time, on a full disk as well, and whatever fails then, the
-// rest must be done all the same. So it is a table of steps, each of which is attempted, with the exit code
-// first: in the lock's file and in state.end there has been room for it since the start. What is
-// slow to undo (rules, devices) comes after the command has been told.
+// What is hard is the end: it comes at any time, on a full disk as well, and whatever fails then,
+// the rest must be done all the same. So it is a table of steps, each of which is attempted, with
+// the exit code first: in the lock's file and in state.end there has been room for it since the
+// start. What is slow to undo (rules, devices) comes after the command has been told.
 #include "engine/monitor.h"
 
 #include <fcntl.h>
@@ -31,9 +31,9 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "container/network.h"
 #include "engine/caller.h"
 #include "engine/console.h"
-#include "container/network.h"
 #include "engine/prepare.h"
 #include "engine/relay.h"
 #include "engine/volumes.h"
@@ -44,11 +44,15 @@ namespace {
 
 class Monitor {
 public:
-    Monitor(const Containers& containers, Container container, StartLocks locks, const MonitorOptions& options, const winsize& size, UniqueFd channel)
-        : containers_(containers), container_(std::move(container)), life_(std::move(locks.life)), change_(std::move(locks.change)),
-          options_(options), size_(size), caller_(std::move(channel), options.attach && options.attach_output, options.attach && options.attach_errors),
+    Monitor(const Containers& containers, Container container, StartLocks locks,
+            const MonitorOptions& options, const winsize& size, UniqueFd channel)
+        : containers_(containers), container_(std::move(container)), life_(std::move(locks.life)),
+          change_(std::move(locks.change)), options_(options), size_(size),
+          caller_(std::move(channel), options.attach && options.attach_output,
+                  options.attach && options.attach_errors),
           settings_(container_.settings()),
-          runtime_(volatile_directory(containers.store_root()) + "/runtime", options.runtime.empty() ? settings_.runtime : options.runtime) {}
+          runtime_(volatile_directory(containers.store_root()) + "/runtime",
+                   options.runtime.empty() ? settings_.runtime : options.runtime) {}
 
     void run() noexcept;
 
@@ -91,8 +95,8 @@ private:
     UniqueFd pidfd_;
     std::optional<Relay> relay_;
     bool mounted_ = false, created_ = false, told_ = false;
-    std::string last_word_;   // for the caller
-    std::string hidden_;      // what is left to delete of a container that nobody sees any more
+    std::string last_word_;  // for the caller
+    std::string hidden_;     // what is left to delete of a container that nobody sees any more
 };
 
 int pidfd_open(pid_t pid) { return int(::syscall(SYS_pidfd_open, pid, 0)); }
@@ -100,8 +104,12 @@ int pidfd_open(pid_t pid) { return int(::syscall(SYS_pidfd_open, pid, 0)); }
 // Docker's way to tell 126 and 127 from 125: by the runtime's words.
 int code_for(const std::string& text) {
     const auto says = [&](const char* words) { return text.find(words) != std::string::npos; };
-    if (says("executable file not found") || says("no such file or directory") || says("system cannot find")) return 127;
-    if (says("permission denied") || says("is a directory") || says("not a directory") || says("exec format error")) return 126;
+    if (says("executable file not found") || says("no such file or directory") ||
+        says("system cannot find"))
+        return 127;
+    if (says("permission denied") || says("is a directory") || says("not a directory") ||
+        says("exec format error"))
+        return 126;
     return 125;
 }
 
@@ -120,8 +128,9 @@ void Monitor::run() noexcept {
 }
 
 void Monitor::become_independent() {
-    const std::string room(size_of_exit_note, ' ');   // taken now: at the end the disk may be full
-    if (::ftruncate(life_->fd(), 0) < 0 || ::pwrite(life_->fd(), room.data(), room.size(), 0) != ssize_t(room.size()))
+    const std::string room(size_of_exit_note, ' ');  // taken now: at the end the disk may be full
+    if (::ftruncate(life_->fd(), 0) < 0 ||
+        ::pwrite(life_->fd(), room.data(), room.size(), 0) != ssize_t(room.size()))
         throw SysError("writing ", container_.file("lock"));
     if (!settings_.auto_remove) container_.reserve_end();
     ::setsid();
@@ -139,13 +148,16 @@ void Monitor::become_independent() {
 void Monitor::bring_up() {
     mount_root();
     heed_caller();
-    if (settings_.network == "bridge") endpoint_.emplace(containers_.store_root(), settings_.id, settings_.ports);
-    const Prepared prepared = prepare_bundle(containers_, container_, endpoint_ ? endpoint_->state() : NetworkState{});
+    if (settings_.network == "bridge")
+        endpoint_.emplace(containers_.store_root(), settings_.id, settings_.ports);
+    const Prepared prepared =
+        prepare_bundle(containers_, container_, endpoint_ ? endpoint_->state() : NetworkState{});
     heed_caller();
     create();
     heed_caller();
     if (endpoint_) {
-        endpoint_->connect(sys::open(str("/proc/", state_.pid, "/ns/net"), O_RDONLY).get(), state_.pid);
+        endpoint_->connect(sys::open(str("/proc/", state_.pid, "/ns/net"), O_RDONLY).get(),
+                           state_.pid);
         state_.network = endpoint_->state();
     }
     heed_caller();
@@ -156,13 +168,18 @@ void Monitor::bring_up() {
 void Monitor::heed_caller() {
     if (!options_.attach) return;
     const std::vector<std::string> words = split(caller_.hear(), ' ');
-    if (caller_.channel() < 0) throw Error("the command ended before the container ran").exit_with(125);
-    if (words[0] == "signal" && words.size() == 2) throw Error("interrupted").exit_with(128 + parse_number<int>(words[1]).value_or(0));
+    if (caller_.channel() < 0)
+        throw Error("the command ended before the container ran").exit_with(125);
+    if (words[0] == "signal" && words.size() == 2)
+        throw Error("interrupted").exit_with(128 + parse_number<int>(words[1]).value_or(0));
 }
 
 void Monitor::mount_root() {
     const Store store(containers_.store_root());
-    Snapshot snapshot{.layers = {}, .upper = container_.file("upper"), .work = container_.file("work"), .target = container_.file("rootfs")};
+    Snapshot snapshot{.layers = {},
+                      .upper = container_.file("upper"),
+                      .work = container_.file("work"),
+                      .target = container_.file("rootfs")};
     for (const std::string& layer : settings_.layers) snapshot.layers.emplace_back(layer);
     Snapshots(store).mount(snapshot, settings_.auto_remove);
     mounted_ = true;
@@ -170,11 +187,15 @@ void Monitor::mount_root() {
 
 void Monitor::create() {
     sys::make_directories(runtime_.state_root(), 0700);
-    RuntimeClient::CreateOptions create{.bundle = container_.directory(), .pid_file = container_.file("pid"), .console_socket = {}, .io = {-1, -1, -1}};
+    RuntimeClient::CreateOptions create{.bundle = container_.directory(),
+                                        .pid_file = container_.file("pid"),
+                                        .console_socket = {},
+                                        .io = {-1, -1, -1}};
     std::optional<ConsoleSocket> console;
     sys::Pipe in, out, err;
     if (settings_.tty) {
-        console.emplace(volatile_directory(containers_.store_root()) + "/" + settings_.id.substr(0, 12) + ".sock");
+        console.emplace(volatile_directory(containers_.store_root()) + "/" +
+                        settings_.id.substr(0, 12) + ".sock");
         create.console_socket = console->path();
     } else {
         out = sys::pipe(), err = sys::pipe();
@@ -188,28 +209,33 @@ void Monitor::create() {
     state_.pid_started = start_time(state_.pid);
     ::unlink(create.pid_file.c_str());
 
-    ContainerIo io{.input = std::move(in.write), .output = std::move(out.read), .errors = std::move(err.read), .console = {}};
+    ContainerIo io{.input = std::move(in.write),
+                   .output = std::move(out.read),
+                   .errors = std::move(err.read),
+                   .console = {}};
     if (console) {
         io.console = console->receive();
         if (options_.attach && size_.ws_row) ::ioctl(io.console.get(), TIOCSWINSZ, &size_);
     }
     // -d with -i: the input stays open, and silent.
-    relay_.emplace(std::move(io), pidfd_.get(), container_.file("log"), caller_, options_.attach_input);
+    relay_.emplace(std::move(io), pidfd_.get(), container_.file("log"), caller_,
+                   options_.attach_input);
 }
 
 void Monitor::start() {
-    state_.status = "running", state_.started_at = rfc3339_now(), state_.exit_code = 0, state_.error.clear(), state_.finished_at.clear();
-    container_.save(state_);   // before it runs: whoever it tells of itself must find it
+    state_.status = "running", state_.started_at = rfc3339_now(), state_.exit_code = 0,
+    state_.error.clear(), state_.finished_at.clear();
+    container_.save(state_);  // before it runs: whoever it tells of itself must find it
     context("failed to start container", [&] { runtime_.start(settings_.id); });
 }
 
 void Monitor::relay() {
-    change_.reset();   // it runs, and state.json says so
+    change_.reset();  // it runs, and state.json says so
     caller_.tell("started");
     if (!options_.attach) relay_->lose_caller();
     try {
         relay_->run();
-    } catch (const std::exception& e) {   // nobody would see its end
+    } catch (const std::exception& e) {  // nobody would see its end
         log_error(str("monitor of ", settings_.id, ": ", e.what()));
         ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
     }
@@ -217,7 +243,8 @@ void Monitor::relay() {
 
 // How many processes of the container the kernel killed for want of memory (cgroup v1, v2).
 static bool was_oom_killed(const std::string& cgroup) {
-    for (const std::string& file : {"/sys/fs/cgroup/memory" + cgroup + "/memory.oom_control", "/sys/fs/cgroup" + cgroup + "/memory.events"})
+    for (const std::string& file : {"/sys/fs/cgroup/memory" + cgroup + "/memory.oom_control",
+                                    "/sys/fs/cgroup" + cgroup + "/memory.events"})
         for (const std::string& line : split(read_file_if_exists(file).value_or(""), '\n'))
             if (line.starts_with("oom_kill ")) return line != "oom_kill 0";
     return false;
@@ -227,9 +254,12 @@ void Monitor::note_end() {
     siginfo_t info{};
     const bool known = ::waitid(P_PIDFD, id_t(pidfd_.get()), &info, WEXITED) == 0;
     state_.status = "exited", state_.pid = 0, state_.finished_at = rfc3339_now();
-    state_.exit_code = !known ? 255 : info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+    state_.exit_code = !known                       ? 255
+                       : info.si_code == CLD_EXITED ? info.si_status
+                                                    : 128 + info.si_status;
     last_word_ = str("exit ", state_.exit_code);
-    if (state_.exit_code == 137) state_.oom_killed = was_oom_killed(settings_.cgroup_parent + "/keg-" + settings_.id);
+    if (state_.exit_code == 137)
+        state_.oom_killed = was_oom_killed(settings_.cgroup_parent + "/keg-" + settings_.id);
 }
 
 void Monitor::note_failure(const Error& error) {
@@ -249,7 +279,8 @@ void Monitor::end() {
         {"removing the container from the runtime", &Monitor::leave_runtime},
         {"unmounting the container", &Monitor::unmount},
         {"keeping the last output", &Monitor::drain},
-        {"reserving the ports", &Monitor::begin_withdraw},   // who hears of the end and wants them waits
+        {"reserving the ports",
+         &Monitor::begin_withdraw},  // who hears of the end and wants them waits
         {"saving how the container ended", &Monitor::save_end},
         {"telling the command", &Monitor::say_the_end_at_once},
         {"freeing the ports", &Monitor::withdraw},
@@ -267,7 +298,8 @@ void Monitor::note_exit_code() {
     if (!last_word_.starts_with("exit ")) return;
     std::string text = str(state_.exit_code);
     text.resize(size_of_exit_note, ' ');
-    if (::pwrite(life_->fd(), text.data(), text.size(), 0) < 0) throw SysError("writing ", container_.file("lock"));
+    if (::pwrite(life_->fd(), text.data(), text.size(), 0) < 0)
+        throw SysError("writing ", container_.file("lock"));
 }
 
 void Monitor::leave_runtime() {
@@ -288,8 +320,10 @@ void Monitor::begin_withdraw() {
 
 void Monitor::save_end() {
     state_.network = {};
-    if (settings_.auto_remove) hidden_ = containers_.hide(container_);
-    else container_.save_end(state_);
+    if (settings_.auto_remove)
+        hidden_ = containers_.hide(container_);
+    else
+        container_.save_end(state_);
 }
 
 void Monitor::say_the_end_at_once() {
@@ -323,26 +357,37 @@ void Monitor::leave_network() {
 
 }  // namespace
 
-Monitored start_monitored(const Containers& containers, Container container, StartLocks locks, const MonitorOptions& options) {
+Monitored start_monitored(const Containers& containers, Container container, StartLocks locks,
+                          const MonitorOptions& options) {
     assert_single_threaded();
     MonitoredStart start(options);
     const pid_t pid = check(::fork(), "fork");
     if (pid == 0) {
         UniqueFd channel = start.become_monitor();
-        Monitor(containers, std::move(container), std::move(locks), options, start.size(), std::move(channel)).run();
+        Monitor(containers, std::move(container), std::move(locks), options, start.size(),
+                std::move(channel))
+            .run();
         ::_exit(0);
     }
-    // The locks are the monitor's alone from here on: a command that is stopped (^Z) holds nobody up.
-    { const StartLocks dropped = std::move(locks); }
+    // The locks are the monitor's alone from here on: a command that is stopped (^Z) holds nobody
+    // up.
+    {
+        const StartLocks dropped = std::move(locks);
+    }
     return start.become_caller();
 }
 
-void clean_up_after_monitor(const Containers& containers, const Container& container, const std::string& runtime) {
-    const RuntimeClient client(volatile_directory(containers.store_root()) + "/runtime", runtime.empty() ? container.settings().runtime : runtime);
+void clean_up_after_monitor(const Containers& containers, const Container& container,
+                            const std::string& runtime) {
+    const RuntimeClient client(volatile_directory(containers.store_root()) + "/runtime",
+                               runtime.empty() ? container.settings().runtime : runtime);
     const bool known = sys::exists(client.state_root() + "/" + container.id());
-    if (known) attempt("removing the container from the runtime", [&] { client.remove(container.id()); });
-    const bool mounted = ::umount2(container.file("rootfs").c_str(), MNT_DETACH) == 0;   // EINVAL: it is not
+    if (known)
+        attempt("removing the container from the runtime", [&] { client.remove(container.id()); });
+    const bool mounted =
+        ::umount2(container.file("rootfs").c_str(), MNT_DETACH) == 0;  // EINVAL: it is not
     const std::vector<PortBinding> ports = container.last_state().network.ports;
     if (!known && !mounted && ports.empty()) return;
-    if (container.settings().network == "bridge") attempt("leaving the network", [&] { forget_endpoint(containers.store_root(), ports); });
+    if (container.settings().network == "bridge")
+        attempt("leaving the network", [&] { forget_endpoint(containers.store_root(), ports); });
 }

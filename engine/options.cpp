@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <unordered_map>
 #include <set>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "base/size.h"
@@ -23,12 +23,16 @@ void read_mode(VolumeMount& mount, const std::string& mode) {
     std::set<int> seen;
     for (const std::string& word : split(mode, ',')) {
         int group = 0;
-        if (is_one_of(word, {"ro", "rw"})) group = 1, mount.read_only = word == "ro";
-        else if (is_one_of(word, {"z", "Z"})) group = 2;   // relabelling for SELinux: nothing to do without it
+        if (is_one_of(word, {"ro", "rw"}))
+            group = 1, mount.read_only = word == "ro";
+        else if (is_one_of(word, {"z", "Z"}))
+            group = 2;  // relabelling for SELinux: nothing to do without it
         else if (is_one_of(word, {"private", "rprivate", "shared", "rshared", "slave", "rslave"}))
             group = 3, mount.propagation = word;
-        else if (word == "nocopy") group = 4, mount.no_copy = true;
-        else if (is_one_of(word, {"consistent", "cached", "delegated"})) group = 5;
+        else if (word == "nocopy")
+            group = 4, mount.no_copy = true;
+        else if (is_one_of(word, {"consistent", "cached", "delegated"}))
+            group = 5;
         if (!group || !seen.insert(group).second) throw Error("invalid mode: ", mode);
     }
     mount.mode = mode;
@@ -37,24 +41,32 @@ void read_mode(VolumeMount& mount, const std::string& mode) {
 std::string clean_path(const std::string& path) {
     std::vector<std::string> parts;
     for (const std::string& part : split(path, '/'))
-        if (part == ".." && !parts.empty()) parts.pop_back();
-        else if (!part.empty() && part != "." && part != "..") parts.push_back(part);
+        if (part == ".." && !parts.empty())
+            parts.pop_back();
+        else if (!part.empty() && part != "." && part != "..")
+            parts.push_back(part);
     return "/" + join(parts, "/");
 }
 
 void check_destination(const std::string& spec, VolumeMount& mount) {
     if (!mount.destination.starts_with('/'))
-        throw Error("invalid volume specification: '", spec, "': invalid mount path: '", mount.destination, "' mount path must be absolute");
+        throw Error("invalid volume specification: '", spec, "': invalid mount path: '",
+                    mount.destination, "' mount path must be absolute");
     mount.destination = clean_path(mount.destination);
-    if (mount.destination == "/") throw Error("invalid volume specification: '", spec, "': destination can't be '/'");
+    if (mount.destination == "/")
+        throw Error("invalid volume specification: '", spec, "': destination can't be '/'");
 }
 
 void check_volume_name(const std::string& name) {
     bool good = name.size() >= 2 && std::isalnum(static_cast<unsigned char>(name[0]));
-    for (const char c : name) good = good && (std::isalnum(static_cast<unsigned char>(c)) || is_one_of(std::string_view(&c, 1), {"_", ".", "-"}));
+    for (const char c : name)
+        good = good && (std::isalnum(static_cast<unsigned char>(c)) ||
+                        is_one_of(std::string_view(&c, 1), {"_", ".", "-"}));
     if (!good)
-        throw Error("create ", name, ": ", quoted(name), " includes invalid characters for a local volume name, only ",
-                    "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path");
+        throw Error("create ", name, ": ", quoted(name),
+                    " includes invalid characters for a local volume name, only ",
+                    "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host "
+                    "directory, use absolute path");
 }
 
 }  // namespace
@@ -62,23 +74,31 @@ void check_volume_name(const std::string& name) {
 VolumeMount parse_volume(const std::string& spec, const std::string& directory) {
     const std::vector<std::string> parts = split(spec, ':');
     VolumeMount mount;
-    if (parts.size() > 3 || std::ranges::find(parts, "") != parts.end()) throw Error("invalid volume specification: '", spec, "'");
+    if (parts.size() > 3 || std::ranges::find(parts, "") != parts.end())
+        throw Error("invalid volume specification: '", spec, "'");
     if (parts.size() == 1) {
         mount.type = "volume", mount.anonymous = true, mount.destination = parts[0];
     } else {
         mount.source = parts[0], mount.destination = parts[1];
-        if (parts.size() == 2 && !mount.destination.starts_with('/')) throw Error("invalid volume specification: '", spec, "'");
+        if (parts.size() == 2 && !mount.destination.starts_with('/'))
+            throw Error("invalid volume specification: '", spec, "'");
         if (parts.size() == 3) read_mode(mount, parts[2]);
-        if (mount.source.starts_with('.')) mount.source = clean_path(directory + "/" + mount.source);
-        if (mount.source.starts_with('~')) throw Error("create ", mount.source, ": a home directory is expanded by the shell only at the start of a word");
-        if (mount.source.starts_with('/')) mount.source = clean_path(mount.source);
-        else mount.type = "volume", check_volume_name(mount.source);
+        if (mount.source.starts_with('.'))
+            mount.source = clean_path(directory + "/" + mount.source);
+        if (mount.source.starts_with('~'))
+            throw Error("create ", mount.source,
+                        ": a home directory is expanded by the shell only at the start of a word");
+        if (mount.source.starts_with('/'))
+            mount.source = clean_path(mount.source);
+        else
+            mount.type = "volume", check_volume_name(mount.source);
     }
     check_destination(spec, mount);
     return mount;
 }
 
-std::optional<VolumeMount> parse_mount(const std::string& spec, std::map<std::string, std::string>& tmpfs) {
+std::optional<VolumeMount> parse_mount(const std::string& spec,
+                                       std::map<std::string, std::string>& tmpfs) {
     VolumeMount mount{.type = "volume"};
     std::string tmpfs_options;
     for (const std::string& pair : split(spec, ',')) {
@@ -86,33 +106,48 @@ std::optional<VolumeMount> parse_mount(const std::string& spec, std::map<std::st
         const std::string key = lower(pair.substr(0, equals));
         const std::string value = equals == std::string::npos ? "" : pair.substr(equals + 1);
         if (equals == std::string::npos && !is_one_of(key, {"readonly", "ro", "volume-nocopy"}))
-            throw Error("invalid argument ", quoted(spec), " for \"--mount\" flag: invalid field '", pair, "' must be a key=value pair");
+            throw Error("invalid argument ", quoted(spec), " for \"--mount\" flag: invalid field '",
+                        pair, "' must be a key=value pair");
         const bool on = equals == std::string::npos || is_one_of(value, {"true", "1"});
-        if (key == "type") mount.type = lower(value);
-        else if (key == "source" || key == "src") mount.source = value;
-        else if (key == "target" || key == "dst" || key == "destination") mount.destination = value;
-        else if (key == "readonly" || key == "ro") mount.read_only = on;
+        if (key == "type")
+            mount.type = lower(value);
+        else if (key == "source" || key == "src")
+            mount.source = value;
+        else if (key == "target" || key == "dst" || key == "destination")
+            mount.destination = value;
+        else if (key == "readonly" || key == "ro")
+            mount.read_only = on;
         else if (key == "bind-propagation") {
             if (!is_one_of(value, {"private", "rprivate", "shared", "rshared", "slave", "rslave"}))
-                throw Error("invalid mount config for type \"bind\": invalid propagation mode: ", value);
+                throw Error("invalid mount config for type \"bind\": invalid propagation mode: ",
+                            value);
             mount.propagation = value;
-        }
-        else if (key == "volume-nocopy") mount.no_copy = on;
-        else if (key == "tmpfs-size") tmpfs_options += str(",size=", parse_bytes(value));
-        else if (key == "tmpfs-mode") tmpfs_options += ",mode=" + value;
-        else if (key != "consistency") throw Error("invalid argument ", quoted(spec), " for \"--mount\" flag: unexpected key '", key, "' in '", pair, "'");
+        } else if (key == "volume-nocopy")
+            mount.no_copy = on;
+        else if (key == "tmpfs-size")
+            tmpfs_options += str(",size=", parse_bytes(value));
+        else if (key == "tmpfs-mode")
+            tmpfs_options += ",mode=" + value;
+        else if (key != "consistency")
+            throw Error("invalid argument ", quoted(spec),
+                        " for \"--mount\" flag: unexpected key '", key, "' in '", pair, "'");
     }
-    if (mount.destination.empty()) throw Error("invalid argument ", quoted(spec), " for \"--mount\" flag: target is required");
+    if (mount.destination.empty())
+        throw Error("invalid argument ", quoted(spec), " for \"--mount\" flag: target is required");
     check_destination(spec, mount);
     if (mount.type == "tmpfs") {
         tmpfs[mount.destination] = (mount.read_only ? "ro" : "rw") + tmpfs_options;
         return {};
     }
-    if (mount.type != "bind" && mount.type != "volume") throw Error("mount type ", quoted(mount.type), " is not supported; known are bind, volume, tmpfs");
+    if (mount.type != "bind" && mount.type != "volume")
+        throw Error("mount type ", quoted(mount.type),
+                    " is not supported; known are bind, volume, tmpfs");
     mount.anonymous = mount.type == "volume" && mount.source.empty();
     if (mount.type == "volume" && !mount.anonymous) check_volume_name(mount.source);
     if (mount.type == "bind") {
-        if (!mount.source.starts_with('/')) throw Error("invalid mount config for type \"bind\": invalid mount path: '", mount.source, "' mount path must be absolute");
+        if (!mount.source.starts_with('/'))
+            throw Error("invalid mount config for type \"bind\": invalid mount path: '",
+                        mount.source, "' mount path must be absolute");
         mount.must_exist = true;
     }
     return mount;
@@ -120,7 +155,8 @@ std::optional<VolumeMount> parse_mount(const std::string& spec, std::map<std::st
 
 std::optional<double> parse_decimal(std::string_view text) {
     double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+    const auto [end, error] =
+        std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
     if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return {};
     return value;
 }
@@ -137,26 +173,35 @@ int64_t parse_cpus(const std::string& text) {
     while (fraction.ends_with('0')) fraction.pop_back();
     if (fraction.size() > 9) throw Error("value is too precise");
     fraction.resize(9, '0');
-    const auto whole = dot == 0 ? std::optional<int64_t>(0) : parse_number<int64_t>(text.substr(0, dot));
+    const auto whole =
+        dot == 0 ? std::optional<int64_t>(0) : parse_number<int64_t>(text.substr(0, dot));
     const auto part = parse_number<int64_t>(fraction);
-    if (!whole || !part || *whole < 0 || *whole > 1'000'000) throw Error("failed to parse ", text, " as a rational number");
+    if (!whole || !part || *whole < 0 || *whole > 1'000'000)
+        throw Error("failed to parse ", text, " as a rational number");
     return *whole * 1'000'000'000 + *part;
 }
 
 spec::Rlimit parse_ulimit(const std::string& text) {
-    static constexpr const char* known[] = {"core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack"};
+    static constexpr const char* known[] = {"core",    "cpu",      "data",   "fsize",      "locks",
+                                            "memlock", "msgqueue", "nice",   "nofile",     "nproc",
+                                            "rss",     "rtprio",   "rttime", "sigpending", "stack"};
     const size_t equals = text.find('=');
     if (equals == std::string::npos) throw Error("invalid ulimit argument: ", text);
     const std::string type = text.substr(0, equals);
-    if (std::ranges::find_if(known, [&](const char* name) { return type == name; }) == std::end(known)) throw Error("invalid ulimit type: ", type);
+    if (std::ranges::find_if(known, [&](const char* name) { return type == name; }) ==
+        std::end(known))
+        throw Error("invalid ulimit type: ", type);
     const std::vector<std::string> values = split(text.substr(equals + 1), ':');
     const auto limit = [&](const std::string& value) {
         const auto number = parse_number<int64_t>(value);
-        if (!number || *number < -1 || values.size() > 2) throw Error("invalid ulimit value: ", text);
-        return uint64_t(*number);   // -1 is RLIM_INFINITY
+        if (!number || *number < -1 || values.size() > 2)
+            throw Error("invalid ulimit value: ", text);
+        return uint64_t(*number);  // -1 is RLIM_INFINITY
     };
     const uint64_t soft = limit(values[0]), hard = values.size() > 1 ? limit(values[1]) : soft;
-    if (soft > hard) throw Error("ulimit soft limit must be less than or equal to hard limit: ", values[0], " > ", values.back());
+    if (soft > hard)
+        throw Error("ulimit soft limit must be less than or equal to hard limit: ", values[0],
+                    " > ", values.back());
     return {.type = "RLIMIT_" + upper(type), .hard = hard, .soft = soft};
 }
 
@@ -169,10 +214,14 @@ std::vector<std::string> parse_env_file(const std::string& name, std::string_vie
         if (line.empty() || line[0] == '#') continue;
         const size_t equals = line.find('=');
         const std::string key = line.substr(0, equals);
-        if (key.empty()) throw Error("invalid env file (", name, "): no variable name on line '", line, "'");
-        if (key.find_first_of(" \t") != std::string::npos) throw Error("invalid env file (", name, "): variable '", key, "' contains whitespaces");
-        if (equals != std::string::npos) out.push_back(line);
-        else if (const char* value = ::getenv(key.c_str())) out.push_back(key + "=" + value);
+        if (key.empty())
+            throw Error("invalid env file (", name, "): no variable name on line '", line, "'");
+        if (key.find_first_of(" \t") != std::string::npos)
+            throw Error("invalid env file (", name, "): variable '", key, "' contains whitespaces");
+        if (equals != std::string::npos)
+            out.push_back(line);
+        else if (const char* value = ::getenv(key.c_str()))
+            out.push_back(key + "=" + value);
     }
     return out;
 }
@@ -183,19 +232,24 @@ std::string parse_extra_host(const std::string& text) {
     if (at == std::string::npos || at == 0) throw Error("bad format for add-host: ", quoted(text));
     std::string ip = text.substr(at + 1);
     if (ip.starts_with('[') && ip.ends_with(']')) ip = ip.substr(1, ip.size() - 2);
-    if (ip != "host-gateway" && (ip.empty() || ip.find_first_not_of("0123456789abcdefABCDEF.:") != std::string::npos))
+    if (ip != "host-gateway" &&
+        (ip.empty() || ip.find_first_not_of("0123456789abcdefABCDEF.:") != std::string::npos))
         throw Error("invalid IP address in add-host: ", quoted(ip));
     return text.substr(0, at) + ":" + ip;
 }
 
-std::vector<std::string> merge_env(const std::vector<std::string>& user, const std::vector<std::string>& below) {
+std::vector<std::string> merge_env(const std::vector<std::string>& user,
+                                   const std::vector<std::string>& below) {
     std::vector<std::string> out;
-    std::unordered_map<std::string_view, size_t> places;   // of the names in `out`
+    std::unordered_map<std::string_view, size_t> places;  // of the names in `out`
     for (const auto* list : {&user, &below})
         for (const std::string& entry : *list) {
-            const auto [place, is_new] = places.try_emplace(std::string_view(entry).substr(0, entry.find('=')), out.size());
-            if (is_new) out.push_back(entry);
-            else if (list == &user) out[place->second] = entry;
+            const auto [place, is_new] =
+                places.try_emplace(std::string_view(entry).substr(0, entry.find('=')), out.size());
+            if (is_new)
+                out.push_back(entry);
+            else if (list == &user)
+                out[place->second] = entry;
         }
     return out;
 }
@@ -208,8 +262,12 @@ int parse_signal(const std::string& text) {
 
 void check_name(const std::string& name) {
     bool good = name.size() >= 2 && std::isalnum(static_cast<unsigned char>(name[0]));
-    for (const char c : name) good = good && (std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-');
-    if (!good) throw Error("Invalid container name (", name, "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+    for (const char c : name)
+        good = good &&
+               (std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-');
+    if (!good)
+        throw Error("Invalid container name (", name,
+                    "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
 }
 
 static uint32_t random_number() {
@@ -220,15 +278,21 @@ static uint32_t random_number() {
 
 std::string random_name() {
     static constexpr const char* adjectives[] = {
-        "amber", "bold", "brisk", "calm", "clever", "copper", "crisp", "deft", "eager", "early", "fair", "gentle", "golden",
-        "happy", "humble", "jolly", "keen", "kind", "light", "lively", "lucid", "mellow", "merry", "mild", "modest", "nimble",
-        "noble", "patient", "plain", "proud", "quick", "quiet", "rapid", "ready", "round", "serene", "sharp", "silver", "sober",
-        "steady", "still", "stout", "sunny", "swift", "tidy", "vivid", "warm", "wise", "witty", "young"};
+        "amber",   "bold",   "brisk",  "calm",   "clever", "copper", "crisp",  "deft",   "eager",
+        "early",   "fair",   "gentle", "golden", "happy",  "humble", "jolly",  "keen",   "kind",
+        "light",   "lively", "lucid",  "mellow", "merry",  "mild",   "modest", "nimble", "noble",
+        "patient", "plain",  "proud",  "quick",  "quiet",  "rapid",  "ready",  "round",  "serene",
+        "sharp",   "silver", "sober",  "steady", "still",  "stout",  "sunny",  "swift",  "tidy",
+        "vivid",   "warm",   "wise",   "witty",  "young"};
     static constexpr const char* surnames[] = {
-        "abel", "ampere", "babbage", "banach", "bell", "bernoulli", "boole", "bose", "cantor", "cauchy", "church", "curie",
-        "dirac", "erdos", "euler", "faraday", "fermat", "fourier", "galois", "gauss", "germain", "goedel", "hamming", "hertz",
-        "hilbert", "hopper", "huygens", "jacobi", "kepler", "knuth", "lagrange", "laplace", "leibniz", "lovelace", "markov",
-        "maxwell", "meitner", "newton", "noether", "ohm", "pascal", "planck", "poincare", "ramanujan", "riemann", "ritchie",
-        "shannon", "tesla", "turing", "volta"};
-    return str(adjectives[random_number() % std::size(adjectives)], "_", surnames[random_number() % std::size(surnames)]);
+        "abel",     "ampere",    "babbage",  "banach",  "bell",    "bernoulli", "boole",
+        "bose",     "cantor",    "cauchy",   "church",  "curie",   "dirac",     "erdos",
+        "euler",    "faraday",   "fermat",   "fourier", "galois",  "gauss",     "germain",
+        "goedel",   "hamming",   "hertz",    "hilbert", "hopper",  "huygens",   "jacobi",
+        "kepler",   "knuth",     "lagrange", "laplace", "leibniz", "lovelace",  "markov",
+        "maxwell",  "meitner",   "newton",   "noether", "ohm",     "pascal",    "planck",
+        "poincare", "ramanujan", "riemann",  "ritchie", "shannon", "tesla",     "turing",
+        "volta"};
+    return str(adjectives[random_number() % std::size(adjectives)], "_",
+               surnames[random_number() % std::size(surnames)]);
 }

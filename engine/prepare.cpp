@@ -1,5 +1,5 @@
-// The root file system is the image's: its passwd, its links and its directories are a stranger's, and
-// only a Root may look at them.
+// The root file system is the image's: its passwd, its links and its directories are a stranger's,
+// and only a Root may look at them.
 #include "engine/prepare.h"
 
 #include <fcntl.h>
@@ -16,13 +16,17 @@
 
 namespace {
 
-std::vector<VolumeMount> prepare_volumes(const std::string& store_root, const Settings& settings, const Root& root) {
+std::vector<VolumeMount> prepare_volumes(const std::string& store_root, const Settings& settings,
+                                         const Root& root) {
     std::vector<VolumeMount> mounts = settings.mounts;
     for (VolumeMount& mount : mounts) {
         if (mount.type == "volume") {
             mount.source = prepare_volume(store_root, mount, root);
         } else if (!sys::exists(mount.source)) {
-            if (mount.must_exist) throw Error("invalid mount config for type \"bind\": bind source path does not exist: ", mount.source);
+            if (mount.must_exist)
+                throw Error(
+                    "invalid mount config for type \"bind\": bind source path does not exist: ",
+                    mount.source);
             sys::make_directories(mount.source, 0755);
         }
     }
@@ -31,18 +35,21 @@ std::vector<VolumeMount> prepare_volumes(const std::string& store_root, const Se
 
 // What Docker puts into every root file system.
 void prepare_root(const Settings& settings, const Root& root) {
-    if (settings.working_dir.size() > 1)
-        try {
+    if (settings.working_dir.size() > 1) try {
             root.make_directories(settings.working_dir);
         } catch (const SysError& e) {
-            if (e.code() == ENOTDIR) throw Error("Cannot mkdir: ", settings.working_dir, " is not a directory");
+            if (e.code() == ENOTDIR)
+                throw Error("Cannot mkdir: ", settings.working_dir, " is not a directory");
             throw;
         }
-    // Made, never opened: where an image has a FIFO or a device of that name, open(2) would act on it.
+    // Made, never opened: where an image has a FIFO or a device of that name, open(2) would act on
+    // it.
     const Root::Place mark = root.make_place(".dockerenv");
-    if (::mknodat(mark.parent.get(), mark.name.c_str(), S_IFREG | 0755, 0) < 0 && errno != EEXIST) throw SysError("making /.dockerenv");
+    if (::mknodat(mark.parent.get(), mark.name.c_str(), S_IFREG | 0755, 0) < 0 && errno != EEXIST)
+        throw SysError("making /.dockerenv");
     const Root::Place mtab = root.make_place("etc/mtab");
-    if (::symlinkat("/proc/mounts", mtab.parent.get(), mtab.name.c_str()) < 0 && errno != EEXIST) throw SysError("making /etc/mtab");
+    if (::symlinkat("/proc/mounts", mtab.parent.get(), mtab.name.c_str()) < 0 && errno != EEXIST)
+        throw SysError("making /etc/mtab");
 }
 
 std::string choose_hostname(const Settings& settings) {
@@ -57,25 +64,36 @@ void write_names(const Settings& settings, const NetworkState& network, const Co
     const bool host = settings.network == "host";
     const std::string hosts = host && settings.extra_hosts.empty()
                                   ? read_file_if_exists("/etc/hosts").value_or("")
-                                  : hosts_file(settings.extra_hosts, network.gateway, true, network.address, in.hostname, settings.domainname);
-    const ResolvOptions resolv{.dns = settings.dns, .search = settings.dns_search, .options = settings.dns_options, .filter = !host};
+                                  : hosts_file(settings.extra_hosts, network.gateway, true,
+                                               network.address, in.hostname, settings.domainname);
+    const ResolvOptions resolv{.dns = settings.dns,
+                               .search = settings.dns_search,
+                               .options = settings.dns_options,
+                               .filter = !host};
     write_file(in.hostname_path, in.hostname + "\n");
     write_file(in.hosts_path, hosts);
-    write_file(in.resolv_path, resolv_conf(host ? read_file_if_exists("/etc/resolv.conf").value_or("") : host_resolv_conf(), resolv));
+    write_file(in.resolv_path,
+               resolv_conf(host ? read_file_if_exists("/etc/resolv.conf").value_or("")
+                                : host_resolv_conf(),
+                           resolv));
 }
 
 void name_files(const Container& owner, ConfigInputs& in) {
-    in.hostname_path = owner.file("hostname"), in.hosts_path = owner.file("hosts"), in.resolv_path = owner.file("resolv.conf");
+    in.hostname_path = owner.file("hostname"), in.hosts_path = owner.file("hosts"),
+    in.resolv_path = owner.file("resolv.conf");
 }
 
-// The network of another container, with its names: by a descriptor, since a pid may be another's tomorrow.
+// The network of another container, with its names: by a descriptor, since a pid may be another's
+// tomorrow.
 UniqueFd join_network(const Containers& containers, const std::string& id, ConfigInputs& in) {
     const Container peer = containers.get(id);
     const State state = peer.state();
     UniqueFd network;
     if (state.status == "running" || state.status == "paused")
-        if (auto opened = sys::try_open(str("/proc/", state.pid, "/ns/net"), O_RDONLY)) network = std::move(*opened);
-    if (!network || !is_alive(state.pid, state.pid_started)) throw Error("cannot join network of a non running container: ", id);
+        if (auto opened = sys::try_open(str("/proc/", state.pid, "/ns/net"), O_RDONLY))
+            network = std::move(*opened);
+    if (!network || !is_alive(state.pid, state.pid_started))
+        throw Error("cannot join network of a non running container: ", id);
     in.network_path = str("/proc/", ::getpid(), "/fd/", network.get());
     in.hostname = trim(read_file(peer.file("hostname")));
     name_files(peer, in);
@@ -84,7 +102,8 @@ UniqueFd join_network(const Containers& containers, const std::string& id, Confi
 
 }  // namespace
 
-Prepared prepare_bundle(const Containers& containers, const Container& container, const NetworkState& network) {
+Prepared prepare_bundle(const Containers& containers, const Container& container,
+                        const NetworkState& network) {
     const Settings& settings = container.settings();
     const Root root(container.file("rootfs"));
     Prepared prepared;

@@ -1,12 +1,14 @@
-// What a container's directory holds before the runtime is called: the files that are mounted over the
-// image's, and config.json.
+// What a container's directory holds before the runtime is called: the files that are mounted over
+// the image's, and config.json.
 #pragma once
 
 #include "base/unique_fd.h"
 #include "engine/container.h"
 
 struct Prepared {
-    UniqueFd network;   // of another container, named by config.json: to be open until the runtime has joined it
+    UniqueFd network;  // of another container, named by config.json: to be open until the runtime
+                       // has joined it
 };
 // Its root file system is mounted, its place in the bridge network is known.
-Prepared prepare_bundle(const Containers& containers, const Container& container, const NetworkState& network);
+Prepared prepare_bundle(const Containers& containers, const Container& container,
+                        const NetworkState& network);

@@ -1,5 +1,5 @@
-// What flows while a container runs: its output to the log and to the caller, the caller's input, keys,
-// signals and window sizes to the container.
+// What flows while a container runs: its output to the log and to the caller, the caller's input,
+// keys, signals and window sizes to the container.
 #pragma once
 
 #include <sys/types.h>

@@ -1,5 +1,5 @@
-// What a container was asked to be: the run options merged with the image's config. Written once, at
-// create; what happens to it later is its State (container.h).
+// What a container was asked to be: the run options merged with the image's config. Written once,
+// at create; what happens to it later is its State (container.h).
 #pragma once
 
 #include <map>
@@ -13,24 +13,24 @@
 #include "spec/runtime.h"
 
 struct VolumeMount {
-    std::string type = "bind";       // bind, volume
-    std::string source;              // host path, or a volume's name
+    std::string type = "bind";  // bind, volume
+    std::string source;         // host path, or a volume's name
     std::string destination;
-    std::string mode;                // as typed: "ro,rslave"
+    std::string mode;  // as typed: "ro,rslave"
     std::string propagation = "rprivate";
     bool read_only = false;
     bool no_copy = false;
-    bool must_exist = false;         // --mount: a missing source is an error, not made
+    bool must_exist = false;  // --mount: a missing source is an error, not made
     bool anonymous = false;
 };
 
 struct Settings {
-    std::string id, name, created;           // name without the slash
-    std::string image, image_id;             // as typed; "sha256:…"
-    std::vector<std::string> layers;         // diff IDs, lowest first
+    std::string id, name, created;    // name without the slash
+    std::string image, image_id;      // as typed; "sha256:…"
+    std::vector<std::string> layers;  // diff IDs, lowest first
 
     std::string hostname, domainname, user, working_dir;
-    std::vector<std::string> env;            // the user's, then the image's; "NAME" alone removes a default
+    std::vector<std::string> env;  // the user's, then the image's; "NAME" alone removes a default
     std::vector<std::string> entrypoint, cmd;
     std::map<std::string, std::string> labels;
     std::set<std::string> exposed_ports, image_volumes;
@@ -38,20 +38,22 @@ struct Settings {
     std::string stop_signal;
     std::optional<int> stop_timeout;
 
-    std::vector<std::string> binds;          // -v as typed, for inspect
+    std::vector<std::string> binds;  // -v as typed, for inspect
     std::vector<VolumeMount> mounts;
     std::map<std::string, std::string> tmpfs;
-    std::string network = "bridge";          // bridge host none container:ID
+    std::string network = "bridge";  // bridge host none container:ID
     std::vector<PortBinding> ports;
-    bool publish_all = false, auto_remove = false, privileged = false, read_only = false, init = false;
+    bool publish_all = false, auto_remove = false, privileged = false, read_only = false,
+         init = false;
     std::vector<std::string> cap_add, cap_drop, security_opt, group_add;
     std::vector<std::string> dns, dns_search, dns_options, extra_hosts;
-    std::vector<std::string> devices;        // HOST[:CONTAINER][:rwm]
+    std::vector<std::string> devices;  // HOST[:CONTAINER][:rwm]
     std::map<std::string, std::string> sysctls;
-    std::vector<std::string> ulimits;        // "nofile=1024:2048", checked
+    std::vector<std::string> ulimits;  // "nofile=1024:2048", checked
     std::string ipc, pid, uts, cgroup_parent, cid_file, runtime;
     int64_t shm_size = 64 << 20;
-    int64_t memory = 0, memory_swap = 0, memory_reservation = 0, nano_cpus = 0, cpu_shares = 0, pids_limit = 0;
+    int64_t memory = 0, memory_swap = 0, memory_reservation = 0, nano_cpus = 0, cpu_shares = 0,
+            pids_limit = 0;
     std::string cpuset_cpus, cpuset_mems;
     int oom_score_adj = 0;
 };
@@ -69,7 +71,8 @@ std::optional<std::string> shared_network(const Settings& settings);
 // `-v [SRC:]DST[:MODE]`; a SRC that starts with "." is made absolute against `directory`.
 VolumeMount parse_volume(const std::string& spec, const std::string& directory);
 // `--mount type=bind,source=…,target=…`; a tmpfs goes to `tmpfs`.
-std::optional<VolumeMount> parse_mount(const std::string& spec, std::map<std::string, std::string>& tmpfs);
+std::optional<VolumeMount> parse_mount(const std::string& spec,
+                                       std::map<std::string, std::string>& tmpfs);
 // `64m`, `1g`, `1.5GiB`: binary multiples.
 int64_t parse_bytes(const std::string& text);
 // `1.5` CPUs as nanoseconds per second, exactly.
@@ -81,7 +84,8 @@ std::vector<std::string> parse_env_file(const std::string& name, std::string_vie
 // `name:ip` or `name=ip`, as "name:ip".
 std::string parse_extra_host(const std::string& text);
 // `user` over `below`, by key: later entries win, "NAME" alone is kept (it removes).
-std::vector<std::string> merge_env(const std::vector<std::string>& user, const std::vector<std::string>& below);
+std::vector<std::string> merge_env(const std::vector<std::string>& user,
+                                   const std::vector<std::string>& below);
 // "9", "KILL", "SIGKILL", "RTMIN+3" as a number; throws "invalid signal: x".
 int parse_signal(const std::string& text);
 // "1.5"; nothing if it is not a plain decimal number.

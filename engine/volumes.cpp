@@ -1,14 +1,16 @@
-// What is hard: two containers that start at once fill one volume, and either may be killed at it. So a volume is
-// filled under its lock, beside its directory:
+// What is hard: two containers that start at once fill one volume, and either may be killed at it.
+// So a volume is filled under its lock, beside its directory:
 //
 //     filling.RANDOM    what is just being copied; left by a killed one, it is thrown away
 //     filled            a whole copy; whoever finds it goes on from here
-//     _data             the volume. It appears by a rename, and is never removed again, empty or not: a running
+//     _data             the volume. It appears by a rename, and is never removed again, empty or
+//     not: a running
 //                       container may have it mounted
 //
-// An empty volume that was there before gets the copy entry by entry, as Docker fills it too. All of
-// it is below a directory that only root may enter: what a container's root makes there (a set-user-ID program) is
-// out of reach for the host's users, and containers come to it by their mounts alone.
+// An empty volume that was there before gets the copy entry by entry, as Docker fills it too. All
+// of it is below a directory that only root may enter: what a container's root makes there (a
+// set-user-ID program) is out of reach for the host's users, and containers come to it by their
+// mounts alone.
 #include "engine/volumes.h"
 
 #include <dirent.h>
@@ -27,7 +29,8 @@ std::vector<std::string> entries(const std::string& directory) {
     DIR* dir = ::opendir(directory.c_str());
     if (!dir) throw SysError("reading ", directory);
     while (const dirent* entry = ::readdir(dir))
-        if (entry->d_name != std::string_view(".") && entry->d_name != std::string_view("..")) names.emplace_back(entry->d_name);
+        if (entry->d_name != std::string_view(".") && entry->d_name != std::string_view(".."))
+            names.emplace_back(entry->d_name);
     ::closedir(dir);
     return names;
 }
@@ -49,8 +52,10 @@ void copy_beside(const UniqueFd& source, const std::string& volume) {
     const std::string filling = volume + "/filling." + random_id().substr(0, 16);
     sys::mkdir(filling, 0755);
     const UniqueFd target = sys::open(filling, O_RDONLY | O_DIRECTORY);
-    context("copying the image's content to the volume", [&] { copy_tree(source.get(), target.get()); });
-    check(::syncfs(target.get()), "syncing ", filling);   // after a power cut it is whole, or not there
+    context("copying the image's content to the volume",
+            [&] { copy_tree(source.get(), target.get()); });
+    check(::syncfs(target.get()), "syncing ",
+          filling);  // after a power cut it is whole, or not there
     sys::rename(filling, volume + "/filled");
 }
 
@@ -58,7 +63,9 @@ void copy_beside(const UniqueFd& source, const std::string& volume) {
 void move_in(const std::string& filled, const std::string& data) {
     for (const std::string& name : entries(filled)) {
         const std::string to = data + "/" + name;
-        if (::renameat2(AT_FDCWD, (filled + "/" + name).c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) < 0 && errno != EEXIST)
+        if (::renameat2(AT_FDCWD, (filled + "/" + name).c_str(), AT_FDCWD, to.c_str(),
+                        RENAME_NOREPLACE) < 0 &&
+            errno != EEXIST)
             throw SysError("filling ", to);
     }
     // What is left is empty, or a container has made something of that name meanwhile.
@@ -71,15 +78,18 @@ void move_in(const std::string& filled, const std::string& data) {
 
 }  // namespace
 
-std::string prepare_volume(const std::string& store_root, const VolumeMount& mount, const Root& root) {
-    const std::string volume = store_root + "/volumes/" + mount.source, data = volume + "/_data", filled = volume + "/filled";
+std::string prepare_volume(const std::string& store_root, const VolumeMount& mount,
+                           const Root& root) {
+    const std::string volume = store_root + "/volumes/" + mount.source, data = volume + "/_data",
+                      filled = volume + "/filled";
     make_private(store_root + "/volumes");
     make_private(volume);
     const FileLock lock(volume + "/lock");
     forget_unfinished(volume);
     if (!mount.no_copy && !sys::exists(filled) && (!sys::exists(data) || is_empty(data)))
         if (const auto source = root.open_if_exists(mount.destination, O_DIRECTORY | O_RDONLY))
-            if (!sys::exists(data) || !is_empty(sys::proc_fd(source->get()))) copy_beside(*source, volume);
+            if (!sys::exists(data) || !is_empty(sys::proc_fd(source->get())))
+                copy_beside(*source, volume);
     if (!sys::exists(filled)) {
         if (!sys::exists(data)) sys::mkdir(data, 0755);
     } else if (!sys::exists(data)) {
@@ -93,5 +103,7 @@ std::string prepare_volume(const std::string& store_root, const VolumeMount& mou
 void remove_anonymous_volumes(const Containers& containers, const Container& container) {
     for (const VolumeMount& mount : container.settings().mounts)
         if (mount.type == "volume" && mount.anonymous)
-            attempt("removing a volume", [&] { sys::remove_tree(containers.store_root() + "/volumes/" + mount.source); });
+            attempt("removing a volume", [&] {
+                sys::remove_tree(containers.store_root() + "/volumes/" + mount.source);
+            });
 }

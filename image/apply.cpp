@@ -1,20 +1,20 @@
-// What is hard here: the entries are hostile, and so is the tree that earlier ones made. Every parent is
-// resolved inside the root by the kernel, every entry is made relative to its parent's descriptor and
-// never through a link, and its metadata is set on what was just made. A whiteout hides what is below
-// this layer, never what this layer brought, in whatever order the two come: so everything that the
-// layer touched is remembered, implied parents included.
+// What is hard here: the entries are hostile, and so is the tree that earlier ones made. Every
+// parent is resolved inside the root by the kernel, every entry is made relative to its parent's
+// descriptor and never through a link, and its metadata is set on what was just made. A whiteout
+// hides what is below this layer, never what this layer brought, in whatever order the two come: so
+// everything that the layer touched is remembered, implied parents included.
 //
-// Nor may a layer cost more than its size. Its words may repeat ("d/.wh..wh..opq" a thousand times over a
-// directory of thousands), so a directory that has been cleared is known by its inode and never walked again; a
-// path's components are kept once; depth costs no descriptors.
+// Nor may a layer cost more than its size. Its words may repeat ("d/.wh..wh..opq" a thousand times
+// over a directory of thousands), so a directory that has been cleared is known by its inode and
+// never walked again; a path's components are kept once; depth costs no descriptors.
 
 #include "image/apply.h"
 
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-#include <dirent.h>
 #include <algorithm>
+#include <dirent.h>
 #include <set>
 #include <utility>
 #include <vector>
@@ -32,13 +32,17 @@ namespace {
 
 constexpr std::string_view whiteout_prefix = ".wh.";
 constexpr std::string_view opaque_marker = ".wh..wh..opq";
-constexpr std::string_view aufs_prefix = ".wh..wh.";   // of AUFS's own files, which old images still hold
-constexpr unsigned largest_major = 0xfff, largest_minor = 0xfffff;   // of the kernel's device numbers
+constexpr std::string_view aufs_prefix =
+    ".wh..wh.";  // of AUFS's own files, which old images still hold
+constexpr unsigned largest_major = 0xfff,
+                   largest_minor = 0xfffff;  // of the kernel's device numbers
 
 bool is_aufs_own(const std::string& path) {
     if (path.find(aufs_prefix) == std::string::npos) return false;
     const auto parts = split(path, '/');
-    return std::ranges::any_of(parts, [](const std::string& part) { return part.starts_with(aufs_prefix) && part != opaque_marker; });
+    return std::ranges::any_of(parts, [](const std::string& part) {
+        return part.starts_with(aufs_prefix) && part != opaque_marker;
+    });
 }
 
 // Never taken from an image: they would mean something to this host or to overlayfs.
@@ -48,7 +52,8 @@ bool is_foreign_xattr(std::string_view name) {
 }
 
 bool is_of_layers(std::string_view name) {
-    return name == "security.capability" || name.starts_with("user.") || name.starts_with("system.posix_acl_");
+    return name == "security.capability" || name.starts_with("user.") ||
+           name.starts_with("system.posix_acl_");
 }
 
 std::pair<std::string, std::string> split_parent(const std::string& path) {
@@ -62,12 +67,15 @@ std::vector<std::string> names_in(int directory) {
     if (!listing) throw SysError("read a directory");
     std::vector<std::string> names;
     while (const dirent* child = ::readdir(listing))
-        if (const std::string_view name = child->d_name; name != "." && name != "..") names.emplace_back(name);
+        if (const std::string_view name = child->d_name; name != "." && name != "..")
+            names.emplace_back(name);
     ::closedir(listing);
     return names;
 }
 
-std::string below(const std::string& directory, const std::string& name) { return directory.empty() ? name : directory + "/" + name; }
+std::string below(const std::string& directory, const std::string& name) {
+    return directory.empty() ? name : directory + "/" + name;
+}
 
 using Identity = std::pair<dev_t, ino_t>;
 Identity identity_of(int fd) {
@@ -75,25 +83,30 @@ Identity identity_of(int fd) {
     return {info.st_dev, info.st_ino};
 }
 
-// An entry of a directory that was there describes all of it: attributes that it does not have are gone.
+// An entry of a directory that was there describes all of it: attributes that it does not have are
+// gone.
 void drop_other_xattrs(archive_entry* entry, int directory, const std::string& path) {
     char names[65536];
     const ssize_t length = ::flistxattr(directory, names, sizeof names);
-    for (const char* name = names; length > 0 && name < names + length; name += std::string_view(name).size() + 1) {
+    for (const char* name = names; length > 0 && name < names + length;
+         name += std::string_view(name).size() + 1) {
         if (is_foreign_xattr(name) || !is_of_layers(name)) continue;
         bool stays = false;
         const char* key = nullptr;
         const void* value = nullptr;
         size_t size = 0;
         archive_entry_xattr_reset(entry);
-        while (!stays && archive_entry_xattr_next(entry, &key, &value, &size) == ARCHIVE_OK) stays = std::string_view(key) == name;
-        if (!stays && ::fremovexattr(directory, name) < 0 && errno != ENODATA) throw SysError("remove ", name, " of ", quoted(path));
+        while (!stays && archive_entry_xattr_next(entry, &key, &value, &size) == ARCHIVE_OK)
+            stays = std::string_view(key) == name;
+        if (!stays && ::fremovexattr(directory, name) < 0 && errno != ENODATA)
+            throw SysError("remove ", name, " of ", quoted(path));
     }
 }
 
 class Layer {
 public:
-    Layer(const std::string& directory, const ApplyOptions& options) : root_(directory), options_(options) {}
+    Layer(const std::string& directory, const ApplyOptions& options)
+        : root_(directory), options_(options) {}
 
     void apply(archive_entry* entry, ArchiveReader& reader, uint64_t& bytes);
     void finish();  // what must come last: the times of directories
@@ -109,20 +122,25 @@ private:
     void remove_untouched(int parent, const std::string& name, const std::string& path);
     void clear_untouched(UniqueFd directory, const std::string& path);
     void whiteout(const std::string& directory, const std::string& name);
-    void make(archive_entry* entry, ArchiveReader& reader, int dir, const std::string& name, const std::string& path, uint64_t& bytes);
-    void make_directory(archive_entry* entry, int dir, const std::string& name, const std::string& path);
+    void make(archive_entry* entry, ArchiveReader& reader, int dir, const std::string& name,
+              const std::string& path, uint64_t& bytes);
+    void make_directory(archive_entry* entry, int dir, const std::string& name,
+                        const std::string& path);
     void link_to(int dir, const std::string& name, const std::string& target);
-    void set_metadata(archive_entry* entry, int dir, const std::string& name, const std::string& path, int fd);
+    void set_metadata(archive_entry* entry, int dir, const std::string& name,
+                      const std::string& path, int fd);
 
     Root root_;
     const ApplyOptions& options_;
-    PathSet touched_;              // what this layer brought, and the directories above it
-    std::set<Identity> cleared_;   // directories in which nothing is left of what is below this layer, at any depth
+    PathSet touched_;  // what this layer brought, and the directories above it
+    std::set<Identity>
+        cleared_;  // directories in which nothing is left of what is below this layer, at any depth
     std::vector<DirectoryTime> times_;
-    std::string parent_path_;      // the last parent, open: entries come directory by directory
+    std::string parent_path_;  // the last parent, open: entries come directory by directory
     UniqueFd parent_fd_;
-    bool parent_stale_ = false;    // a directory or a link was removed: perhaps on the way to that one
-    bool warned_ = false;          // that the file system takes no xattrs
+    bool parent_stale_ =
+        false;             // a directory or a link was removed: perhaps on the way to that one
+    bool warned_ = false;  // that the file system takes no xattrs
 };
 
 int Layer::parent(const std::string& path) {
@@ -164,7 +182,7 @@ void Layer::remove(int dir, const std::string& name, const std::string& path) {
     }
     try {
         sys::remove_tree(sys::proc_fd(dir) + "/" + name);
-    } catch (const SysError& e) {   // it would show our descriptor
+    } catch (const SysError& e) {  // it would show our descriptor
         throw SysError(e.code(), "remove " + quoted(path));
     }
 }
@@ -174,16 +192,18 @@ void Layer::remove_untouched(int dir, const std::string& name, const std::string
     if (!touched_.contains(path)) return remove(dir, name, path);
     auto self = sys::try_openat2(dir, name, {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW});
     if (self) return clear_untouched(std::move(*self), path);
-    if (self.error() != ENOTDIR && self.error() != ELOOP && self.error() != ENOENT) throw SysError(self.error(), "open " + quoted(path));
+    if (self.error() != ENOTDIR && self.error() != ELOOP && self.error() != ENOENT)
+        throw SysError(self.error(), "open " + quoted(path));
 }
 
-// What is in the directory and not from this layer goes. Only directories that the layer touched are entered: all
-// that is in another one goes with it. The way up is "..", which must be where we came from.
+// What is in the directory and not from this layer goes. Only directories that the layer touched
+// are entered: all that is in another one goes with it. The way up is "..", which must be where we
+// came from.
 void Layer::clear_untouched(UniqueFd directory, const std::string& top) {
     struct Level {
         std::string path;
         Identity identity;
-        std::vector<std::string> ahead;    // directories to be entered
+        std::vector<std::string> ahead;  // directories to be entered
     };
     std::vector<Level> levels;
     UniqueFd here;
@@ -193,8 +213,10 @@ void Layer::clear_untouched(UniqueFd directory, const std::string& top) {
         here = std::move(self);
         levels.push_back({path, identity, {}});
         for (std::string& name : names_in(here.get())) {
-            if (!touched_.contains(below(path, name))) remove(here.get(), name, below(path, name));
-            else levels.back().ahead.push_back(std::move(name));
+            if (!touched_.contains(below(path, name)))
+                remove(here.get(), name, below(path, name));
+            else
+                levels.back().ahead.push_back(std::move(name));
         }
     };
     enter(std::move(directory), top);
@@ -203,20 +225,23 @@ void Layer::clear_untouched(UniqueFd directory, const std::string& top) {
         if (!level.ahead.empty()) {
             const std::string name = std::move(level.ahead.back()), path = below(level.path, name);
             level.ahead.pop_back();
-            if (auto child = sys::try_openat2(here.get(), name, {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW})) enter(std::move(*child), path);
+            if (auto child = sys::try_openat2(here.get(), name,
+                                              {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW}))
+                enter(std::move(*child), path);
             continue;
         }
         levels.pop_back();
         if (levels.empty()) return;
         here = sys::openat(here.get(), "..", O_RDONLY | O_DIRECTORY);
-        if (identity_of(here.get()) != levels.back().identity) throw Error("the directory ", quoted(levels.back().path), " was moved");
+        if (identity_of(here.get()) != levels.back().identity)
+            throw Error("the directory ", quoted(levels.back().path), " was moved");
     }
 }
 
 void Layer::whiteout(const std::string& directory, const std::string& name) {
     if (name == opaque_marker) {
-        // Everything in the directory that is not from this layer. What is there may be a link to another
-        // directory, whose files are none of this one's.
+        // Everything in the directory that is not from this layer. What is there may be a link to
+        // another directory, whose files are none of this one's.
         auto there = root_.open_if_exists(directory, O_PATH | O_NOFOLLOW);
         if (!there || !S_ISDIR(sys::fstat(there->get()).st_mode)) return;
         clear_untouched(sys::openat(there->get(), ".", O_RDONLY | O_DIRECTORY), directory);
@@ -224,17 +249,20 @@ void Layer::whiteout(const std::string& directory, const std::string& name) {
         return;
     }
     const std::string hidden = name.substr(whiteout_prefix.size());
-    if (hidden.empty() || hidden == "." || hidden == "..") throw Error("whiteout ", quoted(name), " names no file");
+    if (hidden.empty() || hidden == "." || hidden == "..")
+        throw Error("whiteout ", quoted(name), " names no file");
     auto there = root_.open_if_exists(directory, O_PATH | O_DIRECTORY);
     if (!there) return;  // hides nothing
     remove_untouched(there->get(), hidden, below(directory, hidden));
 }
 
-void Layer::make_directory(archive_entry* entry, int dir, const std::string& name, const std::string& path) {
+void Layer::make_directory(archive_entry* entry, int dir, const std::string& name,
+                           const std::string& path) {
     bool is_new = ::mkdirat(dir, name.c_str(), 0700) == 0;
     if (!is_new) {
         struct stat info{};
-        if (errno != EEXIST || ::fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) throw SysError("mkdir ", quoted(path));
+        if (errno != EEXIST || ::fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0)
+            throw SysError("mkdir ", quoted(path));
         if (!S_ISDIR(info.st_mode)) {
             remove(dir, name, path);
             check(::mkdirat(dir, name.c_str(), 0700), "mkdir ", quoted(path));
@@ -242,8 +270,10 @@ void Layer::make_directory(archive_entry* entry, int dir, const std::string& nam
         }
     }
     const UniqueFd self = sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    if (is_new) cleared_.insert(identity_of(self.get()));   // all that will be in it is of this layer
-    else drop_other_xattrs(entry, self.get(), path);
+    if (is_new)
+        cleared_.insert(identity_of(self.get()));  // all that will be in it is of this layer
+    else
+        drop_other_xattrs(entry, self.get(), path);
     set_metadata(entry, dir, name, path, self.get());
 }
 
@@ -259,18 +289,22 @@ void Layer::link_to(int dir, const std::string& name, const std::string& target)
 }
 
 // Holes stay holes: a few bytes of a layer may describe a file of any size.
-static void write_content(archive_entry* entry, ArchiveReader& reader, int fd, const std::string& path, uint64_t& bytes) {
+static void write_content(archive_entry* entry, ArchiveReader& reader, int fd,
+                          const std::string& path, uint64_t& bytes) {
     int64_t end = 0;
     while (const auto piece = reader.read_block()) {
-        if (piece->offset != end && ::lseek(fd, piece->offset, SEEK_SET) < 0) throw SysError("write ", quoted(path));
+        if (piece->offset != end && ::lseek(fd, piece->offset, SEEK_SET) < 0)
+            throw SysError("write ", quoted(path));
         sys::write_all(fd, piece->data);
         bytes += piece->data.size();
         end = piece->offset + int64_t(piece->data.size());
     }
-    if (end < archive_entry_size(entry) && ::ftruncate(fd, archive_entry_size(entry)) < 0) throw SysError("write ", quoted(path));
+    if (end < archive_entry_size(entry) && ::ftruncate(fd, archive_entry_size(entry)) < 0)
+        throw SysError("write ", quoted(path));
 }
 
-void Layer::make(archive_entry* entry, ArchiveReader& reader, int dir, const std::string& name, const std::string& path, uint64_t& bytes) {
+void Layer::make(archive_entry* entry, ArchiveReader& reader, int dir, const std::string& name,
+                 const std::string& path, uint64_t& bytes) {
     if (const char* target = archive_entry_hardlink(entry)) {
         struct stat before{}, wanted{};
         // "a" linked to "a" would remove what it links to.
@@ -278,7 +312,8 @@ void Layer::make(archive_entry* entry, ArchiveReader& reader, int dir, const std
         if (clean == path) return;
         const Root::Place place = root_.place(clean);
         if (::fstatat(place.parent.get(), place.name.c_str(), &wanted, AT_SYMLINK_NOFOLLOW) == 0 &&
-            ::fstatat(dir, name.c_str(), &before, AT_SYMLINK_NOFOLLOW) == 0 && before.st_ino == wanted.st_ino && before.st_dev == wanted.st_dev)
+            ::fstatat(dir, name.c_str(), &before, AT_SYMLINK_NOFOLLOW) == 0 &&
+            before.st_ino == wanted.st_ino && before.st_dev == wanted.st_dev)
             return;
         remove(dir, name, path);
         return link_to(dir, name, target);
@@ -287,7 +322,8 @@ void Layer::make(archive_entry* entry, ArchiveReader& reader, int dir, const std
     if (type == AE_IFDIR) return make_directory(entry, dir, name, path);
     remove(dir, name, path);
     if (type == AE_IFREG) {
-        const int fd = ::openat(dir, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        const int fd =
+            ::openat(dir, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0) throw SysError("create ", quoted(path));
         const UniqueFd file(fd);
         write_content(entry, reader, fd, path, bytes);
@@ -299,31 +335,40 @@ void Layer::make(archive_entry* entry, ArchiveReader& reader, int dir, const std
         if (::symlinkat(target, dir, name.c_str()) < 0) throw SysError("create ", quoted(path));
     } else if (type == AE_IFCHR || type == AE_IFBLK || type == AE_IFIFO) {
         const auto major = archive_entry_rdevmajor(entry), minor = archive_entry_rdevminor(entry);
-        if (type != AE_IFIFO && (major > largest_major || minor > largest_minor)) throw Error("device number ", major, ":", minor, " is out of range");
+        if (type != AE_IFIFO && (major > largest_major || minor > largest_minor))
+            throw Error("device number ", major, ":", minor, " is out of range");
         const dev_t device = type == AE_IFIFO ? 0 : makedev(unsigned(major), unsigned(minor));
         // Character device 0:0 is overlayfs's own whiteout.
-        if (type == AE_IFCHR && device == 0) throw Error("a character device 0:0 cannot be part of a layer");
-        if (::mknodat(dir, name.c_str(), type | 0600, device) < 0) throw SysError("create ", quoted(path));
+        if (type == AE_IFCHR && device == 0)
+            throw Error("a character device 0:0 cannot be part of a layer");
+        if (::mknodat(dir, name.c_str(), type | 0600, device) < 0)
+            throw SysError("create ", quoted(path));
     } else {
         throw Error("entry has a type that layers cannot hold");
     }
     set_metadata(entry, dir, name, path, -1);
 }
 
-void Layer::set_metadata(archive_entry* entry, int dir, const std::string& name, const std::string& path, int fd) {
+void Layer::set_metadata(archive_entry* entry, int dir, const std::string& name,
+                         const std::string& path, int fd) {
     const mode_t type = archive_entry_filetype(entry);
     UniqueFd own;
     std::string via;
-    if (type == AE_IFDIR && fd < 0) own = sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), fd = own.get();
+    if (type == AE_IFDIR && fd < 0)
+        own = sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), fd = own.get();
     const auto uid = uid_t(archive_entry_uid(entry)), gid = gid_t(archive_entry_gid(entry));
-    if (archive_entry_uid(entry) < 0 || archive_entry_uid(entry) > 0xfffffffe || archive_entry_gid(entry) < 0 || archive_entry_gid(entry) > 0xfffffffe)
-        throw Error("owner ", archive_entry_uid(entry), ":", archive_entry_gid(entry), " is out of range");
+    if (archive_entry_uid(entry) < 0 || archive_entry_uid(entry) > 0xfffffffe ||
+        archive_entry_gid(entry) < 0 || archive_entry_gid(entry) > 0xfffffffe)
+        throw Error("owner ", archive_entry_uid(entry), ":", archive_entry_gid(entry),
+                    " is out of range");
     const auto [owner, group] = options_.owner.value_or(std::pair(uid, gid));
-    if (::fchownat(dir, name.c_str(), owner, group, AT_SYMLINK_NOFOLLOW) < 0) throw SysError("chown ", quoted(path));
+    if (::fchownat(dir, name.c_str(), owner, group, AT_SYMLINK_NOFOLLOW) < 0)
+        throw SysError("chown ", quoted(path));
     const mode_t mode = archive_entry_perm(entry);
     if (type != AE_IFLNK) {
         // The entry was made by us just now, in a directory nobody else writes to: it is no link.
-        if ((fd >= 0 ? ::fchmod(fd, mode) : ::fchmodat(dir, name.c_str(), mode, 0)) < 0) throw SysError("chmod ", quoted(path));
+        if ((fd >= 0 ? ::fchmod(fd, mode) : ::fchmodat(dir, name.c_str(), mode, 0)) < 0)
+            throw SysError("chmod ", quoted(path));
     }
     const char* key = nullptr;
     const void* value = nullptr;
@@ -341,14 +386,20 @@ void Layer::set_metadata(archive_entry* entry, int dir, const std::string& name,
         }
         if (result == 0 || errno == EPERM) continue;  // links and devices take no user.*
         if (errno != ENOTSUP) throw SysError("set ", key, " of ", quoted(path));
-        if (!std::exchange(warned_, true)) log_warning(str("the file system does not take ", key, " of ", quoted(path), ": such attributes are left out"));
+        if (!std::exchange(warned_, true))
+            log_warning(str("the file system does not take ", key, " of ", quoted(path),
+                            ": such attributes are left out"));
     }
     const timespec modified{archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)};
     if (type == AE_IFDIR) {
         times_.push_back({path, modified});
         return;
     }
-    const timespec times[2] = {archive_entry_atime_is_set(entry) ? timespec{archive_entry_atime(entry), archive_entry_atime_nsec(entry)} : modified, modified};
+    const timespec times[2] = {
+        archive_entry_atime_is_set(entry)
+            ? timespec{archive_entry_atime(entry), archive_entry_atime_nsec(entry)}
+            : modified,
+        modified};
     ::utimensat(dir, name.c_str(), times, AT_SYMLINK_NOFOLLOW);
 }
 
@@ -358,12 +409,14 @@ void Layer::apply(archive_entry* entry, ArchiveReader& reader, uint64_t& bytes) 
     const std::string path = clean_path(raw);
     context(quoted(path.empty() ? "/" : path), [&] {
         if (path.empty()) {  // the root itself
-            if (archive_entry_filetype(entry) != AE_IFDIR) throw Error("the root must be a directory");
+            if (archive_entry_filetype(entry) != AE_IFDIR)
+                throw Error("the root must be a directory");
             return set_metadata(entry, root_.fd(), ".", "", -1);
         }
         if (options_.whiteouts && is_aufs_own(path)) return;
         auto [directory, name] = split_parent(path);
-        if (options_.whiteouts && name.starts_with(whiteout_prefix)) return whiteout(directory, name);
+        if (options_.whiteouts && name.starts_with(whiteout_prefix))
+            return whiteout(directory, name);
         const int dir = parent(directory);
         make(entry, reader, dir, name, path, bytes);
         touched_.insert(path);
@@ -387,7 +440,8 @@ std::string clean_path(std::string_view name) {
         if (part == "..") {
             if (!parts.empty()) parts.pop_back();
         } else {
-            if (part.size() > 255) throw Error("name of more than 255 bytes: ", quoted(part.substr(0, 40)), "…");
+            if (part.size() > 255)
+                throw Error("name of more than 255 bytes: ", quoted(part.substr(0, 40)), "…");
             parts.push_back(part);
         }
     }
@@ -405,9 +459,11 @@ Applied apply_layer(int blob_fd, const std::string& directory, const ApplyOption
         while (archive_entry* entry = tar.next()) layer.apply(entry, tar, result.bytes);
         layer.finish();
         // Bytes behind the end of the archive count for the digests.
-        while (!ahead.next().empty()) {}
+        while (!ahead.next().empty()) {
+        }
     }
-    while (!inflated.read().empty()) {}
+    while (!inflated.read().empty()) {
+    }
     result.diff_id = inflated.diff_id();
     result.blob = inflated.blob_digest();
     return result;

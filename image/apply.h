@@ -13,20 +13,21 @@
 #include "image/digest.h"
 
 struct Applied {
-    Digest diff_id;          // of the plain tar, its trailing bytes included
-    Digest blob;             // of the blob, if that was asked for
-    uint64_t bytes = 0;      // of the regular files' content
+    Digest diff_id;      // of the plain tar, its trailing bytes included
+    Digest blob;         // of the blob, if that was asked for
+    uint64_t bytes = 0;  // of the regular files' content
 };
 
 struct ApplyOptions {
-    bool whiteouts = true;                                 // names with ".wh." hide what is below
+    bool whiteouts = true;  // names with ".wh." hide what is below
     bool hash_blob = false;
-    std::optional<std::pair<uid_t, gid_t>> owner = {};     // of everything, whatever the headers say
+    std::optional<std::pair<uid_t, gid_t>> owner = {};  // of everything, whatever the headers say
 };
 
 // Applies the layer that `blob_fd` holds (a tar, plain or gzip or zstd or …) to `directory`, a host
-// path whose content is untrusted. Owners, modes, times, xattrs and device nodes are set: needs root.
-// Throws Error that names the entry; what was applied by then stays (the caller throws it away).
+// path whose content is untrusted. Owners, modes, times, xattrs and device nodes are set: needs
+// root. Throws Error that names the entry; what was applied by then stays (the caller throws it
+// away).
 Applied apply_layer(int blob_fd, const std::string& directory, const ApplyOptions& options = {});
 
 // "./a//b/../c/" -> "a/c"; ".." above the root stays at the root. For names in archives.

@@ -12,10 +12,11 @@
 enum class ArchiveFormat { docker, oci };
 
 // Writes the images (names or IDs, as typed) to `fd` as one tar.
-void save_archive(const Store& store, const std::vector<std::string>& names, ArchiveFormat format, int fd);
+void save_archive(const Store& store, const std::vector<std::string>& names, ArchiveFormat format,
+                  int fd);
 
 struct Loaded {
-    std::vector<std::string> names;   // familiar names; empty: the image had none
+    std::vector<std::string> names;  // familiar names; empty: the image had none
     Digest id;
 };
 // Reads any archive that docker, podman, skopeo, containerd or keg write, compressed or not, from a

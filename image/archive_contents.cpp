@@ -1,15 +1,16 @@
-// Archives come from strangers: every name is made plain before it is a key, every document has a most
-// size, and what is not a document never stays in memory. Entries may come in any order (manifest.json
-// is often last) and the input may be a pipe, so all of it is taken in before anything is looked at.
+// Archives come from strangers: every name is made plain before it is a key, every document has a
+// most size, and what is not a document never stays in memory. Entries may come in any order
+// (manifest.json is often last) and the input may be a pipe, so all of it is taken in before
+// anything is looked at.
 #include "image/archive_contents.h"
 
 #include "base/error.h"
 
 namespace {
 
-constexpr int64_t most_document = 4 << 20;   // a JSON document of an archive
-constexpr int64_t most_small = 4 << 10;      // what else is kept in memory
-constexpr int64_t most_memory = 128 << 20;   // all of that
+constexpr int64_t most_document = 4 << 20;  // a JSON document of an archive
+constexpr int64_t most_small = 4 << 10;     // what else is kept in memory
+constexpr int64_t most_memory = 128 << 20;  // all of that
 constexpr size_t most_entries = 100'000, most_links = 8;
 
 struct Magic {
@@ -19,14 +20,19 @@ constexpr Magic magics[] = {
     {std::string_view("\x1f\x8b\x08", 3), "gzip"},
     {std::string_view("\x28\xb5\x2f\xfd", 4), "zstd"},
     {std::string_view("BZh", 3), "bzip2"},
-    {std::string_view("\xfd" "7zXZ\0", 6), "xz"},
+    {std::string_view("\xfd"
+                      "7zXZ\0",
+                      6),
+     "xz"},
 };
 
 std::string_view compression_of(std::string_view start) {
     for (const Magic& magic : magics)
         if (start.starts_with(magic.bytes)) return magic.name;
     // zstd's skippable frames, which zstd:chunked may begin with: 184D2A50 to 184D2A5F.
-    if (start.size() >= 4 && (static_cast<unsigned char>(start[0]) & 0xf0) == 0x50 && start.substr(1, 3) == "\x2a\x4d\x18") return "zstd";
+    if (start.size() >= 4 && (static_cast<unsigned char>(start[0]) & 0xf0) == 0x50 &&
+        start.substr(1, 3) == "\x2a\x4d\x18")
+        return "zstd";
     return "";
 }
 
@@ -34,14 +40,16 @@ std::string_view compression_of(std::string_view start) {
 std::string inside(const std::string& name, const std::string& from_directory = {}) {
     std::vector<std::string> parts;
     const std::string whole = from_directory.empty() ? name : from_directory + "/" + name;
-    if (whole.starts_with('/')) throw Error("the archive's entry ", ::quoted(name), " leads out of it");
+    if (whole.starts_with('/'))
+        throw Error("the archive's entry ", ::quoted(name), " leads out of it");
     for (std::string& part : split(whole, '/')) {
         if (part.empty() || part == ".") continue;
         if (part != "..") {
             parts.push_back(std::move(part));
             continue;
         }
-        if (from_directory.empty() || parts.empty()) throw Error("the archive's entry ", ::quoted(name), " leads out of it");
+        if (from_directory.empty() || parts.empty())
+            throw Error("the archive's entry ", ::quoted(name), " leads out of it");
         parts.pop_back();
     }
     return join(parts, "/");
@@ -49,7 +57,8 @@ std::string inside(const std::string& name, const std::string& from_directory = 
 
 }  // namespace
 
-ArchiveContents::ArchiveContents(const Store& store, int fd) : store_(store), work_(store.work_dir("load")) {
+ArchiveContents::ArchiveContents(const Store& store, int fd)
+    : store_(store), work_(store.work_dir("load")) {
     ArchiveReader reader(fd, ArchiveReader::Kind::tar);
     while (archive_entry* entry = reader.next()) take(reader, entry);
 }
@@ -73,7 +82,9 @@ ArchiveContents::File* ArchiveContents::find_blob(const std::string& digest) {
 std::optional<std::string> ArchiveContents::document(const std::string& path) {
     File* const file = find(path);
     if (!file) return {};
-    if (file->blob) throw Error("the archive's ", ::quoted(path), " is too large (", file->size, " bytes) or not JSON");
+    if (file->blob)
+        throw Error("the archive's ", ::quoted(path), " is too large (", file->size,
+                    " bytes) or not JSON");
     return file->data;
 }
 
@@ -87,7 +98,8 @@ void ArchiveContents::take(ArchiveReader& reader, archive_entry* entry) {
     } else if (archive_entry_filetype(entry) == AE_IFLNK) {
         const size_t slash = path.rfind('/');
         const char* to = archive_entry_symlink(entry);
-        links_[path] = inside(to ? to : "", slash == std::string::npos ? "." : path.substr(0, slash));
+        links_[path] =
+            inside(to ? to : "", slash == std::string::npos ? "." : path.substr(0, slash));
     } else if (archive_entry_filetype(entry) == AE_IFREG) {
         if (files_.contains(path)) throw Error("the archive has ", ::quoted(path), " twice");
         files_.emplace(path, take_file(reader));

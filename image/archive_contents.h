@@ -1,5 +1,5 @@
-// What an image archive holds: its regular files by path, small ones in memory, the rest as blobs of
-// the store that nobody sees yet.
+// What an image archive holds: its regular files by path, small ones in memory, the rest as blobs
+// of the store that nobody sees yet.
 #pragma once
 
 #include <map>
@@ -12,15 +12,15 @@
 class ArchiveContents {
 public:
     struct File {
-        std::string data;                  // if it is small
-        std::optional<BlobWriter> blob;    // if it is not
+        std::string data;                // if it is small
+        std::optional<BlobWriter> blob;  // if it is not
         Digest digest;
         int64_t size = 0;
-        std::string_view compression;      // "", "gzip", "zstd"; others as they are called
+        std::string_view compression;  // "", "gzip", "zstd"; others as they are called
     };
 
-    // Reads the whole archive. Throws Error for one that is damaged, too large where it must be small,
-    // or has names that lead out of it or come twice.
+    // Reads the whole archive. Throws Error for one that is damaged, too large where it must be
+    // small, or has names that lead out of it or come twice.
     ArchiveContents(const Store& store, int fd);
 
     // What that path (as in a document of the archive) names, links followed; nullptr if nothing.
@@ -34,7 +34,7 @@ private:
     File take_file(ArchiveReader& reader);
 
     const Store& store_;
-    WorkDir work_;                     // of the blobs, none of which stays open: an archive has any number
+    WorkDir work_;  // of the blobs, none of which stays open: an archive has any number
     std::map<std::string, File> files_;
     std::map<std::string, std::string> links_;
     int64_t memory_ = 0;

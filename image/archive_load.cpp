@@ -1,11 +1,11 @@
 // Reading image archives. Three families come: docker's (manifest.json names a config and layers by
 // path; an old one has symlinks from one image's layer.tar to another's), OCI layouts in a tar, and
-// both at once. Any order of entries is possible and the input may be a pipe, so everything is taken
-// in first (archive_contents.h). Only when all that was named has been found and verified is anything
-// published.
+// both at once. Any order of entries is possible and the input may be a pipe, so everything is
+// taken in first (archive_contents.h). Only when all that was named has been found and verified is
+// anything published.
 //
-// Whose word counts: where a layout and manifest.json describe the same config they must list the same
-// layers; if not (docker 25.0.0 wrote its OCI layers in random order) manifest.json is right.
+// Whose word counts: where a layout and manifest.json describe the same config they must list the
+// same layers; if not (docker 25.0.0 wrote its OCI layers in random order) manifest.json is right.
 #include <algorithm>
 #include <set>
 
@@ -19,27 +19,28 @@ namespace {
 
 using File = ArchiveContents::File;
 
-constexpr size_t most_depth = 8;   // of indexes in indexes
+constexpr size_t most_depth = 8;  // of indexes in indexes
 
 // --- what the archive says
 
-struct Item {                            // of manifest.json
+struct Item {  // of manifest.json
     std::string config;
     std::vector<std::string> tags, layers;
 };
 }  // namespace
 template <>
-inline constexpr auto json::fields<Item> = std::tuple(json::required("Config", &Item::config),
-    json::required("RepoTags", &Item::tags), json::required("Layers", &Item::layers));
+inline constexpr auto json::fields<Item> =
+    std::tuple(json::required("Config", &Item::config), json::required("RepoTags", &Item::tags),
+               json::required("Layers", &Item::layers));
 namespace {
 
 // An image as it will be published: everything is there and verified.
 struct Planned {
-    std::string manifest, media_type;                        // the document's bytes
-    std::vector<std::pair<spec::Descriptor, File*>> blobs;   // nullptr: the store has it already
+    std::string manifest, media_type;                       // the document's bytes
+    std::vector<std::pair<spec::Descriptor, File*>> blobs;  // nullptr: the store has it already
     spec::Manifest parsed;
     std::vector<Reference> names;
-    std::set<std::string> known;                             // those, as they are shown
+    std::set<std::string> known;  // those, as they are shown
 
     void call(const Reference& name) {
         if (known.insert(name.familiar()).second) names.push_back(name);
@@ -53,8 +54,10 @@ public:
     std::vector<Planned> plan() {
         const auto items = context("manifest.json", [&] { return read_items(); });
         const auto index = contents_.document("index.json");
-        if (!items && !index) throw Error("not an image archive: it has neither manifest.json nor index.json");
-        if (index && contents_.find("oci-layout")) context("index.json", [&] { plan_index(spec::read_index(*index)); });
+        if (!items && !index)
+            throw Error("not an image archive: it has neither manifest.json nor index.json");
+        if (index && contents_.find("oci-layout"))
+            context("index.json", [&] { plan_index(spec::read_index(*index)); });
         for (const Item& item : items.value_or(std::vector<Item>{}))
             context("manifest.json", [&] { plan_item(item); });
         if (images_.empty()) throw Error("the archive holds no image");
@@ -83,13 +86,16 @@ private:
         if (type == spec::media::manifest) return entry;
         if (type != spec::media::index) return {};
         const spec::Index index = spec::read_index(document(entry));
-        if (const spec::Descriptor* found = find_platform(index, ""); found && contents_.find_blob(found->digest)) return *found;
+        if (const spec::Descriptor* found = find_platform(index, "");
+            found && contents_.find_blob(found->digest))
+            return *found;
         std::vector<spec::Descriptor> present;
         for (const spec::Descriptor& child : index.manifests) {
             if (child.platform && child.platform->os == "unknown") continue;
             if (contents_.find_blob(child.digest)) present.push_back(child);
         }
-        if (present.size() != 1) throw Error("no image for platform ", host_platform(), " in ", entry.digest);
+        if (present.size() != 1)
+            throw Error("no image for platform ", host_platform(), " in ", entry.digest);
         return follow(present[0], depth + 1);
     }
 
@@ -97,15 +103,18 @@ private:
         File* const file = contents_.find_blob(descriptor.digest);
         if (!file) throw Error("the archive lacks ", descriptor.digest);
         verify(descriptor, *file);
-        if (file->blob) throw Error(descriptor.digest, " is too large for a document (", file->size, " bytes)");
+        if (file->blob)
+            throw Error(descriptor.digest, " is too large for a document (", file->size, " bytes)");
         return file->data;
     }
 
     static void verify(const spec::Descriptor& descriptor, File& file) {
         if (file.size != descriptor.size)
-            throw Error(descriptor.digest, " has ", file.size, " bytes instead of ", descriptor.size);
+            throw Error(descriptor.digest, " has ", file.size, " bytes instead of ",
+                        descriptor.size);
         if (file.digest.text() != descriptor.digest)
-            throw Error("the content of ", descriptor.digest, " has another digest: ", file.digest.text());
+            throw Error("the content of ", descriptor.digest,
+                        " has another digest: ", file.digest.text());
     }
 
     void plan_manifest(const spec::Descriptor& descriptor, const spec::StringMap& annotations) {
@@ -113,7 +122,8 @@ private:
         image.manifest = document(descriptor);
         image.parsed = spec::read_manifest(image.manifest);
         image.media_type = descriptor.media_type;
-        if (spec::oci_media_type(image.parsed.config.media_type) != spec::media::config) return;  // an artifact
+        if (spec::oci_media_type(image.parsed.config.media_type) != spec::media::config)
+            return;  // an artifact
         context("manifest " + descriptor.digest, [&] { spec::check_layers(image.parsed); });
         add_blob(image, image.parsed.config);
         for (const spec::Descriptor& layer : image.parsed.layers) add_blob(image, layer);
@@ -124,51 +134,68 @@ private:
 
     void add_blob(Planned& image, const spec::Descriptor& blob) {
         File* const file = contents_.find_blob(blob.digest);
-        if (file) verify(blob, *file);
-        else if (!store_.is_intact(blob)) throw Error("the archive lacks ", blob.digest);
+        if (file)
+            verify(blob, *file);
+        else if (!store_.is_intact(blob))
+            throw Error("the archive lacks ", blob.digest);
         image.blobs.emplace_back(blob, file);
     }
 
     spec::ImageConfig config_of(const spec::Manifest& manifest) {
         const File* const file = contents_.find_blob(manifest.config.digest);
-        const std::string text = file ? document(manifest.config) : store_.read_blob(manifest.config);
+        const std::string text =
+            file ? document(manifest.config) : store_.read_blob(manifest.config);
         return context("image config", [&] { return spec::read_image_config(text); });
     }
 
     static void check_config(const spec::Manifest& manifest, const spec::ImageConfig& config) {
-        if (config.rootfs.type != "layers") throw Error("image config: rootfs: type: is ", ::quoted(config.rootfs.type), ", but must be \"layers\"");
+        if (config.rootfs.type != "layers")
+            throw Error("image config: rootfs: type: is ", ::quoted(config.rootfs.type),
+                        ", but must be \"layers\"");
         if (config.rootfs.diff_ids.size() != manifest.layers.size())
-            throw Error("invalid image: ", manifest.layers.size(), " layers, but ", config.rootfs.diff_ids.size(), " diff_ids");
+            throw Error("invalid image: ", manifest.layers.size(), " layers, but ",
+                        config.rootfs.diff_ids.size(), " diff_ids");
         for (const std::string& diff_id : config.rootfs.diff_ids) Digest{diff_id};
     }
 
-    // containerd's annotation is a whole name. ref.name may be one, or only a tag, which names nothing.
+    // containerd's annotation is a whole name. ref.name may be one, or only a tag, which names
+    // nothing.
     static std::optional<Reference> name_from(const spec::StringMap& annotations) {
-        if (const auto name = annotations.find("io.containerd.image.name"); name != annotations.end()) return parse_tag(name->second);
+        if (const auto name = annotations.find("io.containerd.image.name");
+            name != annotations.end())
+            return parse_tag(name->second);
         const auto name = annotations.find("org.opencontainers.image.ref.name");
-        if (name == annotations.end() || name->second.find_first_of(":/") == std::string::npos) return {};
+        if (name == annotations.end() || name->second.find_first_of(":/") == std::string::npos)
+            return {};
         return parse_tag(name->second);
     }
 
     // What an archive may call its image: a name with a tag. A digest is not its to say.
     static Reference parse_tag(const std::string& text) {
         Reference name = parse_reference(text);
-        if (!name.digest.empty()) throw Error("invalid tag ", ::quoted(text), ": a tag cannot have a digest");
+        if (!name.digest.empty())
+            throw Error("invalid tag ", ::quoted(text), ": a tag cannot have a digest");
         return name;
     }
 
     void plan_item(const Item& item) {
         File* const config_file = contents_.find(item.config);
         if (!config_file) throw Error("the archive lacks the config ", ::quoted(item.config));
-        if (config_file->blob) throw Error("the config ", ::quoted(item.config), " is too large or not JSON");
-        const auto config = context("image config", [&] { return spec::read_image_config(config_file->data); });
+        if (config_file->blob)
+            throw Error("the config ", ::quoted(item.config), " is too large or not JSON");
+        const auto config =
+            context("image config", [&] { return spec::read_image_config(config_file->data); });
         Planned image;
         image.media_type = spec::media::manifest;
         image.parsed.media_type = image.media_type;
-        image.parsed.config = {.media_type = std::string(spec::media::config), .digest = config_file->digest.text(), .size = config_file->size};
+        image.parsed.config = {.media_type = std::string(spec::media::config),
+                               .digest = config_file->digest.text(),
+                               .size = config_file->size};
         image.blobs.emplace_back(image.parsed.config, config_file);
         for (size_t i = 0; i < item.layers.size(); ++i) {
-            const spec::Descriptor layer = plan_layer(item.layers[i], i < config.rootfs.diff_ids.size() ? config.rootfs.diff_ids[i] : "", image);
+            const spec::Descriptor layer = plan_layer(
+                item.layers[i], i < config.rootfs.diff_ids.size() ? config.rootfs.diff_ids[i] : "",
+                image);
             image.parsed.layers.push_back(layer);
         }
         check_config(image.parsed, config);
@@ -177,23 +204,34 @@ private:
         add_or_merge(std::move(image));
     }
 
-    spec::Descriptor plan_layer(const std::string& path, const std::string& diff_id, Planned& image) {
+    spec::Descriptor plan_layer(const std::string& path, const std::string& diff_id,
+                                Planned& image) {
         static constexpr std::pair<std::string_view, std::string_view> types[] = {
-            {"", spec::media::layer}, {"gzip", spec::media::layer_gzip}, {"zstd", spec::media::layer_zstd}};
+            {"", spec::media::layer},
+            {"gzip", spec::media::layer_gzip},
+            {"zstd", spec::media::layer_zstd}};
         File* const file = contents_.find(path);
         if (!file) throw Error("the archive lacks the layer ", ::quoted(path));
-        const auto* type = std::ranges::find(types, file->compression, [](const auto& row) { return row.first; });
-        if (type == std::end(types)) throw Error("the layer ", ::quoted(path), " is compressed with ", file->compression, ", which images cannot be");
-        // Of a compressed one the diff ID is checked when it is unpacked, before the image gets its name.
+        const auto* type =
+            std::ranges::find(types, file->compression, [](const auto& row) { return row.first; });
+        if (type == std::end(types))
+            throw Error("the layer ", ::quoted(path), " is compressed with ", file->compression,
+                        ", which images cannot be");
+        // Of a compressed one the diff ID is checked when it is unpacked, before the image gets its
+        // name.
         if (file->compression.empty() && file->digest.text() != diff_id)
-            throw Error("invalid diffID for layer ", ::quoted(path), ": expected ", diff_id, ", got ", file->digest.text());
-        const spec::Descriptor layer{.media_type = std::string(type->second), .digest = file->digest.text(), .size = file->size};
+            throw Error("invalid diffID for layer ", ::quoted(path), ": expected ", diff_id,
+                        ", got ", file->digest.text());
+        const spec::Descriptor layer{.media_type = std::string(type->second),
+                                     .digest = file->digest.text(),
+                                     .size = file->size};
         image.blobs.emplace_back(layer, file);
         return layer;
     }
 
     static bool same_layers(const spec::Manifest& a, const spec::Manifest& b) {
-        return std::ranges::equal(a.layers, b.layers, {}, &spec::Descriptor::digest, &spec::Descriptor::digest);
+        return std::ranges::equal(a.layers, b.layers, {}, &spec::Descriptor::digest,
+                                  &spec::Descriptor::digest);
     }
     void add(Planned image) {
         for (Planned& other : images_)
@@ -208,8 +246,10 @@ private:
             if (other.parsed.config.digest != image.parsed.config.digest) continue;
             merge_names(image, other);
             // The layout's manifest keeps its digest if it lists what manifest.json does.
-            if (same_layers(other.parsed, image.parsed)) other.names = image.names, other.known = image.known;
-            else other = std::move(image);
+            if (same_layers(other.parsed, image.parsed))
+                other.names = image.names, other.known = image.known;
+            else
+                other = std::move(image);
             return;
         }
         images_.push_back(std::move(image));
@@ -229,8 +269,10 @@ private:
 spec::Descriptor publish(const Store& store, Planned& image, std::set<const File*>& done) {
     for (auto& [blob, file] : image.blobs) {
         if (!file || !done.insert(file).second) continue;
-        if (!file->blob) store.put_blob(file->data, blob.media_type);
-        else file->blob->commit(blob.media_type, blob.digest, blob.size);
+        if (!file->blob)
+            store.put_blob(file->data, blob.media_type);
+        else
+            file->blob->commit(blob.media_type, blob.digest, blob.size);
     }
     return store.put_blob(image.manifest, image.media_type);
 }
@@ -247,7 +289,8 @@ std::vector<Loaded> load_archive(const Store& store, int fd) {
         std::set<const File*> done;
         for (Planned& image : images) manifests.push_back(publish(store, image, done));
         // Unpacking checks each diff ID, and that every layer is what it says: names come after it.
-        for (const spec::Descriptor& manifest : manifests) Snapshots(store).unpack(store.load(manifest));
+        for (const spec::Descriptor& manifest : manifests)
+            Snapshots(store).unpack(store.load(manifest));
 
         std::vector<Loaded> out;
         std::vector<Naming> namings;
@@ -260,7 +303,7 @@ std::vector<Loaded> load_archive(const Store& store, int fd) {
             if (images[i].names.empty()) namings.push_back({manifests[i], {}});
             out.push_back(std::move(loaded));
         }
-        store.tag(namings);   // all of them, or none
+        store.tag(namings);  // all of them, or none
         return out;
     });
 }

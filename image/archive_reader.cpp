@@ -32,9 +32,11 @@ ArchiveReader::ArchiveReader(int fd, Kind kind) : ArchiveReader(kind) {
     if (archive_read_open_fd(handle_.get(), fd, block) != ARCHIVE_OK) fail();
 }
 
-ArchiveReader::ArchiveReader(std::function<std::string_view()> read, Kind kind) : ArchiveReader(kind) {
+ArchiveReader::ArchiveReader(std::function<std::string_view()> read, Kind kind)
+    : ArchiveReader(kind) {
     source_ = std::make_unique<Source>(Source{std::move(read), {}});
-    if (archive_read_open(handle_.get(), source_.get(), nullptr, pull, nullptr) != ARCHIVE_OK) fail();
+    if (archive_read_open(handle_.get(), source_.get(), nullptr, pull, nullptr) != ARCHIVE_OK)
+        fail();
 }
 
 la_ssize_t ArchiveReader::pull(archive* handle, void* self, const void** out) {
@@ -62,7 +64,8 @@ archive_entry* ArchiveReader::next() {
     archive_entry* entry = nullptr;
     const int result = archive_read_next_header(handle_.get(), &entry);
     if (result == ARCHIVE_EOF) return nullptr;
-    // A warning is about names in another character set; what is wrong with data is worse than that.
+    // A warning is about names in another character set; what is wrong with data is worse than
+    // that.
     if (result != ARCHIVE_OK && result != ARCHIVE_WARN) fail();
     return entry;
 }

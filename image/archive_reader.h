@@ -16,16 +16,16 @@ class ArchiveReader {
 public:
     enum class Kind { tar, raw };  // raw: whatever is inside the compression, as one entry "data"
     ArchiveReader(int fd, Kind kind);
-    // The same from a function that gives the next bytes, and nothing at the end. The bytes must stay
-    // until the next call.
+    // The same from a function that gives the next bytes, and nothing at the end. The bytes must
+    // stay until the next call.
     ArchiveReader(std::function<std::string_view()> read, Kind kind);
 
     // The next entry, or nullptr at the end. Throws Error if the archive is damaged or cut off.
     archive_entry* next();
     // The next bytes of the entry; empty at its end.
     std::string_view read();
-    // The same without the zeros of a sparse file's holes, each piece with its place; nothing at the end. They stay
-    // until the next call.
+    // The same without the zeros of a sparse file's holes, each piece with its place; nothing at
+    // the end. They stay until the next call.
     struct Block {
         int64_t offset;
         std::string_view data;

@@ -1,9 +1,9 @@
-// Writing the archive that everybody loads: manifest.json (docker, podman, skopeo) and an OCI layout
-// (containerd) over the same blobs. In the docker form layers are plain tars, so that a blob's digest
-// is its DiffID; in the oci form they and the manifest are as stored. Names are sorted, owners and
-// times are zero: the same image gives the same bytes. The reader may be a pipe, so every size is
-// known before its header goes out: compressed layers are inflated to a work directory first, which
-// also verifies them before anything is written.
+// Writing the archive that everybody loads: manifest.json (docker, podman, skopeo) and an OCI
+// layout (containerd) over the same blobs. In the docker form layers are plain tars, so that a
+// blob's digest is its DiffID; in the oci form they and the manifest are as stored. Names are
+// sorted, owners and times are zero: the same image gives the same bytes. The reader may be a pipe,
+// so every size is known before its header goes out: compressed layers are inflated to a work
+// directory first, which also verifies them before anything is written.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -22,8 +22,8 @@ namespace {
 // --- tar
 
 struct TarHeader {  // POSIX ustar
-    char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, link[100], magic[6], version[2],
-        owner[32], group[32], major[8], minor[8], prefix[155], padding[12];
+    char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, link[100],
+        magic[6], version[2], owner[32], group[32], major[8], minor[8], prefix[155], padding[12];
 };
 static_assert(sizeof(TarHeader) == 512);
 
@@ -35,7 +35,8 @@ void put_octal(char (&field)[width], uint64_t value) {
 
 void put_size(char (&field)[12], uint64_t size) {
     if (size >> 33 == 0) return put_octal(field, size);
-    for (size_t i = 12; i-- > 0; size >>= 8) field[i] = char(size & 0xff);  // GNU's form for 8 GiB and more
+    for (size_t i = 12; i-- > 0; size >>= 8)
+        field[i] = char(size & 0xff);  // GNU's form for 8 GiB and more
     field[0] = char(0x80);
 }
 
@@ -55,7 +56,9 @@ public:
         Hasher hasher(digest.algorithm());
         std::vector<char> buffer(size_t(1) << 20);
         for (uint64_t left = size; left > 0;) {
-            const ssize_t got = check(::read(from, buffer.data(), std::min<uint64_t>(buffer.size(), left)), "reading blob ", digest.text());
+            const ssize_t got =
+                check(::read(from, buffer.data(), std::min<uint64_t>(buffer.size(), left)),
+                      "reading blob ", digest.text());
             if (got == 0) throw Error("blob ", digest.text(), " is cut off");
             hasher.update({buffer.data(), size_t(got)});
             write({buffer.data(), size_t(got)});
@@ -73,7 +76,8 @@ private:
     void pad(uint64_t size) { write(std::string((512 - size % 512) % 512, '\0')); }
     void header(const std::string& name, char type, unsigned mode, uint64_t size) {
         TarHeader h{};
-        if (name.size() > sizeof h.name) throw Error("the name ", ::quoted(name), " is too long for a tar");
+        if (name.size() > sizeof h.name)
+            throw Error("the name ", ::quoted(name), " is too long for a tar");
         std::memcpy(h.name, name.data(), name.size());
         put_octal(h.mode, mode);
         put_octal(h.uid, 0);
@@ -96,9 +100,9 @@ private:
 
 // --- what goes into the archive
 
-struct Part {                 // a file of the archive: one of three sources
-    std::string data;         // a document's
-    std::string path;         // else a host file
+struct Part {          // a file of the archive: one of three sources
+    std::string data;  // a document's
+    std::string path;  // else a host file
     uint64_t size = 0;
     Digest digest;
 };
@@ -113,9 +117,12 @@ std::vector<Chosen> choose(const Store& store, const std::vector<std::string>& w
     std::vector<Chosen> out;
     const auto add = [&](const NamedImage& named, bool with_name) {
         Image image = store.load(named.descriptor);
-        auto at = std::ranges::find(out, image.descriptor.digest, [](const Chosen& chosen) { return chosen.image.descriptor.digest; });
+        auto at = std::ranges::find(out, image.descriptor.digest, [](const Chosen& chosen) {
+            return chosen.image.descriptor.digest;
+        });
         if (at == out.end()) at = out.insert(out.end(), {std::move(image), {}});
-        if (with_name && named.name && !named.name->tag.empty() && std::ranges::find(at->names, *named.name) == at->names.end())
+        if (with_name && named.name && !named.name->tag.empty() &&
+            std::ranges::find(at->names, *named.name) == at->names.end())
             at->names.push_back(*named.name);
     };
     for (const std::string& word : words) {
@@ -126,7 +133,9 @@ std::vector<Chosen> choose(const Store& store, const std::vector<std::string>& w
         }
         add(found, true);
         const Reference typed = parse_reference(word);
-        if (word.find('@') != std::string::npos || word.find(':', word.rfind('/') + 1) != std::string::npos) continue;
+        if (word.find('@') != std::string::npos ||
+            word.find(':', word.rfind('/') + 1) != std::string::npos)
+            continue;
         for (const NamedImage& other : store.images())
             if (other.name && other.name->repository() == typed.repository()) add(other, true);
     }
@@ -134,7 +143,8 @@ std::vector<Chosen> choose(const Store& store, const std::vector<std::string>& w
 }
 
 // Inflates a compressed layer into the work directory and checks that it is what the config says.
-Part plain_layer(const Store& store, const spec::Descriptor& layer, const Digest& diff_id, const WorkDir& work) {
+Part plain_layer(const Store& store, const spec::Descriptor& layer, const Digest& diff_id,
+                 const WorkDir& work) {
     if (layer.digest == diff_id.text())
         return {.path = store.blob_path(diff_id), .size = uint64_t(layer.size), .digest = diff_id};
     Part out{.path = work.path() + "/" + diff_id.hex(), .digest = diff_id};
@@ -148,27 +158,35 @@ Part plain_layer(const Store& store, const spec::Descriptor& layer, const Digest
             sys::write_all(to.get(), piece);
             out.size += piece.size();
         }
-    if (hasher.finish() != diff_id) throw Error("layer ", layer.digest, " does not hold what its image says (", diff_id.text(), ")");
+    if (hasher.finish() != diff_id)
+        throw Error("layer ", layer.digest, " does not hold what its image says (", diff_id.text(),
+                    ")");
     return out;
 }
 
 class Archive {
 public:
-    Archive(const Store& store, ArchiveFormat format) : store_(store), format_(format), work_(store.work_dir("save")) {}
+    Archive(const Store& store, ArchiveFormat format)
+        : store_(store), format_(format), work_(store.work_dir("save")) {}
 
     void add(const Chosen& chosen) {
         const Image& image = chosen.image;
         const auto diff_ids = image.diff_ids();
-        if (diff_ids.size() != image.manifest.layers.size()) throw Error("the image's layers and diff_ids differ in number");
+        if (diff_ids.size() != image.manifest.layers.size())
+            throw Error("the image's layers and diff_ids differ in number");
         spec::Manifest plain = image.manifest;
         json::Value layers = json::Value::array();
         for (size_t i = 0; i < diff_ids.size(); ++i) {
             const spec::Descriptor& layer = image.manifest.layers[i];
             const Part part = format_ == ArchiveFormat::docker
                                   ? plain_layer(store_, layer, diff_ids[i], work_)
-                                  : Part{.path = store_.blob_path(Digest(layer.digest)), .size = uint64_t(layer.size), .digest = Digest(layer.digest)};
+                                  : Part{.path = store_.blob_path(Digest(layer.digest)),
+                                         .size = uint64_t(layer.size),
+                                         .digest = Digest(layer.digest)};
             if (format_ == ArchiveFormat::docker)
-                plain.layers[i] = {.media_type = std::string(spec::media::layer), .digest = part.digest.text(), .size = int64_t(part.size)};
+                plain.layers[i] = {.media_type = std::string(spec::media::layer),
+                                   .digest = part.digest.text(),
+                                   .size = int64_t(part.size)};
             layers.push_back(add_blob(part));
         }
         const std::string config = add_document(store_.read_blob(image.manifest.config));
@@ -178,19 +196,25 @@ public:
     }
 
     void write(int fd) {
-        parts_["index.json"] = document(json::dump({{"schemaVersion", 2}, {"mediaType", spec::media::index}, {"manifests", index_}}));
+        parts_["index.json"] = document(json::dump(
+            {{"schemaVersion", 2}, {"mediaType", spec::media::index}, {"manifests", index_}}));
         parts_["oci-layout"] = document(R"({"imageLayoutVersion":"1.0.0"})");
         if (format_ == ArchiveFormat::docker) {
             parts_["manifest.json"] = document(json::dump(items_));
-            if (!repositories_.empty()) parts_["repositories"] = document(json::dump(repositories_));
+            if (!repositories_.empty())
+                parts_["repositories"] = document(json::dump(repositories_));
         }
         TarWriter tar(fd);
         std::set<std::string> directories;
         for (const auto& [name, part] : parts_) {
-            for (size_t slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1))
-                if (directories.insert(name.substr(0, slash)).second) tar.directory(name.substr(0, slash + 1));
-            if (part.path.empty()) tar.document(name, part.data);
-            else tar.file(name, sys::open(part.path, O_RDONLY).get(), part.size, part.digest);
+            for (size_t slash = name.find('/'); slash != std::string::npos;
+                 slash = name.find('/', slash + 1))
+                if (directories.insert(name.substr(0, slash)).second)
+                    tar.directory(name.substr(0, slash + 1));
+            if (part.path.empty())
+                tar.document(name, part.data);
+            else
+                tar.file(name, sys::open(part.path, O_RDONLY).get(), part.size, part.digest);
         }
         tar.finish();
     }
@@ -211,34 +235,48 @@ private:
     // The stored manifest, or, where layers are not as stored, one that says so.
     spec::Descriptor add_manifest(const Image& image, spec::Manifest plain) {
         const bool as_stored = format_ == ArchiveFormat::oci ||
-                               (image.descriptor.media_type == spec::media::manifest && std::ranges::equal(plain.layers, image.manifest.layers, same));
+                               (image.descriptor.media_type == spec::media::manifest &&
+                                std::ranges::equal(plain.layers, image.manifest.layers, same));
         plain.media_type = spec::media::manifest;
-        plain.config = {.media_type = std::string(spec::media::config), .digest = plain.config.digest, .size = plain.config.size};
-        const std::string text = as_stored ? store_.read_blob(image.descriptor) : spec::write(plain);
+        plain.config = {.media_type = std::string(spec::media::config),
+                        .digest = plain.config.digest,
+                        .size = plain.config.size};
+        const std::string text =
+            as_stored ? store_.read_blob(image.descriptor) : spec::write(plain);
         add_document(text);
-        return {.media_type = as_stored ? image.descriptor.media_type : std::string(spec::media::manifest),
-                .digest = digest_of(text).text(), .size = int64_t(text.size())};
+        return {.media_type =
+                    as_stored ? image.descriptor.media_type : std::string(spec::media::manifest),
+                .digest = digest_of(text).text(),
+                .size = int64_t(text.size())};
     }
-    static bool same(const spec::Descriptor& a, const spec::Descriptor& b) { return a.digest == b.digest && a.media_type == b.media_type; }
+    static bool same(const spec::Descriptor& a, const spec::Descriptor& b) {
+        return a.digest == b.digest && a.media_type == b.media_type;
+    }
 
     void add_to_index(const spec::Descriptor& manifest, const Chosen& chosen) {
-        const json::Value plain = {{"mediaType", manifest.media_type}, {"digest", manifest.digest}, {"size", manifest.size}};
+        const json::Value plain = {{"mediaType", manifest.media_type},
+                                   {"digest", manifest.digest},
+                                   {"size", manifest.size}};
         if (chosen.names.empty()) index_.push_back(plain);
         for (const Reference& name : chosen.names) {
             json::Value entry = plain;
-            // Docker writes only the tag there, podman the whole name: each form as its tools have it.
+            // Docker writes only the tag there, podman the whole name: each form as its tools have
+            // it.
             entry["annotations"] = {{"io.containerd.image.name", name.canonical()},
-                                    {"org.opencontainers.image.ref.name", format_ == ArchiveFormat::oci ? name.canonical() : name.tag}};
+                                    {"org.opencontainers.image.ref.name",
+                                     format_ == ArchiveFormat::oci ? name.canonical() : name.tag}};
             index_.push_back(entry);
         }
     }
-    void add_to_items(const std::string& config, const json::Value& layers, const std::vector<Reference>& names) {
+    void add_to_items(const std::string& config, const json::Value& layers,
+                      const std::vector<Reference>& names) {
         json::Value tags = json::Value::array();
         for (const Reference& name : names) {
             tags.push_back(name.familiar_repository() + ":" + name.tag);
             if (!layers.empty()) {
                 const std::string last = layers.back().get<std::string>();
-                repositories_[name.familiar_repository()][name.tag] = last.substr(last.rfind('/') + 1);
+                repositories_[name.familiar_repository()][name.tag] =
+                    last.substr(last.rfind('/') + 1);
             }
         }
         items_.push_back({{"Config", config}, {"RepoTags", tags}, {"Layers", layers}});
@@ -248,12 +286,14 @@ private:
     ArchiveFormat format_;
     WorkDir work_;
     std::map<std::string, Part> parts_;
-    json::Value index_ = json::Value::array(), items_ = json::Value::array(), repositories_ = json::Value::object();
+    json::Value index_ = json::Value::array(), items_ = json::Value::array(),
+                repositories_ = json::Value::object();
 };
 
 }  // namespace
 
-void save_archive(const Store& store, const std::vector<std::string>& names, ArchiveFormat format, int fd) {
+void save_archive(const Store& store, const std::vector<std::string>& names, ArchiveFormat format,
+                  int fd) {
     const Lease lease = store.use();
     Archive archive(store, format);
     for (const Chosen& chosen : choose(store, names)) archive.add(chosen);

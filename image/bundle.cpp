@@ -1,7 +1,8 @@
-// The conversion rules of image-spec's conversion.md. What is hard: the image is a stranger. Its passwd and
-// group are read bounded, line by line (a table of eight million empty lines must not become one in memory),
-// inside the root, and only if what was opened is a regular file. Its labels become annotations, as the
-// specification says, but a runtime obeys some annotations, on the host: those do not come from an image.
+// The conversion rules of image-spec's conversion.md. What is hard: the image is a stranger. Its
+// passwd and group are read bounded, line by line (a table of eight million empty lines must not
+// become one in memory), inside the root, and only if what was opened is a regular file. Its labels
+// become annotations, as the specification says, but a runtime obeys some annotations, on the host:
+// those do not come from an image.
 
 #include "image/bundle.h"
 
@@ -18,8 +19,8 @@
 
 namespace {
 
-constexpr size_t most_table = size_t(8) << 20;   // bytes of a passwd or group
-constexpr size_t most_groups = 65536;            // the kernel's NGROUPS_MAX
+constexpr size_t most_table = size_t(8) << 20;  // bytes of a passwd or group
+constexpr size_t most_groups = 65536;           // the kernel's NGROUPS_MAX
 
 std::string read_table(const Root& root, const std::string& inside) {
     const auto file = open_regular_if_exists(root, inside);
@@ -45,14 +46,15 @@ void for_each_row(std::string_view table, size_t columns, Each&& each) {
         fields.clear();
         if (line.starts_with('#')) return;
         for_each_piece(trim(line), ':', [&](std::string_view field) {
-            if (fields.size() < 8) fields.push_back(field);   // passwd has seven
+            if (fields.size() < 8) fields.push_back(field);  // passwd has seven
         });
         if (fields.size() >= columns) each(std::span<const std::string_view>(fields));
     });
 }
 
 // The first row that has that text there.
-std::optional<std::vector<std::string>> find_row(std::string_view table, size_t columns, size_t column, std::string_view wanted) {
+std::optional<std::vector<std::string>> find_row(std::string_view table, size_t columns,
+                                                 size_t column, std::string_view wanted) {
     std::optional<std::vector<std::string>> found;
     for_each_row(table, columns, [&](std::span<const std::string_view> row) {
         if (!found && row[column] == wanted) found.emplace(row.begin(), row.end());
@@ -64,7 +66,8 @@ constexpr uint32_t largest_id = 0x7fffffff;  // as Docker: CVE-2024-40635 was an
 
 uint32_t parse_id(std::string_view text) {
     const auto id = parse_number<uint32_t>(text);
-    if (!id || *id > largest_id) throw Error("uids and gids must be in range 0-", largest_id, ", but is ", quoted(text));
+    if (!id || *id > largest_id)
+        throw Error("uids and gids must be in range 0-", largest_id, ", but is ", quoted(text));
     return *id;
 }
 bool is_number(std::string_view text) {
@@ -78,49 +81,65 @@ bool is_member(std::string_view members, std::string_view user) {
 
 // --- labels
 
-// Whose annotations do something beyond the container, or take a wall of it away. A prefix is a whole name
-// space, since each of these grows: what is harmless in one today need not be so tomorrow.
+// Whose annotations do something beyond the container, or take a wall of it away. A prefix is a
+// whole name space, since each of these grows: what is harmless in one today need not be so
+// tomorrow.
 constexpr std::string_view obeyed_prefixes[] = {
-    "org.systemd.",                     // properties of the unit: runc, crun, keg-runtime
-    "org.criu.",                        // CRIU's configuration: the same
-    "run.oci.", "krun.",                // crun: hooks, handlers, seccomp, groups; its virtual machines
-    "io.katacontainers.",               // Kata: hypervisor, kernel, agent
-    "dev.gvisor.",                      // runsc: flags, mounts
-    "com.urunc.", "org.linuxcontainers.", "org.freebsd.", "io.microsoft.",   // urunc, lxcri, jails, hcsshim
-    "io.podman.", "io.containers.",     // podman, and hooks of its distribution
-    "io.kubernetes.", "io.containerd.", "io.cri-o.",
-    "org.opencontainers.runtime.", "org.opencontainers.runc.",
+    "org.systemd.",  // properties of the unit: runc, crun, keg-runtime
+    "org.criu.",     // CRIU's configuration: the same
+    "run.oci.",
+    "krun.",               // crun: hooks, handlers, seccomp, groups; its virtual machines
+    "io.katacontainers.",  // Kata: hypervisor, kernel, agent
+    "dev.gvisor.",         // runsc: flags, mounts
+    "com.urunc.",
+    "org.linuxcontainers.",
+    "org.freebsd.",
+    "io.microsoft.",  // urunc, lxcri, jails, hcsshim
+    "io.podman.",
+    "io.containers.",  // podman, and hooks of its distribution
+    "io.kubernetes.",
+    "io.containerd.",
+    "io.cri-o.",
+    "org.opencontainers.runtime.",
+    "org.opencontainers.runc.",
 };
 
 bool is_obeyed(const std::string& label) {
     const std::string key = lower(label);
-    if (key == "bundle") return true;   // runc's own
-    // DOMAIN/NAME is Kubernetes' form (cdi.k8s.io/…, devices.nri.io/…, cpu-quota.crio.io/…): devices, mounts, hooks.
+    if (key == "bundle") return true;  // runc's own
+    // DOMAIN/NAME is Kubernetes' form (cdi.k8s.io/…, devices.nri.io/…, cpu-quota.crio.io/…):
+    // devices, mounts, hooks.
     if (key.contains('/')) return true;
-    return std::ranges::any_of(obeyed_prefixes, [&](std::string_view prefix) { return key.starts_with(prefix); });
+    return std::ranges::any_of(obeyed_prefixes,
+                               [&](std::string_view prefix) { return key.starts_with(prefix); });
 }
 
 // The labels as annotations; the image's own win over what was derived from it.
 void annotate_with_labels(spec::Config& config, const spec::StringMap& labels, bool all) {
     std::vector<std::string> left_out;
     for (const auto& [key, value] : labels) {
-        if (key.empty()) continue;   // config.md: an annotation has a name
-        if (all || !is_obeyed(key)) config.annotations[key] = value;
-        else left_out.push_back(quoted(key));
+        if (key.empty()) continue;  // config.md: an annotation has a name
+        if (all || !is_obeyed(key))
+            config.annotations[key] = value;
+        else
+            left_out.push_back(quoted(key));
     }
     if (left_out.empty()) return;
     const size_t shown = std::min<size_t>(left_out.size(), 10), more = left_out.size() - shown;
     left_out.resize(shown);
-    log_warning(str("labels of the image that runtimes may obey did not become annotations: ", join(left_out, ", "),
-                    more ? str(" and ", more, " more") : "", " (--label-annotations takes all)"));
+    log_warning(str("labels of the image that runtimes may obey did not become annotations: ",
+                    join(left_out, ", "), more ? str(" and ", more, " more") : "",
+                    " (--label-annotations takes all)"));
 }
 
 }  // namespace
 
-ResolvedUser resolve_user(const Root& root, const spec::UserName& user, const std::vector<std::string>& more_groups) {
+ResolvedUser resolve_user(const Root& root, const spec::UserName& user,
+                          const std::vector<std::string>& more_groups) {
     ResolvedUser result;
     result.home = "/";
-    const std::string passwd = read_table(root, "etc/passwd"), groups = read_table(root, "etc/group");
+    const std::string passwd = read_table(root, "etc/passwd"),
+                      groups = read_table(root, "etc/group");
 
     const std::string wanted = user.user().empty() ? "0" : user.user();
     auto entry = find_row(passwd, 6, 0, wanted);
@@ -146,7 +165,9 @@ ResolvedUser resolve_user(const Root& root, const spec::UserName& user, const st
     } else if (!user_name.empty()) {
         for_each_row(groups, 4, [&](std::span<const std::string_view> row) {
             if (!is_number(row[2]) || !is_member(row[3], user_name)) return;
-            if (result.additional_gids.size() == most_groups) throw Error("user ", quoted(user_name), " is in more than ", most_groups, " groups");
+            if (result.additional_gids.size() == most_groups)
+                throw Error("user ", quoted(user_name), " is in more than ", most_groups,
+                            " groups");
             result.additional_gids.push_back(parse_id(row[2]));
         });
     }
@@ -160,9 +181,14 @@ spec::Config bundle_config(const Image& image, const Root& root, const UnpackOpt
     config.root->readonly = false;
     spec::Process& process = *config.process;
     process.terminal = false;
-    // What people's images are written for: the rights that Docker gives, not those of `spec`'s shell.
+    // What people's images are written for: the rights that Docker gives, not those of `spec`'s
+    // shell.
     const std::vector<std::string>& rights = spec::container_capabilities();
-    process.capabilities = spec::Capabilities{.bounding = rights, .effective = rights, .inheritable = {}, .permitted = rights, .ambient = {}};
+    process.capabilities = spec::Capabilities{.bounding = rights,
+                                              .effective = rights,
+                                              .inheritable = {},
+                                              .permitted = rights,
+                                              .ambient = {}};
     process.no_new_privileges = false;
     process.rlimits.clear();
     process.args = from.entrypoint.value_or(std::vector<std::string>{});
@@ -170,11 +196,17 @@ spec::Config bundle_config(const Image& image, const Root& root, const UnpackOpt
     if (process.args.empty()) process.args = {"sh"};
     if (!from.env.empty()) process.env.clear();
     for (const spec::Variable& variable : from.env) process.env.push_back(variable.text());
-    if (std::ranges::none_of(process.env, [](const auto& word) { return word.starts_with("PATH="); }))
-        process.env.insert(process.env.begin(), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    if (std::ranges::none_of(process.env,
+                             [](const auto& word) { return word.starts_with("PATH="); }))
+        process.env.insert(process.env.begin(),
+                           "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     process.cwd = from.working_dir.empty() ? "/" : from.working_dir;
     const ResolvedUser user = resolve_user(root, from.user);
-    process.user = {.uid = user.uid, .gid = user.gid, .umask = {}, .additional_gids = user.additional_gids, .username = {}};
+    process.user = {.uid = user.uid,
+                    .gid = user.gid,
+                    .umask = {},
+                    .additional_gids = user.additional_gids,
+                    .username = {}};
 
     auto annotate = [&](const char* name, const std::string& value) {
         if (!value.empty()) config.annotations[str("org.opencontainers.image.", name)] = value;
@@ -192,11 +224,15 @@ spec::Config bundle_config(const Image& image, const Root& root, const UnpackOpt
     return config;
 }
 
-void unpack_bundle(const Store& store, const Image& image, const std::string& directory, const UnpackOptions& options) {
+void unpack_bundle(const Store& store, const Image& image, const std::string& directory,
+                   const UnpackOptions& options) {
     const bool existed = sys::exists(directory);
-    if (!existed) sys::mkdir(directory, 0755);
-    else if (::rmdir(directory.c_str()) < 0) throw SysError("unpack to ", quoted(directory));
-    else sys::mkdir(directory, 0755);
+    if (!existed)
+        sys::mkdir(directory, 0755);
+    else if (::rmdir(directory.c_str()) < 0)
+        throw SysError("unpack to ", quoted(directory));
+    else
+        sys::mkdir(directory, 0755);
     try {
         sys::mkdir(directory + "/rootfs", 0755);
         Snapshots(store).flatten(image, directory + "/rootfs");

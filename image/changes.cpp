@@ -23,11 +23,16 @@ Words words_of(const std::string& text) {
             continue;
         }
         open = true;
-        if (c == '\\' && quote != '\'' && i + 1 < text.size()) word += text[++i];
-        else if (quote ? c == quote : c == '"' || c == '\'') quote = quote ? '\0' : c;
-        else word += c;
+        if (c == '\\' && quote != '\'' && i + 1 < text.size())
+            word += text[++i];
+        else if (quote ? c == quote : c == '"' || c == '\'')
+            quote = quote ? '\0' : c;
+        else
+            word += c;
     }
-    if (quote) throw Error("unexpected end of statement while looking for matching ", quote == '"' ? "double-quote" : "single-quote");
+    if (quote)
+        throw Error("unexpected end of statement while looking for matching ",
+                    quote == '"' ? "double-quote" : "single-quote");
     if (open) out.push_back(std::move(word));
     return out;
 }
@@ -41,7 +46,9 @@ std::optional<Words> json_form(const std::string& text) {
     }
 }
 
-Words command_of(const std::string& text) { return json_form(text).value_or(Words{"/bin/sh", "-c", text}); }
+Words command_of(const std::string& text) {
+    return json_form(text).value_or(Words{"/bin/sh", "-c", text});
+}
 
 // "a=b c=d", or the old "a the rest".
 std::vector<std::pair<std::string, std::string>> pairs_of(const std::string& text) {
@@ -55,7 +62,9 @@ std::vector<std::pair<std::string, std::string>> pairs_of(const std::string& tex
     }
     for (const std::string& word : words) {
         const size_t equals = word.find('=');
-        if (equals == std::string::npos || equals == 0) throw Error("syntax error: can't find = in ", ::quoted(word), ". Must be of the form: name=value");
+        if (equals == std::string::npos || equals == 0)
+            throw Error("syntax error: can't find = in ", ::quoted(word),
+                        ". Must be of the form: name=value");
         out.emplace_back(word.substr(0, equals), word.substr(equals + 1));
     }
     return out;
@@ -63,8 +72,10 @@ std::vector<std::pair<std::string, std::string>> pairs_of(const std::string& tex
 
 void set_env(spec::ContainerConfig& config, const std::string& name, const std::string& value) {
     const auto at = std::ranges::find(config.env, name, &spec::Variable::name);
-    if (at != config.env.end()) *at = spec::Variable(name, value);
-    else config.env.emplace_back(name, value);
+    if (at != config.env.end())
+        *at = spec::Variable(name, value);
+    else
+        config.env.emplace_back(name, value);
 }
 
 struct Change {
@@ -74,23 +85,32 @@ struct Change {
 constexpr Change changes[] = {
     {"CMD", [](auto& config, auto& text) { config.cmd = command_of(text); }},
     {"ENTRYPOINT", [](auto& config, auto& text) { config.entrypoint = command_of(text); }},
-    {"ENV", [](auto& config, auto& text) {
+    {"ENV",
+     [](auto& config, auto& text) {
          for (const auto& [name, value] : pairs_of(text)) set_env(config, name, value);
      }},
-    {"EXPOSE", [](auto& config, auto& text) {
+    {"EXPOSE",
+     [](auto& config, auto& text) {
          for (const std::string& word : words_of(text)) expose(config, word);
      }},
-    {"LABEL", [](auto& config, auto& text) {
+    {"LABEL",
+     [](auto& config, auto& text) {
          for (const auto& [name, value] : pairs_of(text)) config.labels[name] = value;
      }},
     {"ONBUILD", [](auto& config, auto& text) { config.on_build.push_back(text); }},
     {"STOPSIGNAL", [](auto& config, auto& text) { config.stop_signal = spec::Signal(text); }},
     {"USER", [](auto& config, auto& text) { config.user = text; }},
-    {"VOLUME", [](auto& config, auto& text) {
-         for (const std::string& volume : json_form(text).value_or(words_of(text))) config.volumes.emplace(volume);
+    {"VOLUME",
+     [](auto& config, auto& text) {
+         for (const std::string& volume : json_form(text).value_or(words_of(text)))
+             config.volumes.emplace(volume);
      }},
-    {"WORKDIR", [](auto& config, auto& text) {
-         config.working_dir = text.starts_with('/') ? text : (config.working_dir == "/" ? "" : config.working_dir) + "/" + text;
+    {"WORKDIR",
+     [](auto& config, auto& text) {
+         config.working_dir =
+             text.starts_with('/')
+                 ? text
+                 : (config.working_dir == "/" ? "" : config.working_dir) + "/" + text;
      }},
 };
 
@@ -106,8 +126,10 @@ void apply_change(spec::ContainerConfig& config, const std::string& instruction)
     const std::string line(trim(instruction));
     const size_t blank = line.find_first_of(" \t");
     const std::string name = upper(line.substr(0, blank));
-    const std::string text(blank == std::string::npos ? std::string_view() : trim(std::string_view(line).substr(blank)));
-    const auto* change = std::ranges::find_if(changes, [&](const Change& known) { return name == known.name; });
+    const std::string text(blank == std::string::npos ? std::string_view()
+                                                      : trim(std::string_view(line).substr(blank)));
+    const auto* change =
+        std::ranges::find_if(changes, [&](const Change& known) { return name == known.name; });
     if (change == std::end(changes)) throw Error(name, " is not a valid change command");
     if (text.empty()) throw Error(name, " requires at least one argument");
     context(name, [&] { change->apply(config, text); });

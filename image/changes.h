@@ -6,7 +6,8 @@
 
 #include "spec/image.h"
 
-// The ports that a word of EXPOSE names: "80", "80/udp", "8000-8010/tcp"; a host's part before is dropped.
+// The ports that a word of EXPOSE names: "80", "80/udp", "8000-8010/tcp"; a host's part before is
+// dropped.
 void expose(spec::ContainerConfig& config, const std::string& word);
 
 // Throws Error for an instruction that cannot stand there, or that is not well-formed.

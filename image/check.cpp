@@ -29,7 +29,8 @@ public:
 
 private:
     Problem& found(std::string kind, std::string object, std::string what) {
-        return report_.problems.emplace_back(Problem{std::move(kind), std::move(object), std::move(what), {}});
+        return report_.problems.emplace_back(
+            Problem{std::move(kind), std::move(object), std::move(what), {}});
     }
 
     void leftovers();
@@ -41,18 +42,21 @@ private:
     void image(const NamedImage& named);
     bool is_there(const std::string& image, const char* what, const spec::Descriptor& descriptor);
     void layers();
-    std::string quarantine(const std::string& path, const std::string& name, const struct stat* expected);
+    std::string quarantine(const std::string& path, const std::string& name,
+                           const struct stat* expected);
 
     const Store& store_;
     const bool repair_;
     CheckReport report_;
-    std::set<std::string> damaged_;             // digests
-    std::map<std::string, Image> whole_;        // by the ChainID of each layer: an image whose documents are right
+    std::set<std::string> damaged_;  // digests
+    std::map<std::string, Image>
+        whole_;  // by the ChainID of each layer: an image whose documents are right
 };
 
-// To ROOT/quarantine/NAME, under a name of its own. If it is not `expected` any more (a load has just replaced it), it
-// goes back. Gives what was done.
-std::string Check::quarantine(const std::string& path, const std::string& name, const struct stat* expected) {
+// To ROOT/quarantine/NAME, under a name of its own. If it is not `expected` any more (a load has
+// just replaced it), it goes back. Gives what was done.
+std::string Check::quarantine(const std::string& path, const std::string& name,
+                              const struct stat* expected) {
     const std::string directory = store_.root() + "/quarantine";
     sys::make_directories(directory, 0700);
     std::string to = directory + "/" + name;
@@ -63,14 +67,16 @@ std::string Check::quarantine(const std::string& path, const std::string& name, 
         sys::rename(to, path);
         return "replaced meanwhile by another command";
     }
-    for (const std::string& changed : {directory, path.substr(0, path.rfind('/'))}) sys::fsync_directory(changed);
+    for (const std::string& changed : {directory, path.substr(0, path.rfind('/'))})
+        sys::fsync_directory(changed);
     return "moved to quarantine/" + to.substr(directory.size() + 1);
 }
 
 void Check::leftovers() {
     const auto look = [&](const std::string& directory) {
         collect_dead(store_.root() + "/" + directory, [&](const std::string& path) {
-            Problem& problem = found("leftover", path.substr(store_.root().size() + 1), "of a command that was killed");
+            Problem& problem = found("leftover", path.substr(store_.root().size() + 1),
+                                     "of a command that was killed");
             if (!repair_) return;
             remove_work(path);
             problem.repaired = "removed";
@@ -84,15 +90,17 @@ void Check::blobs() {
     for (const std::string& algorithm : entries_of(store_.root() + "/blobs"))
         for (const std::string& hex : entries_of(store_.root() + "/blobs/" + algorithm)) {
             const std::string digest = algorithm + ":" + hex;
-            if (Digest::is_valid(digest)) blob(Digest(digest));
-            else found("blob", str("blobs/", algorithm, "/", hex), "its name is no digest");
+            if (Digest::is_valid(digest))
+                blob(Digest(digest));
+            else
+                found("blob", str("blobs/", algorithm, "/", hex), "its name is no digest");
         }
 }
 
 void Check::blob(const Digest& digest) {
     const std::string path = store_.blob_path(digest);
     const auto file = sys::try_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-    if (!file && file.error() == ENOENT) return;   // removed meanwhile
+    if (!file && file.error() == ENOENT) return;  // removed meanwhile
     std::string wrong;
     struct stat info{};
     try {
@@ -105,17 +113,20 @@ void Check::blob(const Digest& digest) {
             got = check(::read(file->get(), buffer.data(), buffer.size()), "read");
             hasher.update({buffer.data(), size_t(got)});
         }
-        if (!S_ISREG(info.st_mode)) wrong = "is no regular file";
-        else if (const Digest bytes = hasher.finish(); bytes != digest) wrong = str("is damaged: its ", info.st_size, " bytes have the digest ", bytes.text());
+        if (!S_ISREG(info.st_mode))
+            wrong = "is no regular file";
+        else if (const Digest bytes = hasher.finish(); bytes != digest)
+            wrong = str("is damaged: its ", info.st_size, " bytes have the digest ", bytes.text());
         if (wrong.empty()) return;
     } catch (const Error& e) {
-        found("blob", digest.text(), str("cannot be read: ", e.what()));   // and so not judged
+        found("blob", digest.text(), str("cannot be read: ", e.what()));  // and so not judged
         damaged_.insert(digest.text());
         return;
     }
     damaged_.insert(digest.text());
     Problem& problem = found("blob", digest.text(), wrong);
-    if (repair_) problem.repaired = quarantine(path, str(digest.algorithm(), "-", digest.hex()), &info);
+    if (repair_)
+        problem.repaired = quarantine(path, str(digest.algorithm(), "-", digest.hex()), &info);
 }
 
 bool Check::index() {
@@ -141,45 +152,64 @@ void Check::make_index(const std::string& why) {
         const int64_t size = sys::lstat(store_.blob_path(Digest(digest))).st_size;
         if (size > 4 << 20) continue;
         try {
-            const spec::Manifest manifest = spec::read_manifest(store_.read_blob({.digest = digest, .size = size}));
+            const spec::Manifest manifest =
+                spec::read_manifest(store_.read_blob({.digest = digest, .size = size}));
             if (spec::oci_media_type(manifest.config.media_type) != spec::media::config) continue;
-            const std::string type = manifest.media_type.empty() ? std::string(spec::media::manifest) : manifest.media_type;
+            const std::string type = manifest.media_type.empty()
+                                         ? std::string(spec::media::manifest)
+                                         : manifest.media_type;
             made.manifests.push_back({.media_type = type, .digest = digest, .size = size});
-        } catch (const Error&) {   // a config, a layer
+        } catch (const Error&) {  // a config, a layer
         }
     }
     replace_file(path, spec::write(made) + "\n", 0600);
-    problem.repaired += str("made anew with the ", made.manifests.size(), " images that are there, without their names");
+    problem.repaired += str("made anew with the ", made.manifests.size(),
+                            " images that are there, without their names");
 }
 
 void Check::images() {
     std::set<std::string> names;
     for (const spec::Descriptor& entry : Names::read(store_.root()).manifests) {
         const std::string name = name_of(entry);
-        if (!name.empty() && !names.insert(name).second) found("name", name, "is there twice in index.json");
-        if (!Digest::is_valid(entry.digest)) found("name", name.empty() ? entry.digest : name, str("means ", quoted(entry.digest), ", which is no digest"));
-        else image({reference_of(entry), entry});
+        if (!name.empty() && !names.insert(name).second)
+            found("name", name, "is there twice in index.json");
+        if (!Digest::is_valid(entry.digest))
+            found("name", name.empty() ? entry.digest : name,
+                  str("means ", quoted(entry.digest), ", which is no digest"));
+        else
+            image({reference_of(entry), entry});
     }
 }
 
-bool Check::is_there(const std::string& image, const char* what, const spec::Descriptor& descriptor) {
+bool Check::is_there(const std::string& image, const char* what,
+                     const spec::Descriptor& descriptor) {
     const std::string shown = str(what, " ", descriptor.digest);
     if (!Digest::is_valid(descriptor.digest)) {
         found("image", image, shown + ": is no digest");
         return false;
     }
     struct stat info{};
-    if (damaged_.contains(descriptor.digest)) found("image", image, shown + " is damaged; load or pull the image again, or remove it");
-    else if (::stat(store_.blob_path(Digest(descriptor.digest)).c_str(), &info) < 0) found("image", image, shown + " is missing; load or pull the image again, or remove it");
-    else if (info.st_size != descriptor.size) found("image", image, str(shown, " has ", info.st_size, " bytes instead of ", descriptor.size));
-    else return true;
+    if (damaged_.contains(descriptor.digest))
+        found("image", image, shown + " is damaged; load or pull the image again, or remove it");
+    else if (::stat(store_.blob_path(Digest(descriptor.digest)).c_str(), &info) < 0)
+        found("image", image, shown + " is missing; load or pull the image again, or remove it");
+    else if (info.st_size != descriptor.size)
+        found("image", image,
+              str(shown, " has ", info.st_size, " bytes instead of ", descriptor.size));
+    else
+        return true;
     return false;
 }
 
 void Check::image(const NamedImage& named) {
     report_.images += 1;
     const std::string shown = named.shown();
-    if (!is_there(shown, spec::oci_media_type(named.descriptor.media_type) == spec::media::index ? "index" : "manifest", named.descriptor)) return;
+    if (!is_there(shown,
+                  spec::oci_media_type(named.descriptor.media_type) == spec::media::index
+                      ? "index"
+                      : "manifest",
+                  named.descriptor))
+        return;
     const auto image = store_.try_load(named.descriptor);
     if (!image) {
         // Why may be said by what it leads to already.
@@ -187,7 +217,8 @@ void Check::image(const NamedImage& named) {
         return;
     }
     bool whole = is_there(shown, "config", image->manifest.config);
-    for (const spec::Descriptor& layer : image->manifest.layers) whole &= is_there(shown, "layer", layer);
+    for (const spec::Descriptor& layer : image->manifest.layers)
+        whole &= is_there(shown, "layer", layer);
     if (whole)
         for (const Digest& id : chain_ids(image->diff_ids())) whole_.try_emplace(id.hex(), *image);
 }
@@ -202,9 +233,11 @@ void Check::layers() {
         }
         report_.layers += 1;
         const auto of = whole_.find(hex);
-        if (of == whole_.end()) continue;   // a container's, or nobody's: there is no blob to compare it with
+        if (of == whole_.end())
+            continue;  // a container's, or nobody's: there is no blob to compare it with
         const std::vector<Digest> all = of->second.diff_ids(), ids = chain_ids(all);
-        const size_t at = size_t(std::ranges::find(ids, hex, [](const Digest& id) { return id.hex(); }) - ids.begin());
+        const size_t at = size_t(
+            std::ranges::find(ids, hex, [](const Digest& id) { return id.hex(); }) - ids.begin());
         std::string wrong;
         try {
             wrong = snapshots.difference(of->second.manifest.layers[at], {all.data(), at + 1});

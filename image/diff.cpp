@@ -1,6 +1,6 @@
-// What is hard here: the upper directory is what a container wrote, so no name in it is followed; and
-// the tar must be the same for the same tree: sorted, no names of users, whole seconds, extension
-// headers only where a field does not fit.
+// What is hard here: the upper directory is what a container wrote, so no name in it is followed;
+// and the tar must be the same for the same tree: sorted, no names of users, whole seconds,
+// extension headers only where a field does not fit.
 
 #include "image/diff.h"
 
@@ -40,7 +40,8 @@ public:
         ++result.entries;
     }
     void data(std::string_view bytes) {
-        if (archive_write_data(archive_, bytes.data(), bytes.size()) != la_ssize_t(bytes.size())) fail();
+        if (archive_write_data(archive_, bytes.data(), bytes.size()) != la_ssize_t(bytes.size()))
+            fail();
         result.bytes += bytes.size();
     }
     void close() {
@@ -95,7 +96,8 @@ void add_xattrs(archive_entry* entry, const std::string& path) {
     if (length <= 0) return;  // a file system without xattrs has none
     std::vector<std::string> sorted;
     for (const char* name = names; name < names + length; name += std::string_view(name).size() + 1)
-        if (belongs_in_layer(name) && !std::string_view(name).starts_with("user.overlay.")) sorted.emplace_back(name);
+        if (belongs_in_layer(name) && !std::string_view(name).starts_with("user.overlay."))
+            sorted.emplace_back(name);
     std::ranges::sort(sorted);
     for (const std::string& name : sorted) {
         char value[65536];
@@ -108,7 +110,8 @@ class Walk {
 public:
     explicit Walk(Writer& writer) : writer_(writer) {}
 
-    // Depth first, names sorted by their bytes. One descriptor however deep the tree is: the way up is "..".
+    // Depth first, names sorted by their bytes. One descriptor however deep the tree is: the way up
+    // is "..".
     void tree(UniqueFd top) {
         enter(std::move(top), "");
         while (!levels_.empty()) {
@@ -118,7 +121,9 @@ public:
                 continue;
             }
             const std::string& name = level.names[level.next++];
-            if (name.starts_with(".wh.")) throw Error(quoted(below(level.path, name)), ": a name that begins with .wh. cannot be in a layer");
+            if (name.starts_with(".wh."))
+                throw Error(quoted(below(level.path, name)),
+                            ": a name that begins with .wh. cannot be in a layer");
             item(here_.get(), name, below(level.path, name));
         }
     }
@@ -140,7 +145,9 @@ private:
         size_t next = 0;
     };
 
-    static std::string below(const std::string& directory, const std::string& name) { return directory.empty() ? name : directory + "/" + name; }
+    static std::string below(const std::string& directory, const std::string& name) {
+        return directory.empty() ? name : directory + "/" + name;
+    }
 
     void enter(UniqueFd directory, const std::string& path) {
         const struct stat info = sys::fstat(directory.get());
@@ -154,14 +161,16 @@ private:
         here_ = sys::openat(here_.get(), "..", O_RDONLY | O_DIRECTORY);
         const struct stat info = sys::fstat(here_.get());
         if (info.st_dev != levels_.back().device || info.st_ino != levels_.back().inode)
-            throw Error("the directory ", quoted(levels_.back().path), " was moved while it was read");
+            throw Error("the directory ", quoted(levels_.back().path),
+                        " was moved while it was read");
     }
     static std::vector<std::string> names_in(int dir, const std::string& path) {
         std::vector<std::string> names;
         DIR* listing = ::fdopendir(::openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         if (!listing) throw SysError("open ", quoted(path));
         while (const dirent* entry = ::readdir(listing))
-            if (const std::string_view name = entry->d_name; name != "." && name != "..") names.emplace_back(name);
+            if (const std::string_view name = entry->d_name; name != "." && name != "..")
+                names.emplace_back(name);
         ::closedir(listing);
         std::ranges::sort(names);
         return names;
@@ -189,7 +198,8 @@ private:
 
     void item(int dir, const std::string& name, const std::string& path) {
         struct stat info{};
-        if (::fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) throw SysError("stat ", quoted(path));
+        if (::fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0)
+            throw SysError("stat ", quoted(path));
         if (S_ISSOCK(info.st_mode)) return;
         if (S_ISCHR(info.st_mode) && info.st_rdev == 0) {
             const size_t slash = path.find_last_of('/');
@@ -206,7 +216,8 @@ private:
                 return writer_.header(entry.get());
             }
         }
-        if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) archive_entry_set_rdev(entry.get(), info.st_rdev);
+        if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode))
+            archive_entry_set_rdev(entry.get(), info.st_rdev);
         const std::string via = sys::proc_fd(dir) + "/" + name;
         if (S_ISLNK(info.st_mode)) {
             std::string target(size_t(info.st_size) + 1, '\0');
@@ -218,14 +229,16 @@ private:
         add_xattrs(entry.get(), via);
         writer_.header(entry.get());
         if (S_ISREG(info.st_mode)) content(dir, name, path, info.st_size);
-        if (S_ISDIR(info.st_mode)) enter(sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), path);
+        if (S_ISDIR(info.st_mode))
+            enter(sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), path);
     }
 
     void content(int dir, const std::string& name, const std::string& path, off_t size) {
         const UniqueFd file = sys::openat(dir, name, O_RDONLY | O_NOFOLLOW);
         if (!buffer_) buffer_ = std::make_unique<char[]>(block);
         while (size > 0) {
-            const ssize_t n = ::read(file.get(), buffer_.get(), size_t(std::min<off_t>(size, block)));
+            const ssize_t n =
+                ::read(file.get(), buffer_.get(), size_t(std::min<off_t>(size, block)));
             if (n < 0 && errno == EINTR) continue;
             if (n < 0) throw SysError("read ", quoted(path));
             if (n == 0) throw Error(quoted(path), " became shorter while it was read");
@@ -236,7 +249,7 @@ private:
 
     static constexpr off_t block = 1 << 20;
     Writer& writer_;
-    UniqueFd here_;                // the last of levels_
+    UniqueFd here_;  // the last of levels_
     std::vector<Level> levels_;
     std::unique_ptr<char[]> buffer_;
     std::map<std::pair<dev_t, ino_t>, std::string> links_;
@@ -250,7 +263,8 @@ static bool looks_as(const std::string& below, const struct stat& top) {
     return info.st_mode == top.st_mode && info.st_uid == top.st_uid && info.st_gid == top.st_gid;
 }
 
-Diff write_layer(const std::string& upper, const std::function<void(std::string_view)>& sink, const std::string& below) {
+Diff write_layer(const std::string& upper, const std::function<void(std::string_view)>& sink,
+                 const std::string& below) {
     Writer writer(sink);
     UniqueFd top = sys::open(upper, O_RDONLY | O_DIRECTORY);
     Walk walk(writer);

@@ -22,10 +22,14 @@ struct Algorithm {
 };
 constexpr Algorithm algorithms[] = {
     {"sha256", 64, [](Context& c) { ::SHA256_Init(&c.sha256); },
-     [](Context& c, std::string_view data) { ::SHA256_Update(&c.sha256, data.data(), data.size()); },
+     [](Context& c, std::string_view data) {
+         ::SHA256_Update(&c.sha256, data.data(), data.size());
+     },
      [](Context& c, unsigned char* bytes) { ::SHA256_Final(bytes, &c.sha256); }},
     {"sha512", 128, [](Context& c) { ::SHA512_Init(&c.sha512); },
-     [](Context& c, std::string_view data) { ::SHA512_Update(&c.sha512, data.data(), data.size()); },
+     [](Context& c, std::string_view data) {
+         ::SHA512_Update(&c.sha512, data.data(), data.size());
+     },
      [](Context& c, unsigned char* bytes) { ::SHA512_Final(bytes, &c.sha512); }},
 };
 
@@ -47,7 +51,9 @@ bool Digest::is_valid(std::string_view text) {
 }
 
 Digest::Digest(std::string_view text) : text_(text) {
-    if (!is_valid(text)) throw Error("invalid digest ", quoted(text), ": expected sha256: and 64 lower-case hex digits");
+    if (!is_valid(text))
+        throw Error("invalid digest ", quoted(text),
+                    ": expected sha256: and 64 lower-case hex digits");
 }
 
 std::string Digest::algorithm() const { return text_.substr(0, text_.find(':')); }
@@ -58,7 +64,8 @@ struct Hasher::State {
     Context context;
 };
 
-Hasher::Hasher(std::string_view algorithm) : state_(std::make_unique<State>(find_algorithm(algorithm), Context{})) {
+Hasher::Hasher(std::string_view algorithm)
+    : state_(std::make_unique<State>(find_algorithm(algorithm), Context{})) {
     if (!state_->algorithm) throw Error("unknown digest algorithm ", quoted(algorithm));
     state_->algorithm->start(state_->context);
 }

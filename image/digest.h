@@ -9,12 +9,13 @@
 class Digest {
 public:
     Digest() = default;
-    // Throws Error if the text is not a registered, well-formed digest (sha256; sha512 is accepted).
+    // Throws Error if the text is not a registered, well-formed digest (sha256; sha512 is
+    // accepted).
     explicit Digest(std::string_view text);
     static bool is_valid(std::string_view text);
 
-    const std::string& text() const { return text_; }            // "sha256:…"
-    std::string algorithm() const;                                // "sha256"
+    const std::string& text() const { return text_; }  // "sha256:…"
+    std::string algorithm() const;                     // "sha256"
     std::string hex() const;
     std::string short_hex() const { return hex().substr(0, 12); }  // as Docker shows IDs
     bool empty() const { return text_.empty(); }
@@ -32,8 +33,8 @@ public:
     Hasher(Hasher&&) noexcept;
     Hasher& operator=(Hasher&&) noexcept;
     void update(std::string_view data);
-    // The data with its length: whatever a key is made of goes in by this, so that where one part ends and
-    // the next begins is part of the key.
+    // The data with its length: whatever a key is made of goes in by this, so that where one part
+    // ends and the next begins is part of the key.
     void field(std::string_view data);
     Digest finish();
 

@@ -1,8 +1,10 @@
-// What nothing needs goes; what is not known to be needed by nothing stays. What an image needs stands in its
-// documents. One that cannot be read (too many open files, a damaged disk, wrong bytes) may need anything: then
-// nothing of that kind goes until it can be read, or is removed, or `keg system check` has found what is wrong.
+// What nothing needs goes; what is not known to be needed by nothing stays. What an image needs
+// stands in its documents. One that cannot be read (too many open files, a damaged disk, wrong
+// bytes) may need anything: then nothing of that kind goes until it can be read, or is removed, or
+// `keg system check` has found what is wrong.
 //
-// An unpacked layer is named aside while nothing can change, and removed after that: meanwhile others work.
+// An unpacked layer is named aside while nothing can change, and removed after that: meanwhile
+// others work.
 #include <sys/file.h>
 
 #include <algorithm>
@@ -23,18 +25,22 @@ constexpr size_t digest_size = algorithm_prefix.size() + 64;
 // Every sha256 digest in a document, wherever it stands: no field is forgotten.
 std::vector<std::string> digests_in(std::string_view text) {
     std::vector<std::string> found;
-    for (size_t at = 0; (at = text.find(algorithm_prefix, at)) != std::string_view::npos; at += algorithm_prefix.size())
-        if (const std::string_view digest = text.substr(at, digest_size); Digest::is_valid(digest)) found.emplace_back(digest);
+    for (size_t at = 0; (at = text.find(algorithm_prefix, at)) != std::string_view::npos;
+         at += algorithm_prefix.size())
+        if (const std::string_view digest = text.substr(at, digest_size); Digest::is_valid(digest))
+            found.emplace_back(digest);
     return found;
 }
 
 // What images, containers and commands at work need.
 struct Needed {
-    std::set<std::string> blobs, diff_ids, layers;      // the last by ChainID
-    bool all_blobs = false, all_layers = false;         // something cannot be read
+    std::set<std::string> blobs, diff_ids, layers;  // the last by ChainID
+    bool all_blobs = false, all_layers = false;     // something cannot be read
 
     bool has_blob(const std::string& digest) const { return all_blobs || blobs.contains(digest); }
-    bool has_layer(const std::string& chain_id) const { return all_layers || layers.contains(chain_id); }
+    bool has_layer(const std::string& chain_id) const {
+        return all_layers || layers.contains(chain_id);
+    }
     void add(Layers stack) {
         for (const Digest& id : stack) diff_ids.insert(id.text());
         for (const Digest& id : chain_ids(stack)) layers.insert(id.text());
@@ -44,8 +50,10 @@ struct Needed {
 void add_leased(const std::string& root, Needed& needed) {
     constexpr std::string_view layer = "layer ";
     for (const std::string& word : leased(root))
-        if (word.starts_with(layer)) needed.layers.insert(word.substr(layer.size()));
-        else needed.blobs.insert(word);
+        if (word.starts_with(layer))
+            needed.layers.insert(word.substr(layer.size()));
+        else
+            needed.blobs.insert(word);
 }
 
 void add_containers(const ContainerLayers& containers, Needed& needed) {
@@ -70,24 +78,28 @@ public:
 private:
     struct Step {
         spec::Descriptor descriptor;
-        bool may_be_missing;   // a layout need not have an index's images for other platforms
+        bool may_be_missing;  // a layout need not have an index's images for other platforms
     };
 
     void document(const Step& step) {
         const auto& [descriptor, may_be_missing] = step;
-        if (!needed_.blobs.insert(descriptor.digest).second || !Digest::is_valid(descriptor.digest)) return;
+        if (!needed_.blobs.insert(descriptor.digest).second || !Digest::is_valid(descriptor.digest))
+            return;
         const std::string_view type = spec::oci_media_type(descriptor.media_type);
         if (type != spec::media::index && type != spec::media::manifest) return;
         if (may_be_missing && !store_.has_blob(Digest(descriptor.digest))) return;
         try {
             const std::string text = store_.read_blob(descriptor);
             if (type == spec::media::index)
-                for (const auto& child : spec::read_index(text).manifests) ahead_.push_back({child, true});
+                for (const auto& child : spec::read_index(text).manifests)
+                    ahead_.push_back({child, true});
             for (std::string& digest : digests_in(text))
                 if (type == spec::media::manifest) needed_.blobs.insert(std::move(digest));
             if (type == spec::media::manifest) layers_of(spec::read_manifest(text));
         } catch (const Error& e) {
-            log_warning(str("image ", quoted(shown_), " cannot be read, and nothing that it may need is removed: ", e.what()));
+            log_warning(
+                str("image ", quoted(shown_),
+                    " cannot be read, and nothing that it may need is removed: ", e.what()));
             needed_.all_blobs = needed_.all_layers = true;
         }
     }
@@ -95,9 +107,12 @@ private:
     void layers_of(const spec::Manifest& manifest) {
         for (const spec::Descriptor& layer : manifest.layers) needed_.blobs.insert(layer.digest);
         needed_.blobs.insert(manifest.config.digest);
-        if (spec::oci_media_type(manifest.config.media_type) != spec::media::config) return;   // an artifact
+        if (spec::oci_media_type(manifest.config.media_type) != spec::media::config)
+            return;  // an artifact
         std::vector<Digest> stack;
-        for (const auto& id : spec::read_image_config(store_.read_blob(manifest.config)).rootfs.diff_ids) stack.emplace_back(id);
+        for (const auto& id :
+             spec::read_image_config(store_.read_blob(manifest.config)).rootfs.diff_ids)
+            stack.emplace_back(id);
         needed_.add(stack);
     }
 
@@ -123,12 +138,15 @@ public:
     void blobs() {
         for (const std::string& hex : entries_of(root_ + "/blobs/sha256"))
             // Only what has a blob's name is one.
-            if (const std::string digest = "sha256:" + hex; Digest::is_valid(digest) && !needed_.has_blob(digest))
+            if (const std::string digest = "sha256:" + hex;
+                Digest::is_valid(digest) && !needed_.has_blob(digest))
                 drop(root_ + "/blobs/sha256/" + hex);
     }
     void layers() {
         for (const std::string& hex : entries_of(root_ + "/layers/sha256"))
-            if (const std::string id = "sha256:" + hex; Digest::is_valid(id) && !needed_.has_layer(id)) name_aside(hex);
+            if (const std::string id = "sha256:" + hex;
+                Digest::is_valid(id) && !needed_.has_layer(id))
+                name_aside(hex);
     }
     // A record that names a blob or a layer which is gone says nothing any more.
     void cache() {
@@ -136,8 +154,11 @@ public:
             const std::string path = root_ + "/cache/" + name;
             attempt("reading " + path, [&] {
                 const auto text = name.starts_with('.') ? std::nullopt : read_file_if_exists(path);
-                const auto is_gone = [&](const std::string& digest) { return !needed_.has_blob(digest) && !needed_.diff_ids.contains(digest); };
-                if (!text || std::ranges::any_of(digests_in(*text), is_gone)) drop(path);   // "." : of a build that was killed
+                const auto is_gone = [&](const std::string& digest) {
+                    return !needed_.has_blob(digest) && !needed_.diff_ids.contains(digest);
+                };
+                if (!text || std::ranges::any_of(digests_in(*text), is_gone))
+                    drop(path);  // "." : of a build that was killed
             });
         }
     }
@@ -157,11 +178,13 @@ private:
     }
     // Held, so that it is ours to remove, and anybody's if we are killed.
     void name_aside(const std::string& hex) {
-        const std::string layer = root_ + "/layers/sha256/" + hex, aside = ::name_aside(root_ + "/tmp/layer-" + hex);
+        const std::string layer = root_ + "/layers/sha256/" + hex,
+                          aside = ::name_aside(root_ + "/tmp/layer-" + hex);
         attempt("removing " + layer, [&] {
             UniqueFd lock = sys::open(layer, O_RDONLY | O_DIRECTORY);
             sys::flock(lock.get(), LOCK_EX | LOCK_NB);
-            if (::rename(layer.c_str(), aside.c_str()) < 0) return drop(layer);   // a full disk has no room for a name
+            if (::rename(layer.c_str(), aside.c_str()) < 0)
+                return drop(layer);  // a full disk has no room for a name
             aside_.push_back({aside, std::move(lock)});
         });
     }

@@ -1,5 +1,5 @@
-// libcurl brings thirty libraries, whose loading is a sixth of a whole `keg run`: it is loaded when the
-// first request is made, and its functions are called through this table.
+// libcurl brings thirty libraries, whose loading is a sixth of a whole `keg run`: it is loaded when
+// the first request is made, and its functions are called through this table.
 
 #include "image/http.h"
 
@@ -17,11 +17,15 @@ struct Curl {
     decltype(&::curl_easy_init) easy_init = find<decltype(easy_init)>("curl_easy_init");
     decltype(&::curl_easy_cleanup) easy_cleanup = find<decltype(easy_cleanup)>("curl_easy_cleanup");
     decltype(&::curl_easy_perform) easy_perform = find<decltype(easy_perform)>("curl_easy_perform");
-    decltype(&::curl_easy_strerror) easy_strerror = find<decltype(easy_strerror)>("curl_easy_strerror");
-    CURLcode (*easy_setopt)(CURL*, CURLoption, ...) = find<decltype(easy_setopt)>("curl_easy_setopt");
-    CURLcode (*easy_getinfo)(CURL*, CURLINFO, ...) = find<decltype(easy_getinfo)>("curl_easy_getinfo");
+    decltype(&::curl_easy_strerror) easy_strerror =
+        find<decltype(easy_strerror)>("curl_easy_strerror");
+    CURLcode (*easy_setopt)(CURL*, CURLoption,
+                            ...) = find<decltype(easy_setopt)>("curl_easy_setopt");
+    CURLcode (*easy_getinfo)(CURL*, CURLINFO,
+                             ...) = find<decltype(easy_getinfo)>("curl_easy_getinfo");
     decltype(&::curl_slist_append) slist_append = find<decltype(slist_append)>("curl_slist_append");
-    decltype(&::curl_slist_free_all) slist_free_all = find<decltype(slist_free_all)>("curl_slist_free_all");
+    decltype(&::curl_slist_free_all) slist_free_all =
+        find<decltype(slist_free_all)>("curl_slist_free_all");
 
     Curl() { global_init(CURL_GLOBAL_DEFAULT); }
 
@@ -43,7 +47,7 @@ struct Transfer {
     const HttpRequest& request;
     CURL* handle;
     HttpResponse response;
-    std::exception_ptr error;   // of the sink: an exception must not pass through C
+    std::exception_ptr error;  // of the sink: an exception must not pass through C
 };
 
 size_t take_header(char* data, size_t, size_t count, void* user) try {
@@ -52,7 +56,8 @@ size_t take_header(char* data, size_t, size_t count, void* user) try {
     if (line.starts_with("HTTP/")) response.headers.clear();  // the answer behind a redirect
     const size_t colon = line.find(':');
     if (colon != std::string_view::npos && response.headers.size() < 200)
-        response.headers.emplace(lower(std::string(line.substr(0, colon))), trim(line.substr(colon + 1)));
+        response.headers.emplace(lower(std::string(line.substr(0, colon))),
+                                 trim(line.substr(colon + 1)));
     return count;
 } catch (...) {
     return 0;
@@ -83,11 +88,14 @@ HttpResponse http_get(const HttpRequest& request) {
     const std::unique_ptr<CURL, void (*)(CURL*)> handle(curl().easy_init(), curl().easy_cleanup);
     if (!handle) throw Error("out of memory");
     curl_slist* list = nullptr;
-    for (const std::string& header : request.headers) list = curl().slist_append(list, header.c_str());
+    for (const std::string& header : request.headers)
+        list = curl().slist_append(list, header.c_str());
     const std::unique_ptr<curl_slist, void (*)(curl_slist*)> headers(list, curl().slist_free_all);
     Transfer transfer{request, handle.get(), {}, {}};
     char why[CURL_ERROR_SIZE] = "";
-    const auto set = [&](CURLoption option, auto value) { curl().easy_setopt(handle.get(), option, value); };
+    const auto set = [&](CURLoption option, auto value) {
+        curl().easy_setopt(handle.get(), option, value);
+    };
     const char* const protocols = request.plain_http ? "http,https" : "https";
     set(CURLOPT_URL, request.url.c_str());
     set(CURLOPT_HTTPHEADER, headers.get());
@@ -109,7 +117,8 @@ HttpResponse http_get(const HttpRequest& request) {
     const CURLcode code = curl().easy_perform(handle.get());
     if (transfer.error) std::rethrow_exception(transfer.error);
     if (code != CURLE_OK)
-        throw TransportError("Get ", ::quoted(request.url), ": ", *why ? why : curl().easy_strerror(code))
+        throw TransportError("Get ", ::quoted(request.url), ": ",
+                             *why ? why : curl().easy_strerror(code))
             .because(code == CURLE_SSL_CONNECT_ERROR);
     curl().easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &transfer.response.status);
     return std::move(transfer.response);

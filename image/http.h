@@ -11,9 +11,9 @@
 
 struct HttpRequest {
     std::string url;
-    std::vector<std::string> headers;      // "Accept: …"
-    bool plain_http = false;               // http:// may be spoken, also where a redirect leads
-    size_t most_body = size_t(4) << 20;    // of `body`
+    std::vector<std::string> headers;    // "Accept: …"
+    bool plain_http = false;             // http:// may be spoken, also where a redirect leads
+    size_t most_body = size_t(4) << 20;  // of `body`
     // Takes the body of a 2xx answer piece by piece instead. What it throws ends the transfer.
     std::function<void(std::string_view)> sink;
 };
@@ -32,7 +32,7 @@ struct HttpResponse {
 // The server could not be talked to: nothing is said about what was asked for.
 struct TransportError : Error {
     using Error::Error;
-    bool not_tls = false;      // it does not speak TLS
+    bool not_tls = false;  // it does not speak TLS
     TransportError because(bool speaks_no_tls) && {
         not_tls = speaks_no_tls;
         return std::move(*this);

@@ -1,6 +1,6 @@
-// A tarball of a root file system becomes the one layer of an image. It is inflated into a blob of the
-// store while a tar reader checks, on the same bytes, that it is a whole tar: junk and half files are
-// refused before anything is seen.
+// A tarball of a root file system becomes the one layer of an image. It is inflated into a blob of
+// the store while a tar reader checks, on the same bytes, that it is a whole tar: junk and half
+// files are refused before anything is seen.
 #include "base/error.h"
 #include "base/log.h"
 #include "image/archive.h"
@@ -21,17 +21,20 @@ void copy_checked(int fd, BlobWriter& layer) {
     ArchiveReader tar(pass_on, ArchiveReader::Kind::tar);
     size_t entries = 0;
     while (tar.next()) ++entries;
-    while (!pass_on().empty()) {}  // what follows the end mark is part of the digest
+    while (!pass_on().empty()) {
+    }  // what follows the end mark is part of the digest
     log_debug(str("imported ", entries, " entries"));
 }
 
 }  // namespace
 
-Image import_rootfs(const Store& store, int fd, const std::optional<Reference>& name, const std::vector<std::string>& changes,
-                    const std::string& message) {
-    spec::ImageConfig config{.created = rfc3339_now(), .architecture = host_architecture(), .os = "linux"};
+Image import_rootfs(const Store& store, int fd, const std::optional<Reference>& name,
+                    const std::vector<std::string>& changes, const std::string& message) {
+    spec::ImageConfig config{
+        .created = rfc3339_now(), .architecture = host_architecture(), .os = "linux"};
     for (const std::string& change : changes) apply_change(config.config, change);
-    config.history = {{.created = config.created, .comment = message.empty() ? "Imported from -" : message}};
+    config.history = {
+        {.created = config.created, .comment = message.empty() ? "Imported from -" : message}};
 
     const Lease lease = store.use();
     BlobWriter layer = store.new_blob();
@@ -42,7 +45,8 @@ Image import_rootfs(const Store& store, int fd, const std::optional<Reference>& 
     spec::Manifest manifest{.media_type = std::string(spec::media::manifest)};
     manifest.layers = {layer.commit(spec::media::layer)};
     manifest.config = store.put_blob(spec::write(config), spec::media::config);
-    const spec::Descriptor descriptor = store.put_blob(spec::write(manifest), spec::media::manifest);
+    const spec::Descriptor descriptor =
+        store.put_blob(spec::write(manifest), spec::media::manifest);
     const Image image = store.load(descriptor);
     Snapshots(store).unpack(image);
     store.tag(descriptor, name);

@@ -9,7 +9,8 @@ constexpr size_t block = size_t(1) << 20;
 }  // namespace
 
 InflatedLayer::InflatedLayer(int blob_fd, Hash what)
-    : fd_(blob_fd), what_(what), buffer_(new char[block]), plain_([this] { return read_blob(); }, ArchiveReader::Kind::raw),
+    : fd_(blob_fd), what_(what), buffer_(new char[block]),
+      plain_([this] { return read_blob(); }, ArchiveReader::Kind::raw),
       any_(plain_.next() != nullptr) {}
 
 std::string_view InflatedLayer::read_blob() {
@@ -26,6 +27,7 @@ std::string_view InflatedLayer::read() {
     const std::string_view data = any_ ? plain_.read() : std::string_view{};
     tar_.update(data);
     if (data.empty())
-        while (!read_blob().empty()) {}
+        while (!read_blob().empty()) {
+        }
     return data;
 }

@@ -1,5 +1,6 @@
-// A layer's blob as the plain tar that is in it, both hashed on the way to their last byte: what follows the end of
-// the compressed stream is part of the blob, what follows the end of the tar is part of the diff ID.
+// A layer's blob as the plain tar that is in it, both hashed on the way to their last byte: what
+// follows the end of the compressed stream is part of the blob, what follows the end of the tar is
+// part of the diff ID.
 #pragma once
 
 #include "image/archive_reader.h"
@@ -13,10 +14,11 @@ public:
     InflatedLayer(const InflatedLayer&) = delete;
     InflatedLayer& operator=(const InflatedLayer&) = delete;
 
-    // The next bytes of the tar, which stay until the next call; nothing once all of the blob was read.
+    // The next bytes of the tar, which stay until the next call; nothing once all of the blob was
+    // read.
     std::string_view read();
 
-    bool is_empty() const { return !any_; }   // not even a tar's end
+    bool is_empty() const { return !any_; }  // not even a tar's end
 
     // When all was read. Of the blob an empty one if it was not asked for.
     Digest diff_id() { return tar_.finish(); }

@@ -15,7 +15,8 @@ Claimed make_lease(const std::string& root) {
 
 }  // namespace
 
-LeaseFile::LeaseFile(const std::string& store_root) : root_(store_root), claimed_(make_lease(store_root)) {}
+LeaseFile::LeaseFile(const std::string& store_root)
+    : root_(store_root), claimed_(make_lease(store_root)) {}
 
 LeaseFile::~LeaseFile() { ::unlink(claimed_.path.c_str()); }
 
@@ -32,7 +33,8 @@ void LeaseFile::hold(std::span<const std::string> words) {
 
 std::set<std::string> leased(const std::string& root) {
     std::set<std::string> words;
-    for (const std::string& path : collect_dead(root + "/leases", [](const std::string& dead) { sys::unlink(dead); }))
+    for (const std::string& path :
+         collect_dead(root + "/leases", [](const std::string& dead) { sys::unlink(dead); }))
         // One that ended after it was found has written down elsewhere what it needs.
         if (const auto text = read_file_if_exists(path))
             for (const std::string& word : split(*text, '\n'))

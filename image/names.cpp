@@ -21,7 +21,8 @@ bool has_blobs(const std::string& root) {
 
 }  // namespace
 
-Names::Names(const std::string& root) : root_(root), lock_(root + "/index.lock"), index_(read(root)) {}
+Names::Names(const std::string& root)
+    : root_(root), lock_(root + "/index.lock"), index_(read(root)) {}
 
 spec::Index Names::read(const std::string& root) {
     const std::string path = root + "/index.json";
@@ -49,8 +50,10 @@ std::string name_of(const spec::Descriptor& entry) {
 }
 
 void set_name(spec::Descriptor& entry, const std::string& name) {
-    if (name.empty()) entry.annotations.erase(name_key);
-    else entry.annotations[name_key] = name;
+    if (name.empty())
+        entry.annotations.erase(name_key);
+    else
+        entry.annotations[name_key] = name;
 }
 
 std::optional<Reference> reference_of(const spec::Descriptor& entry) {

@@ -1,6 +1,6 @@
-// index.json: which manifests are images of the store, and their names. It is replaced as a whole under a lock of
-// its own; readers take none. It is never taken for empty because it is not there: what it named may come back
-// from a backup, and must find its blobs.
+// index.json: which manifests are images of the store, and their names. It is replaced as a whole
+// under a lock of its own; readers take none. It is never taken for empty because it is not there:
+// what it named may come back from a backup, and must find its blobs.
 #pragma once
 
 #include <optional>
@@ -21,7 +21,7 @@ public:
     static void make_if_new(const std::string& store_root);
 
     std::vector<spec::Descriptor>& entries() { return index_.manifests; }
-    void save();   // durable when it returns
+    void save();  // durable when it returns
     // What writers left aside that are dead: whoever wrote it held this lock.
     void remove_torn() const;
 
@@ -31,7 +31,7 @@ private:
     spec::Index index_;
 };
 
-std::string name_of(const spec::Descriptor& entry);                 // "": it has none
-void set_name(spec::Descriptor& entry, const std::string& name);    // "" takes it away
+std::string name_of(const spec::Descriptor& entry);               // "": it has none
+void set_name(spec::Descriptor& entry, const std::string& name);  // "" takes it away
 // Nothing for a name that is none of ours: another tool may name as it likes.
 std::optional<Reference> reference_of(const spec::Descriptor& entry);

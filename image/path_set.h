@@ -1,5 +1,5 @@
-// Paths with every directory above them, each component kept once: memory and time are those of the text, however
-// deep the paths are.
+// Paths with every directory above them, each component kept once: memory and time are those of the
+// text, however deep the paths are.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,9 @@ public:
     // Of "a/b": "a", too. Clean paths (clean_path): no empty components, no slash at the ends.
     void insert(std::string_view path) {
         uint32_t node = 0;
-        for (const std::string_view part : Parts(path)) node = nodes_.try_emplace({node, std::string(part)}, uint32_t(nodes_.size() + 1)).first->second;
+        for (const std::string_view part : Parts(path))
+            node = nodes_.try_emplace({node, std::string(part)}, uint32_t(nodes_.size() + 1))
+                       .first->second;
     }
     bool contains(std::string_view path) const {
         uint32_t node = 0;
@@ -33,7 +35,9 @@ private:
         bool operator==(const Key&) const = default;
     };
     struct Hash {
-        size_t operator()(const Key& key) const { return std::hash<std::string>()(key.name) ^ (size_t(key.above) * 0x9e3779b97f4a7c15u); }
+        size_t operator()(const Key& key) const {
+            return std::hash<std::string>()(key.name) ^ (size_t(key.above) * 0x9e3779b97f4a7c15u);
+        }
     };
     // The components of a path, one after the other.
     class Parts {

@@ -33,8 +33,11 @@ spec::Platform parse_platform(const std::string& text) {
     auto words = split(lower(text), '/');
     if (words.size() == 1) words.insert(words.begin(), "linux");
     if (words.size() > 3 || std::ranges::any_of(words, &std::string::empty))
-        throw Error(::quoted(text), " is an invalid OS component of a platform: expected os/architecture[/variant]");
-    spec::Platform out{.architecture = words[1], .os = words[0], .variant = words.size() > 2 ? words[2] : ""};
+        throw Error(
+            ::quoted(text),
+            " is an invalid OS component of a platform: expected os/architecture[/variant]");
+    spec::Platform out{
+        .architecture = words[1], .os = words[0], .variant = words.size() > 2 ? words[2] : ""};
     for (const Alias& alias : aliases)
         if (out.architecture == alias.typed) {
             out.architecture = alias.architecture;
@@ -47,10 +50,14 @@ const spec::Descriptor* find_platform(const spec::Index& index, const std::strin
     const spec::Platform wanted = parse_platform(platform.empty() ? host_platform() : platform);
     const spec::Descriptor* other_variant = nullptr;
     for (const spec::Descriptor& entry : index.manifests) {
-        if (!entry.platform || entry.platform->os != wanted.os || entry.platform->architecture != wanted.architecture) continue;
+        if (!entry.platform || entry.platform->os != wanted.os ||
+            entry.platform->architecture != wanted.architecture)
+            continue;
         if (variant_of(*entry.platform) == variant_of(wanted)) return &entry;
         // Machines run the older variants too: better than nothing, unless one was asked for.
-        if (wanted.variant.empty() && !other_variant && variant_of(*entry.platform) < variant_of(wanted)) other_variant = &entry;
+        if (wanted.variant.empty() && !other_variant &&
+            variant_of(*entry.platform) < variant_of(wanted))
+            other_variant = &entry;
     }
     return other_variant;
 }

@@ -3,10 +3,11 @@
 #include <utility>
 
 namespace {
-constexpr size_t most_ahead = 4;   // blocks, of a mebibyte each as libarchive gives them
+constexpr size_t most_ahead = 4;  // blocks, of a mebibyte each as libarchive gives them
 }  // namespace
 
-ReadAhead::ReadAhead(std::function<std::string_view()> read) : read_(std::move(read)), thread_([this] { produce(); }) {}
+ReadAhead::ReadAhead(std::function<std::string_view()> read)
+    : read_(std::move(read)), thread_([this] { produce(); }) {}
 
 ReadAhead::~ReadAhead() {
     {

@@ -13,8 +13,8 @@
 
 class ReadAhead {
 public:
-    // `read` gives the next bytes, and nothing at the end; it is called by the other thread only. What
-    // it throws comes out of next().
+    // `read` gives the next bytes, and nothing at the end; it is called by the other thread only.
+    // What it throws comes out of next().
     explicit ReadAhead(std::function<std::string_view()> read);
     ~ReadAhead();
 
@@ -27,10 +27,10 @@ private:
     std::function<std::string_view()> read_;
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::deque<std::string> blocks_;     // an empty one is the end
+    std::deque<std::string> blocks_;  // an empty one is the end
     std::exception_ptr error_;
     bool stopped_ = false;
-    std::string current_;                // the consumer's
+    std::string current_;  // the consumer's
     bool ended_ = false;
-    std::thread thread_;                 // last: it uses all of the above
+    std::thread thread_;  // last: it uses all of the above
 };

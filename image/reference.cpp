@@ -1,7 +1,7 @@
-// The grammar of distribution/reference, and Docker's way of completing short names: the part before
-// the first "/" is a host if it has a "." or ":", is "localhost" or has upper case; otherwise the name
-// is Docker Hub's, and one word is under "library/". Names become parts of URLs and of annotations,
-// so nothing that is not in the grammar may pass.
+// The grammar of distribution/reference, and Docker's way of completing short names: the part
+// before the first "/" is a host if it has a "." or ":", is "localhost" or has upper case;
+// otherwise the name is Docker Hub's, and one word is under "library/". Names become parts of URLs
+// and of annotations, so nothing that is not in the grammar may pass.
 #include "image/reference.h"
 
 #include <algorithm>
@@ -28,9 +28,11 @@ bool is_path_component(std::string_view text) {
             ++i;
             continue;
         }
-        const size_t end = size_t(std::find_if(text.begin() + long(i), text.end(), is_plain) - text.begin());
+        const size_t end =
+            size_t(std::find_if(text.begin() + long(i), text.end(), is_plain) - text.begin());
         const std::string_view separator = text.substr(i, end - i);
-        if (separator != "." && separator != "_" && separator != "__" && separator.find_first_not_of('-') != std::string_view::npos)
+        if (separator != "." && separator != "_" && separator != "__" &&
+            separator.find_first_not_of('-') != std::string_view::npos)
             return false;
         i = end;
     }
@@ -43,9 +45,11 @@ bool is_domain(std::string_view text) {
         const size_t close = text.find(']');
         if (close == std::string_view::npos || close == 1) return false;
         const std::string_view address = text.substr(1, close - 1);
-        if (address.find_first_not_of("0123456789abcdefABCDEF:") != std::string_view::npos) return false;
+        if (address.find_first_not_of("0123456789abcdefABCDEF:") != std::string_view::npos)
+            return false;
         text.remove_prefix(close + 1);
-        return text.empty() || (text.size() > 1 && text[0] == ':' && std::ranges::all_of(text.substr(1), is_digit));
+        return text.empty() ||
+               (text.size() > 1 && text[0] == ':' && std::ranges::all_of(text.substr(1), is_digit));
     }
     const size_t colon = text.find(':');
     if (colon != std::string_view::npos) {
@@ -55,7 +59,8 @@ bool is_domain(std::string_view text) {
     }
     return std::ranges::all_of(split(text, '.'), [](const std::string& label) {
         return !label.empty() && label.front() != '-' && label.back() != '-' &&
-               std::ranges::all_of(label, [](char c) { return c == '-' || (is_word(c) && c != '_'); });
+               std::ranges::all_of(label,
+                                   [](char c) { return c == '-' || (is_word(c) && c != '_'); });
     });
 }
 
@@ -65,11 +70,13 @@ bool is_tag(std::string_view text) {
 }
 
 bool looks_like_host(std::string_view first) {
-    return first.find_first_of(".:[") != std::string_view::npos || first == "localhost" || std::ranges::any_of(first, is_upper);
+    return first.find_first_of(".:[") != std::string_view::npos || first == "localhost" ||
+           std::ranges::any_of(first, is_upper);
 }
 
 bool is_whole_id(std::string_view text) {
-    return text.size() == 64 && std::ranges::all_of(text, [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); });
+    return text.size() == 64 &&
+           std::ranges::all_of(text, [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); });
 }
 
 }  // namespace
@@ -86,23 +93,28 @@ std::string Reference::familiar_repository() const {
 }
 
 std::string Reference::familiar() const {
-    return familiar_repository() + (tag.empty() ? "" : ":" + tag) + (digest.empty() ? "" : "@" + digest);
+    return familiar_repository() + (tag.empty() ? "" : ":" + tag) +
+           (digest.empty() ? "" : "@" + digest);
 }
 
 Reference parse_reference(std::string_view text) {
     if (is_whole_id(text))
-        throw Error("invalid repository name (", text, "), cannot specify 64-byte hexadecimal strings");
+        throw Error("invalid repository name (", text,
+                    "), cannot specify 64-byte hexadecimal strings");
     Reference out;
     std::string_view rest = text;
     if (const size_t at = rest.find('@'); at != std::string_view::npos) {
-        if (!Digest::is_valid(rest.substr(at + 1))) throw Error("invalid reference format: ", quoted(text));
+        if (!Digest::is_valid(rest.substr(at + 1)))
+            throw Error("invalid reference format: ", quoted(text));
         out.digest = rest.substr(at + 1);
         rest = rest.substr(0, at);
     }
     // A colon before the last slash is a port's.
     const size_t slash = rest.rfind('/');
-    if (const size_t colon = rest.rfind(':'); colon != std::string_view::npos && (slash == std::string_view::npos || colon > slash)) {
-        if (!is_tag(rest.substr(colon + 1))) throw Error("invalid reference format: ", quoted(text));
+    if (const size_t colon = rest.rfind(':');
+        colon != std::string_view::npos && (slash == std::string_view::npos || colon > slash)) {
+        if (!is_tag(rest.substr(colon + 1)))
+            throw Error("invalid reference format: ", quoted(text));
         out.tag = rest.substr(colon + 1);
         rest = rest.substr(0, colon);
     }
@@ -112,16 +124,20 @@ Reference parse_reference(std::string_view text) {
         out.path = rest.substr(first + 1);
     } else {
         out.domain = hub;
-        out.path = (first == std::string_view::npos ? std::string(hub_library) : "") + std::string(rest);
+        out.path =
+            (first == std::string_view::npos ? std::string(hub_library) : "") + std::string(rest);
     }
     if (out.domain == "index.docker.io") out.domain = hub;
     if (std::ranges::any_of(out.path, is_upper))
         throw Error("invalid reference format: repository name (", out.path, ") must be lowercase");
-    if (rest.empty() || !is_domain(out.domain) || !std::ranges::all_of(split(out.path, '/'), is_path_component))
+    if (rest.empty() || !is_domain(out.domain) ||
+        !std::ranges::all_of(split(out.path, '/'), is_path_component))
         throw Error("invalid reference format: ", quoted(text));
-    if (out.domain == hub && out.path.find('/') == std::string::npos) out.path = std::string(hub_library) + out.path;
+    if (out.domain == hub && out.path.find('/') == std::string::npos)
+        out.path = std::string(hub_library) + out.path;
     if (out.repository().size() > most_name)
-        throw Error("invalid reference format: repository name must not be more than ", most_name, " characters");
+        throw Error("invalid reference format: repository name must not be more than ", most_name,
+                    " characters");
     if (out.tag.empty() && out.digest.empty()) out.tag = "latest";
     return out;
 }
@@ -129,5 +145,6 @@ Reference parse_reference(std::string_view text) {
 bool is_name(std::string_view word, const Reference& name) {
     if (is_whole_id(word)) return false;
     const Reference typed = parse_reference(word);
-    return typed.repository() == name.repository() && (!typed.digest.empty() || typed.tag == name.tag);
+    return typed.repository() == name.repository() &&
+           (!typed.digest.empty() || typed.tag == name.tag);
 }

@@ -5,10 +5,10 @@
 #include <string_view>
 
 struct Reference {
-    std::string domain;   // "docker.io", "localhost:5000"
-    std::string path;     // "library/alpine"
-    std::string tag;      // "latest"; "" if only a digest was given
-    std::string digest;   // "sha256:…" or ""
+    std::string domain;  // "docker.io", "localhost:5000"
+    std::string path;    // "library/alpine"
+    std::string tag;     // "latest"; "" if only a digest was given
+    std::string digest;  // "sha256:…" or ""
 
     std::string repository() const { return domain + "/" + path; }
     std::string canonical() const;            // docker.io/library/alpine:latest[@sha256:…]
@@ -20,5 +20,6 @@ struct Reference {
 // Throws Error in Docker's words: `invalid reference format: repository name (library/App) must be
 // lowercase`. A name without a tag and digest gets the tag "latest".
 Reference parse_reference(std::string_view text);
-// Whether `word`, as typed, is that name (with its tag or by its digest), rather than an image's ID.
+// Whether `word`, as typed, is that name (with its tag or by its digest), rather than an image's
+// ID.
 bool is_name(std::string_view word, const Reference& name);

@@ -1,6 +1,7 @@
-// Pulling by the distribution API. What a registry says is believed only as far as a digest reaches:
-// the manifest's digest comes from the user or is computed from the bytes, everything below it is
-// checked against its parent. Tokens are asked for anonymously, and go to no other host.
+// Pulling by the distribution API. What a registry says is believed only as far as a digest
+// reaches: the manifest's digest comes from the user or is computed from the bytes, everything
+// below it is checked against its parent. Tokens are asked for anonymously, and go to no other
+// host.
 #include "image/registry.h"
 
 #include <algorithm>
@@ -25,7 +26,8 @@ constexpr int attempts = 3;
 bool is_loopback(const std::string& domain) {
     if (domain.starts_with("[")) return domain.starts_with("[::1]");
     const std::string host = domain.substr(0, domain.find(':'));
-    return host == "localhost" || (host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos);
+    return host == "localhost" ||
+           (host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos);
 }
 
 // --- what registries say when they refuse: {"errors":[{"code":"MANIFEST_UNKNOWN","message":…}]}
@@ -39,11 +41,13 @@ struct Refusal {
     }
 };
 
-// A registry's words go to somebody's terminal: one line, of a length that is read, without escapes.
+// A registry's words go to somebody's terminal: one line, of a length that is read, without
+// escapes.
 std::string printable(const std::string& text) {
     constexpr size_t most = 500;
     std::string out = text.substr(0, most);
-    std::ranges::replace_if(out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
+    std::ranges::replace_if(
+        out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
     return text.size() > most ? out + "…" : out;
 }
 
@@ -67,7 +71,7 @@ Refusal refusal_of(const HttpResponse& response) {
 // --- WWW-Authenticate: Bearer realm="…",service="…",scope="…"
 
 struct Challenge {
-    std::string scheme;                          // in lower case
+    std::string scheme;  // in lower case
     std::map<std::string, std::string> values;
 };
 
@@ -105,8 +109,10 @@ std::string url_encoded(std::string_view text) {
     std::string out;
     for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);
-        if (std::isalnum(byte) || std::string_view("-._~").contains(c)) out += c;
-        else out += {'%', hex[byte >> 4], hex[byte & 15]};
+        if (std::isalnum(byte) || std::string_view("-._~").contains(c))
+            out += c;
+        else
+            out += {'%', hex[byte >> 4], hex[byte & 15]};
     }
     return out;
 }
@@ -129,7 +135,8 @@ public:
         }
     }
 
-    // The document and its media type. `expected` may be empty: then the digest is that of the bytes.
+    // The document and its media type. `expected` may be empty: then the digest is that of the
+    // bytes.
     struct Document {
         spec::Descriptor descriptor;
         std::string text;
@@ -141,18 +148,20 @@ public:
         type = std::string(trim(type.substr(0, type.find(';'))));
         if (const std::string inside = media_type_in(response.body); !inside.empty()) {
             if (!spec::oci_media_type(type).empty() && type != inside)
-                throw Error("the registry calls the manifest ", ::quoted(type), ", but it is ", ::quoted(inside));
+                throw Error("the registry calls the manifest ", ::quoted(type), ", but it is ",
+                            ::quoted(inside));
             type = inside;
         }
         const Digest digest = digest_like(expected, response.body);
         if (!expected.empty() && digest.text() != expected)
             throw Error("manifest verification failed for digest ", expected);
-        return {{.media_type = type, .digest = digest.text(), .size = int64_t(response.body.size())}, response.body};
+        return {
+            {.media_type = type, .digest = digest.text(), .size = int64_t(response.body.size())},
+            response.body};
     }
 
     void fetch(const Store& store, const spec::Descriptor& blob, Progress& progress) {
-        for (int attempt = 1;; ++attempt)
-            try {
+        for (int attempt = 1;; ++attempt) try {
                 return fetch_once(store, blob, progress);
             } catch (const TransportError& e) {
                 if (attempt == attempts) throw;
@@ -168,7 +177,8 @@ private:
         return hasher.finish();
     }
     static std::vector<std::string> accept_manifests() {
-        return {str("Accept: ", spec::media::manifest, ", ", spec::media::index, ", ", spec::media::docker_manifest, ", ", spec::media::docker_index)};
+        return {str("Accept: ", spec::media::manifest, ", ", spec::media::index, ", ",
+                    spec::media::docker_manifest, ", ", spec::media::docker_index)};
     }
     static std::string media_type_in(const std::string& text) {
         const json::Value document = json::parse(text);
@@ -180,18 +190,26 @@ private:
         const Digest digest(blob.digest);
         BlobWriter writer = store.new_blob();
         const auto sink = [&](std::string_view piece) {
-            if (writer.size() + int64_t(piece.size()) > blob.size) throw Error("blob ", blob.digest, " is larger than its manifest says (", blob.size, " bytes)");
+            if (writer.size() + int64_t(piece.size()) > blob.size)
+                throw Error("blob ", blob.digest, " is larger than its manifest says (", blob.size,
+                            " bytes)");
             writer.write(piece);
             progress.add(piece.size());
         };
         const HttpResponse response = get("blobs/" + digest.text(), {}, sink);
-        if (response.status >= 500 || response.status == 429) throw TransportError("fetching blob ", blob.digest, ": status ", response.status);
-        if (response.status != 200) throw Error("fetching blob ", blob.digest, ": ", refusal_of(response).text());
+        if (response.status >= 500 || response.status == 429)
+            throw TransportError("fetching blob ", blob.digest, ": status ", response.status);
+        if (response.status != 200)
+            throw Error("fetching blob ", blob.digest, ": ", refusal_of(response).text());
         writer.commit(blob.media_type, blob.digest, blob.size);
     }
 
-    HttpResponse get(const std::string& path, std::vector<std::string> headers, std::function<void(std::string_view)> sink = {}) {
-        const HttpRequest request{.url = base_ + name_.path + "/" + path, .headers = std::move(headers), .plain_http = plain_http_, .sink = std::move(sink)};
+    HttpResponse get(const std::string& path, std::vector<std::string> headers,
+                     std::function<void(std::string_view)> sink = {}) {
+        const HttpRequest request{.url = base_ + name_.path + "/" + path,
+                                  .headers = std::move(headers),
+                                  .plain_http = plain_http_,
+                                  .sink = std::move(sink)};
         const std::string token = this->token();
         HttpResponse response = http_get(with_token(request, token));
         if (response.status != 401) return response;
@@ -225,18 +243,25 @@ private:
         // A realm over http would see what the registry's own https hides.
         const bool plain = base_.starts_with("http://") && is_loopback(name_.domain);
         if (!realm.starts_with("https://") && !(plain && realm.starts_with("http://")))
-            throw Error("the registry's token server ", ::quoted(realm), " is not reached by https");
-        std::string url = realm + (realm.find('?') == std::string::npos ? "?" : "&") + "scope=" + url_encoded("repository:" + name_.path + ":pull");
-        if (const auto service = challenge.values.find("service"); service != challenge.values.end())
+            throw Error("the registry's token server ", ::quoted(realm),
+                        " is not reached by https");
+        std::string url = realm + (realm.find('?') == std::string::npos ? "?" : "&") +
+                          "scope=" + url_encoded("repository:" + name_.path + ":pull");
+        if (const auto service = challenge.values.find("service");
+            service != challenge.values.end())
             url += "&service=" + url_encoded(service->second);
-        const HttpResponse answer = http_get({.url = url, .plain_http = plain, .most_body = size_t(1) << 20});
+        const HttpResponse answer =
+            http_get({.url = url, .plain_http = plain, .most_body = size_t(1) << 20});
         if (answer.status != 200) return {};
         const json::Value body = json::parse(answer.body);
         for (const char* key : {"token", "access_token"})
             if (const auto at = body.find(key); at != body.end() && at->is_string()) {
                 const std::string token = at->get<std::string>();
-                const auto is_printable = [](char c) { return c > 0x20 && c < 0x7f; };   // one word of a header
-                if (!std::ranges::all_of(token, is_printable)) throw Error("the token server's token is malformed");
+                const auto is_printable = [](char c) {
+                    return c > 0x20 && c < 0x7f;
+                };  // one word of a header
+                if (!std::ranges::all_of(token, is_printable))
+                    throw Error("the token server's token is malformed");
                 return token;
             }
         return {};
@@ -251,7 +276,8 @@ private:
         if (why.code == "DENIED" || why.code == "UNAUTHORIZED" || why.code == "NAME_UNKNOWN")
             throw Error("pull access denied for ", name_.familiar_repository(),
                         ", repository does not exist or may require 'docker login': ", why.text());
-        if (why.code == "NAME_INVALID") throw Error("invalid repository name ", ::quoted(name_.path), ": ", why.text());
+        if (why.code == "NAME_INVALID")
+            throw Error("invalid repository name ", ::quoted(name_.path), ": ", why.text());
         if (response.status == 429) throw Error("toomanyrequests: ", why.message);
         throw Error("pulling ", name_.familiar(), ": ", why.text());
     }
@@ -266,20 +292,22 @@ private:
 // --- pull
 
 // The blobs the store lacks, each once, a few at a time. The first error stops the rest.
-void fetch_all(const Store& store, Repository& repository, const std::vector<spec::Descriptor>& blobs) {
+void fetch_all(const Store& store, Repository& repository,
+               const std::vector<spec::Descriptor>& blobs) {
     std::vector<spec::Descriptor> missing;
     std::set<std::string> seen;
     for (const spec::Descriptor& blob : blobs) {
         if (!seen.insert(blob.digest).second) continue;
-        if (store.is_intact(blob)) Progress(Digest(blob.digest).short_hex()).finish("Already exists");
-        else missing.push_back(blob);
+        if (store.is_intact(blob))
+            Progress(Digest(blob.digest).short_hex()).finish("Already exists");
+        else
+            missing.push_back(blob);
     }
     std::atomic<size_t> next = 0;
     std::mutex mutex;
     std::exception_ptr error;
     const auto work = [&] {
-        for (size_t i; (i = next++) < missing.size();)
-            try {
+        for (size_t i; (i = next++) < missing.size();) try {
                 Progress progress(Digest(missing[i].digest).short_hex(), uint64_t(missing[i].size));
                 repository.fetch(store, missing[i], progress);
                 progress.finish("Pull complete");
@@ -291,7 +319,8 @@ void fetch_all(const Store& store, Repository& repository, const std::vector<spe
     };
     {
         std::vector<std::jthread> threads;
-        for (size_t i = 0; i < std::min(parallel_downloads, missing.size()); ++i) threads.emplace_back(work);
+        for (size_t i = 0; i < std::min(parallel_downloads, missing.size()); ++i)
+            threads.emplace_back(work);
     }
     if (error) std::rethrow_exception(error);
 }
@@ -306,21 +335,25 @@ Image pull(const Store& store, const Reference& name, const PullOptions& options
         const spec::Index index = spec::read_index(document.text);
         const spec::Descriptor* const found = find_platform(index, options.platform);
         if (!found)
-            throw Error("no matching manifest for ", options.platform.empty() ? host_platform() : options.platform, " in the manifest list entries");
+            throw Error("no matching manifest for ",
+                        options.platform.empty() ? host_platform() : options.platform,
+                        " in the manifest list entries");
         document = repository.manifest(found->digest, found->digest);
     }
     if (spec::oci_media_type(document.descriptor.media_type) != spec::media::manifest)
         throw Error("unsupported manifest media type ", ::quoted(document.descriptor.media_type));
     const spec::Manifest manifest = spec::read_manifest(document.text);
     if (spec::oci_media_type(manifest.config.media_type) != spec::media::config)
-        throw Error(name.familiar(), " is not an image: its config is ", ::quoted(manifest.config.media_type));
+        throw Error(name.familiar(), " is not an image: its config is ",
+                    ::quoted(manifest.config.media_type));
     context("manifest " + document.descriptor.digest, [&] { spec::check_layers(manifest); });
 
     std::vector<spec::Descriptor> blobs = manifest.layers;
     blobs.push_back(manifest.config);
     fetch_all(store, repository, blobs);
 
-    const spec::Descriptor descriptor = store.put_blob(document.text, document.descriptor.media_type);
+    const spec::Descriptor descriptor =
+        store.put_blob(document.text, document.descriptor.media_type);
     const Image image = store.load(descriptor, options.platform);
     Snapshots(store).unpack(image);  // checks each diff ID: the name comes after it
     store.tag(descriptor, name);

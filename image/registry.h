@@ -4,7 +4,7 @@
 #include "image/store.h"
 
 struct PullOptions {
-    std::string platform;      // "linux/arm64"; "" = this machine's
+    std::string platform;  // "linux/arm64"; "" = this machine's
     bool quiet = false;
 };
 // Pulls an image by name into the store (only the blobs that are missing), tags it, and gives it.

@@ -1,8 +1,8 @@
-// On disk a layer is ROOT/layers/sha256/CHAIN-ID/diff, a directory in overlayfs's form (whiteouts are
-// character devices 0:0), with CHAIN-ID/size and CHAIN-ID/blobs (the compressed blobs that are known to hold this
-// layer's tar). It is made aside in ROOT/tmp: applied on an overlay mount of the layers
-// below it, so that the kernel does what is hard (a directory's metadata copied up, hard links to lower
-// files, whiteouts), then synced, then renamed: what has its final name is complete.
+// On disk a layer is ROOT/layers/sha256/CHAIN-ID/diff, a directory in overlayfs's form (whiteouts
+// are character devices 0:0), with CHAIN-ID/size and CHAIN-ID/blobs (the compressed blobs that are
+// known to hold this layer's tar). It is made aside in ROOT/tmp: applied on an overlay mount of the
+// layers below it, so that the kernel does what is hard (a directory's metadata copied up, hard
+// links to lower files, whiteouts), then synced, then renamed: what has its final name is complete.
 
 #include "image/snapshots.h"
 
@@ -37,7 +37,8 @@ std::string empty_layer(const Store& store) {
 
 std::vector<std::string> lower_dirs(const Store& store, Layers layers) {
     std::vector<std::string> dirs;  // overlayfs wants the topmost first
-    for (const Digest& chain_id : chain_ids(layers)) dirs.push_back(layer_dir(store, chain_id) + "/diff");
+    for (const Digest& chain_id : chain_ids(layers))
+        dirs.push_back(layer_dir(store, chain_id) + "/diff");
     std::ranges::reverse(dirs);
     return dirs;
 }
@@ -62,28 +63,34 @@ void copy_root_attributes(const std::string& from, const std::string& to) {
 }
 
 void set(int context, const char* key, const std::string& value) {
-    if (::fsconfig(context, FSCONFIG_SET_STRING, key, value.c_str(), 0) < 0) throw SysError("overlay ", key, "=", value);
+    if (::fsconfig(context, FSCONFIG_SET_STRING, key, value.c_str(), 0) < 0)
+        throw SysError("overlay ", key, "=", value);
 }
 
-constexpr size_t most_layers = 500;   // OVL_MAX_STACK of fs/overlayfs
+constexpr size_t most_layers = 500;  // OVL_MAX_STACK of fs/overlayfs
 
 // The options of an overlay that takes nothing from the xattrs of an image's layers.
-constexpr const char* safe_options[][2] = {{"redirect_dir", "off"}, {"metacopy", "off"}, {"index", "off"}};
+constexpr const char* safe_options[][2] = {
+    {"redirect_dir", "off"}, {"metacopy", "off"}, {"index", "off"}};
 
-// The new mount API takes any number of layers one by one (Linux 6.5); before it all options must fit
-// in one page.
-bool try_mount_by_layers(const std::vector<std::string>& lowers, const Snapshot& at, bool volatile_) {
+// The new mount API takes any number of layers one by one (Linux 6.5); before it all options must
+// fit in one page.
+bool try_mount_by_layers(const std::vector<std::string>& lowers, const Snapshot& at,
+                         bool volatile_) {
     const UniqueFd context(::fsopen("overlay", FSOPEN_CLOEXEC));
     if (!context) return false;
-    if (::fsconfig(context.get(), FSCONFIG_SET_STRING, "lowerdir+", lowers.front().c_str(), 0) < 0) return false;
+    if (::fsconfig(context.get(), FSCONFIG_SET_STRING, "lowerdir+", lowers.front().c_str(), 0) < 0)
+        return false;
     for (size_t i = 1; i < lowers.size(); ++i) set(context.get(), "lowerdir+", lowers[i]);
     if (!at.upper.empty()) {
         set(context.get(), "upperdir", at.upper);
         set(context.get(), "workdir", at.work);
         for (const auto& [key, value] : safe_options) set(context.get(), key, value);
-        if (volatile_ && ::fsconfig(context.get(), FSCONFIG_SET_FLAG, "volatile", nullptr, 0) < 0) throw SysError("overlay volatile");
+        if (volatile_ && ::fsconfig(context.get(), FSCONFIG_SET_FLAG, "volatile", nullptr, 0) < 0)
+            throw SysError("overlay volatile");
     }
-    if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0) throw SysError("mount the overlay on ", at.target);
+    if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0)
+        throw SysError("mount the overlay on ", at.target);
     const UniqueFd mounted(::fsmount(context.get(), FSMOUNT_CLOEXEC, 0));
     if (!mounted) throw SysError("mount the overlay on ", at.target);
     if (::move_mount(mounted.get(), "", AT_FDCWD, at.target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) < 0)
@@ -100,7 +107,8 @@ void mount_overlay(const std::vector<std::string>& lowers, const Snapshot& at, b
         if (volatile_) options += ",volatile";
     }
     if (options.size() >= 4096)
-        throw Error(lowers.size(), " layers are too many for this kernel's mount options: Linux 6.5 takes more");
+        throw Error(lowers.size(),
+                    " layers are too many for this kernel's mount options: Linux 6.5 takes more");
     sys::mount("overlay", at.target, "overlay", 0, options);
 }
 
@@ -122,17 +130,25 @@ void publish(const Store& store, const Digest& chain_id, const std::string& work
 }
 
 // Of a plain tar the two digests are one.
-bool is_plain(const spec::Descriptor& layer, const Digest& diff_id) { return layer.digest == diff_id.text(); }
-
-void expect_digests(const spec::Descriptor& layer, const Digest& diff_id, const Digest& blob, const Digest& tar) {
-    if (!is_plain(layer, diff_id) && blob.text() != layer.digest) throw Error("the blob is damaged in the store: its bytes have the digest ", blob.text());
-    if (tar != diff_id) throw Error("its content has the diff ID ", tar.text(), ", but the image's config says ", diff_id.text());
+bool is_plain(const spec::Descriptor& layer, const Digest& diff_id) {
+    return layer.digest == diff_id.text();
 }
 
-Applied apply_verified(const Store& store, const spec::Descriptor& layer, const Digest& diff_id, const std::string& directory) {
+void expect_digests(const spec::Descriptor& layer, const Digest& diff_id, const Digest& blob,
+                    const Digest& tar) {
+    if (!is_plain(layer, diff_id) && blob.text() != layer.digest)
+        throw Error("the blob is damaged in the store: its bytes have the digest ", blob.text());
+    if (tar != diff_id)
+        throw Error("its content has the diff ID ", tar.text(), ", but the image's config says ",
+                    diff_id.text());
+}
+
+Applied apply_verified(const Store& store, const spec::Descriptor& layer, const Digest& diff_id,
+                       const std::string& directory) {
     return context("layer " + layer.digest, [&] {
         const UniqueFd blob = store.open_blob(Digest(layer.digest));
-        const Applied applied = apply_layer(blob.get(), directory, {.hash_blob = !is_plain(layer, diff_id)});
+        const Applied applied =
+            apply_layer(blob.get(), directory, {.hash_blob = !is_plain(layer, diff_id)});
         expect_digests(layer, diff_id, applied.blob, applied.diff_id);
         return applied;
     });
@@ -145,9 +161,12 @@ bool is_known(const spec::Descriptor& layer, const Digest& diff_id, const std::s
     return known && known->contains(layer.digest + "\n");
 }
 
-void note_known(const spec::Descriptor& layer, const Digest& diff_id, const std::string& directory) {
+void note_known(const spec::Descriptor& layer, const Digest& diff_id,
+                const std::string& directory) {
     if (!is_plain(layer, diff_id))
-        replace_file(directory + "/blobs", read_file_if_exists(directory + "/blobs").value_or("") + layer.digest + "\n", 0600);
+        replace_file(directory + "/blobs",
+                     read_file_if_exists(directory + "/blobs").value_or("") + layer.digest + "\n",
+                     0600);
 }
 
 // The layer is unpacked, but was from another blob: this one must hold the same.
@@ -155,7 +174,8 @@ void check_blob(const Store& store, const spec::Descriptor& layer, const Digest&
     context("layer " + layer.digest, [&] {
         const UniqueFd blob = store.open_blob(Digest(layer.digest));
         InflatedLayer inflated(blob.get(), InflatedLayer::Hash::tar_and_blob);
-        while (!inflated.read().empty()) {}
+        while (!inflated.read().empty()) {
+        }
         expect_digests(layer, diff_id, inflated.blob_digest(), inflated.diff_id());
     });
 }
@@ -176,7 +196,9 @@ bool Snapshots::has(const Digest& chain_id) const {
     return sys::exists(layer_dir(store_, chain_id) + "/size");
 }
 
-std::optional<uint64_t> Snapshots::top_size(Layers layers) const { return size(chain_ids(layers).back()); }
+std::optional<uint64_t> Snapshots::top_size(Layers layers) const {
+    return size(chain_ids(layers).back());
+}
 
 std::optional<uint64_t> Snapshots::size(const Digest& chain_id) const {
     const auto text = read_file_if_exists(layer_dir(store_, chain_id) + "/size", 64);
@@ -185,7 +207,8 @@ std::optional<uint64_t> Snapshots::size(const Digest& chain_id) const {
 
 void Snapshots::unpack(const Image& image) const {
     const std::vector<Digest> all = image.diff_ids();
-    if (all.size() > most_layers) throw Error("the image has ", all.size(), " layers, but an overlay takes ", most_layers);
+    if (all.size() > most_layers)
+        throw Error("the image has ", all.size(), " layers, but an overlay takes ", most_layers);
     const std::vector<Digest> ids = chain_ids(all);
     for (size_t i = 0; i < all.size(); ++i) {
         const Layers stack(all.data(), i + 1);
@@ -209,12 +232,16 @@ void Snapshots::unpack(const Image& image) const {
 }
 
 // To WORK/diff, in overlayfs's form.
-Applied Snapshots::apply_top(const spec::Descriptor& blob, Layers layers, const std::string& work) const {
+Applied Snapshots::apply_top(const spec::Descriptor& blob, Layers layers,
+                             const std::string& work) const {
     const std::string diff = work + "/diff";
     sys::mkdir(diff, 0755);
     ::chmod(diff.c_str(), 0755);  // whatever the umask was
     if (layers.size() == 1) return apply_verified(store_, blob, layers.back(), diff);
-    const Snapshot at{.layers = {layers.begin(), layers.end() - 1}, .upper = diff, .work = work + "/work", .target = work + "/merged"};
+    const Snapshot at{.layers = {layers.begin(), layers.end() - 1},
+                      .upper = diff,
+                      .work = work + "/work",
+                      .target = work + "/merged"};
     mount(at, true);
     Applied applied;
     {
@@ -255,12 +282,15 @@ void Snapshots::mount(const Snapshot& snapshot, bool volatile_) const {
     mount_overlay(lowers, snapshot, volatile_);
 }
 
-void Snapshots::unmount(const std::string& target) { sys::umount(target, MNT_DETACH | UMOUNT_NOFOLLOW); }
+void Snapshots::unmount(const std::string& target) {
+    sys::umount(target, MNT_DETACH | UMOUNT_NOFOLLOW);
+}
 
 Snapshots::NewLayer Snapshots::commit(const std::string& upper, Layers below) const {
     NewLayer layer;
     BlobWriter blob = store_.new_blob();
-    const std::string under = below.empty() ? empty_layer(store_) : layer_dir(store_, chain_ids(below).back()) + "/diff";
+    const std::string under =
+        below.empty() ? empty_layer(store_) : layer_dir(store_, chain_ids(below).back()) + "/diff";
     const Diff diff = write_layer(upper, [&](std::string_view data) { blob.write(data); }, under);
     layer.blob = blob.commit(spec::media::layer);
     layer.diff_id = Digest(layer.blob.digest);  // of a plain tar the two are one
@@ -276,5 +306,6 @@ Snapshots::NewLayer Snapshots::commit(const std::string& upper, Layers below) co
 
 void Snapshots::flatten(const Image& image, const std::string& directory) const {
     const std::vector<Digest> all = image.diff_ids();
-    for (size_t i = 0; i < all.size(); ++i) apply_verified(store_, image.manifest.layers[i], all[i], directory);
+    for (size_t i = 0; i < all.size(); ++i)
+        apply_verified(store_, image.manifest.layers[i], all[i], directory);
 }

@@ -17,28 +17,35 @@
 namespace {
 
 constexpr std::string_view layout_version = R"({"imageLayoutVersion":"1.0.0"})";
-constexpr const char* directories[] = {"", "/blobs", "/blobs/sha256", "/layers", "/layers/sha256", "/tmp", "/cache", "/leases"};
-// What a store may hold before its oci-layout is written, which comes last: ours, the engine's, and a file system's.
-constexpr std::string_view known_names[] = {"blobs", "cache", "containers", "index.json", "index.lock", "layers", "leases", "lock",
-                                            "lost+found", "networks", "quarantine", "tmp", "volumes"};
+constexpr const char* directories[] = {
+    "", "/blobs", "/blobs/sha256", "/layers", "/layers/sha256", "/tmp", "/cache", "/leases"};
+// What a store may hold before its oci-layout is written, which comes last: ours, the engine's, and
+// a file system's.
+constexpr std::string_view known_names[] = {
+    "blobs", "cache",      "containers", "index.json", "index.lock", "layers", "leases",
+    "lock",  "lost+found", "networks",   "quarantine", "tmp",        "volumes"};
 
 // "--root /srv" must not make a store of somebody's directory, nor close it to him.
 void refuse_foreign_files(const std::string& root) {
     for (const std::string& name : entries_of(root))
         if (!name.starts_with('.') && std::ranges::find(known_names, name) == std::end(known_names))
-            throw Error(root, " is no store, and holds other files (", quoted(name), "): a store is made in a new or an empty directory");
+            throw Error(root, " is no store, and holds other files (", quoted(name),
+                        "): a store is made in a new or an empty directory");
 }
 
-// A file with a set-user-ID bit, or a secret, in an image, a volume or a container is nothing for the host's users.
+// A file with a set-user-ID bit, or a secret, in an image, a volume or a container is nothing for
+// the host's users.
 void close_to_others(const std::string& root) {
     struct stat info{};
     if (::stat(root.c_str(), &info) < 0) throw SysError("stat ", root);
     if ((info.st_mode & 077) == 0) return;
     attempt(root + " is open to other users", [&] {
         for (const char* name : directories)
-            if (::chmod((root + name).c_str(), 0700) < 0 && errno != ENOENT) throw SysError("chmod ", root, name);
+            if (::chmod((root + name).c_str(), 0700) < 0 && errno != ENOENT)
+                throw SysError("chmod ", root, name);
         for (const char* name : {"/index.json", "/oci-layout"})
-            if (::chmod((root + name).c_str(), 0600) < 0 && errno != ENOENT) throw SysError("chmod ", root, name);
+            if (::chmod((root + name).c_str(), 0600) < 0 && errno != ENOENT)
+                throw SysError("chmod ", root, name);
     });
 }
 
@@ -50,11 +57,12 @@ std::vector<Digest> Image::diff_ids() const {
     return ids;
 }
 
-BlobWriter::BlobWriter(const Store& store, Claimed file) : store_(&store), path_(std::move(file.path)), fd_(std::move(file.lock)) {}
+BlobWriter::BlobWriter(const Store& store, Claimed file)
+    : store_(&store), path_(std::move(file.path)), fd_(std::move(file.lock)) {}
 
 BlobWriter::BlobWriter(BlobWriter&& other) noexcept
-    : store_(other.store_), path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)), hasher_(std::move(other.hasher_)),
-      digest_(std::move(other.digest_)), size_(other.size_) {}
+    : store_(other.store_), path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)),
+      hasher_(std::move(other.hasher_)), digest_(std::move(other.digest_)), size_(other.size_) {}
 
 BlobWriter::~BlobWriter() {
     if (!path_.empty()) ::unlink(path_.c_str());
@@ -71,14 +79,17 @@ void BlobWriter::set_aside() {
     fd_.reset();
 }
 
-spec::Descriptor BlobWriter::commit(std::string_view media_type, const std::string& expected_digest, int64_t expected_size) {
+spec::Descriptor BlobWriter::commit(std::string_view media_type, const std::string& expected_digest,
+                                    int64_t expected_size) {
     if (expected_size >= 0 && expected_size != size_)
         throw Error("blob ", expected_digest, " has ", size_, " bytes instead of ", expected_size);
     if (!expected_digest.empty() && digest().text() != expected_digest)
-        throw Error("blob ", expected_digest, " is damaged: its bytes have the digest ", digest().text());
+        throw Error("blob ", expected_digest, " is damaged: its bytes have the digest ",
+                    digest().text());
     const std::string final_path = store_->blob_path(digest());
     store_->hold({&digest(), 1}, {});
-    // First the bytes, then the name, then the directory that has it: after a power cut a name means these bytes.
+    // First the bytes, then the name, then the directory that has it: after a power cut a name
+    // means these bytes.
     if (!fd_) fd_ = sys::open(path_, O_RDONLY);
     context(path_, [&] { sys::fsync(fd_.get()); });
     sys::rename(path_, final_path);
@@ -91,7 +102,8 @@ spec::Descriptor BlobWriter::commit(std::string_view media_type, const std::stri
 Store::Store(std::string root) : root_(std::move(root)) {
     while (root_.size() > 1 && root_.back() == '/') root_.pop_back();
     const auto layout = read_file_if_exists(root_ + "/oci-layout", 4096);
-    if (layout && !layout->contains("\"1.0.0\"")) throw Error(root_, "/oci-layout: expected imageLayoutVersion 1.0.0");
+    if (layout && !layout->contains("\"1.0.0\""))
+        throw Error(root_, "/oci-layout: expected imageLayoutVersion 1.0.0");
     if (!layout) {
         refuse_foreign_files(root_);
         for (const char* name : directories) sys::make_directories(root_ + name, 0700);
@@ -129,11 +141,14 @@ std::string Store::blob_path(const Digest& digest) const {
     return str(root_, "/blobs/", digest.algorithm(), "/", digest.hex());
 }
 
-UniqueFd Store::open_blob(const Digest& digest) const { return sys::open(blob_path(digest), O_RDONLY); }
+UniqueFd Store::open_blob(const Digest& digest) const {
+    return sys::open(blob_path(digest), O_RDONLY);
+}
 
 std::string Store::read_blob(const spec::Descriptor& descriptor, size_t most) const {
     const Digest digest(descriptor.digest);
-    std::string data = context("blob " + digest.text(), [&] { return read_file(blob_path(digest), most); });
+    std::string data =
+        context("blob " + digest.text(), [&] { return read_file(blob_path(digest), most); });
     Hasher hasher(digest.algorithm());
     hasher.update(data);
     if (hasher.finish() != digest) throw Error("blob ", digest.text(), " is damaged in the store");
@@ -142,10 +157,14 @@ std::string Store::read_blob(const spec::Descriptor& descriptor, size_t most) co
 
 BlobWriter Store::new_blob() const { return {*this, claim(root_ + "/tmp", "blob", Claim::file)}; }
 
-BlobWriter Store::new_blob(const WorkDir& in) const { return {*this, claim(in.path(), "blob", Claim::file)}; }
+BlobWriter Store::new_blob(const WorkDir& in) const {
+    return {*this, claim(in.path(), "blob", Claim::file)};
+}
 
 spec::Descriptor Store::put_blob(std::string_view data, std::string_view media_type) const {
-    const spec::Descriptor there{.media_type = std::string(media_type), .digest = digest_of(data).text(), .size = int64_t(data.size())};
+    const spec::Descriptor there{.media_type = std::string(media_type),
+                                 .digest = digest_of(data).text(),
+                                 .size = int64_t(data.size())};
     if (is_intact(there)) return there;
     BlobWriter writer = new_blob();
     writer.write(data);
@@ -172,22 +191,29 @@ std::optional<NamedImage> Store::find(const std::string& wanted) const {
     if (name)
         for (const NamedImage& image : all) {
             if (!image.name || image.name->repository() != name->repository()) continue;
-            if (name->digest.empty() ? image.name->tag == name->tag : image.descriptor.digest == name->digest) return image;
+            if (name->digest.empty() ? image.name->tag == name->tag
+                                     : image.descriptor.digest == name->digest)
+                return image;
         }
     const std::string hex = wanted.starts_with("sha256:") ? wanted.substr(7) : wanted;
-    if (hex.empty() || hex.size() > 64 || hex.find_first_not_of("0123456789abcdef") != std::string::npos) return {};
+    if (hex.empty() || hex.size() > 64 ||
+        hex.find_first_not_of("0123456789abcdef") != std::string::npos)
+        return {};
     std::optional<NamedImage> found;
     std::string found_id;
     std::vector<std::string> unreadable;
     for (const NamedImage& image : all) {
         std::vector<std::string> ids = {Digest(image.descriptor.digest).hex()};
-        if (const auto read = try_load(image.descriptor)) ids.push_back(read->id().hex());
-        else unreadable.push_back(str("image ", image.shown(), ": ", read.error().what()));
+        if (const auto read = try_load(image.descriptor))
+            ids.push_back(read->id().hex());
+        else
+            unreadable.push_back(str("image ", image.shown(), ": ", read.error().what()));
         for (const std::string& id : ids) {
             if (!id.starts_with(hex)) continue;
             // One image may be there under two manifests, with its layers compressed and plain.
             if (found && found->descriptor.digest != image.descriptor.digest && found_id != id)
-                throw Error("multiple images match ", quoted(wanted), ": give more digits of the ID");
+                throw Error("multiple images match ", quoted(wanted),
+                            ": give more digits of the ID");
             if (!found) found = image, found_id = id;
         }
     }
@@ -202,32 +228,41 @@ NamedImage Store::get(const std::string& name_or_id) const {
     throw Error("No such image: ", name_or_id);
 }
 
-// What was read before it was written down may have been collected in between: the manifest would be gone, too.
+// What was read before it was written down may have been collected in between: the manifest would
+// be gone, too.
 static void hold_image(const Store& store, const Image& image) {
     std::vector<Digest> blobs{Digest(image.manifest.config.digest)};
     for (const spec::Descriptor& layer : image.manifest.layers)
         if (Digest::is_valid(layer.digest)) blobs.emplace_back(layer.digest);
     store.hold(blobs, chain_ids(image.diff_ids()));
-    if (!store.has_blob(Digest(image.descriptor.digest))) throw Error("No such image: ", image.descriptor.digest);
+    if (!store.has_blob(Digest(image.descriptor.digest)))
+        throw Error("No such image: ", image.descriptor.digest);
 }
 
 Image Store::load(const spec::Descriptor& top, const std::string& platform) const {
     Image image;
     image.descriptor = top;
     // Nested indexes are legal; a chain of them is somebody's joke.
-    for (int depth = 0; spec::oci_media_type(image.descriptor.media_type) == spec::media::index; ++depth) {
+    for (int depth = 0; spec::oci_media_type(image.descriptor.media_type) == spec::media::index;
+         ++depth) {
         if (depth == 4) throw Error("index ", top.digest, " is nested too deep");
-        const spec::Index index = context("index " + image.descriptor.digest, [&] { return spec::read_index(read_blob(image.descriptor)); });
+        const spec::Index index = context("index " + image.descriptor.digest, [&] {
+            return spec::read_index(read_blob(image.descriptor));
+        });
         const spec::Descriptor* chosen = find_platform(index, platform);
-        if (!chosen) throw Error("image ", top.digest, " is not there for platform ", platform.empty() ? host_platform() : platform);
+        if (!chosen)
+            throw Error("image ", top.digest, " is not there for platform ",
+                        platform.empty() ? host_platform() : platform);
         image.descriptor = *chosen;
     }
-    image.manifest = context("manifest " + image.descriptor.digest, [&] { return spec::read_manifest(read_blob(image.descriptor)); });
-    image.config = context("image config " + image.manifest.config.digest,
-                           [&] { return spec::read_image_config(read_blob(image.manifest.config)); });
+    image.manifest = context("manifest " + image.descriptor.digest,
+                             [&] { return spec::read_manifest(read_blob(image.descriptor)); });
+    image.config = context("image config " + image.manifest.config.digest, [&] {
+        return spec::read_image_config(read_blob(image.manifest.config));
+    });
     if (image.config.rootfs.diff_ids.size() != image.manifest.layers.size())
-        throw Error("image ", image.descriptor.digest, " has ", image.manifest.layers.size(), " layers, but its config names ",
-                    image.config.rootfs.diff_ids.size());
+        throw Error("image ", image.descriptor.digest, " has ", image.manifest.layers.size(),
+                    " layers, but its config names ", image.config.rootfs.diff_ids.size());
     hold_image(*this, image);
     const Snapshots snapshots(*this);
     const std::vector<Digest> ids = chain_ids(image.diff_ids());
@@ -250,23 +285,26 @@ void Store::tag(const spec::Descriptor& manifest, const std::optional<Reference>
 }
 
 void Store::tag(std::span<const Naming> namings) const {
-    std::map<std::string, size_t> last;   // which naming has a name in the end
+    std::map<std::string, size_t> last;  // which naming has a name in the end
     for (size_t i = 0; i < namings.size(); ++i) {
         const auto& [manifest, name] = namings[i];
-        if (!has_blob(Digest(manifest.digest))) throw Error("No such image: ", name ? name->familiar() : manifest.digest);
+        if (!has_blob(Digest(manifest.digest)))
+            throw Error("No such image: ", name ? name->familiar() : manifest.digest);
         if (name) last[name->familiar()] = i;
     }
     Names names(root_);
     const auto is_taken = [&](const spec::Descriptor& old) { return last.contains(name_of(old)); };
 
-    std::set<std::string> with_names, nameless;   // digests
+    std::set<std::string> with_names, nameless;  // digests
     for (const auto& [name, i] : last) with_names.insert(namings[i].manifest.digest);
     for (const spec::Descriptor& old : names.entries())
         if (!name_of(old).empty() && !is_taken(old)) with_names.insert(old.digest);
 
-    std::vector<spec::Descriptor> all;            // newest first
+    std::vector<spec::Descriptor> all;  // newest first
     const auto add = [&](spec::Descriptor entry, const std::string& name) {
-        if (name.empty() && (with_names.contains(entry.digest) || !nameless.insert(entry.digest).second)) return;
+        if (name.empty() &&
+            (with_names.contains(entry.digest) || !nameless.insert(entry.digest).second))
+            return;
         set_name(entry, name);
         all.push_back(std::move(entry));
     };
@@ -285,20 +323,22 @@ void Store::tag(std::span<const Naming> namings) const {
 
 void Store::untag(const Reference& name) const {
     Names names(root_);
-    if (std::erase_if(names.entries(), [&](const auto& entry) { return name_of(entry) == name.familiar(); }) == 0)
+    if (std::erase_if(names.entries(),
+                      [&](const auto& entry) { return name_of(entry) == name.familiar(); }) == 0)
         throw Error("No such image: ", name.familiar());
     names.save();
 }
 
 void Store::remove(const spec::Descriptor& manifest) const {
     Names names(root_);
-    std::erase_if(names.entries(), [&](const auto& entry) { return entry.digest == manifest.digest; });
+    std::erase_if(names.entries(),
+                  [&](const auto& entry) { return entry.digest == manifest.digest; });
     names.save();
 }
 
 Lease Store::use() const {
     const std::lock_guard one_thread(leases_->mutex);
-    Lease lease = leases_->current.lock();   // of a caller's caller
+    Lease lease = leases_->current.lock();  // of a caller's caller
     if (!lease) leases_->current = lease = std::make_shared<LeaseFile>(root_);
     return lease;
 }
@@ -333,7 +373,8 @@ std::string host_platform() { return "linux/" + host_architecture(); }
 std::string default_store_root() {
     if (const char* root = ::getenv("KEG_ROOT"); root && *root) return root;
     if (::geteuid() == 0) return "/var/lib/keg";
-    if (const char* data = ::getenv("XDG_DATA_HOME"); data && *data == '/') return str(data, "/keg");
+    if (const char* data = ::getenv("XDG_DATA_HOME"); data && *data == '/')
+        return str(data, "/keg");
     const char* home = ::getenv("HOME");
     return str(home ? home : "", "/.local/share/keg");
 }

@@ -1,18 +1,19 @@
-// The local store: an OCI image layout (oci-layout, index.json, blobs/) plus what keg keeps beside it
-// (unpacked layers, containers, cache). Many processes work on it at once, and any of them may be
-// killed at any point: a blob is written aside, fsynced and renamed; index.json is replaced under a
-// lock; what a dead process left is collected by whoever comes next.
+// The local store: an OCI image layout (oci-layout, index.json, blobs/) plus what keg keeps beside
+// it (unpacked layers, containers, cache). Many processes work on it at once, and any of them may
+// be killed at any point: a blob is written aside, fsynced and renamed; index.json is replaced
+// under a lock; what a dead process left is collected by whoever comes next.
 //
-// To look has three answers: there, not there, cannot tell. What cannot be read is neither taken for absent nor
-// removed, and does not hide what lies beside it.
+// To look has three answers: there, not there, cannot tell. What cannot be read is neither taken
+// for absent nor removed, and does not hide what lies beside it.
 //
-//   ROOT/oci-layout, index.json, blobs/sha256/…   the image layout; names are ref.name annotations (names.h)
-//   ROOT/layers/sha256/HEX/…                      unpacked layers (snapshots.h)
+//   ROOT/oci-layout, index.json, blobs/sha256/…   the image layout; names are ref.name annotations
+//   (names.h) ROOT/layers/sha256/HEX/…                      unpacked layers (snapshots.h)
 //   ROOT/containers/…, networks/…                 the engine's
 //   ROOT/cache/…                                  the builder's
 //   ROOT/tmp/…                                    work in progress (work.h)
 //   ROOT/leases/…, lock                           what commands need while they work (lease.h)
-//   ROOT/quarantine/…                             damaged blobs that `keg system check --repair` took away
+//   ROOT/quarantine/…                             damaged blobs that `keg system check --repair`
+//   took away
 #pragma once
 
 #include <expected>
@@ -33,16 +34,16 @@
 
 // An image that was read and checked: every document it consists of.
 struct Image {
-    spec::Descriptor descriptor;      // of the manifest
+    spec::Descriptor descriptor;  // of the manifest
     spec::Manifest manifest;
     spec::ImageConfig config;
-    Digest id() const { return Digest(manifest.config.digest); }   // Docker's image ID
+    Digest id() const { return Digest(manifest.config.digest); }  // Docker's image ID
     std::vector<Digest> diff_ids() const;
-    int64_t size = 0;                 // of the unpacked content as Docker's images shows it, if known
+    int64_t size = 0;  // of the unpacked content as Docker's images shows it, if known
 };
 
 struct NamedImage {
-    std::optional<Reference> name;    // none: dangling
+    std::optional<Reference> name;  // none: dangling
     spec::Descriptor descriptor;
     std::string shown() const { return name ? name->familiar() : descriptor.digest; }
 };
@@ -56,7 +57,7 @@ struct Naming {
 // What containers need of the store: of each the layers, as diff IDs, lowest first.
 struct ContainerLayers {
     std::vector<std::vector<Digest>> stacks;
-    bool complete = true;             // false: there are containers that cannot be read
+    bool complete = true;  // false: there are containers that cannot be read
 };
 
 class Store;
@@ -73,12 +74,14 @@ public:
         if (digest_.empty()) digest_ = hasher_.finish();
         return digest_;
     }
-    // Closes the file until commit(): who writes many blobs at once has not as many descriptors. Only for a
-    // blob in a work directory, whose lock keeps it.
+    // Closes the file until commit(): who writes many blobs at once has not as many descriptors.
+    // Only for a blob in a work directory, whose lock keeps it.
     void set_aside();
-    // Makes it durable and visible, in place of what has that digest already: these bytes are known to be right.
-    // If `expected` (or the size) is given and differs, throws Error and nothing stays.
-    spec::Descriptor commit(std::string_view media_type, const std::string& expected_digest = {}, int64_t expected_size = -1);
+    // Makes it durable and visible, in place of what has that digest already: these bytes are known
+    // to be right. If `expected` (or the size) is given and differs, throws Error and nothing
+    // stays.
+    spec::Descriptor commit(std::string_view media_type, const std::string& expected_digest = {},
+                            int64_t expected_size = -1);
 
 private:
     friend class Store;
@@ -93,8 +96,9 @@ private:
 
 class Store {
 public:
-    // Opens, or makes, the store at that host path, for its owner alone: an existing one that is open to others is
-    // closed. Throws if it is another layout version, or a directory with other files.
+    // Opens, or makes, the store at that host path, for its owner alone: an existing one that is
+    // open to others is closed. Throws if it is another layout version, or a directory with other
+    // files.
     explicit Store(std::string root);
     const std::string& root() const { return root_; }
 
@@ -104,42 +108,47 @@ public:
     // Reads all of it to say whether its bytes are right.
     bool is_intact(const spec::Descriptor& descriptor) const;
     std::string blob_path(const Digest& digest) const;
-    UniqueFd open_blob(const Digest& digest) const;                       // throws if it is not there
-    std::string read_blob(const spec::Descriptor& descriptor, size_t most = size_t(8) << 20) const;  // verified
+    UniqueFd open_blob(const Digest& digest) const;  // throws if it is not there
+    std::string read_blob(const spec::Descriptor& descriptor,
+                          size_t most = size_t(8) << 20) const;  // verified
     BlobWriter new_blob() const;
-    BlobWriter new_blob(const WorkDir& in) const;   // which must outlive it
+    BlobWriter new_blob(const WorkDir& in) const;  // which must outlive it
     // A damaged one is replaced.
     spec::Descriptor put_blob(std::string_view data, std::string_view media_type) const;
 
     // --- images
-    std::vector<NamedImage> images() const;              // newest first, dangling ones included
-    // By name, image ID, unique prefix of the ID or manifest digest. Images that cannot be read while an ID is
-    // looked for are warned of.
+    std::vector<NamedImage> images() const;  // newest first, dangling ones included
+    // By name, image ID, unique prefix of the ID or manifest digest. Images that cannot be read
+    // while an ID is looked for are warned of.
     std::optional<NamedImage> find(const std::string& name_or_id) const;
-    NamedImage get(const std::string& name_or_id) const; // throws "No such image: X"
+    NamedImage get(const std::string& name_or_id) const;  // throws "No such image: X"
     // The image for this machine's platform (or `platform`, "linux/arm64"): an index is followed.
     Image load(const spec::Descriptor& descriptor, const std::string& platform = {}) const;
-    std::expected<Image, Error> try_load(const spec::Descriptor& descriptor) const;   // or why it cannot be read
+    std::expected<Image, Error>
+    try_load(const spec::Descriptor& descriptor) const;  // or why it cannot be read
     // The name now means that manifest; what had it before becomes dangling (kept in the index).
     void tag(const spec::Descriptor& manifest, const std::optional<Reference>& name) const;
-    // Many at once, as if one after the other. Throws "No such image" for a manifest that is not there.
+    // Many at once, as if one after the other. Throws "No such image" for a manifest that is not
+    // there.
     void tag(std::span<const Naming> namings) const;
     // Removes the name (the last one of an image removes the image; gc() frees its blobs).
     void untag(const Reference& name) const;
     void remove(const spec::Descriptor& manifest) const;  // the image under all its names
 
-    // --- what is kept
-    // While it lives, what this object was asked for and had, and what it made, is not collected (lease.h).
+    // --- what is kept While it lives, what this object was asked for and had, and what it made, is
+    // not collected (lease.h).
     Lease use() const;
     // Layers, by their ChainIDs, for the lease; and blobs. Without a lease nothing happens.
     void hold(std::span<const Digest> blobs, std::span<const Digest> chain_ids) const;
-    // For a look and a change that belong together, and take no time: meanwhile nothing is collected.
+    // For a look and a change that belong together, and take no time: meanwhile nothing is
+    // collected.
     FileLock keep_all() const { return FileLock(root_ + "/lock", true); }
-    // Frees blobs, layers and cache that no image, no container and no command at work needs; gives bytes. `containers`
-    // is asked when nothing can change any more. What cannot be read is warned of, and what it may need stays.
+    // Frees blobs, layers and cache that no image, no container and no command at work needs; gives
+    // bytes. `containers` is asked when nothing can change any more. What cannot be read is warned
+    // of, and what it may need stays.
     uint64_t gc(const std::function<ContainerLayers()>& containers) const;
 
-    WorkDir work_dir(const std::string& purpose) const;   // ROOT/tmp/PURPOSE-XXXXXX
+    WorkDir work_dir(const std::string& purpose) const;  // ROOT/tmp/PURPOSE-XXXXXX
     void collect_dead_work() const;
 
 private:

@@ -24,7 +24,8 @@ std::vector<std::string> entries_of(const std::string& directory) {
     return names;
 }
 
-// Whoever finds an unlocked entry may remove it, even between our making and our locking it: then we make another.
+// Whoever finds an unlocked entry may remove it, even between our making and our locking it: then
+// we make another.
 Claimed claim(const std::string& directory, const std::string& purpose, Claim what) {
     const std::string pattern = str(directory, "/", purpose, "-XXXXXX");
     for (;;) {
@@ -45,15 +46,18 @@ Claimed claim(const std::string& directory, const std::string& purpose, Claim wh
     }
 }
 
-std::vector<std::string> collect_dead(const std::string& directory, const std::function<void(const std::string& path)>& bury) {
+std::vector<std::string> collect_dead(const std::string& directory,
+                                      const std::function<void(const std::string& path)>& bury) {
     std::vector<std::string> held;
     for (const std::string& name : entries_of(directory)) {
         const std::string path = directory + "/" + name;
         const auto fd = sys::try_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
         if (!fd && fd.error() == ENOENT) continue;
         // What cannot be opened or locked may be somebody's.
-        if (!fd || ::flock(fd->get(), LOCK_EX | LOCK_NB) < 0) held.push_back(path);
-        else attempt("removing " + path, [&] { bury(path); });
+        if (!fd || ::flock(fd->get(), LOCK_EX | LOCK_NB) < 0)
+            held.push_back(path);
+        else
+            attempt("removing " + path, [&] { bury(path); });
     }
     return held;
 }
@@ -63,9 +67,11 @@ static void unmount_below(const std::string& path) {
     std::vector<std::string> targets;
     for (const std::string& line : split(read_file("/proc/self/mounts"), '\n')) {
         const auto fields = split(line, ' ');
-        if (fields.size() > 1 && (fields[1] == path || fields[1].starts_with(path + "/"))) targets.push_back(fields[1]);
+        if (fields.size() > 1 && (fields[1] == path || fields[1].starts_with(path + "/")))
+            targets.push_back(fields[1]);
     }
-    for (auto target = targets.rbegin(); target != targets.rend(); ++target) ::umount2(target->c_str(), MNT_DETACH);
+    for (auto target = targets.rbegin(); target != targets.rend(); ++target)
+        ::umount2(target->c_str(), MNT_DETACH);
 }
 
 void remove_work(const std::string& path) {

@@ -1,5 +1,6 @@
-// Work in progress, each piece in a file or directory of its own that its owner holds by flock(2): whoever
-// finds one that nobody holds knows that its owner is dead. Such names are random, never reused.
+// Work in progress, each piece in a file or directory of its own that its owner holds by flock(2):
+// whoever finds one that nobody holds knows that its owner is dead. Such names are random, never
+// reused.
 #pragma once
 
 #include <functional>
@@ -8,7 +9,8 @@
 
 #include "base/unique_fd.h"
 
-// The names in a directory, without "." and ".."; none if it is not there. Throws SysError if it cannot be read.
+// The names in a directory, without "." and ".."; none if it is not there. Throws SysError if it
+// cannot be read.
 std::vector<std::string> entries_of(const std::string& directory);
 
 struct Claimed {
@@ -19,8 +21,10 @@ enum class Claim { file, directory };
 // Makes DIRECTORY/PURPOSE-XXXXXX (mode 0600 or 0700) and holds it.
 Claimed claim(const std::string& directory, const std::string& purpose, Claim what);
 
-// Those in `directory` that nobody holds are given to `bury`, which removes them. The held ones' paths come back.
-std::vector<std::string> collect_dead(const std::string& directory, const std::function<void(const std::string& path)>& bury);
+// Those in `directory` that nobody holds are given to `bury`, which removes them. The held ones'
+// paths come back.
+std::vector<std::string> collect_dead(const std::string& directory,
+                                      const std::function<void(const std::string& path)>& bury);
 
 // Removes a file or tree; what is mounted in it (of a process that died) is unmounted.
 void remove_work(const std::string& path);
@@ -34,7 +38,8 @@ public:
 
 private:
     friend class Store;
-    explicit WorkDir(Claimed claimed) : path_(std::move(claimed.path)), lock_(std::move(claimed.lock)) {}
+    explicit WorkDir(Claimed claimed)
+        : path_(std::move(claimed.path)), lock_(std::move(claimed.lock)) {}
     std::string path_;
     UniqueFd lock_;
 };

@@ -23,7 +23,9 @@ std::string find_program(std::string wanted) {
     if (wanted.empty())
         if (const char* named = ::getenv("KEG_RUNTIME")) wanted = named;
     // Absolute, because monitors go elsewhere.
-    if (!wanted.empty()) return wanted.find('/') == std::string::npos ? wanted : std::filesystem::absolute(wanted).string();
+    if (!wanted.empty())
+        return wanted.find('/') == std::string::npos ? wanted
+                                                     : std::filesystem::absolute(wanted).string();
     char self[PATH_MAX];
     const ssize_t n = ::readlink("/proc/self/exe", self, sizeof self);
     const std::string here(self, n > 0 ? size_t(n) : 0);
@@ -41,7 +43,7 @@ std::string last_error(int log) {
             const json::Value record = json::parse(line);
             const std::string level = record.value("level", "");
             if (level == "error" || level == "fatal") message = record.value("msg", "");
-        } catch (const std::exception&) {   // a torn line says nothing
+        } catch (const std::exception&) {  // a torn line says nothing
         }
     }
     return message;
@@ -50,32 +52,44 @@ std::string last_error(int log) {
 struct Call {
     std::vector<std::string> words;
     RuntimeClient::Io io{-1, 1, 2};
-    bool may_fail = false;       // the exit status is the container's
+    bool may_fail = false;  // the exit status is the container's
     bool dies_with_us = false;
 };
 
 ExitStatus call(const RuntimeClient& client, const Call& what) {
     const UniqueFd log(check(::memfd_create("runtime-log", MFD_CLOEXEC), "memfd_create"));
-    Child child = spawn({.argv = client.command(what.words), .env = {}, .directory = {}, .in = what.io.in, .out = what.io.out,
-                         .err = what.io.err, .fds = {{log.get(), log_fd}}, .dies_with_us = what.dies_with_us});
+    Child child = spawn({.argv = client.command(what.words),
+                         .env = {},
+                         .directory = {},
+                         .in = what.io.in,
+                         .out = what.io.out,
+                         .err = what.io.err,
+                         .fds = {{log.get(), log_fd}},
+                         .dies_with_us = what.dies_with_us});
     const ExitStatus status = child.wait();
     if (status.shell() == 0) return status;
     const std::string why = last_error(log.get());
     if (!why.empty()) throw Error(why);
     if (what.may_fail) return status;
-    throw Error(quoted(client.program()), " ", what.words[0], " failed with exit code ", status.shell());
+    throw Error(quoted(client.program()), " ", what.words[0], " failed with exit code ",
+                status.shell());
 }
 
-Call creation(const char* verb, const std::string& id, const RuntimeClient::CreateOptions& options) {
+Call creation(const char* verb, const std::string& id,
+              const RuntimeClient::CreateOptions& options) {
     Call out{.words = {verb, "--bundle", options.bundle}, .io = options.io};
-    if (!options.pid_file.empty()) out.words.insert(out.words.end(), {"--pid-file", options.pid_file});
-    if (!options.console_socket.empty()) out.words.insert(out.words.end(), {"--console-socket", options.console_socket});
+    if (!options.pid_file.empty())
+        out.words.insert(out.words.end(), {"--pid-file", options.pid_file});
+    if (!options.console_socket.empty())
+        out.words.insert(out.words.end(), {"--console-socket", options.console_socket});
     out.words.push_back(id);
     return out;
 }
 
 // Commands that have nothing to say to the user.
-Call silent(std::vector<std::string> words) { return {.words = std::move(words), .io = {-1, -1, -1}}; }
+Call silent(std::vector<std::string> words) {
+    return {.words = std::move(words), .io = {-1, -1, -1}};
+}
 
 }  // namespace
 
@@ -83,19 +97,26 @@ RuntimeClient::RuntimeClient(std::string state_root, std::string program)
     : program_(find_program(std::move(program))), state_root_(std::move(state_root)) {}
 
 std::vector<std::string> RuntimeClient::command(std::vector<std::string> words) const {
-    std::vector<std::string> argv = {program_, "--root", state_root_, "--log", str("/proc/self/fd/", log_fd), "--log-format", "json"};
+    std::vector<std::string> argv = {
+        program_,       "--root", state_root_, "--log", str("/proc/self/fd/", log_fd),
+        "--log-format", "json"};
     argv.insert(argv.end(), words.begin(), words.end());
     return argv;
 }
 
-void RuntimeClient::create(const std::string& id, const CreateOptions& options) const { call(*this, creation("create", id, options)); }
+void RuntimeClient::create(const std::string& id, const CreateOptions& options) const {
+    call(*this, creation("create", id, options));
+}
 void RuntimeClient::start(const std::string& id) const { call(*this, silent({"start", id})); }
-void RuntimeClient::kill(const std::string& id, const std::string& signal) const { call(*this, silent({"kill", id, signal})); }
+void RuntimeClient::kill(const std::string& id, const std::string& signal) const {
+    call(*this, silent({"kill", id, signal}));
+}
 void RuntimeClient::pause(const std::string& id) const { call(*this, silent({"pause", id})); }
 void RuntimeClient::resume(const std::string& id) const { call(*this, silent({"resume", id})); }
 
 void RuntimeClient::remove(const std::string& id, bool force) const {
-    call(*this, silent(force ? std::vector<std::string>{"delete", "--force", id} : std::vector<std::string>{"delete", id}));
+    call(*this, silent(force ? std::vector<std::string>{"delete", "--force", id}
+                             : std::vector<std::string>{"delete", id}));
 }
 
 spec::State RuntimeClient::state(const std::string& id) const {
@@ -112,9 +133,12 @@ ExitStatus RuntimeClient::run(const std::string& id, const CreateOptions& option
 }
 
 ExitStatus RuntimeClient::exec(const std::string& id, const ExecOptions& options) const {
-    Call what{.words = {"exec", "--process", options.process_file}, .io = options.io, .may_fail = true};
-    if (!options.pid_file.empty()) what.words.insert(what.words.end(), {"--pid-file", options.pid_file});
-    if (!options.console_socket.empty()) what.words.insert(what.words.end(), {"--console-socket", options.console_socket});
+    Call what{
+        .words = {"exec", "--process", options.process_file}, .io = options.io, .may_fail = true};
+    if (!options.pid_file.empty())
+        what.words.insert(what.words.end(), {"--pid-file", options.pid_file});
+    if (!options.console_socket.empty())
+        what.words.insert(what.words.end(), {"--console-socket", options.console_socket});
     if (options.detach) what.words.push_back("--detach");
     what.words.push_back(id);
     return call(*this, what);

@@ -1,5 +1,5 @@
-// How other folders call an OCI runtime: by its command line. Ours can be exchanged for runc or crun
-// (KEG_RUNTIME, or `keg --runtime`), and theirs judges ours.
+// How other folders call an OCI runtime: by its command line. Ours can be exchanged for runc or
+// crun (KEG_RUNTIME, or `keg --runtime`), and theirs judges ours.
 #pragma once
 
 #include <string>
@@ -17,7 +17,7 @@ public:
     const std::string& state_root() const { return state_root_; }
 
     struct Io {
-        int in = -1, out = 1, err = 2;   // descriptors for the container; -1 = /dev/null
+        int in = -1, out = 1, err = 2;  // descriptors for the container; -1 = /dev/null
     };
     struct CreateOptions {
         std::string bundle, pid_file, console_socket;
@@ -31,12 +31,12 @@ public:
     void pause(const std::string& id) const;
     void resume(const std::string& id) const;
     spec::State state(const std::string& id) const;
-    // In the foreground until its end; the exit status is the container's. The runtime dies with the
-    // caller, the container does not: see to it that somebody removes it then.
+    // In the foreground until its end; the exit status is the container's. The runtime dies with
+    // the caller, the container does not: see to it that somebody removes it then.
     ExitStatus run(const std::string& id, const CreateOptions& options) const;
 
     struct ExecOptions {
-        std::string process_file;        // a Process document
+        std::string process_file;  // a Process document
         std::string pid_file, console_socket;
         bool detach = false;
         Io io;

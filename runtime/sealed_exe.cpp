@@ -1,19 +1,20 @@
-// Never let a container reach the host's binary: a program of the container that is, or is interpreted
-// by, /proc/self/exe would run the runtime's file and could then write to it (CVE-2019-5736). So what
-// enters a container runs from a copy that cannot be written: the same file through a detached
-// read-only mount, or, without the right to mount, a sealed memfd. The program executes itself again
-// from there.
+// Never let a container reach the host's binary: a program of the container that is, or is
+// interpreted by, /proc/self/exe would run the runtime's file and could then write to it
+// (CVE-2019-5736). So what enters a container runs from a copy that cannot be written: the same
+// file through a detached read-only mount, or, without the right to mount, a sealed memfd. The
+// program executes itself again from there.
 //
-// The program knows that it runs from there by what only such a copy is. The mount of the view lies nowhere: its
-// root, which is the file itself, has no path but "/". (An ordinary mount that happens to be read-only, of a host
-// with a read-only /usr, is no view: its owner makes it writable for an update, and everybody who has the file open
-// with it.) The memfd has seals that cannot be taken off.
+// The program knows that it runs from there by what only such a copy is. The mount of the view lies
+// nowhere: its root, which is the file itself, has no path but "/". (An ordinary mount that happens
+// to be read-only, of a host with a read-only /usr, is no view: its owner makes it writable for an
+// update, and everybody who has the file open with it.) The memfd has seals that cannot be taken
+// off.
 //
-// That first execution is pure cost, so it ends before libc begins: the linker takes `keg_entry` for
-// the entry point, which seals and executes, or goes on to libc's own `_start`. (libc's initialisation
-// asks the processor about itself some thirty times, which under a hypervisor is half a millisecond.)
-// Hence nothing of libc may be used here: no errno, no stack protector, no memcpy; system calls are
-// made by hand. CMakeLists.txt compiles this file accordingly.
+// That first execution is pure cost, so it ends before libc begins: the linker takes `keg_entry`
+// for the entry point, which seals and executes, or goes on to libc's own `_start`. (libc's
+// initialisation asks the processor about itself some thirty times, which under a hypervisor is
+// half a millisecond.) Hence nothing of libc may be used here: no errno, no stack protector, no
+// memcpy; system calls are made by hand. CMakeLists.txt compiles this file accordingly.
 #include <elf.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -77,7 +78,8 @@ constexpr const char* own_exe = "/proc/self/exe";
 bool is_read_only_view(const char* path, long length) {
     if (length != 1 || path[0] != '/') return false;
     struct statfs fs;
-    return raw_call(SYS_statfs, pointer(own_exe), pointer(&fs)) == 0 && (fs.f_flags & ST_RDONLY) != 0;
+    return raw_call(SYS_statfs, pointer(own_exe), pointer(&fs)) == 0 &&
+           (fs.f_flags & ST_RDONLY) != 0;
 }
 
 bool is_sealed_memory(const char* path, long length) {
@@ -92,21 +94,25 @@ bool is_sealed_memory(const char* path, long length) {
 }
 
 bool is_sealed() {
-    char path[64];   // cut if it is longer
-    const long length = raw_call(SYS_readlinkat, AT_FDCWD, pointer(own_exe), pointer(path), sizeof path);
+    char path[64];  // cut if it is longer
+    const long length =
+        raw_call(SYS_readlinkat, AT_FDCWD, pointer(own_exe), pointer(path), sizeof path);
     return is_read_only_view(path, length) || is_sealed_memory(path, length);
 }
 
 long read_only_view(long exe) {
-    const long view = raw_call(SYS_open_tree, exe, pointer(""), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    const long view = raw_call(SYS_open_tree, exe, pointer(""),
+                               OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
     if (view < 0) return view;
     const mount_attr wanted{MOUNT_ATTR_RDONLY, 0, 0, 0};
-    const long failed = raw_call(SYS_mount_setattr, view, pointer(""), AT_EMPTY_PATH, pointer(&wanted), sizeof wanted);
+    const long failed = raw_call(SYS_mount_setattr, view, pointer(""), AT_EMPTY_PATH,
+                                 pointer(&wanted), sizeof wanted);
     return failed < 0 ? failed : view;
 }
 
 long sealed_copy(long exe) {
-    const long copy = raw_call(SYS_memfd_create, pointer("keg-runtime"), MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    const long copy =
+        raw_call(SYS_memfd_create, pointer("keg-runtime"), MFD_CLOEXEC | MFD_ALLOW_SEALING);
     long done = copy;
     while (done > 0) done = raw_call(SYS_sendfile, copy, exe, 0, 1 << 30);
     if (done >= 0) done = raw_call(SYS_fcntl, copy, F_ADD_SEALS, all_seals);
@@ -125,7 +131,8 @@ extern "C" void keg_seal(long* stack) {
     if (copy < 0) copy = sealed_copy(exe);
     char** environment = argv + *stack + 1;
     raw_call(SYS_execveat, copy, pointer(""), pointer(argv), pointer(environment), AT_EMPTY_PATH);
-    constexpr char failed[] = "keg-runtime cannot execute a sealed copy of itself: is /proc mounted?\n";
+    constexpr char failed[] =
+        "keg-runtime cannot execute a sealed copy of itself: is /proc mounted?\n";
     raw_call(SYS_write, 2, pointer(failed), sizeof failed - 1);
     raw_call(SYS_exit_group, 1);
 }

@@ -7,7 +7,8 @@
 
 namespace spec {
 
-std::span<const char* const> capability_names();            // in the order of the kernel's numbers
-const std::vector<std::string>& container_capabilities();   // what Docker gives, and images are written for
+std::span<const char* const> capability_names();  // in the order of the kernel's numbers
+const std::vector<std::string>&
+container_capabilities();  // what Docker gives, and images are written for
 
 }  // namespace spec

@@ -10,15 +10,25 @@
 
 namespace spec {
 
-struct CgroupFeatures { std::optional<bool> v1, v2, systemd, systemd_user, rdma; };
+struct CgroupFeatures {
+    std::optional<bool> v1, v2, systemd, systemd_user, rdma;
+};
 struct SeccompFeatures {
     std::optional<bool> enabled;
     std::vector<std::string> actions, operators, archs, known_flags, supported_flags;
 };
-struct Enabled { std::optional<bool> enabled; };
-struct IntelRdtFeatures { std::optional<bool> enabled, schemata, monitoring; };
-struct MemoryPolicyFeatures { std::vector<std::string> modes, flags; };
-struct MountExtensions { Enabled idmap; };
+struct Enabled {
+    std::optional<bool> enabled;
+};
+struct IntelRdtFeatures {
+    std::optional<bool> enabled, schemata, monitoring;
+};
+struct MemoryPolicyFeatures {
+    std::vector<std::string> modes, flags;
+};
+struct MountExtensions {
+    Enabled idmap;
+};
 struct LinuxFeatures {
     std::vector<std::string> namespaces, capabilities;
     CgroupFeatures cgroup;

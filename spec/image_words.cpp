@@ -19,7 +19,9 @@ bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x
 
 // As Docker's words have it, without quotes, if that is plain to see.
 std::string shown(std::string_view text) {
-    const bool plain = !text.empty() && std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f && c != '"'; });
+    const bool plain = !text.empty() && std::ranges::all_of(text, [](char c) {
+        return c > ' ' && c < 0x7f && c != '"';
+    });
     return plain && text.size() <= 100 ? std::string(text) : quoted(text.substr(0, 100));
 }
 
@@ -38,16 +40,20 @@ std::string cleaned(std::string_view written) {
 
 ContainerPath::ContainerPath(std::string_view written) : written_(written) {
     if (written.empty() || written.size() > longest_path || written.contains('\0'))
-        throw Error(quoted(written.substr(0, 100)), " is no path: expected 1 to ", longest_path, " bytes");
-    if (written.contains(':')) throw Error(quoted(written.substr(0, 200)), " is no path in a container: it has a \":\"");
+        throw Error(quoted(written.substr(0, 100)), " is no path: expected 1 to ", longest_path,
+                    " bytes");
+    if (written.contains(':'))
+        throw Error(quoted(written.substr(0, 200)), " is no path in a container: it has a \":\"");
     path_ = cleaned(written);
 }
 
 // --- ports
 
-Port::Port(uint16_t number, std::string_view protocol) : number_(number), protocol_(lower(std::string(protocol))) {
+Port::Port(uint16_t number, std::string_view protocol)
+    : number_(number), protocol_(lower(std::string(protocol))) {
     static constexpr std::string_view known[] = {"tcp", "udp", "sctp"};
-    if (std::ranges::find(known, protocol_) == std::end(known)) throw Error("invalid proto: ", shown(protocol_));
+    if (std::ranges::find(known, protocol_) == std::end(known))
+        throw Error("invalid proto: ", shown(protocol_));
     if (number == 0) throw Error("invalid containerPort: 0");
 }
 
@@ -55,13 +61,16 @@ std::string Port::text() const { return str(number_, "/", protocol_); }
 
 std::set<Port> parse_ports(std::string_view text) {
     const size_t slash = text.find('/');
-    const std::string_view protocol = slash == std::string_view::npos || slash + 1 == text.size() ? "tcp" : text.substr(slash + 1);
+    const std::string_view protocol = slash == std::string_view::npos || slash + 1 == text.size()
+                                          ? "tcp"
+                                          : text.substr(slash + 1);
     const auto ends = split(text.substr(0, slash), '-');
     const auto first = parse_number<uint16_t>(ends[0]), last = parse_number<uint16_t>(ends.back());
     if (ends.size() > 2 || !first || !last || *last < *first)
         throw Error("invalid containerPort: ", shown(text));
     std::set<Port> out;
-    for (unsigned number = *first; number <= *last; ++number) out.emplace(uint16_t(number), protocol);
+    for (unsigned number = *first; number <= *last; ++number)
+        out.emplace(uint16_t(number), protocol);
     return out;
 }
 
@@ -75,7 +84,8 @@ bool Variable::is_one(std::string_view text) {
 Variable::Variable(std::string text) : text_(std::move(text)), equals_(text_.find('=')) {
     if (!is_one(text_)) throw Error("invalid environment variable: ", quoted(text_));
 }
-Variable::Variable(std::string_view name, std::string_view value) : Variable(str(name, "=", value)) {
+Variable::Variable(std::string_view name, std::string_view value)
+    : Variable(str(name, "=", value)) {
     if (equals_ != name.size()) throw Error("invalid environment variable: ", quoted(name));
 }
 
@@ -94,23 +104,32 @@ struct SignalName {
     int number;
 };
 constexpr SignalName signal_names[] = {
-    {"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"ILL", SIGILL},   {"TRAP", SIGTRAP},     {"ABRT", SIGABRT},
-    {"IOT", SIGIOT},   {"BUS", SIGBUS},   {"FPE", SIGFPE},   {"KILL", SIGKILL}, {"USR1", SIGUSR1},     {"SEGV", SIGSEGV},
-    {"USR2", SIGUSR2}, {"PIPE", SIGPIPE}, {"ALRM", SIGALRM}, {"TERM", SIGTERM}, {"STKFLT", SIGSTKFLT}, {"CHLD", SIGCHLD},
-    {"CLD", SIGCHLD},  {"CONT", SIGCONT}, {"STOP", SIGSTOP}, {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN},     {"TTOU", SIGTTOU},
-    {"URG", SIGURG},   {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ}, {"PROF", SIGPROF}, {"VTALRM", SIGVTALRM}, {"WINCH", SIGWINCH},
-    {"IO", SIGIO},     {"POLL", SIGIO},   {"PWR", SIGPWR},   {"SYS", SIGSYS}};
+    {"HUP", SIGHUP},       {"INT", SIGINT},     {"QUIT", SIGQUIT}, {"ILL", SIGILL},
+    {"TRAP", SIGTRAP},     {"ABRT", SIGABRT},   {"IOT", SIGIOT},   {"BUS", SIGBUS},
+    {"FPE", SIGFPE},       {"KILL", SIGKILL},   {"USR1", SIGUSR1}, {"SEGV", SIGSEGV},
+    {"USR2", SIGUSR2},     {"PIPE", SIGPIPE},   {"ALRM", SIGALRM}, {"TERM", SIGTERM},
+    {"STKFLT", SIGSTKFLT}, {"CHLD", SIGCHLD},   {"CLD", SIGCHLD},  {"CONT", SIGCONT},
+    {"STOP", SIGSTOP},     {"TSTP", SIGTSTP},   {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},
+    {"URG", SIGURG},       {"XCPU", SIGXCPU},   {"XFSZ", SIGXFSZ}, {"PROF", SIGPROF},
+    {"VTALRM", SIGVTALRM}, {"WINCH", SIGWINCH}, {"IO", SIGIO},     {"POLL", SIGIO},
+    {"PWR", SIGPWR},       {"SYS", SIGSYS}};
 // What glibc leaves of the kernel's: the numbers that Docker gives to these names.
 constexpr int first_real_time = 34, last_real_time = 64;
 
 int signal_number(const std::string& text) {
-    if (const auto number = parse_number<int>(text)) return *number <= last_real_time ? std::max(*number, 0) : 0;
+    if (const auto number = parse_number<int>(text))
+        return *number <= last_real_time ? std::max(*number, 0) : 0;
     std::string name = upper(text);
     if (name.starts_with("SIG")) name.erase(0, 3);
-    if (const auto known = std::ranges::find(signal_names, name, &SignalName::name); known != std::end(signal_names)) return known->number;
+    if (const auto known = std::ranges::find(signal_names, name, &SignalName::name);
+        known != std::end(signal_names))
+        return known->number;
     if (name == "RTMIN") return first_real_time;
     if (name == "RTMAX") return last_real_time;
-    const auto offset = name.size() > 6 ? parse_number_between<int>(std::string_view(name).substr(6), 0, last_real_time - first_real_time) : std::nullopt;
+    const auto offset = name.size() > 6
+                            ? parse_number_between<int>(std::string_view(name).substr(6), 0,
+                                                        last_real_time - first_real_time)
+                            : std::nullopt;
     if (offset && name.starts_with("RTMIN+")) return first_real_time + *offset;
     if (offset && name.starts_with("RTMAX-")) return last_real_time - *offset;
     return 0;
@@ -126,31 +145,47 @@ Signal::Signal(const std::string& text) : text_(text), number_(signal_number(tex
 
 void check_digest(std::string_view text) {
     const size_t colon = text.find(':');
-    const std::string_view algorithm = text.substr(0, colon), encoded = colon == std::string_view::npos ? "" : text.substr(colon + 1);
+    const std::string_view algorithm = text.substr(0, colon),
+                           encoded = colon == std::string_view::npos ? "" : text.substr(colon + 1);
     const auto is_component = [](const std::string& part) {
-        return !part.empty() && std::ranges::all_of(part, [](char c) { return is_digit(c) || (c >= 'a' && c <= 'z'); });
+        return !part.empty() && std::ranges::all_of(part, [](char c) {
+            return is_digit(c) || (c >= 'a' && c <= 'z');
+        });
     };
     std::string components(algorithm);
-    std::ranges::replace_if(components, [](char c) { return c == '+' || c == '.' || c == '_' || c == '-'; }, '.');
+    std::ranges::replace_if(
+        components, [](char c) { return c == '+' || c == '.' || c == '_' || c == '-'; }, '.');
     bool good = !encoded.empty() && std::ranges::all_of(split(components, '.'), is_component) &&
-                std::ranges::all_of(encoded, [](char c) { return is_letter(c) || is_digit(c) || c == '=' || c == '_' || c == '-'; });
-    for (const auto& [name, digits] : {std::pair("sha256", size_t(64)), std::pair("sha512", size_t(128))})
-        if (algorithm == name) good = good && encoded.size() == digits && encoded.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-    if (!good) throw Error("invalid digest ", quoted(text.substr(0, 200)), ": expected sha256: and 64 lower-case hex digits");
+                std::ranges::all_of(encoded, [](char c) {
+                    return is_letter(c) || is_digit(c) || c == '=' || c == '_' || c == '-';
+                });
+    for (const auto& [name, digits] :
+         {std::pair("sha256", size_t(64)), std::pair("sha512", size_t(128))})
+        if (algorithm == name)
+            good = good && encoded.size() == digits &&
+                   encoded.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+    if (!good)
+        throw Error("invalid digest ", quoted(text.substr(0, 200)),
+                    ": expected sha256: and 64 lower-case hex digits");
 }
 
 void check_media_type(std::string_view text) {
     const auto parts = split(text, '/');
     const auto is_name = [](const std::string& part) {
         return !part.empty() && (is_letter(part[0]) || is_digit(part[0])) &&
-               std::ranges::all_of(part, [](char c) { return is_letter(c) || is_digit(c) || std::string_view("!#$&-^_.+").contains(c); });
+               std::ranges::all_of(part, [](char c) {
+                   return is_letter(c) || is_digit(c) || std::string_view("!#$&-^_.+").contains(c);
+               });
     };
-    if (parts.size() != 2 || text.size() > longest_media_type || !std::ranges::all_of(parts, is_name))
+    if (parts.size() != 2 || text.size() > longest_media_type ||
+        !std::ranges::all_of(parts, is_name))
         throw Error(quoted(text.substr(0, 200)), " is no media type");
 }
 
 void check_platform_word(std::string_view text) {
-    if (text.size() > 255 || !std::ranges::all_of(text, [](char c) { return is_letter(c) || is_digit(c) || c == '.' || c == '-' || c == '_'; }))
+    if (text.size() > 255 || !std::ranges::all_of(text, [](char c) {
+            return is_letter(c) || is_digit(c) || c == '.' || c == '-' || c == '_';
+        }))
         throw Error(quoted(text.substr(0, 100)), " is no word of a platform");
 }
 

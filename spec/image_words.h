@@ -1,11 +1,11 @@
-// The words of an image, each with its form. An image is a stranger: what its config, its manifest or a
-// Dockerfile says becomes one of these values when it is read, and no parser that was made for the
-// user's command line (-v SOURCE:DIR, -p IP:HOST:PORT, -e NAME) ever sees its text. So nothing of it can
-// name a place, an address or a port of the host's: it has no way to say it.
+// The words of an image, each with its form. An image is a stranger: what its config, its manifest
+// or a Dockerfile says becomes one of these values when it is read, and no parser that was made for
+// the user's command line (-v SOURCE:DIR, -p IP:HOST:PORT, -e NAME) ever sees its text. So nothing
+// of it can name a place, an address or a port of the host's: it has no way to say it.
 //
-// Odd but harmless texts are in use and are read as Docker reads them: a volume "data" is /data, a port
-// "80" is 80/tcp, "8000-8002/tcp" are three. Everything else throws Error with the word in quotes; the reader
-// of the document adds the place.
+// Odd but harmless texts are in use and are read as Docker reads them: a volume "data" is /data, a
+// port "80" is 80/tcp, "8000-8002/tcp" are three. Everything else throws Error with the word in
+// quotes; the reader of the document adds the place.
 #pragma once
 
 #include <compare>
@@ -16,7 +16,8 @@
 
 namespace spec {
 
-// A place in a container's file system: at most 4095 bytes (PATH_MAX), no NUL, and no ":", which is -v's.
+// A place in a container's file system: at most 4095 bytes (PATH_MAX), no NUL, and no ":", which is
+// -v's.
 class ContainerPath {
 public:
     explicit ContainerPath(std::string_view written);
@@ -37,7 +38,7 @@ public:
     Port(uint16_t number, std::string_view protocol);
     uint16_t number() const { return number_; }
     const std::string& protocol() const { return protocol_; }
-    std::string text() const;   // "80/tcp"
+    std::string text() const;  // "80/tcp"
     // As the texts are sorted: so they stand in documents.
     auto operator<=>(const Port& other) const { return text() <=> other.text(); }
     bool operator==(const Port& other) const = default;
@@ -69,7 +70,7 @@ private:
 class UserName {
 public:
     UserName() = default;
-    UserName(const std::string& text);   // not explicit: who has a text has a user
+    UserName(const std::string& text);  // not explicit: who has a text has a user
     const std::string& text() const { return text_; }
     const std::string& user() const { return user_; }
     const std::string& group() const { return group_; }
@@ -83,9 +84,9 @@ private:
 class Signal {
 public:
     Signal() = default;
-    explicit Signal(const std::string& text);   // Docker's words: invalid signal: x
+    explicit Signal(const std::string& text);  // Docker's words: invalid signal: x
     const std::string& text() const { return text_; }
-    int number() const { return number_; }      // 0 if none
+    int number() const { return number_; }  // 0 if none
     bool empty() const { return text_.empty(); }
 
 private:

@@ -1,4 +1,5 @@
-// The rows of the tables in validate.cpp and validate_linux.cpp: one MUST, and what finds its violations.
+// The rows of the tables in validate.cpp and validate_linux.cpp: one MUST, and what finds its
+// violations.
 #pragma once
 
 #include <algorithm>
@@ -30,8 +31,8 @@ struct Rule {
     const char* text;
     void (*check)(const Config&, Findings&);
 };
-std::span<const Rule> rules_of_config();   // config.md
-std::span<const Rule> rules_of_linux();    // config-linux.md
+std::span<const Rule> rules_of_config();  // config.md
+std::span<const Rule> rules_of_linux();   // config-linux.md
 
 inline const Namespace* find_namespace(const Config& config, std::string_view type) {
     const auto at = std::ranges::find(config.linux.namespaces, type, &Namespace::type);

@@ -12,27 +12,39 @@
 
 namespace spec {
 
-inline constexpr const char* version = "1.3.0";   // of runtime-spec, that all here is about
+inline constexpr const char* version = "1.3.0";  // of runtime-spec, that all here is about
 
 using Annotations = std::map<std::string, std::string>;
 
-struct Box { uint32_t height = 0, width = 0; };
+struct Box {
+    uint32_t height = 0, width = 0;
+};
 struct User {
     uint32_t uid = 0, gid = 0;
     std::optional<uint32_t> umask;
     std::vector<uint32_t> additional_gids;
     std::string username;
 };
-struct Rlimit { std::string type; uint64_t hard = 0, soft = 0; };
-struct Capabilities { std::vector<std::string> bounding, effective, inheritable, permitted, ambient; };
-struct IoPriority { std::string io_class; int priority = 0; };
+struct Rlimit {
+    std::string type;
+    uint64_t hard = 0, soft = 0;
+};
+struct Capabilities {
+    std::vector<std::string> bounding, effective, inheritable, permitted, ambient;
+};
+struct IoPriority {
+    std::string io_class;
+    int priority = 0;
+};
 struct Scheduler {
     std::string policy;
     int32_t nice = 0, priority = 0;
     std::vector<std::string> flags;
     uint64_t runtime = 0, deadline = 0, period = 0;
 };
-struct CpuAffinity { std::string initial, final_; };
+struct CpuAffinity {
+    std::string initial, final_;
+};
 
 struct Process {
     bool terminal = false;
@@ -53,9 +65,14 @@ struct Process {
     std::optional<CpuAffinity> exec_cpu_affinity;
 };
 
-struct RootFs { std::string path; bool readonly = false; };
+struct RootFs {
+    std::string path;
+    bool readonly = false;
+};
 
-struct IdMapping { uint32_t container_id = 0, host_id = 0, size = 0; };
+struct IdMapping {
+    uint32_t container_id = 0, host_id = 0, size = 0;
+};
 
 struct Mount {
     std::string destination, type, source;
@@ -69,17 +86,22 @@ struct Hook {
     std::optional<int> timeout;  // seconds
 };
 struct Hooks {
-    std::vector<Hook> prestart, create_runtime, create_container, start_container, poststart, poststop;
+    std::vector<Hook> prestart, create_runtime, create_container, start_container, poststart,
+        poststop;
 };
 
-struct Namespace { std::string type, path; };
+struct Namespace {
+    std::string type, path;
+};
 
 struct Device {
     std::string path, type;
     int64_t major = 0, minor = 0;
     std::optional<uint32_t> file_mode, uid, gid;
 };
-struct NetDevice { std::string name; };
+struct NetDevice {
+    std::string name;
+};
 
 struct DeviceRule {
     bool allow = false;
@@ -87,12 +109,19 @@ struct DeviceRule {
     std::optional<int64_t> major, minor;
     std::string access;
 };
-struct WeightDevice { int64_t major = 0, minor = 0; std::optional<uint16_t> weight, leaf_weight; };
-struct ThrottleDevice { int64_t major = 0, minor = 0; uint64_t rate = 0; };
+struct WeightDevice {
+    int64_t major = 0, minor = 0;
+    std::optional<uint16_t> weight, leaf_weight;
+};
+struct ThrottleDevice {
+    int64_t major = 0, minor = 0;
+    uint64_t rate = 0;
+};
 struct BlockIo {
     std::optional<uint16_t> weight, leaf_weight;
     std::vector<WeightDevice> weight_device;
-    std::vector<ThrottleDevice> throttle_read_bps, throttle_write_bps, throttle_read_iops, throttle_write_iops;
+    std::vector<ThrottleDevice> throttle_read_bps, throttle_write_bps, throttle_read_iops,
+        throttle_write_iops;
 };
 struct Memory {
     std::optional<int64_t> limit, reservation, swap, kernel, kernel_tcp;
@@ -108,11 +137,24 @@ struct Cpu {
     std::string cpus, mems;
     std::optional<int64_t> idle;
 };
-struct Pids { std::optional<int64_t> limit; };
-struct HugepageLimit { std::string page_size; uint64_t limit = 0; };
-struct InterfacePriority { std::string name; uint32_t priority = 0; };
-struct Network { std::optional<uint32_t> class_id; std::vector<InterfacePriority> priorities; };
-struct Rdma { std::optional<uint32_t> hca_handles, hca_objects; };
+struct Pids {
+    std::optional<int64_t> limit;
+};
+struct HugepageLimit {
+    std::string page_size;
+    uint64_t limit = 0;
+};
+struct InterfacePriority {
+    std::string name;
+    uint32_t priority = 0;
+};
+struct Network {
+    std::optional<uint32_t> class_id;
+    std::vector<InterfacePriority> priorities;
+};
+struct Rdma {
+    std::optional<uint32_t> hca_handles, hca_objects;
+};
 struct Resources {
     std::vector<DeviceRule> devices;
     Memory memory;
@@ -125,7 +167,11 @@ struct Resources {
     std::map<std::string, std::string> unified;
 };
 
-struct SeccompArg { uint32_t index = 0; uint64_t value = 0, value_two = 0; std::string op; };
+struct SeccompArg {
+    uint32_t index = 0;
+    uint64_t value = 0, value_two = 0;
+    std::string op;
+};
 struct SeccompSyscall {
     std::vector<std::string> names;
     std::string action;
@@ -136,7 +182,7 @@ struct Seccomp {
     std::string default_action;
     std::optional<uint32_t> default_errno_ret;
     std::vector<std::string> architectures;
-    std::optional<std::vector<std::string>> flags;   // absent is the runtime's choice, [] is none
+    std::optional<std::vector<std::string>> flags;  // absent is the runtime's choice, [] is none
     std::string listener_path, listener_metadata;
     std::vector<SeccompSyscall> syscalls;
 };
@@ -147,9 +193,18 @@ struct IntelRdt {
     std::string l3_cache_schema, mem_bw_schema;
     bool enable_cmt = false, enable_mbm = false, enable_monitoring = false;
 };
-struct Personality { std::string domain; std::vector<std::string> flags; };
-struct MemoryPolicy { std::string mode, nodes; std::vector<std::string> flags; };
-struct TimeOffset { int64_t secs = 0; uint32_t nanosecs = 0; };
+struct Personality {
+    std::string domain;
+    std::vector<std::string> flags;
+};
+struct MemoryPolicy {
+    std::string mode, nodes;
+    std::vector<std::string> flags;
+};
+struct TimeOffset {
+    int64_t secs = 0;
+    uint32_t nanosecs = 0;
+};
 
 struct Linux {
     std::vector<IdMapping> uid_mappings, gid_mappings;
@@ -184,7 +239,7 @@ struct Config {
 // What the spec requires to be there is checked by validate().
 Config read_config(std::string_view text);
 std::string write(const Config& config, int indent = 2);
-Process read_process(std::string_view text);      // the file of `exec --process`
+Process read_process(std::string_view text);  // the file of `exec --process`
 std::string write(const Process& process, int indent = -1);
 Resources read_resources(std::string_view text);  // the file of `update --resources`
 std::string write(const Resources& resources, int indent = -1);

@@ -7,10 +7,13 @@ using json::optional;
 using json::required;
 using namespace spec;
 
-template <> inline constexpr auto json::fields<State> = std::tuple(
-    required("ociVersion", &State::oci_version), required("id", &State::id), required("pid", &State::pid),
-    required("status", &State::status), required("bundle", &State::bundle), required("rootfs", &State::rootfs),
-    required("created", &State::created), optional("annotations", &State::annotations), required("owner", &State::owner));
+template <>
+inline constexpr auto json::fields<State> =
+    std::tuple(required("ociVersion", &State::oci_version), required("id", &State::id),
+               required("pid", &State::pid), required("status", &State::status),
+               required("bundle", &State::bundle), required("rootfs", &State::rootfs),
+               required("created", &State::created), optional("annotations", &State::annotations),
+               required("owner", &State::owner));
 
 namespace spec {
 

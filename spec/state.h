@@ -10,10 +10,10 @@
 namespace spec {
 
 struct State {
-    std::string oci_version = version;     // the state's own, whatever the config's is
-    std::string id, status;                // creating created running paused stopped
-    int pid = 0;                           // 0 = none
-    std::string bundle, rootfs, created;   // created: RFC 3339; rootfs, created, owner: runc's own
+    std::string oci_version = version;    // the state's own, whatever the config's is
+    std::string id, status;               // creating created running paused stopped
+    int pid = 0;                          // 0 = none
+    std::string bundle, rootfs, created;  // created: RFC 3339; rootfs, created, owner: runc's own
     Annotations annotations;
     std::string owner;
 };

@@ -1,6 +1,7 @@
-// What a document alone can get wrong: the MUSTs of runtime-spec, as a table of rules. `create` throws
-// the first violation, `keg-runtime validate` lists all; both read this table and validate_linux.cpp's.
-// Where runc has words for a violation, they are in the message: callers match them.
+// What a document alone can get wrong: the MUSTs of runtime-spec, as a table of rules. `create`
+// throws the first violation, `keg-runtime validate` lists all; both read this table and
+// validate_linux.cpp's. Where runc has words for a violation, they are in the message: callers
+// match them.
 #include "spec/validate.h"
 
 #include <map>
@@ -15,7 +16,8 @@ namespace spec {
 
 namespace {
 
-// The three numbers of SemVer 2.0.0; what follows "-" and "+" is of letters, digits, dots and hyphens.
+// The three numbers of SemVer 2.0.0; what follows "-" and "+" is of letters, digits, dots and
+// hyphens.
 bool is_semantic_version(std::string_view text) {
     const size_t tail = text.find_first_of("-+");
     const auto parts = split(text.substr(0, tail), '.');
@@ -23,32 +25,43 @@ bool is_semantic_version(std::string_view text) {
     for (const std::string& part : parts)
         if (!parse_number<unsigned>(part) || (part.size() > 1 && part[0] == '0')) return false;
     if (tail == std::string_view::npos) return true;
-    return std::ranges::all_of(text.substr(tail), [](unsigned char c) { return std::isalnum(c) || c == '.' || c == '-' || c == '+'; }) &&
+    return std::ranges::all_of(text.substr(tail),
+                               [](unsigned char c) {
+                                   return std::isalnum(c) || c == '.' || c == '-' || c == '+';
+                               }) &&
            text.size() > tail + 1;
 }
 
 void each_hook(const Config& config, auto&& visit) {
     const std::pair<const char*, const std::vector<Hook>*> kinds[] = {
-        {"prestart", &config.hooks.prestart}, {"createRuntime", &config.hooks.create_runtime},
-        {"createContainer", &config.hooks.create_container}, {"startContainer", &config.hooks.start_container},
-        {"poststart", &config.hooks.poststart}, {"poststop", &config.hooks.poststop}};
+        {"prestart", &config.hooks.prestart},
+        {"createRuntime", &config.hooks.create_runtime},
+        {"createContainer", &config.hooks.create_container},
+        {"startContainer", &config.hooks.start_container},
+        {"poststart", &config.hooks.poststart},
+        {"poststop", &config.hooks.poststop}};
     for (const auto& [name, list] : kinds)
-        for (size_t i = 0; i < list->size(); ++i) visit(str("hooks.", name, "[", i, "]"), (*list)[i]);
+        for (size_t i = 0; i < list->size(); ++i)
+            visit(str("hooks.", name, "[", i, "]"), (*list)[i]);
 }
 
 void each_mount(const Config& config, auto&& visit) {
-    for (size_t i = 0; i < config.mounts.size(); ++i) visit(str("mounts[", i, "]"), config.mounts[i]);
+    for (size_t i = 0; i < config.mounts.size(); ++i)
+        visit(str("mounts[", i, "]"), config.mounts[i]);
 }
 
 bool has_option(const Mount& mount, std::initializer_list<std::string_view> words) {
     return std::ranges::any_of(mount.options, [&](auto& option) { return among(option, words); });
 }
 bool binds(const Mount& mount) { return has_option(mount, {"bind", "rbind"}); }
-bool maps_ids(const Mount& mount) { return has_option(mount, {"idmap", "ridmap"}) || !mount.uid_mappings.empty(); }
+bool maps_ids(const Mount& mount) {
+    return has_option(mount, {"idmap", "ridmap"}) || !mount.uid_mappings.empty();
+}
 
 bool is_posix_rlimit(std::string_view type) {
-    return among(type, {"RLIMIT_AS", "RLIMIT_CORE", "RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_LOCKS", "RLIMIT_MEMLOCK",
-                        "RLIMIT_MSGQUEUE", "RLIMIT_NICE", "RLIMIT_NOFILE", "RLIMIT_NPROC", "RLIMIT_RSS", "RLIMIT_RTPRIO",
+    return among(type, {"RLIMIT_AS", "RLIMIT_CORE", "RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_FSIZE",
+                        "RLIMIT_LOCKS", "RLIMIT_MEMLOCK", "RLIMIT_MSGQUEUE", "RLIMIT_NICE",
+                        "RLIMIT_NOFILE", "RLIMIT_NPROC", "RLIMIT_RSS", "RLIMIT_RTPRIO",
                         "RLIMIT_RTTIME", "RLIMIT_SIGPENDING", "RLIMIT_STACK"});
 }
 
@@ -66,27 +79,35 @@ void check_scheduler(const Process& process, Findings& out) {
     if (!process.scheduler) return;
     const Scheduler& s = *process.scheduler;
     if (s.policy.empty()) return out.add("process.scheduler: scheduler policy is required");
-    if (!among(s.policy, {"SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_ISO", "SCHED_IDLE", "SCHED_DEADLINE"}))
+    if (!among(s.policy, {"SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_ISO",
+                          "SCHED_IDLE", "SCHED_DEADLINE"}))
         out.add("process.scheduler: invalid scheduler policy: ", quoted(s.policy));
     for (const std::string& flag : s.flags)
-        if (!among(flag, {"SCHED_FLAG_RESET_ON_FORK", "SCHED_FLAG_RECLAIM", "SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_KEEP_POLICY",
-                          "SCHED_FLAG_KEEP_PARAMS", "SCHED_FLAG_UTIL_CLAMP_MIN", "SCHED_FLAG_UTIL_CLAMP_MAX"}))
+        if (!among(flag, {"SCHED_FLAG_RESET_ON_FORK", "SCHED_FLAG_RECLAIM", "SCHED_FLAG_DL_OVERRUN",
+                          "SCHED_FLAG_KEEP_POLICY", "SCHED_FLAG_KEEP_PARAMS",
+                          "SCHED_FLAG_UTIL_CLAMP_MIN", "SCHED_FLAG_UTIL_CLAMP_MAX"}))
             out.add("process.scheduler: invalid scheduler flag: ", quoted(flag));
     if (s.nice < -20 || s.nice > 19) out.add("process.scheduler: invalid scheduler.nice: ", s.nice);
     if (s.priority && !among(s.policy, {"SCHED_FIFO", "SCHED_RR"}))
-        out.add("process.scheduler: scheduler.priority can only be specified for SchedFIFO or SchedRR policy");
+        out.add("process.scheduler: scheduler.priority can only be specified for SchedFIFO or "
+                "SchedRR policy");
     if (among(s.policy, {"SCHED_FIFO", "SCHED_RR"}) && (s.priority < 1 || s.priority > 99))
-        out.add("process.scheduler: scheduler.priority must be from 1 to 99 for ", s.policy, ", but is ", s.priority);
-    if (s.policy == "SCHED_DEADLINE" && !s.runtime) out.add("process.scheduler: SCHED_DEADLINE needs a runtime");
+        out.add("process.scheduler: scheduler.priority must be from 1 to 99 for ", s.policy,
+                ", but is ", s.priority);
+    if (s.policy == "SCHED_DEADLINE" && !s.runtime)
+        out.add("process.scheduler: SCHED_DEADLINE needs a runtime");
     if ((s.runtime || s.deadline || s.period) && s.policy != "SCHED_DEADLINE")
-        out.add("process.scheduler: scheduler runtime/deadline/period can only be specified for SchedDeadline policy");
+        out.add("process.scheduler: scheduler runtime/deadline/period can only be specified for "
+                "SchedDeadline policy");
 }
 
 constexpr Rule rules[] = {
     {"specification-version", "ociVersion MUST be in SemVer v2.0.0 format",
      [](const Config& config, Findings& out) {
-         if (config.oci_version.empty()) out.add("ociVersion: is missing");
-         else if (!is_semantic_version(config.oci_version)) out.add("ociVersion: must be a semantic version, but is ", quoted(config.oci_version));
+         if (config.oci_version.empty())
+             out.add("ociVersion: is missing");
+         else if (!is_semantic_version(config.oci_version))
+             out.add("ociVersion: must be a semantic version, but is ", quoted(config.oci_version));
      }},
     {"specification-version", "a bundle is compatible with runtimes that support its major version",
      [](const Config& config, Findings& out) {
@@ -110,56 +131,73 @@ constexpr Rule rules[] = {
     {"mounts", "destination: destination of mount point: path inside container",
      [](const Config& config, Findings& out) {
          each_mount(config, [&](const std::string& at, const Mount& mount) {
-             if (mount.destination.find_first_not_of("/.") == std::string::npos && mount.destination.starts_with('/') && !has_option(mount, {"remount"}))
+             if (mount.destination.find_first_not_of("/.") == std::string::npos &&
+                 mount.destination.starts_with('/') && !has_option(mount, {"remount"}))
                  out.add(at, ".destination: ", quoted(mount.destination), " is the root itself");
          });
      }},
-    {"posix-platform-mounts", "uidMappings: if specified, it MUST be specified along with gidMappings",
+    {"posix-platform-mounts",
+     "uidMappings: if specified, it MUST be specified along with gidMappings",
      [](const Config& config, Findings& out) {
          each_mount(config, [&](const std::string& at, const Mount& mount) {
-             if (mount.uid_mappings.empty() != mount.gid_mappings.empty()) out.add(at, ": uidMappings and gidMappings must be given together");
+             if (mount.uid_mappings.empty() != mount.gid_mappings.empty())
+                 out.add(at, ": uidMappings and gidMappings must be given together");
          });
      }},
-    {"posix-platform-mounts", "the format of uidMappings and gidMappings is the same as that of user namespace mappings",
+    {"posix-platform-mounts",
+     "the format of uidMappings and gidMappings is the same as that of user namespace mappings",
      [](const Config& config, Findings& out) {
          each_mount(config, [&](const std::string& at, const Mount& mount) {
              check_ranges(mount.uid_mappings, at + ".uidMappings", out);
              check_ranges(mount.gid_mappings, at + ".gidMappings", out);
          });
      }},
-    {"linux-mount-options", "idmap: if there are no mappings and the container isn't using user namespaces, an error MUST be returned",
+    {"linux-mount-options",
+     "idmap: if there are no mappings and the container isn't using user namespaces, an error MUST "
+     "be returned",
      [](const Config& config, Findings& out) {
          each_mount(config, [&](const std::string& at, const Mount& mount) {
-             if (maps_ids(mount) && mount.uid_mappings.empty() && mount.gid_mappings.empty() && !find_namespace(config, "user"))
+             if (maps_ids(mount) && mount.uid_mappings.empty() && mount.gid_mappings.empty() &&
+                 !find_namespace(config, "user"))
                  out.add(at, ": id-mapped mount without mappings and without a user namespace");
          });
      }},
-    {"linux-mount-options", "a mapping is applied to a mount that exists: id-mapped mounts are bind mounts",
+    {"linux-mount-options",
+     "a mapping is applied to a mount that exists: id-mapped mounts are bind mounts",
      [](const Config& config, Findings& out) {
          each_mount(config, [&](const std::string& at, const Mount& mount) {
-             if (maps_ids(mount) && !binds(mount)) out.add(at, ": id-mapped mounts must be bind mounts");
+             if (maps_ids(mount) && !binds(mount))
+                 out.add(at, ": id-mapped mounts must be bind mounts");
          });
      }},
     {"linux-mount-options", "tmpcopyup: copy up the contents to a tmpfs",
      [](const Config& config, Findings& out) {
          each_mount(config, [&](const std::string& at, const Mount& mount) {
-             if (has_option(mount, {"tmpcopyup"}) && (mount.type != "tmpfs" || binds(mount))) out.add(at, ": tmpcopyup needs a tmpfs");
+             if (has_option(mount, {"tmpcopyup"}) && (mount.type != "tmpfs" || binds(mount)))
+                 out.add(at, ": tmpcopyup needs a tmpfs");
          });
      }},
     {"process", "cwd (string, REQUIRED) MUST be an absolute path",
      of_process<[](const Process& process, Findings& out) {
-         if (process.cwd.empty()) out.add("process: Cwd property must not be empty");
-         else if (!process.cwd.starts_with('/')) out.add("process: Cwd must be an absolute path, but is ", quoted(process.cwd));
+         if (process.cwd.empty())
+             out.add("process: Cwd property must not be empty");
+         else if (!process.cwd.starts_with('/'))
+             out.add("process: Cwd must be an absolute path, but is ", quoted(process.cwd));
      }>},
     {"process", "args: at least one entry is REQUIRED",
      of_process<[](const Process& process, Findings& out) {
          if (process.args.empty()) out.add("process: args must not be empty");
      }>},
-    {"process", "env (array of strings) with the same semantics as IEEE Std 1003.1-2008's environ: NAME=VALUE",
+    {"process",
+     "env (array of strings) with the same semantics as IEEE Std 1003.1-2008's environ: NAME=VALUE",
      of_process<[](const Process& process, Findings& out) {
          for (const std::string& entry : process.env) {
-             if (!entry.contains('=')) out.add("process.env: invalid environment variable: missing '=' in ", quoted(entry));
-             else if (entry.starts_with('=')) out.add("process.env: invalid environment variable: name cannot be empty in ", quoted(entry));
+             if (!entry.contains('='))
+                 out.add("process.env: invalid environment variable: missing '=' in ",
+                         quoted(entry));
+             else if (entry.starts_with('='))
+                 out.add("process.env: invalid environment variable: name cannot be empty in ",
+                         quoted(entry));
          }
      }>},
     {"posix-platform-user", "uid (int, REQUIRED) specifies the user ID in the container namespace",
@@ -173,71 +211,94 @@ constexpr Rule rules[] = {
     {"posix-platform-user", "umask (int, OPTIONAL) specifies the umask of the user",
      of_process<[](const Process& process, Findings& out) {
          const uint32_t umask = process.user.umask.value_or(0);
-         if (0777 < umask) out.add("process.user.umask: must be from 0 to 511 (0777), but is ", umask);
+         if (0777 < umask)
+             out.add("process.user.umask: must be from 0 to 511 (0777), but is ", umask);
      }>},
-    {"posix-process", "the runtime MUST generate an error for any values which cannot be mapped to a relevant kernel interface",
+    {"posix-process",
+     "the runtime MUST generate an error for any values which cannot be mapped to a relevant "
+     "kernel interface",
      of_process<[](const Process& process, Findings& out) {
          for (const Rlimit& limit : process.rlimits) {
-             if (!is_posix_rlimit(limit.type)) out.add("process.rlimits: invalid rlimit type: ", quoted(limit.type));
-             if (limit.hard < limit.soft) out.add("process.rlimits: ", limit.type, ": the soft limit is above the hard limit");
+             if (!is_posix_rlimit(limit.type))
+                 out.add("process.rlimits: invalid rlimit type: ", quoted(limit.type));
+             if (limit.hard < limit.soft)
+                 out.add("process.rlimits: ", limit.type,
+                         ": the soft limit is above the hard limit");
          }
      }>},
-    {"posix-process", "if rlimits contains duplicated entries with same type, the runtime MUST generate an error",
+    {"posix-process",
+     "if rlimits contains duplicated entries with same type, the runtime MUST generate an error",
      of_process<[](const Process& process, Findings& out) {
          std::set<std::string> seen;
          for (const Rlimit& limit : process.rlimits)
-             if (!seen.insert(limit.type).second) out.add("process.rlimits: duplicated rlimit ", quoted(limit.type));
+             if (!seen.insert(limit.type).second)
+                 out.add("process.rlimits: duplicated rlimit ", quoted(limit.type));
      }>},
     {"linux-process", "oomScoreAdj adjusts [pid]/oom_score_adj: -1000 to 1000",
      of_process<[](const Process& process, Findings& out) {
-         if (process.oom_score_adj && (*process.oom_score_adj < -1000 || *process.oom_score_adj > 1000))
-             out.add("process.oomScoreAdj: must be from -1000 to 1000, but is ", *process.oom_score_adj);
+         if (process.oom_score_adj &&
+             (*process.oom_score_adj < -1000 || *process.oom_score_adj > 1000))
+             out.add("process.oomScoreAdj: must be from -1000 to 1000, but is ",
+                     *process.oom_score_adj);
      }>},
-    {"linux-process", "scheduler: policy is REQUIRED; a valid list of values is given for policy and flags", of_process<check_scheduler>},
+    {"linux-process",
+     "scheduler: policy is REQUIRED; a valid list of values is given for policy and flags",
+     of_process<check_scheduler>},
     {"linux-process", "ioPriority: class and priority are REQUIRED; priority ranges from 0 to 7",
      of_process<[](const Process& process, Findings& out) {
          if (!process.io_priority) return;
-         if (!among(process.io_priority->io_class, {"IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"}))
-             out.add("process.ioPriority: invalid io priority class: ", quoted(process.io_priority->io_class));
+         if (!among(process.io_priority->io_class,
+                    {"IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"}))
+             out.add("process.ioPriority: invalid io priority class: ",
+                     quoted(process.io_priority->io_class));
          if (process.io_priority->priority < 0 || 7 < process.io_priority->priority)
              out.add("process.ioPriority: invalid io priority: ", process.io_priority->priority);
      }>},
-    {"linux-process", "execCPUAffinity: initial and final are lists of CPUs, with dashes to represent ranges",
+    {"linux-process",
+     "execCPUAffinity: initial and final are lists of CPUs, with dashes to represent ranges",
      of_process<[](const Process& process, Findings& out) {
          if (!process.exec_cpu_affinity) return;
-         for (const std::string& cpus : {process.exec_cpu_affinity->initial, process.exec_cpu_affinity->final_})
-             if (!parse_number_list(cpus)) out.add("process.execCPUAffinity: invalid list of CPUs: ", quoted(cpus));
+         for (const std::string& cpus :
+              {process.exec_cpu_affinity->initial, process.exec_cpu_affinity->final_})
+             if (!parse_number_list(cpus))
+                 out.add("process.execCPUAffinity: invalid list of CPUs: ", quoted(cpus));
      }>},
     {"hostname", "hostname changes the hostname in the container UTS namespace",
      [](const Config& config, Findings& out) {
-         if (!config.hostname.empty() && !find_namespace(config, "uts")) out.add("hostname: unable to set hostname without a private UTS namespace");
+         if (!config.hostname.empty() && !find_namespace(config, "uts"))
+             out.add("hostname: unable to set hostname without a private UTS namespace");
          check_name("hostname", config.hostname, out);
      }},
     {"domainname", "domainname changes the domainname in the container UTS namespace",
      [](const Config& config, Findings& out) {
-         if (!config.domainname.empty() && !find_namespace(config, "uts")) out.add("domainname: unable to set domainname without a private UTS namespace");
+         if (!config.domainname.empty() && !find_namespace(config, "uts"))
+             out.add("domainname: unable to set domainname without a private UTS namespace");
          check_name("domainname", config.domainname, out);
      }},
     {"posix-platform-hooks", "path (string, REQUIRED) MUST be absolute",
      [](const Config& config, Findings& out) {
          each_hook(config, [&](const std::string& at, const Hook& hook) {
-             if (!hook.path.starts_with('/')) out.add(at, ".path: must be an absolute path, but is ", quoted(hook.path));
+             if (!hook.path.starts_with('/'))
+                 out.add(at, ".path: must be an absolute path, but is ", quoted(hook.path));
          });
      }},
     {"posix-platform-hooks", "if set, timeout MUST be greater than zero",
      [](const Config& config, Findings& out) {
          each_hook(config, [&](const std::string& at, const Hook& hook) {
-             if (hook.timeout && *hook.timeout <= 0) out.add(at, ".timeout: must be greater than zero, but is ", *hook.timeout);
+             if (hook.timeout && *hook.timeout <= 0)
+                 out.add(at, ".timeout: must be greater than zero, but is ", *hook.timeout);
          });
      }},
 };
 
-void check(const Config& config, const char* document, std::span<const Rule> table, std::vector<Violation>& out) {
+void check(const Config& config, const char* document, std::span<const Rule> table,
+           std::vector<Violation>& out) {
     for (const Rule& rule : table) {
         std::vector<std::string> found;
         Findings findings(found);
         rule.check(config, findings);
-        for (std::string& message : found) out.push_back({std::move(message), document, rule.section, rule.text});
+        for (std::string& message : found)
+            out.push_back({std::move(message), document, rule.section, rule.text});
     }
 }
 
@@ -246,9 +307,12 @@ void check(const Config& config, const char* document, std::span<const Rule> tab
 bool remove_named(json::Value& value, std::string_view error) {
     if (value.is_array() && error.starts_with('[')) {
         const size_t end = error.find("]: ");
-        const auto index = end == std::string_view::npos ? std::nullopt : parse_number<size_t>(error.substr(1, end - 1));
+        const auto index = end == std::string_view::npos
+                               ? std::nullopt
+                               : parse_number<size_t>(error.substr(1, end - 1));
         if (!index || *index >= value.size()) return false;
-        if (!remove_named(value[*index], error.substr(end + 3))) value.erase(value.begin() + std::ptrdiff_t(*index));
+        if (!remove_named(value[*index], error.substr(end + 3)))
+            value.erase(value.begin() + std::ptrdiff_t(*index));
         return true;
     }
     if (!value.is_object()) return false;
@@ -264,18 +328,27 @@ bool remove_named(json::Value& value, std::string_view error) {
 }  // namespace
 
 void check_ranges(const std::vector<IdMapping>& map, const std::string& at, Findings& out) {
-    const auto meet = [](uint64_t one, uint64_t one_size, uint64_t other, uint64_t other_size) { return one < other + other_size && other < one + one_size; };
-    if (map.size() > 340) return out.add(at, ": the kernel takes 340 ranges, but there are ", map.size());
-    size_t bytes = 0;   // of what is written to uid_map; a page is too much
-    for (const IdMapping& one : map) bytes += str(one.container_id, " ", one.host_id, " ", one.size, "\n").size();
-    if (bytes >= 4096) return out.add(at, ": the kernel takes ranges of 4095 bytes, but these have ", bytes);
+    const auto meet = [](uint64_t one, uint64_t one_size, uint64_t other, uint64_t other_size) {
+        return one < other + other_size && other < one + one_size;
+    };
+    if (map.size() > 340)
+        return out.add(at, ": the kernel takes 340 ranges, but there are ", map.size());
+    size_t bytes = 0;  // of what is written to uid_map; a page is too much
+    for (const IdMapping& one : map)
+        bytes += str(one.container_id, " ", one.host_id, " ", one.size, "\n").size();
+    if (bytes >= 4096)
+        return out.add(at, ": the kernel takes ranges of 4095 bytes, but these have ", bytes);
     for (size_t i = 0; i < map.size(); ++i) {
         const IdMapping& one = map[i];
-        const std::string range = str(at, "[", i, "]: ", one.container_id, " ", one.host_id, " ", one.size);
-        if (one.size == 0 || one.size > uint32_t(-1) - std::max(one.container_id, one.host_id)) out.add(range, " is no range of ids");
-        const bool again = std::any_of(map.begin(), map.begin() + std::ptrdiff_t(i), [&](const IdMapping& other) {
-            return meet(one.container_id, one.size, other.container_id, other.size) || meet(one.host_id, one.size, other.host_id, other.size);
-        });
+        const std::string range =
+            str(at, "[", i, "]: ", one.container_id, " ", one.host_id, " ", one.size);
+        if (one.size == 0 || one.size > uint32_t(-1) - std::max(one.container_id, one.host_id))
+            out.add(range, " is no range of ids");
+        const bool again =
+            std::any_of(map.begin(), map.begin() + std::ptrdiff_t(i), [&](const IdMapping& other) {
+                return meet(one.container_id, one.size, other.container_id, other.size) ||
+                       meet(one.host_id, one.size, other.host_id, other.size);
+            });
         if (again) out.add(range, " has ids of a range before it");
     }
 }
@@ -292,7 +365,8 @@ std::vector<Violation> violations(const Config& config) {
 Reading read_and_validate(std::string_view text) {
     Reading reading;
     const auto unreadable = [&](const std::exception& e) {
-        reading.violations.push_back({e.what(), "config.md", "configuration", "the schema: each property has its type"});
+        reading.violations.push_back(
+            {e.what(), "config.md", "configuration", "the schema: each property has its type"});
     };
     json::Value document;
     try {
@@ -309,13 +383,15 @@ Reading read_and_validate(std::string_view text) {
             unreadable(e);
             if (!remove_named(document, e.what())) return reading;
         }
-    for (Violation& violation : violations(reading.config)) reading.violations.push_back(std::move(violation));
+    for (Violation& violation : violations(reading.config))
+        reading.violations.push_back(std::move(violation));
     return reading;
 }
 
 std::vector<std::string> problems(const Config& config) {
     std::vector<std::string> messages;
-    for (Violation& violation : violations(config)) messages.push_back(std::move(violation.message));
+    for (Violation& violation : violations(config))
+        messages.push_back(std::move(violation.message));
     return messages;
 }
 

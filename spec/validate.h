@@ -10,10 +10,10 @@
 namespace spec {
 
 struct Violation {
-    std::string message;    // "process: Cwd must be an absolute path": where, and what
-    std::string document;   // "config.md"
-    std::string section;    // "process", the section's anchor
-    std::string rule;       // the spec's words, or the kernel's rule behind them
+    std::string message;   // "process: Cwd must be an absolute path": where, and what
+    std::string document;  // "config.md"
+    std::string section;   // "process", the section's anchor
+    std::string rule;      // the spec's words, or the kernel's rule behind them
 };
 std::vector<Violation> violations(const Config& config);
 

@@ -9,7 +9,8 @@
 
 static constexpr Option options[] = {
     {"tag,t", "NAME[:TAG]", "name of the image; may be given several times"},
-    {"file,f", "FILE", "the Dockerfile; - reads it from standard input (default: CONTEXT/Dockerfile)"},
+    {"file,f", "FILE",
+     "the Dockerfile; - reads it from standard input (default: CONTEXT/Dockerfile)"},
     {"build-arg", "NAME[=VALUE]", "value of an ARG; without VALUE from the environment"},
     {"label", "NAME=VALUE", "metadata of the image"},
     {"target", "STAGE", "the stage to build (default: the last one)"},
@@ -28,7 +29,8 @@ static int build_(const Arguments& globals, const Arguments& args) {
     build_options.context = args[0];
     struct stat info{};
     if (::stat(args[0].c_str(), &info) < 0 || !S_ISDIR(info.st_mode))
-        throw Error("unable to prepare context: path ", quoted(args[0]), " not found: expected a directory");
+        throw Error("unable to prepare context: path ", quoted(args[0]),
+                    " not found: expected a directory");
     build_options.dockerfile = args.get("file");
     build_options.tags = args.all("tag");
     build_options.target = args.get("target");
@@ -36,29 +38,40 @@ static int build_(const Arguments& globals, const Arguments& args) {
     build_options.no_cache = args.flag("no-cache");
     build_options.pull = args.flag("pull");
     build_options.quiet = args.flag("quiet");
-    if (build_options.network != "host" && build_options.network != "none" && build_options.network != "default")
-        throw Error("network mode ", quoted(build_options.network), " is not supported by build: expected host, none or default");
+    if (build_options.network != "host" && build_options.network != "none" &&
+        build_options.network != "default")
+        throw Error("network mode ", quoted(build_options.network),
+                    " is not supported by build: expected host, none or default");
     for (const std::string& entitlement : args.all("allow")) {
-        if (entitlement != "network.host") throw Error("invalid --allow ", quoted(entitlement), ": only network.host can be allowed");
+        if (entitlement != "network.host")
+            throw Error("invalid --allow ", quoted(entitlement),
+                        ": only network.host can be allowed");
         build_options.allow_host_network = true;
     }
-    if (const std::string platform = args.get("platform"); !platform.empty() && platform != host_platform())
-        throw Error("--platform ", platform, " is not supported yet: this machine is ", host_platform());
-    if (const std::string progress = args.get("progress"); progress != "auto" && progress != "plain" && progress != "tty")
+    if (const std::string platform = args.get("platform");
+        !platform.empty() && platform != host_platform())
+        throw Error("--platform ", platform, " is not supported yet: this machine is ",
+                    host_platform());
+    if (const std::string progress = args.get("progress");
+        progress != "auto" && progress != "plain" && progress != "tty")
         throw Error("invalid progress mode ", quoted(progress), ": expected auto or plain");
     for (const std::string& text : args.all("build-arg")) {
         const size_t equals = text.find('=');
-        if (equals == std::string::npos) build_options.build_args[text] = std::nullopt;
-        else build_options.build_args[text.substr(0, equals)] = text.substr(equals + 1);
+        if (equals == std::string::npos)
+            build_options.build_args[text] = std::nullopt;
+        else
+            build_options.build_args[text.substr(0, equals)] = text.substr(equals + 1);
     }
     for (const std::string& text : args.all("label")) {
         const size_t equals = text.find('=');
-        build_options.labels[text.substr(0, equals)] = equals == std::string::npos ? "" : text.substr(equals + 1);
+        build_options.labels[text.substr(0, equals)] =
+            equals == std::string::npos ? "" : text.substr(equals + 1);
     }
     if (build_options.quiet) Progress::set_quiet(true);
     const Store store = open_store(globals);
     const Image image = build(store, build_options);
-    if (const std::string file = args.get("iidfile"); !file.empty()) write_file(file, image.id().text());
+    if (const std::string file = args.get("iidfile"); !file.empty())
+        write_file(file, image.id().text());
     if (build_options.quiet) std::printf("%s\n", image.id().text().c_str());
     return 0;
 }

@@ -26,12 +26,18 @@ constexpr Option options[] = {
 };
 
 ExecSettings read_settings(const Arguments& args) {
-    ExecSettings exec{.args = {args.words().begin() + 1, args.words().end()}, .env = {}, .user = args.get("user"),
-                      .working_dir = args.get("workdir"), .tty = args.flag("tty"), .privileged = args.flag("privileged")};
+    ExecSettings exec{.args = {args.words().begin() + 1, args.words().end()},
+                      .env = {},
+                      .user = args.get("user"),
+                      .working_dir = args.get("workdir"),
+                      .tty = args.flag("tty"),
+                      .privileged = args.flag("privileged")};
     for (const std::string& file : args.all("env-file"))
-        for (std::string& entry : parse_env_file(file, read_file(file))) exec.env.push_back(std::move(entry));
+        for (std::string& entry : parse_env_file(file, read_file(file)))
+            exec.env.push_back(std::move(entry));
     for (const std::string& entry : args.all("env")) {
-        const char* value = entry.find('=') == std::string::npos ? ::getenv(entry.c_str()) : nullptr;
+        const char* value =
+            entry.find('=') == std::string::npos ? ::getenv(entry.c_str()) : nullptr;
         exec.env.push_back(value ? entry + "=" + value : entry);
     }
     exec.env = merge_env(exec.env, {});
@@ -42,26 +48,44 @@ int exec(const Arguments& globals, const Arguments& args) {
     const Containers containers(store_root(globals));
     const Container container = containers.get(args[0]);
     const State state = container.state();
-    if (state.status == "paused") throw Error("Container ", container.settings().name, " is paused, unpause the container before exec");
+    if (state.status == "paused")
+        throw Error("Container ", container.settings().name,
+                    " is paused, unpause the container before exec");
     if (state.status != "running") throw Error("container ", container.id(), " is not running");
     const ExecSettings settings = read_settings(args);
     const bool input = args.flag("interactive"), detach = args.flag("detach");
-    if (settings.tty && input && !detach && !::isatty(0)) throw Error("the input device is not a TTY");
+    if (settings.tty && input && !detach && !::isatty(0))
+        throw Error("the input device is not a TTY");
 
     std::optional<ResolvedUser> user;
-    if (!settings.user.empty()) user = resolve_user(Root(str("/proc/", state.pid, "/root")), settings.user, container.settings().group_add);
+    if (!settings.user.empty())
+        user = resolve_user(Root(str("/proc/", state.pid, "/root")), settings.user,
+                            container.settings().group_add);
     const spec::Config config = spec::read_config(read_file(container.file("config.json")));
     const std::string process_file = container.file("exec-" + random_id().substr(0, 12));
-    write_file(process_file, write(make_exec_process(config, settings, user, own_capabilities())), 0600);
+    write_file(process_file, write(make_exec_process(config, settings, user, own_capabilities())),
+               0600);
     const Defer no_file([&] { ::unlink(process_file.c_str()); });
 
     const std::string chosen = runtime_program(globals);
-    const RuntimeClient runtime(volatile_directory(containers.store_root()) + "/runtime", chosen.empty() ? container.settings().runtime : chosen);
-    const RuntimeClient::Io io = detach ? RuntimeClient::Io{-1, -1, -1} : RuntimeClient::Io{input || settings.tty ? 0 : -1, 1, 2};
+    const RuntimeClient runtime(volatile_directory(containers.store_root()) + "/runtime",
+                                chosen.empty() ? container.settings().runtime : chosen);
+    const RuntimeClient::Io io = detach ? RuntimeClient::Io{-1, -1, -1}
+                                        : RuntimeClient::Io{input || settings.tty ? 0 : -1, 1, 2};
     try {
         if (settings.tty && input && !detach)
-            return start_exec_session(runtime, {.container_id = container.id(), .process_file = process_file, .directory = volatile_directory(containers.store_root())}).wait(true);
-        return runtime.exec(container.id(), {.process_file = process_file, .pid_file = {}, .console_socket = {}, .detach = detach, .io = io}).shell();
+            return start_exec_session(runtime,
+                                      {.container_id = container.id(),
+                                       .process_file = process_file,
+                                       .directory = volatile_directory(containers.store_root())})
+                .wait(true);
+        return runtime
+            .exec(container.id(), {.process_file = process_file,
+                                   .pid_file = {},
+                                   .console_socket = {},
+                                   .detach = detach,
+                                   .io = io})
+            .shell();
     } catch (Error& e) {
         if (!e.exit_code()) e.exit_with(exec_failure_code(e.what()));
         e.prefix("OCI runtime exec failed");

@@ -16,14 +16,19 @@ static constexpr Option options[] = {
 };
 
 static constexpr Column columns[] = {
-    {"ID", "IMAGE"},           {"CreatedSince", "CREATED"}, {"CreatedAt", "CREATED AT"},
-    {"CreatedBy", "CREATED BY"}, {"Size", "SIZE"},            {"Comment", "COMMENT"},
+    {"ID", "IMAGE"},
+    {"CreatedSince", "CREATED"},
+    {"CreatedAt", "CREATED AT"},
+    {"CreatedBy", "CREATED BY"},
+    {"Size", "SIZE"},
+    {"Comment", "COMMENT"},
 };
 
 static std::string shortened(const std::string& text, size_t most) {
     size_t characters = 0;
     for (size_t i = 0; i < text.size(); ++i)
-        if ((text[i] & 0xc0) != 0x80 && ++characters == most && text.size() > i + 1) return text.substr(0, i) + "…";
+        if ((text[i] & 0xc0) != 0x80 && ++characters == most && text.size() > i + 1)
+            return text.substr(0, i) + "…";
     return text;
 }
 
@@ -34,7 +39,8 @@ static uint64_t layer_size(const Snapshots& snapshots, const Image& image, size_
     return unpacked.value_or(uint64_t(image.manifest.layers[layer].size));
 }
 
-static std::vector<json::Value> rows(const Store& store, const Image& image, bool whole, bool human) {
+static std::vector<json::Value> rows(const Store& store, const Image& image, bool whole,
+                                     bool human) {
     const Snapshots snapshots(store);
     std::vector<json::Value> out;
     size_t layer = 0;
@@ -61,11 +67,14 @@ static int history(const Arguments& globals, const Arguments& args) {
     const bool human = args.get("human") == "true";
     const auto steps = rows(store, image, args.flag("no-trunc"), human);
     if (args.flag("quiet")) {
-        for (const json::Value& step : steps) std::printf("%s\n", step["ID"].get<std::string>().c_str());
+        for (const json::Value& step : steps)
+            std::printf("%s\n", step["ID"].get<std::string>().c_str());
         return 0;
     }
     const std::string created = human ? "{{.CreatedSince}}" : "{{.CreatedAt}}";
-    print_listing(args.get("format"), "{{.ID}}\t" + created + "\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}", columns, steps);
+    print_listing(args.get("format"),
+                  "{{.ID}}\t" + created + "\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}", columns,
+                  steps);
     return 0;
 }
 

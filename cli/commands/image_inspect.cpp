@@ -17,8 +17,10 @@ static int image_inspect(const Arguments& globals, const Arguments& args) {
     json::Value found = json::Value::array();
     std::string missing;
     for (const std::string& word : args.words())
-        if (const auto image = store.find(word)) found.push_back(json::parse(image_inspect_json(store, *image)));
-        else if (missing.empty()) missing = word;
+        if (const auto image = store.find(word))
+            found.push_back(json::parse(image_inspect_json(store, *image)));
+        else if (missing.empty())
+            missing = word;
     if (layout)
         for (const json::Value& image : found) std::printf("%s\n", layout->render(image).c_str());
     else

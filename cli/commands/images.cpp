@@ -21,8 +21,9 @@ constexpr Option options[] = {
 };
 
 constexpr Column columns[] = {
-    {"ID", "IMAGE ID"},          {"Repository", "REPOSITORY"}, {"Tag", "TAG"},   {"Digest", "DIGEST"},
-    {"CreatedSince", "CREATED"}, {"CreatedAt", "CREATED AT"},  {"Size", "SIZE"},
+    {"ID", "IMAGE ID"},   {"Repository", "REPOSITORY"}, {"Tag", "TAG"},
+    {"Digest", "DIGEST"}, {"CreatedSince", "CREATED"},  {"CreatedAt", "CREATED AT"},
+    {"Size", "SIZE"},
 };
 
 constexpr const char* known_filters[] = {"dangling", "reference", "label", "before", "since"};
@@ -38,7 +39,8 @@ std::vector<Entry> read_all(const Store& store) {
     std::vector<Entry> out;
     for (NamedImage& named : store.images()) {
         const std::string name = named.name ? named.name->familiar() : named.descriptor.digest;
-        attempt(str("reading image ", quoted(name)), [&] { out.push_back({named, store.load(named.descriptor)}); });
+        attempt(str("reading image ", quoted(name)),
+                [&] { out.push_back({named, store.load(named.descriptor)}); });
     }
     return out;
 }
@@ -67,7 +69,9 @@ bool parse_bool(const std::string& key, const std::string& text) {
 // Values of one key are alternatives (labels must all be there); keys are conditions that all hold.
 bool wanted(const Store& store, const Entry& entry, const Filters& filters) {
     for (const auto& [key, values] : filters) {
-        const auto created = [&](const std::string& name) { return store.load(store.get(name).descriptor).config.created; };
+        const auto created = [&](const std::string& name) {
+            return store.load(store.get(name).descriptor).config.created;
+        };
         const auto holds = [&](const std::string& value) {
             if (key == "dangling") return parse_bool(key, value) == !entry.named.name;
             if (key == "reference") return matches(entry.named, value);
@@ -75,7 +79,9 @@ bool wanted(const Store& store, const Entry& entry, const Filters& filters) {
             if (key == "before") return entry.image.config.created < created(value);
             return entry.image.config.created > created(value);
         };
-        if (!(key == "label" ? std::ranges::all_of(values, holds) : std::ranges::any_of(values, holds))) return false;
+        if (!(key == "label" ? std::ranges::all_of(values, holds)
+                             : std::ranges::any_of(values, holds)))
+            return false;
     }
     return true;
 }
@@ -105,11 +111,14 @@ int images(const Arguments& globals, const Arguments& args) {
     for (const Entry& entry : read_all(store))
         if (wanted(store, entry, filters)) rows.push_back(row(entry, args.flag("no-trunc")));
     if (args.flag("quiet")) {
-        for (const json::Value& one : rows) std::printf("%s\n", one["ID"].get<std::string>().c_str());
+        for (const json::Value& one : rows)
+            std::printf("%s\n", one["ID"].get<std::string>().c_str());
         return 0;
     }
     const std::string digest = args.flag("digests") ? "\t{{.Digest}}" : "";
-    print_listing(args.get("format"), "{{.Repository}}\t{{.Tag}}" + digest + "\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}", columns, rows);
+    print_listing(args.get("format"),
+                  "{{.Repository}}\t{{.Tag}}" + digest + "\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
+                  columns, rows);
     return 0;
 }
 

@@ -6,7 +6,8 @@
 #include "image/archive.h"
 
 static constexpr Option options[] = {
-    {"change,c", "INSTRUCTION", "apply a Dockerfile instruction to the image's settings: CMD, ENV …"},
+    {"change,c", "INSTRUCTION",
+     "apply a Dockerfile instruction to the image's settings: CMD, ENV …"},
     {"message,m", "TEXT", "the comment in its history"},
 };
 
@@ -18,7 +19,8 @@ static int import_(const Arguments& globals, const Arguments& args) {
     const Store store = open_store(globals);
     Defer collect([&] { collect_garbage(store); });
     const Image image = context(file ? args[0] : "standard input", [&] {
-        return import_rootfs(store, file ? file.get() : 0, name, args.all("change"), args.get("message"));
+        return import_rootfs(store, file ? file.get() : 0, name, args.all("change"),
+                             args.get("message"));
     });
     collect.keep();
     std::printf("%s\n", image.id().text().c_str());

@@ -13,28 +13,36 @@ constexpr Option options[] = {
     {"type", "KIND", "container or image"},
 };
 
-std::optional<json::Value> find_object(const Arguments& globals, const std::string& name, const std::string& type) {
+std::optional<json::Value> find_object(const Arguments& globals, const std::string& name,
+                                       const std::string& type) {
     if (type.empty() || type == "container")
-        if (const auto container = Containers(store_root(globals)).find(name)) return inspect_container(*container);
+        if (const auto container = Containers(store_root(globals)).find(name))
+            return inspect_container(*container);
     if (type.empty() || type == "image") {
         const Store store = open_store(globals);
-        if (const auto image = store.find(name)) return json::parse(image_inspect_json(store, *image));
+        if (const auto image = store.find(name))
+            return json::parse(image_inspect_json(store, *image));
     }
     return {};
 }
 
 int inspect(const Arguments& globals, const Arguments& args) {
     const std::string type = args.get("type"), format = args.get("format");
-    if (!type.empty() && type != "container" && type != "image") throw Error("--type ", quoted(type), " is not supported; known are container, image");
+    if (!type.empty() && type != "container" && type != "image")
+        throw Error("--type ", quoted(type), " is not supported; known are container, image");
     std::optional<Template> shown;
     if (!format.empty() && format != "json") shown.emplace(format);
     json::Value all = json::Value::array();
     std::string missing;
     for (const std::string& name : args.words()) {
         const auto object = find_object(globals, name, type);
-        if (!object) missing += str(missing.empty() ? "" : "\n", "keg: No such ", type.empty() ? "object" : type, ": ", name);
-        else if (shown) std::printf("%s\n", shown->render(*object).c_str());
-        else all.push_back(*object);
+        if (!object)
+            missing += str(missing.empty() ? "" : "\n", "keg: No such ",
+                           type.empty() ? "object" : type, ": ", name);
+        else if (shown)
+            std::printf("%s\n", shown->render(*object).c_str());
+        else
+            all.push_back(*object);
     }
     if (!shown) std::printf("%s\n", json::dump(all, format == "json" ? -1 : 4).c_str());
     if (missing.empty()) return 0;

@@ -11,7 +11,8 @@ constexpr Option options[] = {
 int kill(const Arguments& globals, const Arguments& args) {
     const int signal = parse_signal(args.get("signal"));
     const Containers containers(store_root(globals));
-    return for_each_container(containers, args.words(), true, [&](const Container& c) { kill_container(containers, c, signal); });
+    return for_each_container(containers, args.words(), true,
+                              [&](const Container& c) { kill_container(containers, c, signal); });
 }
 
 }  // namespace

@@ -21,7 +21,8 @@ static int load(const Arguments& globals, const Arguments& args) {
     const Store store = open_store(globals);
     // What a bad archive left behind that nothing names goes at once.
     Defer collect([&] { collect_garbage(store); });
-    const auto loaded = context(input.empty() ? "standard input" : input, [&] { return load_archive(store, file ? file.get() : 0); });
+    const auto loaded = context(input.empty() ? "standard input" : input,
+                                [&] { return load_archive(store, file ? file.get() : 0); });
     for (const Loaded& image : loaded) {
         for (const std::string& name : image.names) std::printf("Loaded image: %s\n", name.c_str());
         if (image.names.empty()) std::printf("Loaded image ID: %s\n", image.id.text().c_str());

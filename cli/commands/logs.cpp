@@ -1,7 +1,7 @@
+#include "engine/logs.h"
 #include "base/sys.h"
 #include "cli/commands.h"
 #include "engine/container.h"
-#include "engine/logs.h"
 
 namespace {
 
@@ -17,8 +17,11 @@ constexpr Option options[] = {
 int logs(const Arguments& globals, const Arguments& args) {
     const Containers containers(store_root(globals));
     const Container container = containers.get(args[0]);
-    LogQuery query{.follow = args.flag("follow"), .timestamps = args.flag("timestamps"), .since = parse_when(args.get("since")),
-                   .until = parse_when(args.get("until")), .terminal = container.settings().tty};
+    LogQuery query{.follow = args.flag("follow"),
+                   .timestamps = args.flag("timestamps"),
+                   .since = parse_when(args.get("since")),
+                   .until = parse_when(args.get("until")),
+                   .terminal = container.settings().tty};
     if (const std::string tail = args.get("tail"); tail != "all") {
         const auto lines = parse_number<long long>(tail);
         if (!lines) throw Error("invalid tail value: ", tail);

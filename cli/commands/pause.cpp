@@ -4,12 +4,14 @@
 
 static int pause(const Arguments& globals, const Arguments& args) {
     const Containers containers(store_root(globals));
-    return for_each_container(containers, args.words(), true, [&](const Container& c) { pause_container(containers, c); });
+    return for_each_container(containers, args.words(), true,
+                              [&](const Container& c) { pause_container(containers, c); });
 }
 
 static int unpause(const Arguments& globals, const Arguments& args) {
     const Containers containers(store_root(globals));
-    return for_each_container(containers, args.words(), true, [&](const Container& c) { resume_container(containers, c); });
+    return for_each_container(containers, args.words(), true,
+                              [&](const Container& c) { resume_container(containers, c); });
 }
 
 constinit const Command pause_command = {

@@ -22,7 +22,8 @@ bool confirmed(const char* what) {
     return lower(std::string(trim(answer))) == "y" || lower(std::string(trim(answer))) == "yes";
 }
 
-// Removes the images that nothing uses from the index. One that cannot be read is named, and stays: rmi removes it.
+// Removes the images that nothing uses from the index. One that cannot be read is named, and stays:
+// rmi removes it.
 bool remove_unused(const Store& store, bool all) {
     const ImageUsers in_use = image_users(store.root());
     if (!in_use.complete) return false;
@@ -48,10 +49,14 @@ bool remove_unused(const Store& store, bool all) {
 
 int prune(const Arguments& globals, const Arguments& args) {
     const bool all = args.flag("all");
-    if (!args.flag("force") && !confirmed(all ? "all images without at least one container associated to them" : "all dangling images"))
+    if (!args.flag("force") &&
+        !confirmed(all ? "all images without at least one container associated to them"
+                       : "all dangling images"))
         return 0;
     const Store store = open_store(globals);
-    if (!remove_unused(store, all)) log_warning("no image is removed while a container cannot be read: it may use any (keg rm -f removes it)");
+    if (!remove_unused(store, all))
+        log_warning("no image is removed while a container cannot be read: it may use any (keg rm "
+                    "-f removes it)");
     const uint64_t freed = store.gc([&] { return layers_in_use(store.root()); });
     std::printf("Total reclaimed space: %s\n", human_size(freed).c_str());
     return 0;

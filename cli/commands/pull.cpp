@@ -16,9 +16,12 @@ static int pull_(const Arguments& globals, const Arguments& args) {
     const Store store = open_store(globals);
     const auto before = store.find(name.familiar());
 
-    const bool defaulted = args[0].find('@') == std::string::npos && args[0].find(':', args[0].rfind('/') + 1) == std::string::npos;
+    const bool defaulted = args[0].find('@') == std::string::npos &&
+                           args[0].find(':', args[0].rfind('/') + 1) == std::string::npos;
     if (!quiet && defaulted) std::printf("Using default tag: latest\n");
-    if (!quiet) std::printf("%s: Pulling from %s\n", (name.tag.empty() ? name.digest : name.tag).c_str(), name.path.c_str());
+    if (!quiet)
+        std::printf("%s: Pulling from %s\n", (name.tag.empty() ? name.digest : name.tag).c_str(),
+                    name.path.c_str());
     std::fflush(stdout);
     pull(store, name, {.platform = args.get("platform"), .quiet = quiet});
 
@@ -26,7 +29,8 @@ static int pull_(const Arguments& globals, const Arguments& args) {
     const bool same = before && before->descriptor.digest == after.descriptor.digest;
     if (!quiet)
         std::printf("Digest: %s\nStatus: %s for %s\n", after.descriptor.digest.c_str(),
-                    same ? "Image is up to date" : "Downloaded newer image", name.familiar().c_str());
+                    same ? "Image is up to date" : "Downloaded newer image",
+                    name.familiar().c_str());
     std::printf("%s\n", name.canonical().c_str());
     return 0;
 }

@@ -13,7 +13,8 @@ constexpr Option options[] = {
 
 int restart(const Arguments& globals, const Arguments& args) {
     std::optional<int> seconds, signal;
-    if (const auto typed = args.has("timeout") ? args.number("timeout") : args.number("time")) seconds = int(*typed);
+    if (const auto typed = args.has("timeout") ? args.number("timeout") : args.number("time"))
+        seconds = int(*typed);
     if (args.has("signal")) signal = parse_signal(args.get("signal"));
     const Containers containers(store_root(globals));
     return for_each_container(containers, args.words(), true, [&](const Container& container) {

@@ -13,7 +13,8 @@ int rm(const Arguments& globals, const Arguments& args) {
     const Containers containers(store_root(globals));
     const RemoveOptions how{.force = args.flag("force"), .volumes = args.flag("volumes")};
     const int code = for_each_word(args.words(), true, [&](const std::string& name) {
-        if (const auto container = containers.find_even_damaged(name)) return remove_container(containers, *container, how), true;
+        if (const auto container = containers.find_even_damaged(name))
+            return remove_container(containers, *container, how), true;
         if (!how.force) throw Error("No such container: ", name);
         // With force, what is not there is as wanted; Docker says so and exits with 0.
         std::fprintf(stderr, "keg: No such container: %s\n", name.c_str());

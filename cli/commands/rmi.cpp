@@ -24,7 +24,7 @@ std::vector<NamedImage> names_of(const Store& store, const spec::Descriptor& des
 struct Target {
     NamedImage found;
     std::vector<NamedImage> names;
-    std::string id;             // of its config; of its manifest if that cannot be read
+    std::string id;  // of its config; of its manifest if that cannot be read
     bool readable = true;
 
     std::string short_id() const { return Digest(id).short_hex(); }
@@ -43,25 +43,32 @@ Target look_up(const Store& store, const std::string& word) {
 // Of an image that cannot be read only the name says who uses it.
 bool uses(const ImageUser& user, const Target& target) {
     if (target.readable) return user.image_id == target.id;
-    return std::ranges::any_of(target.names, [&](const NamedImage& named) { return is_name(user.image, *named.name); });
+    return std::ranges::any_of(
+        target.names, [&](const NamedImage& named) { return is_name(user.image, *named.name); });
 }
 
 // `docker rmi` names the container that is in the way.
-void refuse_if_used(const std::string& root, const Target& target, const std::string& word, bool by_name, bool force) {
+void refuse_if_used(const std::string& root, const Target& target, const std::string& word,
+                    bool by_name, bool force) {
     const ImageUsers in_use = image_users(root);
     for (const ImageUser& user : in_use.users) {
         if (!uses(user, target)) continue;
         const std::string container = user.container_id.substr(0, 12);
         if (by_name && !force)
-            throw Error("conflict: unable to remove repository reference ", quoted(word), " (must force) - container ", container,
-                        " is using its referenced image ", target.short_id());
+            throw Error("conflict: unable to remove repository reference ", quoted(word),
+                        " (must force) - container ", container, " is using its referenced image ",
+                        target.short_id());
         if (!by_name && user.running)
-            throw Error("conflict: unable to delete ", target.short_id(), " (cannot be forced) - image is being used by running container ", container);
+            throw Error("conflict: unable to delete ", target.short_id(),
+                        " (cannot be forced) - image is being used by running container ",
+                        container);
         if (!by_name && !force)
-            throw Error("conflict: unable to delete ", target.short_id(), " (must be forced) - image is being used by stopped container ", container);
+            throw Error("conflict: unable to delete ", target.short_id(),
+                        " (must be forced) - image is being used by stopped container ", container);
     }
     if (!in_use.complete && !force)
-        throw Error("conflict: unable to remove ", quoted(word), " (must force) - a container that cannot be read may use it");
+        throw Error("conflict: unable to remove ", quoted(word),
+                    " (must force) - a container that cannot be read may use it");
 }
 
 void remove(const Store& store, const std::string& word, bool force) {
@@ -74,10 +81,12 @@ void remove(const Store& store, const std::string& word, bool force) {
         if (target.names.size() > 1) return;
     } else {
         if (target.names.size() > 1 && !force)
-            throw Error("conflict: unable to delete ", target.short_id(), " (must be forced) - image is referenced in multiple repositories");
+            throw Error("conflict: unable to delete ", target.short_id(),
+                        " (must be forced) - image is referenced in multiple repositories");
         refuse_if_used(store.root(), target, word, false, force);
         store.remove(found.descriptor);
-        for (const NamedImage& other : target.names) std::printf("Untagged: %s\n", other.name->familiar().c_str());
+        for (const NamedImage& other : target.names)
+            std::printf("Untagged: %s\n", other.name->familiar().c_str());
     }
     std::printf("Deleted: %s\n", target.id.c_str());
 }

@@ -10,7 +10,8 @@
 static int run(const Arguments& globals, const Arguments& args) {
     failure_exit_code = 125;
     const bool detached = args.flag("detach");
-    if (!detached && args.flag("tty") && args.flag("interactive") && !::isatty(0)) throw Error("the input device is not a TTY");
+    if (!detached && args.flag("tty") && args.flag("interactive") && !::isatty(0))
+        throw Error("the input device is not a TTY");
 
     const Containers containers(store_root(globals));
     containers.collect();
@@ -19,12 +20,20 @@ static int run(const Arguments& globals, const Arguments& args) {
     // Without -a all of them; with it those that were named.
     const auto attached = [&](const char* stream) {
         const std::vector<std::string> named = args.all("attach");
-        return !detached && (named.empty() || std::ranges::any_of(named, [&](const std::string& one) { return lower(one) == stream; }));
+        return !detached &&
+               (named.empty() || std::ranges::any_of(named, [&](const std::string& one) {
+                    return lower(one) == stream;
+                }));
     };
     const bool input = attached("stdin") && settings.open_stdin;
-    Monitored monitor = start_monitored(containers, std::move(made.container), std::move(made.locks),
-                                        {.runtime = runtime_program(globals), .attach = !detached, .attach_output = attached("stdout"), .attach_errors = attached("stderr"),
-                                         .attach_input = input, .raw_terminal = input && settings.tty});
+    Monitored monitor =
+        start_monitored(containers, std::move(made.container), std::move(made.locks),
+                        {.runtime = runtime_program(globals),
+                         .attach = !detached,
+                         .attach_output = attached("stdout"),
+                         .attach_errors = attached("stderr"),
+                         .attach_input = input,
+                         .raw_terminal = input && settings.tty});
     if (!detached) return monitor.wait(!args.has("sig-proxy") || args.flag("sig-proxy"));
     std::printf("%s\n", settings.id.c_str());
     return 0;

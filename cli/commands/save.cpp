@@ -10,7 +10,8 @@ namespace {
 
 constexpr Option options[] = {
     {"output,o", "FILE", "write there instead of to standard output"},
-    {"format,f", "FORMAT", "docker-archive (which is an image layout as well) or oci-archive", "docker-archive"},
+    {"format,f", "FORMAT", "docker-archive (which is an image layout as well) or oci-archive",
+     "docker-archive"},
 };
 
 ArchiveFormat parse_format(const std::string& text) {
@@ -19,8 +20,8 @@ ArchiveFormat parse_format(const std::string& text) {
     throw Error("unknown format ", quoted(text), "; known are docker-archive, oci-archive");
 }
 
-// Nobody sees a part of an archive: it is written to a nameless file (which the kernel frees whatever
-// ends us), or, where the file system has none, aside; and renamed when it is whole.
+// Nobody sees a part of an archive: it is written to a nameless file (which the kernel frees
+// whatever ends us), or, where the file system has none, aside; and renamed when it is whole.
 template <class Write>
 void write_aside(const std::string& path, Write&& write) {
     const size_t slash = path.rfind('/');
@@ -30,7 +31,9 @@ void write_aside(const std::string& path, Write&& write) {
     if (auto nameless = sys::try_open(directory, O_TMPFILE | O_WRONLY, 0600)) {
         write(nameless->get());
         aside = str(path, ".partial-", ::getpid());
-        check(::linkat(AT_FDCWD, sys::proc_fd(nameless->get()).c_str(), AT_FDCWD, aside.c_str(), AT_SYMLINK_FOLLOW), "creating ", quoted(aside));
+        check(::linkat(AT_FDCWD, sys::proc_fd(nameless->get()).c_str(), AT_FDCWD, aside.c_str(),
+                       AT_SYMLINK_FOLLOW),
+              "creating ", quoted(aside));
     } else {
         UniqueFd file(check(::mkostemp(aside.data(), O_CLOEXEC), "creating ", quoted(path)));
         write(file.get());
@@ -46,11 +49,15 @@ int save(const Arguments& globals, const Arguments& args) {
         throw Error("cowardly refusing to save to a terminal. Use the -o flag or redirect");
     const Store store = open_store(globals);
     const auto write = [&](int fd) { save_archive(store, args.words(), format, fd); };
-    struct stat there {};
-    if (output.empty()) write(1);
-    else if (::stat(output.c_str(), &there) == 0 && S_ISDIR(there.st_mode)) throw Error("invalid output path: ", quoted(output), " is a directory");
-    else if (::stat(output.c_str(), &there) == 0 && !S_ISREG(there.st_mode)) write(sys::open(output, O_WRONLY).get());
-    else write_aside(output, write);
+    struct stat there{};
+    if (output.empty())
+        write(1);
+    else if (::stat(output.c_str(), &there) == 0 && S_ISDIR(there.st_mode))
+        throw Error("invalid output path: ", quoted(output), " is a directory");
+    else if (::stat(output.c_str(), &there) == 0 && !S_ISREG(there.st_mode))
+        write(sys::open(output, O_WRONLY).get());
+    else
+        write_aside(output, write);
     return 0;
 }
 

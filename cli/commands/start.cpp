@@ -19,7 +19,11 @@ int start(const Arguments& globals, const Arguments& args) {
     if (args.size() > 1) throw Error("you cannot start and attach multiple containers at once");
     const Container container = containers.get(args[0]);
     const bool input = args.flag("interactive") && container.settings().open_stdin;
-    auto monitor = start_container(containers, container, {.runtime = runtime_program(globals), .attach = true, .attach_input = input, .raw_terminal = input && container.settings().tty});
+    auto monitor = start_container(containers, container,
+                                   {.runtime = runtime_program(globals),
+                                    .attach = true,
+                                    .attach_input = input,
+                                    .raw_terminal = input && container.settings().tty});
     if (!monitor) throw Error("container ", args[0], " is already running");
     return monitor->wait(true);
 }

@@ -16,7 +16,9 @@ int stop(const Arguments& globals, const Arguments& args) {
     if (typed) seconds = int(*typed);
     if (args.has("signal")) signal = parse_signal(args.get("signal"));
     const Containers containers(store_root(globals));
-    return for_each_container(containers, args.words(), true, [&](const Container& c) { stop_container(containers, c, signal, seconds); });
+    return for_each_container(containers, args.words(), true, [&](const Container& c) {
+        stop_container(containers, c, signal, seconds);
+    });
 }
 
 }  // namespace

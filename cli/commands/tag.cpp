@@ -5,7 +5,8 @@ static int tag(const Arguments& globals, const Arguments& args) {
     const Reference name = parse_reference(args[1]);
     if (!name.digest.empty()) throw Error("refusing to create a tag with a digest reference");
     const Store store = open_store(globals);
-    const FileLock meanwhile = store.keep_all();   // the image that is found is the one that is named
+    const FileLock meanwhile =
+        store.keep_all();  // the image that is found is the one that is named
     store.tag(store.get(args[0]).descriptor, name);
     return 0;
 }

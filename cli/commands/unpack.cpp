@@ -2,7 +2,8 @@
 #include "image/bundle.h"
 
 static constexpr Option options[] = {
-    {"label-annotations", nullptr, "let every label of the image become an annotation, even what runtimes obey"},
+    {"label-annotations", nullptr,
+     "let every label of the image become an annotation, even what runtimes obey"},
     {"platform", "OS/ARCH", "of an image for several platforms, that one's"},
 };
 

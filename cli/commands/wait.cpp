@@ -6,7 +6,8 @@
 
 static int wait(const Arguments& globals, const Arguments& args) {
     const Containers containers(store_root(globals));
-    return for_each_container(containers, args.words(), false, [&](const Container& c) { std::printf("%d\n", wait_container(c)); });
+    return for_each_container(containers, args.words(), false,
+                              [&](const Container& c) { std::printf("%d\n", wait_container(c)); });
 }
 
 constinit const Command wait_command = {

@@ -27,21 +27,26 @@
 constinit const CgroupManager disabled_manager = {
     .name = "disabled",
     .plan = [](const CgroupRequest&) { return CgroupRecord{}; },
-    // Who makes no cgroups does without walls for devices, but a number that was asked for is not dropped.
-    .make = [](CgroupRecord& record, const CgroupRequest& request) {
-        for (const Write& write : plan_limits(record, request.resources))
-            throw Error("linux.resources.", write.setting, " cannot be set: the cgroup manager is \"disabled\"");
-    },
+    // Who makes no cgroups does without walls for devices, but a number that was asked for is not
+    // dropped.
+    .make =
+        [](CgroupRecord& record, const CgroupRequest& request) {
+            for (const Write& write : plan_limits(record, request.resources))
+                throw Error("linux.resources.", write.setting,
+                            " cannot be set: the cgroup manager is \"disabled\"");
+        },
 };
 
-static constexpr const CgroupManager* managers[] = {&cgroupfs_manager, &systemd_manager, &disabled_manager};
+static constexpr const CgroupManager* managers[] = {&cgroupfs_manager, &systemd_manager,
+                                                    &disabled_manager};
 
 const CgroupManager& cgroup_manager(std::string_view name) {
     if (name.empty()) return cgroupfs_manager;
     for (const CgroupManager* manager : managers)
         if (manager->name == name) return *manager;
     std::string known;
-    for (const CgroupManager* manager : managers) known += str(known.empty() ? "" : ", ", manager->name);
+    for (const CgroupManager* manager : managers)
+        known += str(known.empty() ? "" : ", ", manager->name);
     throw Error("unknown cgroup manager ", quoted(name), "; known are: ", known);
 }
 
@@ -51,9 +56,7 @@ std::vector<std::string_view> cgroup_manager_names() {
     return names;
 }
 
-bool CgroupRequest::is_rootless() const {
-    return rootless ? *rootless : ::is_rootless();
-}
+bool CgroupRequest::is_rootless() const { return rootless ? *rootless : ::is_rootless(); }
 
 CgroupRecord Cgroup::plan(const CgroupRequest& request) {
     const CgroupManager& manager = cgroup_manager(request.manager);
@@ -89,14 +92,16 @@ UniqueFd Cgroup::clone_target() const {
 std::vector<UniqueFd> Cgroup::tasks() const {
     std::vector<UniqueFd> opened;
     for (const std::string& directory : record_.directories)
-        if (!v2::holds(record_, directory)) opened.push_back(sys::open(directory + "/tasks", O_WRONLY));
+        if (!v2::holds(record_, directory))
+            opened.push_back(sys::open(directory + "/tasks", O_WRONLY));
     return opened;
 }
 
 namespace {
 
 std::optional<std::string> counting_group(const CgroupRecord& record) {
-    if (record.v2) return record.directories.empty() ? std::nullopt : std::optional(record.directories[0]);
+    if (record.v2)
+        return record.directories.empty() ? std::nullopt : std::optional(record.directories[0]);
     return directory_of(record, "pids");
 }
 
@@ -109,7 +114,8 @@ Cgroup Cgroup::uncounted() const {
 }
 
 void Cgroup::move_in_counted(int pid) const {
-    if (const auto counting = counting_group(record_)) write_file(*counting + "/cgroup.procs", std::to_string(pid));
+    if (const auto counting = counting_group(record_))
+        write_file(*counting + "/cgroup.procs", std::to_string(pid));
 }
 
 namespace {
@@ -124,16 +130,20 @@ SubPaths parse_sub_paths(const std::vector<std::string>& arguments) {
             throw Error("invalid --cgroup argument: ", argument, " (missing <controller>: prefix)");
         if (colon == std::string::npos) return {{"", argument}};
         for (const std::string& controller : split(argument.substr(0, colon), ',')) {
-            if (controller.empty()) throw Error("invalid --cgroup argument: ", argument, " (empty <controller> prefix)");
+            if (controller.empty())
+                throw Error("invalid --cgroup argument: ", argument,
+                            " (empty <controller> prefix)");
             if (!paths.emplace(controller, argument.substr(colon + 1)).second)
-                throw Error("invalid --cgroup argument(s): controller ", controller, " specified multiple times");
+                throw Error("invalid --cgroup argument(s): controller ", controller,
+                            " specified multiple times");
         }
     }
     return paths;
 }
 
 std::string below(const std::string& directory, const std::string& path) {
-    const std::string joined = std::filesystem::path(directory + "/" + path).lexically_normal().string();
+    const std::string joined =
+        std::filesystem::path(directory + "/" + path).lexically_normal().string();
     if (!(joined + "/").starts_with(directory + "/")) throw Error("bad sub cgroup path: ", path);
     return joined;
 }
@@ -143,38 +153,49 @@ std::string below(const std::string& directory, const std::string& path) {
 CgroupRecord sub_cgroup(CgroupRecord record, const std::vector<std::string>& arguments) {
     const CgroupRecord top = record;
     for (const auto& [controller, path] : parse_sub_paths(arguments)) {
-        const auto chosen = controller.empty() || record.v2 ? std::nullopt : directory_of(top, controller);
-        if (!controller.empty() && !chosen) throw Error("unknown controller ", controller, " in SubCgroupPaths");
+        const auto chosen =
+            controller.empty() || record.v2 ? std::nullopt : directory_of(top, controller);
+        if (!controller.empty() && !chosen)
+            throw Error("unknown controller ", controller, " in SubCgroupPaths");
         for (size_t i = 0; i < top.directories.size(); ++i)
-            if (!chosen || *chosen == top.directories[i]) record.directories[i] = below(top.directories[i], path);
+            if (!chosen || *chosen == top.directories[i])
+                record.directories[i] = below(top.directories[i], path);
     }
     return record;
 }
 
-CgroupRecord Cgroup::place_exec(const CgroupRecord& record, const std::vector<std::string>& paths, int init) {
+CgroupRecord Cgroup::place_exec(const CgroupRecord& record, const std::vector<std::string>& paths,
+                                int init) {
     if (!paths.empty()) return sub_cgroup(record, paths);
     if (!record.v2 || record.directories.empty()) return record;
     const auto given_below = read_file_if_exists(record.directories[0] + "/cgroup.subtree_control");
     if (trim(given_below.value_or("")).empty()) return record;
     CgroupRecord own = record;
-    for (const v1::Hierarchy& hierarchy : v1::parse_hierarchies(read_file(str("/proc/", init, "/cgroup"))))
-        if (hierarchy.name == "unified") own.directories[0] = sole_v2_mount().value_or("") + hierarchy.own;
+    for (const v1::Hierarchy& hierarchy :
+         v1::parse_hierarchies(read_file(str("/proc/", init, "/cgroup"))))
+        if (hierarchy.name == "unified")
+            own.directories[0] = sole_v2_mount().value_or("") + hierarchy.own;
     return own;
 }
 
 CgroupRecord Cgroup::follow_init(const CgroupRecord& record, int init) {
     CgroupRecord own = record;
-    for (const v1::Hierarchy& hierarchy : v1::parse_hierarchies(read_file(str("/proc/", init, "/cgroup")))) {
-        const auto mount = record.v2 && hierarchy.name == "unified" ? sole_v2_mount() : hierarchy_mount(hierarchy.name);
+    for (const v1::Hierarchy& hierarchy :
+         v1::parse_hierarchies(read_file(str("/proc/", init, "/cgroup")))) {
+        const auto mount = record.v2 && hierarchy.name == "unified"
+                               ? sole_v2_mount()
+                               : hierarchy_mount(hierarchy.name);
         if (!mount) continue;
         for (std::string& directory : own.directories)
-            if (directory.starts_with(*mount + "/") && !sys::exists(directory)) directory = *mount + hierarchy.own;
+            if (directory.starts_with(*mount + "/") && !sys::exists(directory))
+                directory = *mount + hierarchy.own;
     }
     return own;
 }
 
 void Cgroup::update(const spec::Resources& resources) const {
-    if (record_.directories.empty()) throw Error("the container has no cgroup that could be updated");
+    if (record_.directories.empty())
+        throw Error("the container has no cgroup that could be updated");
     const LimitChange change = update_limits(record_, resources);
     const auto tell = cgroup_manager(record_.manager).update;
     if (!tell) return;
@@ -190,7 +211,8 @@ void Cgroup::update(const spec::Resources& resources) const {
 
 namespace {
 
-// Nothing if the group is gone, be it while its file is open. A threaded one tells only its threads.
+// Nothing if the group is gone, be it while its file is open. A threaded one tells only its
+// threads.
 std::optional<std::string> read_members(int parent, const std::string& group, const char* name) {
     const UniqueFd file(::openat(parent, (group + name).c_str(), O_RDONLY | O_CLOEXEC));
     if (!file) return {};
@@ -207,7 +229,8 @@ std::optional<std::string> read_members(int parent, const std::string& group, co
 std::vector<int> pids_in(const std::string& directory) {
     std::vector<int> pids;
     each_group(directory, [&](int parent, const std::string& group) {
-        for (const std::string& line : split(read_members(parent, group, "/cgroup.procs").value_or(""), '\n'))
+        for (const std::string& line :
+             split(read_members(parent, group, "/cgroup.procs").value_or(""), '\n'))
             if (const auto pid = parse_number<int>(line)) pids.push_back(*pid);
     });
     return pids;
@@ -218,7 +241,7 @@ void remove_tree_of_groups(const std::string& directory) {
     // Mostly there is nothing below.
     if (::rmdir(directory.c_str()) == 0 || errno == ENOENT) return;
     Steps all;
-    int patience = 2000;   // milliseconds, for all of them
+    int patience = 2000;  // milliseconds, for all of them
     each_group(directory, [&](int parent, const std::string& group) {
         all.step(str("remove ", group), [&] {
             // A process that was just reaped may keep it busy for a moment.
@@ -239,7 +262,7 @@ std::vector<int> Cgroup::pids() const {
     std::vector<int> found;
     for (const std::string& directory : record_.directories) {
         found = pids_in(directory);
-        if (!found.empty()) break;   // every hierarchy holds the same
+        if (!found.empty()) break;  // every hierarchy holds the same
     }
     return found;
 }
@@ -263,12 +286,14 @@ void Cgroup::kill() const {
     for (useconds_t wait = 100; wait < 4'000'000; wait *= 2) {
         const std::vector<int> found = pids();
         if (found.empty()) return;
-        if (std::ranges::find(found, ::getpid()) != found.end()) throw Error("this process is in the cgroup that it shall kill");
+        if (std::ranges::find(found, ::getpid()) != found.end())
+            throw Error("this process is in the cgroup that it shall kill");
         if (!kill_by_kernel(record_)) {
             // Who still forks when all the others are dead is stopped for it.
             if (wait > 5000) attempt("stopping what is to be killed", [&] { freeze(); });
             signal_members([this] { return pids(); }, SIGKILL);
-            // A frozen process of v1 dies when it is thawed; it may have been frozen further down, by its own engine.
+            // A frozen process of v1 dies when it is thawed; it may have been frozen further down,
+            // by its own engine.
             thaw_tree(record_);
         }
         ::usleep(wait);
@@ -279,7 +304,8 @@ void Cgroup::kill() const {
 bool Cgroup::was_out_of_memory() const {
     const auto directory = directory_of(record_, "memory");
     if (!directory) return false;
-    const auto text = read_file_if_exists(*directory + (record_.v2 ? "/memory.events" : "/memory.oom_control"));
+    const auto text =
+        read_file_if_exists(*directory + (record_.v2 ? "/memory.events" : "/memory.oom_control"));
     for (const std::string& line : split(text.value_or(""), '\n'))
         if (line.starts_with("oom_kill ")) return line != "oom_kill 0";
     return false;
@@ -294,7 +320,9 @@ bool Cgroup::remove_if_empty() const {
 
 void Cgroup::remove() const {
     Steps all;
-    if (const auto forget = cgroup_manager(record_.manager).forget) all.step("telling who made it", [&] { forget(record_); });
-    for (const std::string& directory : record_.directories) all.step(directory, [&] { remove_tree_of_groups(directory); });
+    if (const auto forget = cgroup_manager(record_.manager).forget)
+        all.step("telling who made it", [&] { forget(record_); });
+    for (const std::string& directory : record_.directories)
+        all.step(directory, [&] { remove_tree_of_groups(directory); });
     all.finish();
 }

@@ -20,7 +20,8 @@ namespace {
 std::string clean_path(const CgroupRequest& request) {
     const std::string& wanted = request.cgroups_path.empty() ? request.id : request.cgroups_path;
     const std::vector<std::string> parts = split(wanted, '/');
-    if (std::ranges::find(parts, "..") != parts.end()) throw Error("cgroupsPath must not contain \"..\": ", quoted(wanted));
+    if (std::ranges::find(parts, "..") != parts.end())
+        throw Error("cgroupsPath must not contain \"..\": ", quoted(wanted));
     std::string path = std::filesystem::path("/" + wanted).lexically_normal().string();
     while (path.starts_with("//")) path.erase(0, 1);
     while (path.size() > 1 && path.ends_with('/')) path.pop_back();
@@ -28,14 +29,17 @@ std::string clean_path(const CgroupRequest& request) {
     return path;
 }
 
-// A relative path stays below what its caller is limited to. In v2 that is the group above the caller's
-// own, which has processes and so can have no groups with controllers.
+// A relative path stays below what its caller is limited to. In v2 that is the group above the
+// caller's own, which has processes and so can have no groups with controllers.
 std::string place_below(const v1::Hierarchy& hierarchy, const std::string& root, bool is_v2) {
     std::string own = hierarchy.own;
     if (is_v2) own = own.substr(0, own.rfind('/'));
     while (own.ends_with('/')) own.pop_back();
     // Not there: the mount shows only a part of the hierarchy, and we are in it.
-    return !own.empty() && own.starts_with('/') && !own.starts_with("/..") && sys::exists(root + own) ? own : "";
+    return !own.empty() && own.starts_with('/') && !own.starts_with("/..") &&
+                   sys::exists(root + own)
+               ? own
+               : "";
 }
 
 CgroupRecord plan(const CgroupRequest& request) {
@@ -51,16 +55,20 @@ CgroupRecord plan(const CgroupRequest& request) {
         const bool is_v2 = hierarchy.name == "unified";
         if (record.v2 && !is_v2) continue;
         const auto root = hierarchy_mount(hierarchy.name);
-        if (!root) continue;   // known to the kernel, mounted nowhere
-        record.directories.push_back(*root + (absolute ? "" : place_below(hierarchy, *root, is_v2)) + record.path);
+        if (!root) continue;  // known to the kernel, mounted nowhere
+        record.directories.push_back(
+            *root + (absolute ? "" : place_below(hierarchy, *root, is_v2)) + record.path);
     }
     return record;
 }
 
-void make_directory(const CgroupRecord& record, const std::string& directory, const v2::Needed& needed) {
+void make_directory(const CgroupRecord& record, const std::string& directory,
+                    const v2::Needed& needed) {
     const GroupPlace place = place_of_group(directory);
-    if (v2::holds(record, directory)) v2::make_group(place.mount, place.path, needed);
-    else v1::make_group(place.mount, place.hierarchy, place.path);
+    if (v2::holds(record, directory))
+        v2::make_group(place.mount, place.path, needed);
+    else
+        v1::make_group(place.mount, place.hierarchy, place.path);
 }
 
 bool can_be_made(const std::string& directory) {
@@ -73,23 +81,28 @@ void make_directories(const CgroupRecord& record, const CgroupRequest& request, 
     v2::Needed needed;
     context("unable to apply cgroup configuration", [&] {
         for (const Write& write : plan_limits(record, request.resources))
-            if (write.controller != "cgroup" && (record.v2 || !directory_of(record, write.controller))) needed.emplace(write.controller, write.setting);
+            if (write.controller != "cgroup" &&
+                (record.v2 || !directory_of(record, write.controller)))
+                needed.emplace(write.controller, write.setting);
         for (const std::string& directory : record.directories)
             if (v2::holds(record, directory) == of_v2) make_directory(record, directory, needed);
     });
 }
 
 void set_limits(const CgroupRecord& record, const CgroupRequest& request) {
-    context("error setting cgroup config for procHooks process", [&] { write_limits(record, request); });
+    context("error setting cgroup config for procHooks process",
+            [&] { write_limits(record, request); });
 }
 
 // An ordinary user does without the hierarchies that he may not write to, if no limit needs them.
 void leave_out_forbidden(CgroupRecord& record, const CgroupRequest& request) {
     const bool limited = !plan_limits(record, request.resources).empty();
     if ((limited && ::geteuid() == 0) || !request.is_rootless()) return;
-    std::erase_if(record.directories, [](const std::string& directory) { return !can_be_made(directory); });
+    std::erase_if(record.directories,
+                  [](const std::string& directory) { return !can_be_made(directory); });
     if (limited && record.directories.empty())
-        throw Error("rootless needs no limits + no cgrouppath when no permission is granted for cgroups");
+        throw Error(
+            "rootless needs no limits + no cgrouppath when no permission is granted for cgroups");
 }
 
 // v2's directory, which the clone needs.
@@ -112,4 +125,5 @@ void adopt(CgroupRecord& record, const CgroupRequest& request, int) {
 
 }  // namespace
 
-constinit const CgroupManager cgroupfs_manager = {.name = "cgroupfs", .plan = plan, .make = make, .adopt = adopt};
+constinit const CgroupManager cgroupfs_manager = {
+    .name = "cgroupfs", .plan = plan, .make = make, .adopt = adopt};

@@ -14,12 +14,13 @@ namespace dbus {
 
 namespace {
 
-constexpr auto patience = std::chrono::seconds(30);   // runc's, for systemd under load
+constexpr auto patience = std::chrono::seconds(30);  // runc's, for systemd under load
 
 std::string unescape(std::string_view text) {
     std::string out;
     for (size_t at = 0; at < text.size(); ++at) {
-        const auto byte = text[at] == '%' ? parse_number<uint8_t>(text.substr(at + 1, 2), 16) : std::nullopt;
+        const auto byte =
+            text[at] == '%' ? parse_number<uint8_t>(text.substr(at + 1, 2), 16) : std::nullopt;
         out += byte ? char(*byte) : text[at];
         if (byte) at += 2;
     }
@@ -33,8 +34,10 @@ std::expected<UniqueFd, int> try_connect(const std::string& name) {
     std::memcpy(address.sun_path, name.data(), name.size());
     UniqueFd socket(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
     // Of an abstract name every byte counts, so the length must be its own.
-    const auto size = socklen_t(offsetof(sockaddr_un, sun_path) + name.size() + (name.starts_with('\0') ? 0 : 1));
-    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) < 0) return std::unexpected(errno);
+    const auto size =
+        socklen_t(offsetof(sockaddr_un, sun_path) + name.size() + (name.starts_with('\0') ? 0 : 1));
+    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) < 0)
+        return std::unexpected(errno);
     return socket;
 }
 
@@ -63,14 +66,17 @@ Connection Connection::open(const std::string& address, bool direct) {
         Connection made(std::move(*socket), direct);
         made.authenticate();
         if (!direct)
-            made.call({.path = "/org/freedesktop/DBus", .interface = "org.freedesktop.DBus", .member = "Hello", .destination = "org.freedesktop.DBus"});
+            made.call({.path = "/org/freedesktop/DBus",
+                       .interface = "org.freedesktop.DBus",
+                       .member = "Hello",
+                       .destination = "org.freedesktop.DBus"});
         return made;
     }
     throw SysError(why, str("connecting to D-Bus at ", address));
 }
 
-// SASL's EXTERNAL: the kernel tells the other side who we are. Naming no user lets it believe just that;
-// the number we could name is not ours outside of a user namespace.
+// SASL's EXTERNAL: the kernel tells the other side who we are. Naming no user lets it believe just
+// that; the number we could name is not ours outside of a user namespace.
 void Connection::authenticate() {
     using namespace std::string_view_literals;
     send("\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n"sv);
@@ -78,7 +84,8 @@ void Connection::authenticate() {
     for (const std::string_view expected : {"DATA", "OK "}) {
         std::string line;
         while (!line.ends_with("\r\n") && line.size() < 1024) line += receive_bytes(1, until);
-        if (!line.starts_with(expected)) throw Error("D-Bus refuses to know us: ", quoted(trim(line)));
+        if (!line.starts_with(expected))
+            throw Error("D-Bus refuses to know us: ", quoted(trim(line)));
     }
 }
 
@@ -94,7 +101,9 @@ void Connection::send(std::string_view bytes) const {
 std::string Connection::receive_bytes(size_t count, Time until) {
     std::string bytes(count, '\0');
     for (size_t have = 0; have < count;) {
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now()).count();
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+                              until - std::chrono::steady_clock::now())
+                              .count();
         pollfd readable{socket_.get(), POLLIN, 0};
         const int ready = left > 0 ? ::poll(&readable, 1, int(left)) : 0;
         if (ready < 0 && errno == EINTR) continue;
@@ -124,12 +133,17 @@ std::expected<std::vector<Value>, CallError> Connection::try_call(Message call) 
     const Time until = std::chrono::steady_clock::now() + patience;
     for (;;) {
         Message got = receive(until);
-        if (is_heard(got)) signals_.push_back(std::move(got));
-        else if (got.reply_to != call.serial) continue;
-        else if (got.kind == Kind::reply) return got.arguments();
+        if (is_heard(got))
+            signals_.push_back(std::move(got));
+        else if (got.reply_to != call.serial)
+            continue;
+        else if (got.kind == Kind::reply)
+            return got.arguments();
         else if (got.kind == Kind::error) {
             const std::vector<Value> words = got.arguments();
-            return std::unexpected(CallError{got.error, words.empty() || words[0].signature != "s" ? got.error : words[0].text()});
+            return std::unexpected(CallError{got.error, words.empty() || words[0].signature != "s"
+                                                            ? got.error
+                                                            : words[0].text()});
         }
     }
 }
@@ -141,15 +155,22 @@ std::vector<Value> Connection::call(const Message& call) {
 }
 
 // Without a bus between every signal comes, and nobody is there who would understand AddMatch.
-void Connection::listen(const std::string& path, const std::string& interface, const std::string& member) {
+void Connection::listen(const std::string& path, const std::string& interface,
+                        const std::string& member) {
     heard_ = {.path = path, .interface = interface, .member = member};
     if (direct_) return;
-    const std::vector<Value> rule = {text(str("type='signal',path='", path, "',interface='", interface, "',member='", member, "'"))};
-    call({.path = "/org/freedesktop/DBus", .interface = "org.freedesktop.DBus", .member = "AddMatch", .destination = "org.freedesktop.DBus",
-          .signature = "s", .body = write(rule)});
+    const std::vector<Value> rule = {text(
+        str("type='signal',path='", path, "',interface='", interface, "',member='", member, "'"))};
+    call({.path = "/org/freedesktop/DBus",
+          .interface = "org.freedesktop.DBus",
+          .member = "AddMatch",
+          .destination = "org.freedesktop.DBus",
+          .signature = "s",
+          .body = write(rule)});
 }
 
-std::vector<Value> Connection::wait_for(const std::function<bool(const std::vector<Value>&)>& fits, std::chrono::milliseconds most) {
+std::vector<Value> Connection::wait_for(const std::function<bool(const std::vector<Value>&)>& fits,
+                                        std::chrono::milliseconds most) {
     const Time until = std::chrono::steady_clock::now() + most;
     for (;;) {
         while (!signals_.empty()) {

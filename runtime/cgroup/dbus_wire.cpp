@@ -7,32 +7,44 @@
 
 namespace dbus {
 
-static_assert(std::endian::native == std::endian::little, "messages are written as the processor has its numbers");
+static_assert(std::endian::native == std::endian::little,
+              "messages are written as the processor has its numbers");
 
 namespace {
 
-constexpr int deepest = 32;                    // what the specification allows
-constexpr size_t longest = size_t(1) << 20;    // it allows 128 MiB; systemd's answers are below 1 KiB
+constexpr int deepest = 32;                  // what the specification allows
+constexpr size_t longest = size_t(1) << 20;  // it allows 128 MiB; systemd's answers are below 1 KiB
 
-[[noreturn]] void malformed(std::string_view what) { throw Error("malformed D-Bus message: ", what); }
+[[noreturn]] void malformed(std::string_view what) {
+    throw Error("malformed D-Bus message: ", what);
+}
 
 size_t size_of_number(char type) {
     switch (type) {
-    case 'y': return 1;
-    case 'n': case 'q': return 2;
-    case 'b': case 'i': case 'u': return 4;
-    case 'x': case 't': case 'd': return 8;
-    default: return 0;
+        case 'y': return 1;
+        case 'n':
+        case 'q': return 2;
+        case 'b':
+        case 'i':
+        case 'u': return 4;
+        case 'x':
+        case 't':
+        case 'd': return 8;
+        default: return 0;
     }
 }
 
 size_t alignment(char type) {
     if (const size_t number = size_of_number(type)) return number;
     switch (type) {
-    case 's': case 'o': case 'a': return 4;
-    case '(': case '{': return 8;
-    case 'g': case 'v': return 1;
-    default: malformed(str("unknown type ", quoted(std::string(1, type))));
+        case 's':
+        case 'o':
+        case 'a': return 4;
+        case '(':
+        case '{': return 8;
+        case 'g':
+        case 'v': return 1;
+        default: malformed(str("unknown type ", quoted(std::string(1, type))));
     }
 }
 
@@ -45,7 +57,8 @@ size_t first_type(std::string_view signature, int depth = 0) {
     if (signature[0] != '(' && signature[0] != '{') return alignment(signature[0]), 1;
     const char close = signature[0] == '(' ? ')' : '}';
     size_t at = 1;
-    while (at < signature.size() && signature[at] != close) at += first_type(signature.substr(at), depth + 1);
+    while (at < signature.size() && signature[at] != close)
+        at += first_type(signature.substr(at), depth + 1);
     if (at >= signature.size() || at == 1) malformed("bad signature");
     return at + 1;
 }
@@ -59,15 +72,17 @@ void add_bytes(std::string& out, Number number, size_t size) {
     pad(out, size);
     char bytes[8];
     static_assert(sizeof number == 8);
-    std::memcpy(bytes, &number, 8);   // little-endian: the low ones come first
+    std::memcpy(bytes, &number, 8);  // little-endian: the low ones come first
     out.append(bytes, size);
 }
 
 void add(std::string& out, const Value& value) {
     const char type = value.signature.at(0);
     if (const size_t size = size_of_number(type)) {
-        if (const auto* number = std::get_if<uint64_t>(&value.data)) return add_bytes(out, *number, size);
-        if (const auto* number = std::get_if<int64_t>(&value.data)) return add_bytes(out, *number, size);
+        if (const auto* number = std::get_if<uint64_t>(&value.data))
+            return add_bytes(out, *number, size);
+        if (const auto* number = std::get_if<int64_t>(&value.data))
+            return add_bytes(out, *number, size);
         return add_bytes(out, std::get<double>(value.data), size);
     }
     if (type == 's' || type == 'o' || type == 'g') {
@@ -107,11 +122,16 @@ public:
         Value made{std::string(signature), {}};
         if (const size_t size = size_of_number(type)) {
             const uint64_t raw = number(size);
-            if (type == 'n') made.data = int64_t(int16_t(raw));
-            else if (type == 'i') made.data = int64_t(int32_t(raw));
-            else if (type == 'x') made.data = int64_t(raw);
-            else if (type == 'd') made.data = std::bit_cast<double>(raw);
-            else made.data = raw;
+            if (type == 'n')
+                made.data = int64_t(int16_t(raw));
+            else if (type == 'i')
+                made.data = int64_t(int32_t(raw));
+            else if (type == 'x')
+                made.data = int64_t(raw);
+            else if (type == 'd')
+                made.data = std::bit_cast<double>(raw);
+            else
+                made.data = raw;
         } else if (type == 's' || type == 'o' || type == 'g') {
             made.data = text(type == 'g' ? 1 : 4);
         } else if (type == 'v') {
@@ -160,7 +180,8 @@ private:
     std::string text(size_t length_size) {
         const size_t length = number(length_size);
         const std::string_view found = take(length);
-        if (take(1)[0] != '\0' || found.find('\0') != std::string_view::npos) malformed("a text with a zero byte");
+        if (take(1)[0] != '\0' || found.find('\0') != std::string_view::npos)
+            malformed("a text with a zero byte");
         return std::string(found);
     }
 
@@ -180,7 +201,15 @@ private:
 };
 
 // The header's fields by their numbers.
-enum Field : uint8_t { path = 1, interface = 2, member = 3, error = 4, reply_to = 5, destination = 6, signature = 8 };
+enum Field : uint8_t {
+    path = 1,
+    interface = 2,
+    member = 3,
+    error = 4,
+    reply_to = 5,
+    destination = 6,
+    signature = 8
+};
 
 void add_field(std::vector<Value>& fields, Field field, const char* type, const std::string& text) {
     if (!text.empty()) fields.push_back(structure({{"y", uint64_t(field)}, variant({type, text})}));
@@ -226,11 +255,17 @@ std::string write(const Message& message) {
     add_field(fields, interface, "s", message.interface);
     add_field(fields, member, "s", message.member);
     add_field(fields, error, "s", message.error);
-    if (message.reply_to) fields.push_back(structure({{"y", uint64_t(reply_to)}, variant(u32(message.reply_to))}));
+    if (message.reply_to)
+        fields.push_back(structure({{"y", uint64_t(reply_to)}, variant(u32(message.reply_to))}));
     add_field(fields, destination, "s", message.destination);
     add_field(fields, signature, "g", message.signature);
-    std::string out = write(std::vector<Value>{{"y", uint64_t('l')}, {"y", uint64_t(message.kind)}, {"y", uint64_t(0)}, {"y", uint64_t(1)},
-                            u32(uint32_t(message.body.size())), u32(message.serial), array("(yv)", std::move(fields))});
+    std::string out = write(std::vector<Value>{{"y", uint64_t('l')},
+                                               {"y", uint64_t(message.kind)},
+                                               {"y", uint64_t(0)},
+                                               {"y", uint64_t(1)},
+                                               u32(uint32_t(message.body.size())),
+                                               u32(message.serial),
+                                               array("(yv)", std::move(fields))});
     pad(out, 8);
     return out + message.body;
 }
@@ -248,7 +283,8 @@ size_t size_of(std::string_view prefix) {
 }
 
 Message read_message(std::string_view bytes) {
-    if (bytes.size() < prefix_size || size_of(bytes) != bytes.size()) malformed("not as long as it says");
+    if (bytes.size() < prefix_size || size_of(bytes) != bytes.size())
+        malformed("not as long as it says");
     Reader reader(bytes, 1);
     Message message;
     message.kind = Kind(reader.number(1));
@@ -259,14 +295,14 @@ Message read_message(std::string_view bytes) {
     for (const Value& field : fields.elements()) {
         const Value& value = field.elements().at(1).elements().at(0);
         switch (field.elements()[0].number()) {
-        case path: message.path = value.text(); break;
-        case interface: message.interface = value.text(); break;
-        case member: message.member = value.text(); break;
-        case error: message.error = value.text(); break;
-        case reply_to: message.reply_to = uint32_t(value.number()); break;
-        case destination: message.destination = value.text(); break;
-        case signature: message.signature = value.text(); break;
-        default: break;   // the specification: unknown fields are ignored
+            case path: message.path = value.text(); break;
+            case interface: message.interface = value.text(); break;
+            case member: message.member = value.text(); break;
+            case error: message.error = value.text(); break;
+            case reply_to: message.reply_to = uint32_t(value.number()); break;
+            case destination: message.destination = value.text(); break;
+            case signature: message.signature = value.text(); break;
+            default: break;  // the specification: unknown fields are ignored
         }
     }
     reader.skip_padding(8);

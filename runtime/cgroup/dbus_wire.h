@@ -1,9 +1,9 @@
-// What D-Bus puts on the wire: values of a few types, and messages made of them. Both directions are one
-// table's worth of rules (a value is aligned to its size, texts and arrays have 32-bit lengths), so a
-// value carries its type's signature, and reading follows a signature.
+// What D-Bus puts on the wire: values of a few types, and messages made of them. Both directions
+// are one table's worth of rules (a value is aligned to its size, texts and arrays have 32-bit
+// lengths), so a value carries its type's signature, and reading follows a signature.
 //
-// Bytes that are read come from another process: nothing is believed. Every length is checked against
-// what is there before it is used, and nesting has an end.
+// Bytes that are read come from another process: nothing is believed. Every length is checked
+// against what is there before it is used, and nesting has an end.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@
 
 namespace dbus {
 
-// One value: y, b, q, u, t hold uint64_t; n, i, x int64_t; d double; s, o, g text; arrays, structs and dict
-// entries their elements; a variant the one value in it.
+// One value: y, b, q, u, t hold uint64_t; n, i, x int64_t; d double; s, o, g text; arrays, structs
+// and dict entries their elements; a variant the one value in it.
 struct Value {
     std::string signature;
     std::variant<uint64_t, int64_t, double, std::string, std::vector<Value>> data;
@@ -32,7 +32,9 @@ inline Value text(std::string value) { return {"s", std::move(value)}; }
 inline Value boolean(bool value) { return {"b", uint64_t(value)}; }
 inline Value u32(uint32_t value) { return {"u", uint64_t(value)}; }
 inline Value u64(uint64_t value) { return {"t", value}; }
-inline Value array(std::string_view element, std::vector<Value> elements) { return {"a" + std::string(element), std::move(elements)}; }
+inline Value array(std::string_view element, std::vector<Value> elements) {
+    return {"a" + std::string(element), std::move(elements)};
+}
 inline Value variant(Value value) { return {"v", std::vector<Value>{std::move(value)}}; }
 Value structure(std::vector<Value> members);
 

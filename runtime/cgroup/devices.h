@@ -9,14 +9,14 @@
 #include "runtime/cgroup/cgroup.h"
 #include "spec/runtime.h"
 
-// The last rule that fits decides, and without one nothing is allowed. What every container may use comes
-// after what is asked for, unless that is everything.
+// The last rule that fits decides, and without one nothing is allowed. What every container may use
+// comes after what is asked for, unless that is everything.
 struct DevicePlan {
     std::vector<spec::DeviceRule> asked, always;
     bool allows_all() const { return asked.size() == 1 && asked[0].allow && always.empty(); }
 };
 DevicePlan plan_devices(const std::vector<spec::DeviceRule>& rules);
 std::vector<bpf_insn> device_program(const std::vector<spec::DeviceRule>& rules);
-std::string device_line(const spec::DeviceRule& rule);   // for v1's devices.allow or devices.deny
+std::string device_line(const spec::DeviceRule& rule);  // for v1's devices.allow or devices.deny
 
 void limit_devices(const CgroupRecord& record, const CgroupRequest& request);

@@ -1,5 +1,6 @@
-// v1's freezer is asked again and again: a task that is forked while it freezes may keep it in FREEZING
-// for ever, and only thawing it for a moment helps. v2's tells by an event when it is done.
+// v1's freezer is asked again and again: a task that is forked while it freezes may keep it in
+// FREEZING for ever, and only thawing it for a moment helps. v2's tells by an event when it is
+// done.
 #include "runtime/cgroup/freezer.h"
 
 #include <poll.h>
@@ -12,11 +13,12 @@
 
 namespace {
 
-constexpr int patience = 10'000;   // milliseconds
+constexpr int patience = 10'000;  // milliseconds
 
 // "" if there is none.
 std::string control_file(const CgroupRecord& record) {
-    if (record.v2) return record.directories.empty() ? "" : record.directories[0] + "/cgroup.freeze";
+    if (record.v2)
+        return record.directories.empty() ? "" : record.directories[0] + "/cgroup.freeze";
     const auto directory = directory_of(record, "freezer");
     return directory ? *directory + "/freezer.state" : "";
 }
@@ -29,7 +31,8 @@ std::string needed_control_file(const CgroupRecord& record) {
 
 bool freeze_v1(const std::string& file) {
     for (int passed = 0; passed < patience; ++passed) {
-        // Every fiftieth time it may run on for a moment: whoever was in the middle of a fork gets through.
+        // Every fiftieth time it may run on for a moment: whoever was in the middle of a fork gets
+        // through.
         if (passed % 50 == 49) {
             write_file(file, "THAWED");
             ::poll(nullptr, 0, 1);
@@ -59,7 +62,8 @@ bool is_frozen(const CgroupRecord& record) {
     const std::string file = control_file(record);
     if (file.empty()) return false;
     const auto state = read_file_if_exists(file);
-    return state && (state->starts_with("FROZEN") || state->starts_with("FREEZING") || state->starts_with("1"));
+    return state && (state->starts_with("FROZEN") || state->starts_with("FREEZING") ||
+                     state->starts_with("1"));
 }
 
 void freeze(const CgroupRecord& record) {
@@ -69,18 +73,22 @@ void freeze(const CgroupRecord& record) {
     throw Error("unable to freeze");
 }
 
-void thaw(const CgroupRecord& record) { write_file(needed_control_file(record), record.v2 ? "0" : "THAWED"); }
+void thaw(const CgroupRecord& record) {
+    write_file(needed_control_file(record), record.v2 ? "0" : "THAWED");
+}
 
 void thaw_tree(const CgroupRecord& record) {
     const std::string file = control_file(record);
     if (file.empty()) return;
     const size_t slash = file.rfind('/');
     each_group(file.substr(0, slash), [&](int parent, const std::string& group) {
-        const UniqueFd control(::openat(parent, (group + file.substr(slash)).c_str(), O_RDWR | O_CLOEXEC));
-        if (!control) return;   // it is gone
+        const UniqueFd control(
+            ::openat(parent, (group + file.substr(slash)).c_str(), O_RDWR | O_CLOEXEC));
+        if (!control) return;  // it is gone
         const std::string_view thawed = record.v2 ? "0" : "THAWED";
         const auto state = sys::try_read_all(control.get(), 100);
         if (!state || state->starts_with(thawed)) return;
-        if (::write(control.get(), thawed.data(), thawed.size()) < 0 && errno != ENODEV) throw SysError("thawing ", group);
+        if (::write(control.get(), thawed.data(), thawed.size()) < 0 && errno != ENODEV)
+            throw SysError("thawing ", group);
     });
 }

@@ -4,7 +4,8 @@
 #include "runtime/cgroup/cgroup.h"
 
 bool is_frozen(const CgroupRecord& record);
-// Returns when nothing in it runs any more; if that cannot be had it runs as before, and this throws.
+// Returns when nothing in it runs any more; if that cannot be had it runs as before, and this
+// throws.
 void freeze(const CgroupRecord& record);
 void thaw(const CgroupRecord& record);
 // And all groups below it, whoever froze them.

@@ -15,14 +15,16 @@ namespace {
 constexpr std::string_view usual = "/sys/fs/cgroup";
 
 struct Mounted {
-    std::string root, at, name;   // name as above, perhaps with the file system's options among the controllers
+    std::string root, at,
+        name;  // name as above, perhaps with the file system's options among the controllers
 };
 
 // "\040" is a blank.
 std::string unescape(std::string_view text) {
     std::string out;
     for (size_t i = 0; i < text.size(); ++i) {
-        const auto code = text[i] == '\\' ? parse_number<unsigned>(text.substr(i + 1, 3), 8) : std::nullopt;
+        const auto code =
+            text[i] == '\\' ? parse_number<unsigned>(text.substr(i + 1, 3), 8) : std::nullopt;
         out += code ? char(*code) : text[i];
         if (code) i += 3;
     }
@@ -35,7 +37,8 @@ std::vector<Mounted> parse(std::string_view mountinfo) {
     for (const std::string& line : split(mountinfo, '\n')) {
         const size_t dash = line.find(" - cgroup");
         if (dash == std::string::npos) continue;
-        const std::vector<std::string> before = split(line, ' '), after = split(line.substr(dash + 3), ' ');
+        const std::vector<std::string> before = split(line, ' '),
+                                       after = split(line.substr(dash + 3), ' ');
         if (before.size() < 5 || after.size() < 3) continue;
         std::string name = "unified";
         if (after[0] == "cgroup") {
@@ -50,11 +53,14 @@ std::vector<Mounted> parse(std::string_view mountinfo) {
 
 bool has_all(const std::string& of, std::string_view wanted) {
     const std::vector<std::string> has = split(of, ',');
-    return std::ranges::all_of(split(wanted, ','), [&](const std::string& one) { return std::ranges::find(has, one) != has.end(); });
+    return std::ranges::all_of(split(wanted, ','), [&](const std::string& one) {
+        return std::ranges::find(has, one) != has.end();
+    });
 }
 
 bool is_below(const std::string& directory, std::string_view mount) {
-    return directory.starts_with(mount) && (directory.size() == mount.size() || directory[mount.size()] == '/');
+    return directory.starts_with(mount) &&
+           (directory.size() == mount.size() || directory[mount.size()] == '/');
 }
 
 // What file system it is; 0 if it is not there.
@@ -66,7 +72,7 @@ long type_at(const std::string& path) {
 std::optional<std::string> look_for_sole_v2() {
     const long type = type_at(std::string(usual));
     if (type == CGROUP2_SUPER_MAGIC) return std::string(usual);
-    if (type == TMPFS_MAGIC) return {};   // with v1 below it
+    if (type == TMPFS_MAGIC) return {};  // with v1 below it
     std::optional<std::string> found;
     for (const Mounted& one : parse(read_file("/proc/self/mountinfo"))) {
         if (one.name != "unified") return {};
@@ -78,7 +84,8 @@ std::optional<std::string> look_for_sole_v2() {
 std::optional<std::string> look_for(const std::string& name) {
     if (const auto v2 = sole_v2_mount()) return name == "unified" ? v2 : std::nullopt;
     const std::string expected = str(usual, "/", name);
-    if (type_at(expected) == (name == "unified" ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC)) return expected;
+    if (type_at(expected) == (name == "unified" ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC))
+        return expected;
     return find_hierarchy(read_file("/proc/self/mountinfo"), name);
 }
 
@@ -92,12 +99,15 @@ std::optional<std::string> sole_v2_mount() {
 std::optional<std::string> hierarchy_mount(const std::string& name) {
     static std::map<std::string, std::optional<std::string>> known;
     const auto before = known.find(name);
-    return before != known.end() ? before->second : known.emplace(name, look_for(name)).first->second;
+    return before != known.end() ? before->second
+                                 : known.emplace(name, look_for(name)).first->second;
 }
 
 GroupPlace place_of_group(const std::string& directory) {
-    if (!directory.starts_with(str(usual, "/"))) return find_group(read_file("/proc/self/mountinfo"), directory);
-    if (sole_v2_mount() == usual) return {std::string(usual), "unified", directory.substr(usual.size())};
+    if (!directory.starts_with(str(usual, "/")))
+        return find_group(read_file("/proc/self/mountinfo"), directory);
+    if (sole_v2_mount() == usual)
+        return {std::string(usual), "unified", directory.substr(usual.size())};
     const size_t end = std::min(directory.find('/', usual.size() + 1), directory.size());
     std::string mount = directory.substr(0, end), name = mount.substr(usual.size() + 1);
     return {std::move(mount), std::move(name), directory.substr(end)};

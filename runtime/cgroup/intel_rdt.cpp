@@ -16,14 +16,16 @@ RdtPlan plan_intel_rdt(const spec::IntelRdt& wanted, const std::string& id) {
     RdtPlan plan;
     const std::string& name = wanted.clos_id;
     if (name != "/" && (name == "." || name == ".." || name.contains('/')))
-        throw Error("invalid linux.intelRdt.closID ", quoted(name), ": must be the name of a directory, or \"/\"");
+        throw Error("invalid linux.intelRdt.closID ", quoted(name),
+                    ": must be the name of a directory, or \"/\"");
     plan.named = !name.empty();
     plan.group = name.empty() ? id : name == "/" ? "" : name;
     for (const std::string& line : {wanted.l3_cache_schema, wanted.mem_bw_schema})
         if (!line.empty()) plan.schemata.push_back(line);
     plan.schemata.insert(plan.schemata.end(), wanted.schemata.begin(), wanted.schemata.end());
     for (const std::string& line : plan.schemata)
-        if (line.contains('\n')) throw Error("invalid linux.intelRdt schema ", quoted(line), ": must be one line");
+        if (line.contains('\n'))
+            throw Error("invalid linux.intelRdt schema ", quoted(line), ": must be one line");
     plan.must_exist = plan.named && plan.schemata.empty();
     if (wanted.enable_monitoring) plan.monitor = id;
     return plan;
@@ -75,7 +77,9 @@ std::optional<std::string> find_resctrl(std::string_view mountinfo) {
     for (const std::string& line : split(mountinfo, '\n')) {
         // 36 35 98:0 /root /mount options - type source options
         const size_t dash = line.find(" - ");
-        if (dash == std::string::npos || !std::string_view(line).substr(dash + 3).starts_with("resctrl ")) continue;
+        if (dash == std::string::npos ||
+            !std::string_view(line).substr(dash + 3).starts_with("resctrl "))
+            continue;
         return split(line, ' ').at(4);
     }
     return {};
@@ -83,7 +87,8 @@ std::optional<std::string> find_resctrl(std::string_view mountinfo) {
 
 std::string resctrl_root() {
     auto root = find_resctrl(read_file("/proc/self/mountinfo"));
-    if (!root) throw Error("intelRdt is specified in config, but no resctrl file system is mounted");
+    if (!root)
+        throw Error("intelRdt is specified in config, but no resctrl file system is mounted");
     return std::move(*root);
 }
 
@@ -101,7 +106,8 @@ void compare_schemata(const std::string& group, const std::vector<std::string>& 
     if (lines.empty()) return;
     const std::string there = read_file(group + "/schemata");
     for (const std::string& line : lines)
-        if (!schemata_say(there, line)) throw Error("the schemata of ", group, " do not match: ", quoted(line), " is wanted");
+        if (!schemata_say(there, line))
+            throw Error("the schemata of ", group, " do not match: ", quoted(line), " is wanted");
 }
 
 void make_directory(const std::string& path) {
@@ -118,8 +124,10 @@ IntelRdt IntelRdt::create(const RdtPlan& plan, const std::string& root) {
         const bool exists = sys::exists(group);
         if (!exists && plan.must_exist) throw Error("clos_id directory ", group, " does not exist");
         if (!exists) make_directory(group), rdt.made_ = true;
-        if (exists && plan.named) compare_schemata(group, plan.schemata);
-        else write_schemata(rdt.record_, plan.schemata);
+        if (exists && plan.named)
+            compare_schemata(group, plan.schemata);
+        else
+            write_schemata(rdt.record_, plan.schemata);
         if (!monitor.empty()) make_directory(monitor), rdt.record_.monitor = monitor;
     });
     return rdt;
@@ -136,7 +144,8 @@ void join_intel_rdt(const RdtRecord& record, int pid) {
         if (!directory.empty()) write_file(directory + "/tasks", std::to_string(pid));
 }
 
-std::optional<IntelRdt> enter_intel_rdt(const std::optional<RdtPlan>& plan, const std::string& root, int pid) {
+std::optional<IntelRdt> enter_intel_rdt(const std::optional<RdtPlan>& plan, const std::string& root,
+                                        int pid) {
     if (!plan) return {};
     IntelRdt rdt = IntelRdt::create(*plan, root);
     join_intel_rdt(rdt.record(), pid);
@@ -149,16 +158,22 @@ void write_schemata(const RdtRecord& record, const std::vector<std::string>& lin
         const UniqueFd file = sys::open(record.group + "/schemata", O_WRONLY);
         if (::write(file.get(), (line + "\n").data(), line.size() + 1) >= 0) continue;
         const int why = errno;
-        const std::string status = read_file_if_exists(record.group + "/../info/last_cmd_status").value_or("");
-        throw SysError(why, str("failed to write ", quoted(line), " to ", record.group, "/schemata (", trim(status), ")"));
+        const std::string status =
+            read_file_if_exists(record.group + "/../info/last_cmd_status").value_or("");
+        throw SysError(why, str("failed to write ", quoted(line), " to ", record.group,
+                                "/schemata (", trim(status), ")"));
     }
 }
 
-std::vector<std::string> update_schemata(const RdtRecord& record, const std::vector<std::string>& lines) {
+std::vector<std::string> update_schemata(const RdtRecord& record,
+                                         const std::vector<std::string>& lines) {
     std::vector<std::string> former;
-    Defer take_back([&] { attempt("setting the former schemata again", [&] { write_schemata(record, former); }); });
+    Defer take_back([&] {
+        attempt("setting the former schemata again", [&] { write_schemata(record, former); });
+    });
     for (const std::string& line : lines) {
-        const std::string before = line_of(read_file(record.group + "/schemata"), parse_schema(line).resource + ":");
+        const std::string before =
+            line_of(read_file(record.group + "/schemata"), parse_schema(line).resource + ":");
         write_schemata(record, {line});
         former.insert(former.begin(), before);
     }
@@ -168,7 +183,8 @@ std::vector<std::string> update_schemata(const RdtRecord& record, const std::vec
 
 void remove_intel_rdt(const RdtRecord& record) {
     const auto remove = [](const std::string& directory) {
-        if (!directory.empty() && ::rmdir(directory.c_str()) < 0 && errno != ENOENT) throw SysError("remove ", directory);
+        if (!directory.empty() && ::rmdir(directory.c_str()) < 0 && errno != ENOENT)
+            throw SysError("remove ", directory);
     };
     remove(record.monitor);
     if (record.own) remove(record.group);
@@ -176,16 +192,20 @@ void remove_intel_rdt(const RdtRecord& record) {
 
 namespace {
 
-std::string word(const std::string& path) { return std::string(trim(read_file_if_exists(path).value_or(""))); }
+std::string word(const std::string& path) {
+    return std::string(trim(read_file_if_exists(path).value_or("")));
+}
 uint64_t number(const std::string& path) { return parse_number<uint64_t>(word(path)).value_or(0); }
 
 }  // namespace
 
 RdtStats read_rdt_stats(const RdtRecord& record, const std::string& root) {
     RdtStats stats;
-    const std::string info = root + "/info", all = word(root + "/schemata"), own = word(record.group + "/schemata");
+    const std::string info = root + "/info", all = word(root + "/schemata"),
+                      own = word(record.group + "/schemata");
     if (sys::exists(info + "/L3")) {
-        stats.l3_cache_info = {word(info + "/L3/cbm_mask"), number(info + "/L3/min_cbm_bits"), number(info + "/L3/num_closids")};
+        stats.l3_cache_info = {word(info + "/L3/cbm_mask"), number(info + "/L3/min_cbm_bits"),
+                               number(info + "/L3/num_closids")};
         stats.l3_cache_schema_root = line_of(all, "L3");
         stats.l3_cache_schema = line_of(own, "L3");
     }
@@ -206,8 +226,11 @@ RdtStats read_rdt_stats(const RdtRecord& record, const std::string& root) {
         if (entry->d_name[0] != '.') nodes.push_back(data + "/" + entry->d_name);
     std::ranges::sort(nodes);
     for (const std::string& node : nodes) {
-        if (sys::exists(node + "/mbm_total_bytes")) stats.mbm.push_back({number(node + "/mbm_total_bytes"), number(node + "/mbm_local_bytes")});
-        if (sys::exists(node + "/llc_occupancy")) stats.cmt.push_back({number(node + "/llc_occupancy")});
+        if (sys::exists(node + "/mbm_total_bytes"))
+            stats.mbm.push_back(
+                {number(node + "/mbm_total_bytes"), number(node + "/mbm_local_bytes")});
+        if (sys::exists(node + "/llc_occupancy"))
+            stats.cmt.push_back({number(node + "/llc_occupancy")});
     }
     return stats;
 }

@@ -2,22 +2,26 @@
 
 #include "base/error.h"
 
-std::vector<Write> plan_writes(std::span<const Knob> knobs, const spec::Resources& resources, const Chosen& chosen) {
+std::vector<Write> plan_writes(std::span<const Knob> knobs, const spec::Resources& resources,
+                               const Chosen& chosen) {
     std::vector<Write> writes;
     for (const Knob& knob : knobs) {
         if (!chosen(knob.controller)) continue;
         for (std::string& line : knob.lines(resources)) {
             if (knob.file.empty())
-                throw Error("linux.resources.", knob.setting, " cannot be set: this machine's cgroup version has no such limit");
-            writes.push_back({std::string(knob.controller), std::string(knob.setting), std::string(knob.file),
-                              std::move(line), knob.missing});
+                throw Error("linux.resources.", knob.setting,
+                            " cannot be set: this machine's cgroup version has no such limit");
+            writes.push_back({std::string(knob.controller), std::string(knob.setting),
+                              std::string(knob.file), std::move(line), knob.missing});
         }
     }
     return writes;
 }
 
 // Files with a line per device, and what takes a line away.
-static constexpr struct { std::string_view file, none; } line_files[] = {
+static constexpr struct {
+    std::string_view file, none;
+} line_files[] = {
     {"io.max", "rbps=max wbps=max riops=max wiops=max"},
     {"io.weight", "default"},
     {"io.bfq.weight", "default"},
@@ -35,10 +39,12 @@ static constexpr struct { std::string_view file, none; } line_files[] = {
 Write inverse(const Write& write, std::string_view content) {
     Write undo = write;
     undo.value = trim(content);
-    if (write.file == "memory.oom_control") undo.value = content.starts_with("oom_kill_disable 1") ? "1" : "0";
+    if (write.file == "memory.oom_control")
+        undo.value = content.starts_with("oom_kill_disable 1") ? "1" : "0";
     for (const auto& [file, none] : line_files) {
         if (file != write.file) continue;
-        const std::string device = write.value.substr(0, write.value.find(' ') + 1);   // with the blank
+        const std::string device =
+            write.value.substr(0, write.value.find(' ') + 1);  // with the blank
         undo.value = device + std::string(none);
         for (const std::string& line : split(content, '\n'))
             if (line.starts_with(device)) undo.value = line;
@@ -64,13 +70,17 @@ Lines rdma(const spec::Resources& resources) {
     return lines;
 }
 
-std::vector<Write> hugetlb(const spec::Resources& resources, std::string_view reserved_file, std::string_view file) {
+std::vector<Write> hugetlb(const spec::Resources& resources, std::string_view reserved_file,
+                           std::string_view file) {
     std::vector<Write> writes;
     for (const spec::HugepageLimit& limit : resources.hugepage_limits) {
         if (limit.page_size.empty() || limit.page_size.contains('/'))
-            throw Error("linux.resources.hugepageLimits: invalid pageSize ", quoted(limit.page_size));
-        const std::string setting = str("hugepageLimits ", limit.page_size), value = std::to_string(limit.limit);
-        writes.push_back({"hugetlb", setting, str("hugetlb.", limit.page_size, reserved_file), value, Missing::skip});
+            throw Error("linux.resources.hugepageLimits: invalid pageSize ",
+                        quoted(limit.page_size));
+        const std::string setting = str("hugepageLimits ", limit.page_size),
+                          value = std::to_string(limit.limit);
+        writes.push_back({"hugetlb", setting, str("hugetlb.", limit.page_size, reserved_file),
+                          value, Missing::skip});
         writes.push_back({"hugetlb", setting, str("hugetlb.", limit.page_size, file), value});
     }
     return writes;

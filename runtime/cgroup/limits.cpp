@@ -1,6 +1,6 @@
-// The kernel checks each limit against those that are there: memory must not exceed memory with swap, a
-// quota must fit its period. Which of two must go first depends on what is there now; so whatever is
-// refused as invalid is tried once more when the rest is written.
+// The kernel checks each limit against those that are there: memory must not exceed memory with
+// swap, a quota must fit its period. Which of two must go first depends on what is there now; so
+// whatever is refused as invalid is tried once more when the rest is written.
 #include "runtime/cgroup/limits.h"
 
 #include <fcntl.h>
@@ -37,7 +37,9 @@ std::optional<std::string> directory_beside_v1(const CgroupRecord& record) {
 
 namespace {
 
-std::string v1_name(std::string_view controller) { return std::string(controller == "io" ? "blkio" : controller); }
+std::string v1_name(std::string_view controller) {
+    return std::string(controller == "io" ? "blkio" : controller);
+}
 
 std::vector<Write> plan_v2(const spec::Resources& resources) {
     std::vector<Write> writes = v2::plan(resources, [](std::string_view) { return true; });
@@ -50,8 +52,11 @@ std::set<std::string> beside_v1(const CgroupRecord& record, const std::vector<Wr
     std::set<std::string> found;
     if (!directory_beside_v1(record)) return found;
     for (const std::string_view controller : v2::known_controllers())
-        if (const std::string name = v1_name(controller); !directory_of(record, name)) found.insert(name);
-    std::erase_if(found, [&](const std::string& name) { return std::ranges::find(writes, name, &Write::controller) == writes.end(); });
+        if (const std::string name = v1_name(controller); !directory_of(record, name))
+            found.insert(name);
+    std::erase_if(found, [&](const std::string& name) {
+        return std::ranges::find(writes, name, &Write::controller) == writes.end();
+    });
     return found;
 }
 
@@ -59,12 +64,15 @@ std::set<std::string> beside_v1(const CgroupRecord& record, const std::vector<Wr
 
 std::vector<Write> plan_limits(const CgroupRecord& record, const spec::Resources& resources) {
     if (record.v2) return plan_v2(resources);
-    if (!resources.unified.empty()) throw Error("invalid configuration: cannot use unified on cgroup v1");
+    if (!resources.unified.empty())
+        throw Error("invalid configuration: cannot use unified on cgroup v1");
     std::vector<Write> writes = v1::plan(resources);
     const std::set<std::string> beside = beside_v1(record, writes);
     if (beside.empty()) return writes;
     std::erase_if(writes, [&](const Write& write) { return beside.contains(write.controller); });
-    const auto chosen = [&](std::string_view controller) { return beside.contains(v1_name(controller)); };
+    const auto chosen = [&](std::string_view controller) {
+        return beside.contains(v1_name(controller));
+    };
     std::ranges::move(v2::plan(resources, chosen), std::back_inserter(writes));
     return writes;
 }
@@ -74,16 +82,21 @@ namespace {
 std::string file_of(const CgroupRecord& record, const Write& write) {
     auto directory = directory_of(record, write.controller);
     if (!directory) directory = directory_beside_v1(record);
-    if (!directory) throw Error("linux.resources.", write.setting, ": controller ", quoted(write.controller), " not available");
+    if (!directory)
+        throw Error("linux.resources.", write.setting, ": controller ", quoted(write.controller),
+                    " not available");
     return *directory + "/" + write.file;
 }
 
 [[noreturn]] void refused(const Write& write, const std::string& file, int why) {
     if (why == ENOENT || ((why == EACCES || why == EPERM) && !sys::exists(file)))
-        throw Error("linux.resources.", write.setting, " cannot be set: controller ", write.controller, " has no file ", file);
-    const auto current = read_file_if_exists(file.substr(0, file.rfind('/')) + "/memory.usage_in_bytes");
+        throw Error("linux.resources.", write.setting, " cannot be set: controller ",
+                    write.controller, " has no file ", file);
+    const auto current =
+        read_file_if_exists(file.substr(0, file.rfind('/')) + "/memory.usage_in_bytes");
     if (why == EBUSY && write.setting == "memory.limit" && current)
-        throw Error("unable to set memory limit to ", write.value, " (current usage: ", trim(*current), ")");
+        throw Error("unable to set memory limit to ", write.value,
+                    " (current usage: ", trim(*current), ")");
     throw SysError(why, str("failed to write ", quoted(write.value), ": write ", file));
 }
 
@@ -108,11 +121,12 @@ public:
     }
 
 private:
-    // v2's cpusets are empty until they are set, and never again while there are processes: what was inherited
-    // is what was there.
+    // v2's cpusets are empty until they are set, and never again while there are processes: what
+    // was inherited is what was there.
     static std::optional<std::string> value_of(const std::string& file) {
         auto text = read_file_if_exists(file);
-        return text && trim(*text).empty() ? read_file_if_exists(file + ".effective") : std::move(text);
+        return text && trim(*text).empty() ? read_file_if_exists(file + ".effective")
+                                           : std::move(text);
     }
 
     std::vector<Write>* journal_;
@@ -120,16 +134,19 @@ private:
     UniqueFd fd_;
 };
 
-void write_all(const CgroupRecord& record, const std::vector<Write>& writes, Writer writer = Writer()) {
+void write_all(const CgroupRecord& record, const std::vector<Write>& writes,
+               Writer writer = Writer()) {
     std::vector<std::pair<const Write*, std::string>> again;
-    std::string settled, settled_file;   // a setting for which this kernel's file was found
+    std::string settled, settled_file;  // a setting for which this kernel's file was found
     for (const Write& write : writes) {
         if (write.setting == settled && write.file != settled_file) continue;
         const std::string file = file_of(record, write);
         const int why = writer.write(file, write);
         if (why == ENOENT && write.missing != Missing::error) continue;
-        if (why == EINVAL) again.emplace_back(&write, file);
-        else if (why) refused(write, file, why);
+        if (why == EINVAL)
+            again.emplace_back(&write, file);
+        else if (why)
+            refused(write, file, why);
         if (write.missing == Missing::next) settled = write.setting, settled_file = write.file;
     }
     for (const auto& [write, file] : again)
@@ -145,23 +162,31 @@ void write_limits(const CgroupRecord& record, const CgroupRequest& request) {
 
 namespace {
 
-// What v2 keeps in one file, or splits where config.json does not: the half that is not given is as it was.
+// What v2 keeps in one file, or splits where config.json does not: the half that is not given is as
+// it was.
 spec::Resources with_current(const CgroupRecord& record, spec::Resources wanted) {
     if (!record.v2) return wanted;
     const auto current = [&](const char* file) {
-        return std::string(trim(read_file_if_exists(record.directories.at(0) + "/" + file).value_or("")));
+        return std::string(
+            trim(read_file_if_exists(record.directories.at(0) + "/" + file).value_or("")));
     };
-    const auto number = [](std::string_view text) { return parse_number<int64_t>(text).value_or(-1); };   // "max", or not there
+    const auto number = [](std::string_view text) {
+        return parse_number<int64_t>(text).value_or(-1);
+    };  // "max", or not there
 
     if ((wanted.cpu.quota.value_or(0) == 0) != (wanted.cpu.period.value_or(0) == 0)) {
         const std::vector<std::string> both = split(current("cpu.max"), ' ');
-        if (wanted.cpu.quota.value_or(0) == 0) wanted.cpu.quota = number(both[0]);
-        else if (both.size() == 2) wanted.cpu.period = parse_number<uint64_t>(both[1]);
+        if (wanted.cpu.quota.value_or(0) == 0)
+            wanted.cpu.quota = number(both[0]);
+        else if (both.size() == 2)
+            wanted.cpu.period = parse_number<uint64_t>(both[1]);
     }
     spec::Memory& memory = wanted.memory;
-    if (memory.swap.value_or(0) > 0 && memory.limit.value_or(0) == 0) memory.limit = number(current("memory.max"));
+    if (memory.swap.value_or(0) > 0 && memory.limit.value_or(0) == 0)
+        memory.limit = number(current("memory.max"));
     if (memory.swap.value_or(0) == 0 && memory.limit.value_or(0) > 0) {
-        const int64_t limit = number(current("memory.max")), swap = number(current("memory.swap.max"));
+        const int64_t limit = number(current("memory.max")),
+                      swap = number(current("memory.swap.max"));
         if (limit >= 0 && swap >= 0) memory.swap = limit + swap;
     }
     return wanted;
@@ -191,9 +216,12 @@ LimitChange update_limits(const CgroupRecord& record, const spec::Resources& res
     return change;
 }
 
-void rewrite_limits(const CgroupRecord& record, const std::vector<Write>& writes) { write_all(record, writes); }
+void rewrite_limits(const CgroupRecord& record, const std::vector<Write>& writes) {
+    write_all(record, writes);
+}
 
 // Backwards every step was allowed before; one that is not now does not keep the others.
 void take_back(const CgroupRecord& record, const std::vector<Write>& undo) {
-    for (const Write& write : undo) attempt("setting the former limits again", [&] { write_all(record, {write}); });
+    for (const Write& write : undo)
+        attempt("setting the former limits again", [&] { write_all(record, {write}); });
 }

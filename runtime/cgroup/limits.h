@@ -18,8 +18,8 @@ std::vector<Write> plan_limits(const CgroupRecord& record, const spec::Resources
 
 // For a new cgroup: all of them, and the device rules.
 void write_limits(const CgroupRecord& record, const CgroupRequest& request);
-// For one that is in use: if one is refused those before it get their old values back. What was written is told,
-// and what takes it back.
+// For one that is in use: if one is refused those before it get their old values back. What was
+// written is told, and what takes it back.
 struct LimitChange {
     std::vector<Write> made, undo;
 };

@@ -19,64 +19,101 @@ namespace {
 constexpr uint64_t all = std::numeric_limits<uint64_t>::max();
 
 struct Row {
-    const char *controller, *file, *key;   // key "": the file is one number
+    const char *controller, *file, *key;  // key "": the file is one number
     uint64_t& (*where)(Stats&);
-    uint64_t scale = 1;                    // microseconds and ticks become nanoseconds
-    uint64_t max = 0;                      // what "max" is told as
+    uint64_t scale = 1;  // microseconds and ticks become nanoseconds
+    uint64_t max = 0;    // what "max" is told as
 };
 
-constexpr uint64_t tick = 10'000'000;      // USER_HZ is 100 wherever Linux runs
+constexpr uint64_t tick = 10'000'000;  // USER_HZ is 100 wherever Linux runs
 
 constexpr Row v1_rows[] = {
     {"cpuacct", "cpuacct.usage", "", [](Stats& s) -> uint64_t& { return s.cpu.usage.total; }},
-    {"cpuacct", "cpuacct.stat", "user", [](Stats& s) -> uint64_t& { return s.cpu.usage.user; }, tick},
-    {"cpuacct", "cpuacct.stat", "system", [](Stats& s) -> uint64_t& { return s.cpu.usage.kernel; }, tick},
-    {"cpu", "cpu.stat", "nr_periods", [](Stats& s) -> uint64_t& { return s.cpu.throttling.periods; }},
-    {"cpu", "cpu.stat", "nr_throttled", [](Stats& s) -> uint64_t& { return s.cpu.throttling.throttled_periods; }},
-    {"cpu", "cpu.stat", "throttled_time", [](Stats& s) -> uint64_t& { return s.cpu.throttling.throttled_time; }},
-    {"cpuset", "cpuset.cpu_exclusive", "", [](Stats& s) -> uint64_t& { return s.cpuset.cpu_exclusive; }},
-    {"cpuset", "cpuset.mem_hardwall", "", [](Stats& s) -> uint64_t& { return s.cpuset.mem_hardwall; }},
-    {"cpuset", "cpuset.mem_exclusive", "", [](Stats& s) -> uint64_t& { return s.cpuset.mem_exclusive; }},
-    {"cpuset", "cpuset.memory_migrate", "", [](Stats& s) -> uint64_t& { return s.cpuset.memory_migrate; }},
-    {"cpuset", "cpuset.memory_spread_page", "", [](Stats& s) -> uint64_t& { return s.cpuset.memory_spread_page; }},
-    {"cpuset", "cpuset.memory_spread_slab", "", [](Stats& s) -> uint64_t& { return s.cpuset.memory_spread_slab; }},
-    {"cpuset", "cpuset.memory_pressure", "", [](Stats& s) -> uint64_t& { return s.cpuset.memory_pressure; }},
-    {"cpuset", "cpuset.sched_load_balance", "", [](Stats& s) -> uint64_t& { return s.cpuset.sched_load_balance; }},
+    {"cpuacct", "cpuacct.stat", "user", [](Stats& s) -> uint64_t& { return s.cpu.usage.user; },
+     tick},
+    {"cpuacct", "cpuacct.stat", "system", [](Stats& s) -> uint64_t& { return s.cpu.usage.kernel; },
+     tick},
+    {"cpu", "cpu.stat", "nr_periods",
+     [](Stats& s) -> uint64_t& { return s.cpu.throttling.periods; }},
+    {"cpu", "cpu.stat", "nr_throttled",
+     [](Stats& s) -> uint64_t& { return s.cpu.throttling.throttled_periods; }},
+    {"cpu", "cpu.stat", "throttled_time",
+     [](Stats& s) -> uint64_t& { return s.cpu.throttling.throttled_time; }},
+    {"cpuset", "cpuset.cpu_exclusive", "",
+     [](Stats& s) -> uint64_t& { return s.cpuset.cpu_exclusive; }},
+    {"cpuset", "cpuset.mem_hardwall", "",
+     [](Stats& s) -> uint64_t& { return s.cpuset.mem_hardwall; }},
+    {"cpuset", "cpuset.mem_exclusive", "",
+     [](Stats& s) -> uint64_t& { return s.cpuset.mem_exclusive; }},
+    {"cpuset", "cpuset.memory_migrate", "",
+     [](Stats& s) -> uint64_t& { return s.cpuset.memory_migrate; }},
+    {"cpuset", "cpuset.memory_spread_page", "",
+     [](Stats& s) -> uint64_t& { return s.cpuset.memory_spread_page; }},
+    {"cpuset", "cpuset.memory_spread_slab", "",
+     [](Stats& s) -> uint64_t& { return s.cpuset.memory_spread_slab; }},
+    {"cpuset", "cpuset.memory_pressure", "",
+     [](Stats& s) -> uint64_t& { return s.cpuset.memory_pressure; }},
+    {"cpuset", "cpuset.sched_load_balance", "",
+     [](Stats& s) -> uint64_t& { return s.cpuset.sched_load_balance; }},
     {"memory", "memory.stat", "cache", [](Stats& s) -> uint64_t& { return s.memory.cache; }},
-    {"memory", "memory.usage_in_bytes", "", [](Stats& s) -> uint64_t& { return s.memory.usage.usage; }},
-    {"memory", "memory.max_usage_in_bytes", "", [](Stats& s) -> uint64_t& { return s.memory.usage.max; }},
+    {"memory", "memory.usage_in_bytes", "",
+     [](Stats& s) -> uint64_t& { return s.memory.usage.usage; }},
+    {"memory", "memory.max_usage_in_bytes", "",
+     [](Stats& s) -> uint64_t& { return s.memory.usage.max; }},
     {"memory", "memory.failcnt", "", [](Stats& s) -> uint64_t& { return s.memory.usage.failcnt; }},
-    {"memory", "memory.limit_in_bytes", "", [](Stats& s) -> uint64_t& { return s.memory.usage.limit; }},
-    {"memory", "memory.memsw.usage_in_bytes", "", [](Stats& s) -> uint64_t& { return s.memory.swap.usage; }},
-    {"memory", "memory.memsw.max_usage_in_bytes", "", [](Stats& s) -> uint64_t& { return s.memory.swap.max; }},
-    {"memory", "memory.memsw.failcnt", "", [](Stats& s) -> uint64_t& { return s.memory.swap.failcnt; }},
-    {"memory", "memory.memsw.limit_in_bytes", "", [](Stats& s) -> uint64_t& { return s.memory.swap.limit; }},
-    {"memory", "memory.kmem.usage_in_bytes", "", [](Stats& s) -> uint64_t& { return s.memory.kernel.usage; }},
-    {"memory", "memory.kmem.max_usage_in_bytes", "", [](Stats& s) -> uint64_t& { return s.memory.kernel.max; }},
-    {"memory", "memory.kmem.failcnt", "", [](Stats& s) -> uint64_t& { return s.memory.kernel.failcnt; }},
-    {"memory", "memory.kmem.limit_in_bytes", "", [](Stats& s) -> uint64_t& { return s.memory.kernel.limit; }},
-    {"memory", "memory.kmem.tcp.usage_in_bytes", "", [](Stats& s) -> uint64_t& { return s.memory.kernel_tcp.usage; }},
-    {"memory", "memory.kmem.tcp.max_usage_in_bytes", "", [](Stats& s) -> uint64_t& { return s.memory.kernel_tcp.max; }},
-    {"memory", "memory.kmem.tcp.failcnt", "", [](Stats& s) -> uint64_t& { return s.memory.kernel_tcp.failcnt; }},
-    {"memory", "memory.kmem.tcp.limit_in_bytes", "", [](Stats& s) -> uint64_t& { return s.memory.kernel_tcp.limit; }},
+    {"memory", "memory.limit_in_bytes", "",
+     [](Stats& s) -> uint64_t& { return s.memory.usage.limit; }},
+    {"memory", "memory.memsw.usage_in_bytes", "",
+     [](Stats& s) -> uint64_t& { return s.memory.swap.usage; }},
+    {"memory", "memory.memsw.max_usage_in_bytes", "",
+     [](Stats& s) -> uint64_t& { return s.memory.swap.max; }},
+    {"memory", "memory.memsw.failcnt", "",
+     [](Stats& s) -> uint64_t& { return s.memory.swap.failcnt; }},
+    {"memory", "memory.memsw.limit_in_bytes", "",
+     [](Stats& s) -> uint64_t& { return s.memory.swap.limit; }},
+    {"memory", "memory.kmem.usage_in_bytes", "",
+     [](Stats& s) -> uint64_t& { return s.memory.kernel.usage; }},
+    {"memory", "memory.kmem.max_usage_in_bytes", "",
+     [](Stats& s) -> uint64_t& { return s.memory.kernel.max; }},
+    {"memory", "memory.kmem.failcnt", "",
+     [](Stats& s) -> uint64_t& { return s.memory.kernel.failcnt; }},
+    {"memory", "memory.kmem.limit_in_bytes", "",
+     [](Stats& s) -> uint64_t& { return s.memory.kernel.limit; }},
+    {"memory", "memory.kmem.tcp.usage_in_bytes", "",
+     [](Stats& s) -> uint64_t& { return s.memory.kernel_tcp.usage; }},
+    {"memory", "memory.kmem.tcp.max_usage_in_bytes", "",
+     [](Stats& s) -> uint64_t& { return s.memory.kernel_tcp.max; }},
+    {"memory", "memory.kmem.tcp.failcnt", "",
+     [](Stats& s) -> uint64_t& { return s.memory.kernel_tcp.failcnt; }},
+    {"memory", "memory.kmem.tcp.limit_in_bytes", "",
+     [](Stats& s) -> uint64_t& { return s.memory.kernel_tcp.limit; }},
     {"pids", "pids.current", "", [](Stats& s) -> uint64_t& { return s.pids.current; }},
     {"pids", "pids.max", "", [](Stats& s) -> uint64_t& { return s.pids.limit; }},
 };
 
 constexpr Row v2_rows[] = {
-    {"cpu", "cpu.stat", "usage_usec", [](Stats& s) -> uint64_t& { return s.cpu.usage.total; }, 1000},
+    {"cpu", "cpu.stat", "usage_usec", [](Stats& s) -> uint64_t& { return s.cpu.usage.total; },
+     1000},
     {"cpu", "cpu.stat", "user_usec", [](Stats& s) -> uint64_t& { return s.cpu.usage.user; }, 1000},
-    {"cpu", "cpu.stat", "system_usec", [](Stats& s) -> uint64_t& { return s.cpu.usage.kernel; }, 1000},
-    {"cpu", "cpu.stat", "nr_periods", [](Stats& s) -> uint64_t& { return s.cpu.throttling.periods; }},
-    {"cpu", "cpu.stat", "nr_throttled", [](Stats& s) -> uint64_t& { return s.cpu.throttling.throttled_periods; }},
-    {"cpu", "cpu.stat", "throttled_usec", [](Stats& s) -> uint64_t& { return s.cpu.throttling.throttled_time; }, 1000},
+    {"cpu", "cpu.stat", "system_usec", [](Stats& s) -> uint64_t& { return s.cpu.usage.kernel; },
+     1000},
+    {"cpu", "cpu.stat", "nr_periods",
+     [](Stats& s) -> uint64_t& { return s.cpu.throttling.periods; }},
+    {"cpu", "cpu.stat", "nr_throttled",
+     [](Stats& s) -> uint64_t& { return s.cpu.throttling.throttled_periods; }},
+    {"cpu", "cpu.stat", "throttled_usec",
+     [](Stats& s) -> uint64_t& { return s.cpu.throttling.throttled_time; }, 1000},
     {"memory", "memory.stat", "file", [](Stats& s) -> uint64_t& { return s.memory.cache; }},
     {"memory", "memory.current", "", [](Stats& s) -> uint64_t& { return s.memory.usage.usage; }},
     {"memory", "memory.peak", "", [](Stats& s) -> uint64_t& { return s.memory.usage.max; }},
-    {"memory", "memory.max", "", [](Stats& s) -> uint64_t& { return s.memory.usage.limit; }, 1, all},
-    {"memory", "memory.events", "max", [](Stats& s) -> uint64_t& { return s.memory.usage.failcnt; }},
-    {"memory", "memory.swap.current", "", [](Stats& s) -> uint64_t& { return s.memory.swap.usage; }},
-    {"memory", "memory.swap.max", "", [](Stats& s) -> uint64_t& { return s.memory.swap.limit; }, 1, all},
+    {"memory", "memory.max", "", [](Stats& s) -> uint64_t& { return s.memory.usage.limit; }, 1,
+     all},
+    {"memory", "memory.events", "max",
+     [](Stats& s) -> uint64_t& { return s.memory.usage.failcnt; }},
+    {"memory", "memory.swap.current", "",
+     [](Stats& s) -> uint64_t& { return s.memory.swap.usage; }},
+    {"memory", "memory.swap.max", "", [](Stats& s) -> uint64_t& { return s.memory.swap.limit; }, 1,
+     all},
     {"pids", "pids.current", "", [](Stats& s) -> uint64_t& { return s.pids.current; }},
     {"pids", "pids.max", "", [](Stats& s) -> uint64_t& { return s.pids.limit; }},
 };
@@ -133,11 +170,18 @@ std::vector<BlkioEntry> entries(const std::optional<std::string>& text) {
 
 // The scheduler that is in use counts; the throttling layer always does, but knows only two things.
 void read_blkio_v1(BlkioStats& stats, const StatFile& file) {
-    static constexpr struct { const char* name; std::vector<BlkioEntry> BlkioStats::*where; } rows[] = {
-        {"io_service_bytes_recursive", &BlkioStats::service_bytes}, {"io_serviced_recursive", &BlkioStats::serviced},
-        {"io_queued_recursive", &BlkioStats::queued}, {"io_service_time_recursive", &BlkioStats::service_time},
-        {"io_wait_time_recursive", &BlkioStats::wait_time}, {"io_merged_recursive", &BlkioStats::merged},
-        {"time_recursive", &BlkioStats::time}, {"sectors_recursive", &BlkioStats::sectors},
+    static constexpr struct {
+        const char* name;
+        std::vector<BlkioEntry> BlkioStats::* where;
+    } rows[] = {
+        {"io_service_bytes_recursive", &BlkioStats::service_bytes},
+        {"io_serviced_recursive", &BlkioStats::serviced},
+        {"io_queued_recursive", &BlkioStats::queued},
+        {"io_service_time_recursive", &BlkioStats::service_time},
+        {"io_wait_time_recursive", &BlkioStats::wait_time},
+        {"io_merged_recursive", &BlkioStats::merged},
+        {"time_recursive", &BlkioStats::time},
+        {"sectors_recursive", &BlkioStats::sectors},
     };
     for (const auto& [name, where] : rows)
         for (const char* prefix : {"blkio.bfq.", "blkio.", "blkio.throttle."})
@@ -146,9 +190,15 @@ void read_blkio_v1(BlkioStats& stats, const StatFile& file) {
 
 // "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0"
 void read_io_v2(BlkioStats& stats, const StatFile& file) {
-    static constexpr struct { std::string_view key; const char* op; std::vector<BlkioEntry> BlkioStats::*where; } keys[] = {
-        {"rbytes=", "Read", &BlkioStats::service_bytes}, {"wbytes=", "Write", &BlkioStats::service_bytes},
-        {"rios=", "Read", &BlkioStats::serviced}, {"wios=", "Write", &BlkioStats::serviced},
+    static constexpr struct {
+        std::string_view key;
+        const char* op;
+        std::vector<BlkioEntry> BlkioStats::* where;
+    } keys[] = {
+        {"rbytes=", "Read", &BlkioStats::service_bytes},
+        {"wbytes=", "Write", &BlkioStats::service_bytes},
+        {"rios=", "Read", &BlkioStats::serviced},
+        {"wios=", "Write", &BlkioStats::serviced},
     };
     for (const std::string& line : split(file("io", "io.stat").value_or(""), '\n')) {
         const std::vector<std::string> words = split(line, ' ');
@@ -157,13 +207,16 @@ void read_io_v2(BlkioStats& stats, const StatFile& file) {
         for (const std::string& word : words)
             for (const auto& [key, op, where] : keys)
                 if (word.starts_with(key))
-                    (stats.*where).push_back({number(words[0].substr(0, colon)), number(words[0].substr(colon + 1)), op,
-                                              number(std::string_view(word).substr(key.size()))});
+                    (stats.*where)
+                        .push_back({number(words[0].substr(0, colon)),
+                                    number(words[0].substr(colon + 1)), op,
+                                    number(std::string_view(word).substr(key.size()))});
     }
 }
 
 // What is reserved counts where the kernel knows it, as with the limits.
-void read_hugetlb(Stats& stats, const StatFile& file, bool v2, const std::vector<std::string>& page_sizes) {
+void read_hugetlb(Stats& stats, const StatFile& file, bool v2,
+                  const std::vector<std::string>& page_sizes) {
     for (const std::string& size : page_sizes)
         for (const char* reserved : {".rsvd", ""}) {
             const std::string name = str("hugetlb.", size, reserved);
@@ -171,8 +224,11 @@ void read_hugetlb(Stats& stats, const StatFile& file, bool v2, const std::vector
             if (!usage || stats.hugetlb.contains(size)) continue;
             HugetlbStats& one = stats.hugetlb[size];
             one.usage = number(*usage);
-            if (v2) one.failcnt = keyed(file("hugetlb", str("hugetlb.", size, ".events")))["max"];
-            else one.max = number(file("hugetlb", name + ".max_usage_in_bytes").value_or("")), one.failcnt = number(file("hugetlb", name + ".failcnt").value_or(""));
+            if (v2)
+                one.failcnt = keyed(file("hugetlb", str("hugetlb.", size, ".events")))["max"];
+            else
+                one.max = number(file("hugetlb", name + ".max_usage_in_bytes").value_or("")),
+                one.failcnt = number(file("hugetlb", name + ".failcnt").value_or(""));
         }
 }
 
@@ -184,8 +240,10 @@ std::vector<RdmaEntry> rdma_entries(const std::optional<std::string>& text) {
         if (words.size() < 3) continue;
         RdmaEntry entry{.device = words[0]};
         for (const std::string& word : words) {
-            if (word.starts_with("hca_handle=")) entry.hca_handle = number(word.substr(11), std::numeric_limits<uint32_t>::max());
-            if (word.starts_with("hca_object=")) entry.hca_object = number(word.substr(11), std::numeric_limits<uint32_t>::max());
+            if (word.starts_with("hca_handle="))
+                entry.hca_handle = number(word.substr(11), std::numeric_limits<uint32_t>::max());
+            if (word.starts_with("hca_object="))
+                entry.hca_object = number(word.substr(11), std::numeric_limits<uint32_t>::max());
         }
         found.push_back(entry);
     }
@@ -195,7 +253,9 @@ std::vector<RdmaEntry> rdma_entries(const std::optional<std::string>& text) {
 // "0-2,5" as 0, 1, 2, 5.
 std::vector<uint16_t> listed(const std::string& text) {
     std::vector<uint16_t> found;
-    for (const unsigned n : numbers_in(parse_number_list(text).value_or(std::vector<NumberRange>{}))) found.push_back(uint16_t(n));
+    for (const unsigned n :
+         numbers_in(parse_number_list(text).value_or(std::vector<NumberRange>{})))
+        found.push_back(uint16_t(n));
     return found;
 }
 
@@ -207,9 +267,11 @@ std::vector<uint64_t> numbers(const std::string& text) {
 
 void read_v1(Stats& stats, const StatFile& file) {
     read_rows(stats, v1_rows, file);
-    if (const auto text = file("cpuacct", "cpuacct.usage_percpu")) stats.cpu.usage.percpu = numbers(*text);
-    const std::vector<std::string> per_cpu = split(file("cpuacct", "cpuacct.usage_all").value_or(""), '\n');
-    for (size_t i = 1; i < per_cpu.size(); ++i) {   // below a line of titles: cpu user system
+    if (const auto text = file("cpuacct", "cpuacct.usage_percpu"))
+        stats.cpu.usage.percpu = numbers(*text);
+    const std::vector<std::string> per_cpu =
+        split(file("cpuacct", "cpuacct.usage_all").value_or(""), '\n');
+    for (size_t i = 1; i < per_cpu.size(); ++i) {  // below a line of titles: cpu user system
         const std::vector<uint64_t> columns = numbers(per_cpu[i]);
         if (columns.size() < 3) continue;
         stats.cpu.usage.percpu_user.push_back(columns[1]);
@@ -248,8 +310,10 @@ std::vector<std::string> huge_page_sizes() {
         if (!name.starts_with("hugepages-") || !name.ends_with("kB")) continue;
         uint64_t size = number(name.substr(10, name.size() - 12));
         const char* unit = "KB";
-        if (size >= 1048576) size /= 1048576, unit = "GB";
-        else if (size >= 1024) size /= 1024, unit = "MB";
+        if (size >= 1048576)
+            size /= 1048576, unit = "GB";
+        else if (size >= 1024)
+            size /= 1024, unit = "MB";
         names.push_back(str(size, unit));
     }
     std::ranges::sort(names);
@@ -260,16 +324,20 @@ std::vector<std::string> huge_page_sizes() {
 
 Stats read_stats(const StatFile& file, bool v2, const std::vector<std::string>& page_sizes) {
     Stats stats;
-    if (v2) read_v2(stats, file);
-    else read_v1(stats, file);
+    if (v2)
+        read_v2(stats, file);
+    else
+        read_v1(stats, file);
     stats.memory.raw = keyed(file("memory", "memory.stat"));
     read_hugetlb(stats, file, v2, page_sizes);
-    stats.rdma = {rdma_entries(file("rdma", "rdma.max")), rdma_entries(file("rdma", "rdma.current"))};
+    stats.rdma = {rdma_entries(file("rdma", "rdma.max")),
+                  rdma_entries(file("rdma", "rdma.current"))};
     return stats;
 }
 
 Stats read_stats(const CgroupRecord& record) {
-    const StatFile file = [&](std::string_view controller, const std::string& name) -> std::optional<std::string> {
+    const StatFile file = [&](std::string_view controller,
+                              const std::string& name) -> std::optional<std::string> {
         const auto directory = directory_of(record, controller);
         if (!directory) return {};
         const auto opened = sys::try_open(*directory + "/" + name, O_RDONLY);
@@ -277,8 +345,9 @@ Stats read_stats(const CgroupRecord& record) {
         std::string text;
         char buffer[4096];
         ssize_t got;
-        while ((got = ::read(opened->get(), buffer, sizeof buffer)) > 0) text.append(buffer, size_t(got));
-        if (got < 0) return {};   // pressure that the kernel was told not to count
+        while ((got = ::read(opened->get(), buffer, sizeof buffer)) > 0)
+            text.append(buffer, size_t(got));
+        if (got < 0) return {};  // pressure that the kernel was told not to count
         return text;
     };
     return read_stats(file, record.v2, huge_page_sizes());

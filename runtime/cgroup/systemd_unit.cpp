@@ -21,7 +21,8 @@ bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
 std::string escaped(std::string_view name) {
     std::string out;
     for (const char c : name) {
-        if (is_letter(c) || (c >= '0' && c <= '9') || std::string_view(":-_.\\@").contains(c)) out += c;
+        if (is_letter(c) || (c >= '0' && c <= '9') || std::string_view(":-_.\\@").contains(c))
+            out += c;
         else {
             static constexpr char hex[] = "0123456789abcdef";
             const auto byte = static_cast<unsigned char>(c);
@@ -37,12 +38,15 @@ UnitPlace plan_unit(const CgroupRequest& request, bool users_own) {
     std::vector<std::string> parts = {"", "keg", request.id};
     if (!request.cgroups_path.empty()) parts = split(request.cgroups_path, ':');
     if (parts.size() != 3)
-        throw Error("expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got ", quoted(request.cgroups_path), " instead");
+        throw Error(
+            "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got ",
+            quoted(request.cgroups_path), " instead");
     UnitPlace place{.slice = parts[0], .unit = parts[2]};
     if (place.slice.empty()) place.slice = users_own ? "user.slice" : "system.slice";
     if (!place.is_slice()) place.unit = escaped(parts[1] + "-" + parts[2]) + ".scope";
-    if (place.unit.size() > 255) throw Error("the name of the systemd unit is too long: ", quoted(place.unit));
-    path_of(place);   // both names must be good
+    if (place.unit.size() > 255)
+        throw Error("the name of the systemd unit is too long: ", quoted(place.unit));
+    path_of(place);  // both names must be good
     return place;
 }
 
@@ -50,7 +54,8 @@ std::string expand_slice(const std::string& slice) {
     if (slice == "-.slice") return "";
     const std::string name = slice.ends_with(".slice") ? slice.substr(0, slice.size() - 6) : "";
     const std::vector<std::string> parts = split(name, '-');
-    if (name.contains('/') || std::ranges::find(parts, "") != parts.end()) throw Error("invalid slice name: ", slice);
+    if (name.contains('/') || std::ranges::find(parts, "") != parts.end())
+        throw Error("invalid slice name: ", slice);
     std::string path, prefix;
     for (const std::string& part : parts) {
         prefix += (prefix.empty() ? "" : "-") + part;
@@ -66,17 +71,20 @@ std::string path_of(const UnitPlace& place) {
 
 Value as_argument(const Properties& properties) {
     std::vector<Value> list;
-    for (const auto& [name, value] : properties) list.push_back(dbus::structure({dbus::text(name), dbus::variant(value)}));
+    for (const auto& [name, value] : properties)
+        list.push_back(dbus::structure({dbus::text(name), dbus::variant(value)}));
     return dbus::array("(sv)", std::move(list));
 }
 
 Properties unit_properties(const UnitPlace& place, const std::string& id, int pid, bool v2) {
     Properties all = {{"Description", dbus::text("keg container " + id)}};
     if (place.is_slice()) {
-        all.push_back({"Wants", dbus::array("s", {dbus::text(place.slice)})});   // its name says where it is
+        all.push_back(
+            {"Wants", dbus::array("s", {dbus::text(place.slice)})});  // its name says where it is
     } else {
         all.push_back({"Slice", dbus::text(place.slice)});
-        // One whose start fails, or whose creator is killed meanwhile, is not kept as a failed unit.
+        // One whose start fails, or whose creator is killed meanwhile, is not kept as a failed
+        // unit.
         all.push_back({"CollectMode", dbus::text("inactive-or-failed")});
         all.push_back({"Delegate", dbus::boolean(true)});
         all.push_back({"PIDs", dbus::array("u", {dbus::u32(uint32_t(pid))})});
@@ -94,9 +102,10 @@ using Told = std::optional<Value>;
 
 Told amount(const std::string& text) {
     if (text == "max" || text.starts_with('-')) return dbus::u64(infinity);
-    static constexpr std::string_view units = "KMGTPE";   // the kernel takes them in `unified`
+    static constexpr std::string_view units = "KMGTPE";  // the kernel takes them in `unified`
     const size_t unit = text.empty() ? std::string_view::npos : units.find(text.back());
-    const auto number = parse_number<uint64_t>(std::string_view(text).substr(0, text.size() - (unit != std::string_view::npos)));
+    const auto number = parse_number<uint64_t>(
+        std::string_view(text).substr(0, text.size() - (unit != std::string_view::npos)));
     if (!number) return {};
     return dbus::u64(unit == std::string_view::npos ? *number : *number << (10 * (unit + 1)));
 }
@@ -114,14 +123,15 @@ Told mask_of_bytes(const std::string& text) {
     std::vector<Value> bytes;
     const std::vector<unsigned long> mask = bit_mask(*list);
     for (unsigned byte = 0; byte <= list->back().last / 8; ++byte)
-        bytes.push_back({"y", uint64_t(mask[byte / sizeof mask[0]] >> 8 * (byte % sizeof mask[0]) & 0xff)});
+        bytes.push_back(
+            {"y", uint64_t(mask[byte / sizeof mask[0]] >> 8 * (byte % sizeof mask[0]) & 0xff)});
     return dbus::array("y", std::move(bytes));
 }
 
 struct Row {
     std::string_view file, property;
     Told (*told)(const std::string&);
-    int since = 0;   // the version of systemd; ours are all older than Linux 5.12 unless it says so
+    int since = 0;  // the version of systemd; ours are all older than Linux 5.12 unless it says so
 };
 constexpr Row rows[] = {
     {"memory.max", "MemoryMax", amount},
@@ -135,7 +145,7 @@ constexpr Row rows[] = {
     {"cpuset.mems", "AllowedMemoryNodes", mask_of_bytes},
     {"pids.max", "TasksMax", amount},
     {"io.weight", "IOWeight", default_weight},
-    {"memory.limit_in_bytes", "MemoryLimit", amount},   // from here on v1's
+    {"memory.limit_in_bytes", "MemoryLimit", amount},  // from here on v1's
     {"cpu.shares", "CPUShares", amount},
     {"blkio.weight", "BlockIOWeight", amount},
 };
@@ -146,11 +156,13 @@ void add_cpu_quota(Properties& all, const std::vector<Write>& writes) {
     uint64_t period = 0;
     for (const Write& write : writes) {
         if (write.file == "cpu.cfs_quota_us") quota = write.value;
-        if (write.file == "cpu.cfs_period_us") period = parse_number<uint64_t>(write.value).value_or(0);
+        if (write.file == "cpu.cfs_period_us")
+            period = parse_number<uint64_t>(write.value).value_or(0);
         if (write.file != "cpu.max") continue;
         const size_t blank = write.value.find(' ');
         quota = write.value.substr(0, blank);
-        if (blank != std::string::npos) period = parse_number<uint64_t>(write.value.substr(blank + 1)).value_or(0);
+        if (blank != std::string::npos)
+            period = parse_number<uint64_t>(write.value.substr(blank + 1)).value_or(0);
     }
     if (period) all.push_back({"CPUQuotaPeriodUSec", dbus::u64(period)});
     if (quota.empty()) return;
@@ -170,7 +182,8 @@ Properties limit_properties(const std::vector<Write>& writes, const std::functio
         for (const Row& row : rows) {
             if (row.file != write.file) continue;
             const Told told = row.told(write.value);
-            if (told && (!row.since || version() >= row.since)) all.push_back({std::string(row.property), *told});
+            if (told && (!row.since || version() >= row.since))
+                all.push_back({std::string(row.property), *told});
         }
     add_cpu_quota(all, writes);
     return all;
@@ -179,7 +192,8 @@ Properties limit_properties(const std::vector<Write>& writes, const std::functio
 Properties birth_properties(const std::vector<Write>& writes) {
     Properties all;
     for (const Write& write : writes)
-        if (write.file == "memory.oom.group") all.push_back({"OOMPolicy", dbus::text(write.value == "1" ? "kill" : "continue")});
+        if (write.file == "memory.oom.group")
+            all.push_back({"OOMPolicy", dbus::text(write.value == "1" ? "kill" : "continue")});
     return all;
 }
 
@@ -197,7 +211,8 @@ std::optional<std::string> device_name(std::string_view type, const spec::Device
 }  // namespace
 
 Properties device_properties(const std::vector<spec::DeviceRule>& wanted) {
-    const Properties no_rule = {{"DevicePolicy", dbus::text("auto")}, {"DeviceAllow", dbus::array("(ss)", {})}};
+    const Properties no_rule = {{"DevicePolicy", dbus::text("auto")},
+                                {"DeviceAllow", dbus::array("(ss)", {})}};
     const DevicePlan plan = plan_devices(wanted);
     if (plan.asked[0].allow) return no_rule;
     std::vector<spec::DeviceRule> rules(plan.asked.begin() + 1, plan.asked.end());
@@ -206,16 +221,20 @@ Properties device_properties(const std::vector<spec::DeviceRule>& wanted) {
     for (const spec::DeviceRule& rule : rules) {
         const auto name = device_name(rule.type == "b" ? "block" : "char", rule);
         if (!rule.allow || !name) return no_rule;
-        allowed.push_back(dbus::structure({dbus::text(*name), dbus::text(rule.access.empty() ? "rwm" : rule.access)}));
+        allowed.push_back(dbus::structure(
+            {dbus::text(*name), dbus::text(rule.access.empty() ? "rwm" : rule.access)}));
     }
-    return {{"DevicePolicy", dbus::text("strict")}, {"DeviceAllow", dbus::array("(ss)", std::move(allowed))}};
+    return {{"DevicePolicy", dbus::text("strict")},
+            {"DeviceAllow", dbus::array("(ss)", std::move(allowed))}};
 }
 
 namespace {
 
 Value microseconds(const Value& seconds) {
-    if (const auto* number = std::get_if<double>(&seconds.data)) return dbus::u64(uint64_t(std::llround(*number * 1e6)));
-    if (const auto* number = std::get_if<int64_t>(&seconds.data)) return dbus::u64(uint64_t(*number) * 1000000);
+    if (const auto* number = std::get_if<double>(&seconds.data))
+        return dbus::u64(uint64_t(std::llround(*number * 1e6)));
+    if (const auto* number = std::get_if<int64_t>(&seconds.data))
+        return dbus::u64(uint64_t(*number) * 1000000);
     const auto* number = std::get_if<uint64_t>(&seconds.data);
     if (!number || seconds.signature == "b") throw Error("not a number");
     return dbus::u64(*number * 1000000);
@@ -230,7 +249,8 @@ Properties annotation_properties(const spec::Annotations& annotations) {
         if (!key.starts_with(prefix)) continue;
         std::string name = key.substr(prefix.size());
         if (name.size() < 3) throw Error("annotation ", key, " name incorrect: too short");
-        if (!std::ranges::all_of(name, is_letter)) throw Error("annotation ", key, " name incorrect: contains non-alphabetic character");
+        if (!std::ranges::all_of(name, is_letter))
+            throw Error("annotation ", key, " name incorrect: contains non-alphabetic character");
         context(str("annotation ", key, "=", text, " value parse error"), [&] {
             Value value = parse_variant(text);
             if (name.ends_with("Sec") && name.size() > 3 && name[name.size() - 4] >= 'a') {

@@ -1,8 +1,8 @@
 // What systemd is asked for, as data: the name and place of a unit, and its properties. All pure.
 //
-// systemd must know the limits, or it takes them back the next time it looks after its cgroups (at a
-// daemon-reload, for one). It is told what is written into the files (limits.h): one table says which file
-// is which property, whatever setting the value came from.
+// systemd must know the limits, or it takes them back the next time it looks after its cgroups (at
+// a daemon-reload, for one). It is told what is written into the files (limits.h): one table says
+// which file is which property, whatever setting the value came from.
 #pragma once
 
 #include <functional>
@@ -21,7 +21,8 @@ struct UnitPlace {
 };
 // From cgroupsPath, "slice:prefix:name"; without it a scope named after the id.
 UnitPlace plan_unit(const CgroupRequest& request, bool users_own);
-// "a-b.slice" -> "/a.slice/a-b.slice", below the manager's cgroup; throws Error if it is no slice's name.
+// "a-b.slice" -> "/a.slice/a-b.slice", below the manager's cgroup; throws Error if it is no slice's
+// name.
 std::string expand_slice(const std::string& slice);
 // Where the unit's cgroup will be, below the manager's.
 std::string path_of(const UnitPlace& place);
@@ -36,7 +37,8 @@ Properties unit_properties(const UnitPlace& place, const std::string& id, int pi
 Properties limit_properties(const std::vector<Write>& writes, const std::function<int()>& version);
 // Those that systemd takes only when it makes a unit.
 Properties birth_properties(const std::vector<Write>& writes);
-// A list of what is allowed, or no rule at all where such a list cannot say it: then only ours hold.
+// A list of what is allowed, or no rule at all where such a list cannot say it: then only ours
+// hold.
 Properties device_properties(const std::vector<spec::DeviceRule>& rules);
 // Annotations "org.systemd.property.NAME"; a NAMESec is told in microseconds.
 Properties annotation_properties(const spec::Annotations& annotations);

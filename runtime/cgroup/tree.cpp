@@ -12,31 +12,35 @@
 namespace {
 
 struct Level {
-    std::string name;                  // in the one above; of the top its whole path
-    std::vector<std::string> below;    // those that were not entered yet
+    std::string name;                // in the one above; of the top its whole path
+    std::vector<std::string> below;  // those that were not entered yet
 };
 
 UniqueFd open_group(int parent, const std::string& name) {
-    return UniqueFd(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    return UniqueFd(
+        ::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 }
 
 std::vector<std::string> groups_in(int group) {
     std::vector<std::string> found;
     DIR* dir = ::fdopendir(::openat(group, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!dir) return found;   // it is gone
+    if (!dir) return found;  // it is gone
     const Defer closing([&] { ::closedir(dir); });
     while (const dirent* entry = ::readdir(dir))
         if (entry->d_type == DT_DIR && entry->d_name[0] != '.') found.emplace_back(entry->d_name);
     return found;
 }
 
-// From the top down again, when the way up is lost because a group was removed under us; as far as it still leads.
+// From the top down again, when the way up is lost because a group was removed under us; as far as
+// it still leads.
 UniqueFd open_last(std::vector<Level>& levels) {
     UniqueFd here;
     for (size_t depth = 0; depth < levels.size(); ++depth) {
         UniqueFd next = open_group(here ? here.get() : AT_FDCWD, levels[depth].name);
-        if (!next) levels.resize(depth);
-        else here = std::move(next);
+        if (!next)
+            levels.resize(depth);
+        else
+            here = std::move(next);
     }
     return here;
 }
@@ -54,7 +58,8 @@ void each_group(const std::string& top, const VisitGroup& visit) {
             std::string name = std::move(levels.back().below.back());
             levels.back().below.pop_back();
             UniqueFd next = open_group(here.get(), name);
-            if (!next && errno != ENOENT && errno != ENODEV) throw SysError("open ", name, " below ", top);
+            if (!next && errno != ENOENT && errno != ENODEV)
+                throw SysError("open ", name, " below ", top);
             if (!next) continue;
             here = std::move(next);
             levels.push_back({std::move(name), groups_in(here.get())});
@@ -65,8 +70,11 @@ void each_group(const std::string& top, const VisitGroup& visit) {
         levels.pop_back();
         if (levels.empty()) return visit(AT_FDCWD, done);
         const size_t depth = levels.size();
-        if (UniqueFd above = open_group(here.get(), ".."); above) here = std::move(above);
-        else if (here = open_last(levels); !here) return;
-        if (levels.size() == depth) visit(here.get(), done);   // or it went together with the one above
+        if (UniqueFd above = open_group(here.get(), ".."); above)
+            here = std::move(above);
+        else if (here = open_last(levels); !here)
+            return;
+        if (levels.size() == depth)
+            visit(here.get(), done);  // or it went together with the one above
     }
 }

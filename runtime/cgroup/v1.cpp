@@ -1,5 +1,5 @@
-// The files of cgroup v1, and its cpuset controller, which is the only one whose new groups are of no
-// use until they are told something.
+// The files of cgroup v1, and its cpuset controller, which is the only one whose new groups are of
+// no use until they are told something.
 #include "runtime/cgroup/v1.h"
 
 #include <sys/stat.h>
@@ -31,7 +31,8 @@ void inherit_cpuset(const std::string& mount, const std::string& directory, bool
     const std::string parent = directory.substr(0, directory.find_last_of('/'));
     for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) {
         if (!made && !trim(read_file(directory + file)).empty()) continue;
-        if (parent != mount && trim(read_file(parent + file)).empty()) inherit_cpuset(mount, parent, false);
+        if (parent != mount && trim(read_file(parent + file)).empty())
+            inherit_cpuset(mount, parent, false);
         write_file(directory + file, read_file(parent + file));
     }
 }
@@ -84,52 +85,72 @@ Lines pids(const spec::Resources& r) {
     return {*r.pids.limit < 0 ? "max" : std::to_string(*r.pids.limit)};
 }
 
-template <std::optional<uint16_t> spec::WeightDevice::*weight>
+template <std::optional<uint16_t> spec::WeightDevice::* weight>
 Lines device_weights(const spec::Resources& r) {
     Lines lines;
     for (const spec::WeightDevice& device : r.block_io.weight_device)
-        if ((device.*weight).value_or(0)) lines.push_back(str(device.major, ":", device.minor, " ", *(device.*weight)));
+        if ((device.*weight).value_or(0))
+            lines.push_back(str(device.major, ":", device.minor, " ", *(device.*weight)));
     return lines;
 }
 
 Lines priorities(const spec::Resources& r) {
     Lines lines;
-    for (const spec::InterfacePriority& one : r.network.priorities) lines.push_back(str(one.name, " ", one.priority));
+    for (const spec::InterfacePriority& one : r.network.priorities)
+        lines.push_back(str(one.name, " ", one.priority));
     return lines;
 }
 
-// A limit that the kernel refuses because of one that comes later is tried again (limits.cpp): that is
-// why nobody has to know here whether memory or memory with swap, quota or period must change first.
+// A limit that the kernel refuses because of one that comes later is tried again (limits.cpp): that
+// is why nobody has to know here whether memory or memory with swap, quota or period must change
+// first.
 constexpr Knob knobs[] = {
     {"memory", "memory.useHierarchy", "memory.use_hierarchy", use_hierarchy},
-    {"memory", "memory.limit", "memory.limit_in_bytes", [](auto& r) { return unless_zero(r.memory.limit); }},
+    {"memory", "memory.limit", "memory.limit_in_bytes",
+     [](auto& r) { return unless_zero(r.memory.limit); }},
     {"memory", "memory.swap", "memory.memsw.limit_in_bytes", memory_and_swap},
     {"memory", "memory.swap", "memory.memsw.limit_in_bytes", unlimited_swap, Missing::skip},
-    {"memory", "memory.reservation", "memory.soft_limit_in_bytes", [](auto& r) { return unless_zero(r.memory.reservation); }},
-    {"memory", "memory.kernelTCP", "memory.kmem.tcp.limit_in_bytes", [](auto& r) { return unless_zero(r.memory.kernel_tcp); }},
-    {"memory", "memory.swappiness", "memory.swappiness", [](auto& r) { return if_given(r.memory.swappiness); }},
+    {"memory", "memory.reservation", "memory.soft_limit_in_bytes",
+     [](auto& r) { return unless_zero(r.memory.reservation); }},
+    {"memory", "memory.kernelTCP", "memory.kmem.tcp.limit_in_bytes",
+     [](auto& r) { return unless_zero(r.memory.kernel_tcp); }},
+    {"memory", "memory.swappiness", "memory.swappiness",
+     [](auto& r) { return if_given(r.memory.swappiness); }},
     {"memory", "memory.disableOOMKiller", "memory.oom_control", no_oom_killer},
     {"cpu", "cpu.shares", "cpu.shares", shares},
     {"cpu", "cpu.period", "cpu.cfs_period_us", [](auto& r) { return unless_zero(r.cpu.period); }},
     {"cpu", "cpu.burst", "cpu.cfs_burst_us", [](auto& r) { return if_given(r.cpu.burst); }},
     {"cpu", "cpu.quota", "cpu.cfs_quota_us", [](auto& r) { return unless_zero(r.cpu.quota); }},
     {"cpu", "cpu.idle", "cpu.idle", [](auto& r) { return if_given(r.cpu.idle); }},
-    {"cpu", "cpu.realtimePeriod", "cpu.rt_period_us", [](auto& r) { return unless_zero(r.cpu.realtime_period); }},
-    {"cpu", "cpu.realtimeRuntime", "cpu.rt_runtime_us", [](auto& r) { return unless_zero(r.cpu.realtime_runtime); }},
+    {"cpu", "cpu.realtimePeriod", "cpu.rt_period_us",
+     [](auto& r) { return unless_zero(r.cpu.realtime_period); }},
+    {"cpu", "cpu.realtimeRuntime", "cpu.rt_runtime_us",
+     [](auto& r) { return unless_zero(r.cpu.realtime_runtime); }},
     {"cpuset", "cpu.cpus", "cpuset.cpus", [](auto& r) { return if_given(r.cpu.cpus); }},
     {"cpuset", "cpu.mems", "cpuset.mems", [](auto& r) { return if_given(r.cpu.mems); }},
     {"pids", "pids.limit", "pids.max", pids},
-    {"blkio", "blockIO.weight", "blkio.weight", [](auto& r) { return unless_zero(r.block_io.weight); }, Missing::next},
-    {"blkio", "blockIO.weight", "blkio.bfq.weight", [](auto& r) { return unless_zero(r.block_io.weight); }},
-    {"blkio", "blockIO.leafWeight", "blkio.leaf_weight", [](auto& r) { return unless_zero(r.block_io.leaf_weight); }},
-    {"blkio", "blockIO.weightDevice", "blkio.weight_device", device_weights<&spec::WeightDevice::weight>, Missing::next},
-    {"blkio", "blockIO.weightDevice", "blkio.bfq.weight_device", device_weights<&spec::WeightDevice::weight>},
-    {"blkio", "blockIO.weightDevice.leafWeight", "blkio.leaf_weight_device", device_weights<&spec::WeightDevice::leaf_weight>},
-    {"blkio", "blockIO.throttleReadBpsDevice", "blkio.throttle.read_bps_device", [](auto& r) { return throttle(r.block_io.throttle_read_bps, ""); }},
-    {"blkio", "blockIO.throttleWriteBpsDevice", "blkio.throttle.write_bps_device", [](auto& r) { return throttle(r.block_io.throttle_write_bps, ""); }},
-    {"blkio", "blockIO.throttleReadIOPSDevice", "blkio.throttle.read_iops_device", [](auto& r) { return throttle(r.block_io.throttle_read_iops, ""); }},
-    {"blkio", "blockIO.throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", [](auto& r) { return throttle(r.block_io.throttle_write_iops, ""); }},
-    {"net_cls", "network.classID", "net_cls.classid", [](auto& r) { return unless_zero(r.network.class_id); }},
+    {"blkio", "blockIO.weight", "blkio.weight",
+     [](auto& r) { return unless_zero(r.block_io.weight); }, Missing::next},
+    {"blkio", "blockIO.weight", "blkio.bfq.weight",
+     [](auto& r) { return unless_zero(r.block_io.weight); }},
+    {"blkio", "blockIO.leafWeight", "blkio.leaf_weight",
+     [](auto& r) { return unless_zero(r.block_io.leaf_weight); }},
+    {"blkio", "blockIO.weightDevice", "blkio.weight_device",
+     device_weights<&spec::WeightDevice::weight>, Missing::next},
+    {"blkio", "blockIO.weightDevice", "blkio.bfq.weight_device",
+     device_weights<&spec::WeightDevice::weight>},
+    {"blkio", "blockIO.weightDevice.leafWeight", "blkio.leaf_weight_device",
+     device_weights<&spec::WeightDevice::leaf_weight>},
+    {"blkio", "blockIO.throttleReadBpsDevice", "blkio.throttle.read_bps_device",
+     [](auto& r) { return throttle(r.block_io.throttle_read_bps, ""); }},
+    {"blkio", "blockIO.throttleWriteBpsDevice", "blkio.throttle.write_bps_device",
+     [](auto& r) { return throttle(r.block_io.throttle_write_bps, ""); }},
+    {"blkio", "blockIO.throttleReadIOPSDevice", "blkio.throttle.read_iops_device",
+     [](auto& r) { return throttle(r.block_io.throttle_read_iops, ""); }},
+    {"blkio", "blockIO.throttleWriteIOPSDevice", "blkio.throttle.write_iops_device",
+     [](auto& r) { return throttle(r.block_io.throttle_write_iops, ""); }},
+    {"net_cls", "network.classID", "net_cls.classid",
+     [](auto& r) { return unless_zero(r.network.class_id); }},
     {"net_prio", "network.priorities", "net_prio.ifpriomap", priorities},
     {"rdma", "rdma", "rdma.max", rdma},
 };
@@ -137,8 +158,10 @@ constexpr Knob knobs[] = {
 }  // namespace
 
 std::vector<Write> plan(const spec::Resources& resources) {
-    std::vector<Write> writes = plan_writes(knobs, resources, [](std::string_view) { return true; });
-    for (Write& write : hugetlb(resources, ".rsvd.limit_in_bytes", ".limit_in_bytes")) writes.push_back(std::move(write));
+    std::vector<Write> writes =
+        plan_writes(knobs, resources, [](std::string_view) { return true; });
+    for (Write& write : hugetlb(resources, ".rsvd.limit_in_bytes", ".limit_in_bytes"))
+        writes.push_back(std::move(write));
     return writes;
 }
 

@@ -9,11 +9,11 @@
 
 namespace v1 {
 
-// Where /proc/self/cgroup says that hierarchies are: the directory's name below the mount ("cpu,cpuacct",
-// "systemd", "unified" for a v2 one beside them), and the group we are in. Pure.
+// Where /proc/self/cgroup says that hierarchies are: the directory's name below the mount
+// ("cpu,cpuacct", "systemd", "unified" for a v2 one beside them), and the group we are in. Pure.
 struct Hierarchy {
     std::string name, own;
-    bool named = false;   // it has a name instead of controllers
+    bool named = false;  // it has a name instead of controllers
 };
 std::vector<Hierarchy> parse_hierarchies(std::string_view proc_self_cgroup);
 

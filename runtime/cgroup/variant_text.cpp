@@ -8,8 +8,11 @@ using dbus::Value;
 
 namespace {
 
-// Words before a number, and what becomes of it. Without one it is an int32, or a double if it has a dot.
-struct NumberType { std::string_view word, signature; };
+// Words before a number, and what becomes of it. Without one it is an int32, or a double if it has
+// a dot.
+struct NumberType {
+    std::string_view word, signature;
+};
 constexpr NumberType number_types[] = {
     {"byte", "y"},   {"int16", "n"}, {"uint16", "q"}, {"int32", "i"},
     {"uint32", "u"}, {"int64", "x"}, {"uint64", "t"}, {"double", "d"},
@@ -37,7 +40,8 @@ private:
         if (take('@')) {
             const std::string type = word();
             skip_blanks();
-            if (!type.starts_with('a') || !take('[')) throw Error("a type is only known before an array: ", quoted(type));
+            if (!type.starts_with('a') || !take('['))
+                throw Error("a type is only known before an array: ", quoted(type));
             return array(depth, type);
         }
         const std::string first = word();
@@ -52,7 +56,8 @@ private:
         if (elements.empty() && type.empty()) throw Error("an empty array needs its type: @as []");
         const std::string signature = type.empty() ? elements[0].signature : type.substr(1);
         for (const Value& element : elements)
-            if (element.signature != signature) throw Error("an array of values of more than one type");
+            if (element.signature != signature)
+                throw Error("an array of values of more than one type");
         return dbus::array(signature, std::move(elements));
     }
 
@@ -72,21 +77,25 @@ private:
         };
         const bool hexadecimal = digits.starts_with("0x");
         const std::string_view bare = std::string_view(digits).substr(hexadecimal ? 2 : 0);
-        const auto as = [&](auto type) { return of(parse_number<decltype(type)>(bare, hexadecimal ? 16 : 10)); };
+        const auto as = [&](auto type) {
+            return of(parse_number<decltype(type)>(bare, hexadecimal ? 16 : 10));
+        };
         switch (signature[0]) {
-        case 'y': return {"y", uint64_t(as(uint8_t{}))};
-        case 'n': return {"n", int64_t(as(int16_t{}))};
-        case 'q': return {"q", uint64_t(as(uint16_t{}))};
-        case 'i': return {"i", int64_t(as(int32_t{}))};
-        case 'u': return {"u", uint64_t(as(uint32_t{}))};
-        case 'x': return {"x", int64_t(as(int64_t{}))};
-        case 't': return {"t", uint64_t(as(uint64_t{}))};
-        default: {
-            double found{};
-            const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), found);
-            if (error != std::errc{} || end != digits.data() + digits.size()) throw Error("invalid number: ", quoted(digits));
-            return {"d", found};
-        }
+            case 'y': return {"y", uint64_t(as(uint8_t{}))};
+            case 'n': return {"n", int64_t(as(int16_t{}))};
+            case 'q': return {"q", uint64_t(as(uint16_t{}))};
+            case 'i': return {"i", int64_t(as(int32_t{}))};
+            case 'u': return {"u", uint64_t(as(uint32_t{}))};
+            case 'x': return {"x", int64_t(as(int64_t{}))};
+            case 't': return {"t", uint64_t(as(uint64_t{}))};
+            default: {
+                double found{};
+                const auto [end, error] =
+                    std::from_chars(digits.data(), digits.data() + digits.size(), found);
+                if (error != std::errc{} || end != digits.data() + digits.size())
+                    throw Error("invalid number: ", quoted(digits));
+                return {"d", found};
+            }
         }
     }
 

@@ -21,19 +21,22 @@ struct Switch {
     unsigned field;
 };
 constexpr Switch known_switches[] = {
-    {"leave-running", 3}, {"ext-unix-sk", 4}, {"tcp-established", 5}, {"shell-job", 7}, {"file-locks", 8},
-    {"auto-dedup", 16},   {"link-remap", 18}, {"tcp-skip-in-flight", 46}, {"lazy-pages", 48},
+    {"leave-running", 3}, {"ext-unix-sk", 4},         {"tcp-established", 5},
+    {"shell-job", 7},     {"file-locks", 8},          {"auto-dedup", 16},
+    {"link-remap", 18},   {"tcp-skip-in-flight", 46}, {"lazy-pages", 48},
 };
 
 struct Mode {
     std::string_view name;
-    int value;     // of criu_cg_mode
+    int value;  // of criu_cg_mode
 };
 constexpr Mode modes[] = {{"ignore", 0}, {"soft", 3}, {"full", 4}, {"strict", 5}};
 
 constexpr JoinedNamespace joined_namespaces[] = {
-    {"network", "net", CLONE_NEWNET, "extRootNetNS"}, {"pid", "pid", CLONE_NEWPID, "extRootPidNS"},
-    {"ipc", "ipc", CLONE_NEWIPC}, {"uts", "uts", CLONE_NEWUTS},
+    {"network", "net", CLONE_NEWNET, "extRootNetNS"},
+    {"pid", "pid", CLONE_NEWPID, "extRootPidNS"},
+    {"ipc", "ipc", CLONE_NEWIPC},
+    {"uts", "uts", CLONE_NEWUTS},
 };
 
 // CRIU's own words: its errors, the last of them, on one line.
@@ -53,7 +56,9 @@ std::vector<std::string_view> criu_switches() {
     return names;
 }
 
-bool CriuOptions::has(std::string_view wanted) const { return std::ranges::find(switches, wanted) != switches.end(); }
+bool CriuOptions::has(std::string_view wanted) const {
+    return std::ranges::find(switches, wanted) != switches.end();
+}
 
 CriuDirectories open_directories(const CriuOptions& options, const char* log) {
     const std::string& work = options.work_path.empty() ? options.image_path : options.work_path;
@@ -66,27 +71,35 @@ CriuDirectories open_directories(const CriuOptions& options, const char* log) {
 }
 
 bool has_empty_network(const CriuOptions& options, const spec::Config& config) {
-    const auto own = [](const spec::Namespace& space) { return space.type == "network" && space.path.empty(); };
+    const auto own = [](const spec::Namespace& space) {
+        return space.type == "network" && space.path.empty();
+    };
     if (std::ranges::none_of(config.linux.namespaces, own)) return false;
-    return !options.empty_namespaces.empty() || !config.hooks.prestart.empty() || !config.hooks.create_runtime.empty();
+    return !options.empty_namespaces.empty() || !config.hooks.prestart.empty() ||
+           !config.hooks.create_runtime.empty();
 }
 
-criu::Message base_options(const CriuOptions& options, const CriuDirectories& directories, const spec::Config& config) {
+criu::Message base_options(const CriuOptions& options, const CriuDirectories& directories,
+                           const spec::Config& config) {
     criu::Message message;
     message.number(images_dir, directories.images.get()).number(work_dir, directories.work.get());
-    message.text(log_file, std::filesystem::path(directories.log).filename().string()).number(log_level, 4);
+    message.text(log_file, std::filesystem::path(directories.log).filename().string())
+        .number(log_level, 4);
     message.number(notify_scripts, 1).number(orphan_pts_master, 1);
     for (const Switch& one : known_switches)
         if (options.has(one.name)) message.number(one.field, 1);
     const auto* mode = std::ranges::find(modes, options.cgroups_mode, &Mode::name);
-    if (mode == std::end(modes)) throw Error("invalid manage-cgroups-mode value ", quoted(options.cgroups_mode));
+    if (mode == std::end(modes))
+        throw Error("invalid manage-cgroups-mode value ", quoted(options.cgroups_mode));
     message.number(cgroups_mode, mode->value);
     for (const std::string& name : options.empty_namespaces)
         if (name != "network") throw Error("namespace ", quoted(name), " is not supported");
     if (has_empty_network(options, config)) message.number(empty_namespaces, CLONE_NEWNET);
     const auto file = config.annotations.find("org.criu.config");
-    if (file == config.annotations.end()) message.text(config_file, "/etc/criu/runc.conf");
-    else if (!file->second.empty()) message.text(config_file, file->second);
+    if (file == config.annotations.end())
+        message.text(config_file, "/etc/criu/runc.conf");
+    else if (!file->second.empty())
+        message.text(config_file, file->second);
     return message;
 }
 
@@ -98,7 +111,9 @@ void check_outcome(const criu::Outcome& outcome, const std::string& log) {
 
 const JoinedNamespace& joined_namespace(std::string_view type) {
     const auto* found = std::ranges::find(joined_namespaces, type, &JoinedNamespace::type);
-    if (found == std::end(joined_namespaces)) throw Error("criu cannot restore a container into a ", type, " namespace that is there already");
+    if (found == std::end(joined_namespaces))
+        throw Error("criu cannot restore a container into a ", type,
+                    " namespace that is there already");
     return *found;
 }
 
@@ -107,11 +122,13 @@ namespace {
 // "/var/run/x" is "/run/x" where that is a link: CRIU knows mounts by where they are.
 std::string resolve(const Root& root_directory, const std::string& destination) {
     const std::string whole = std::filesystem::path("/" + destination).lexically_normal().string();
-    for (std::string above = whole; above.size() > 1; above.resize(std::max(above.rfind('/'), size_t(1)))) {
+    for (std::string above = whole; above.size() > 1;
+         above.resize(std::max(above.rfind('/'), size_t(1)))) {
         const auto there = root_directory.open_if_exists(above, O_PATH);
         if (!there) continue;
         const std::string found = path_inside(root_directory, there->get());
-        return found + (found == "/" && above.size() < whole.size() ? whole.substr(above.size() + 1) : whole.substr(above.size()));
+        return found + (found == "/" && above.size() < whole.size() ? whole.substr(above.size() + 1)
+                                                                    : whole.substr(above.size()));
     }
     return whole;
 }
@@ -119,34 +136,44 @@ std::string resolve(const Root& root_directory, const std::string& destination) 
 }  // namespace
 
 std::string name_of_mount(std::string_view inside, std::string_view stands_for) {
-    if (str(inside, "]:").find("]:") != inside.size()) throw Error("criu cannot name a mount at ", quoted(inside), ", which has \"]:\" in it");
+    if (str(inside, "]:").find("]:") != inside.size())
+        throw Error("criu cannot name a mount at ", quoted(inside), ", which has \"]:\" in it");
     return str("mnt[", inside, "]:", stands_for);
 }
 
 void resolve_destinations(std::vector<spec::Mount>& mounts, const Root& root_directory) {
-    for (spec::Mount& mount : mounts) mount.destination = resolve(root_directory, mount.destination);
+    for (spec::Mount& mount : mounts)
+        mount.destination = resolve(root_directory, mount.destination);
 }
 
 bool is_below(const std::string& path, const std::string& directory) {
-    return path.size() > directory.size() && path.starts_with(directory.ends_with('/') ? directory : directory + "/");
+    return path.size() > directory.size() &&
+           path.starts_with(directory.ends_with('/') ? directory : directory + "/");
 }
 
-std::vector<ExternalMount> plan_external_mounts(const spec::Config& config, const std::string& bundle, const CgroupRecord& cgroup,
+std::vector<ExternalMount> plan_external_mounts(const spec::Config& config,
+                                                const std::string& bundle,
+                                                const CgroupRecord& cgroup,
                                                 const std::string& state_directory) {
     const auto& spaces = config.linux.namespaces;
-    const bool own_cgroups = std::ranges::find(spaces, "cgroup", &spec::Namespace::type) != spaces.end();
+    const bool own_cgroups =
+        std::ranges::find(spaces, "cgroup", &spec::Namespace::type) != spaces.end();
     std::vector<ExternalMount> found;
-    const auto add = [&](const std::string& inside, const std::string& host) { found.push_back({inside, host}); };
+    const auto add = [&](const std::string& inside, const std::string& host) {
+        found.push_back({inside, host});
+    };
     for (const spec::Mount& mount : config.mounts) {
         const std::string& inside = mount.destination;
-        if (is_bind(mount)) add(inside, mount.source.starts_with('/') ? mount.source : bundle + "/" + mount.source);
+        if (is_bind(mount))
+            add(inside, mount.source.starts_with('/') ? mount.source : bundle + "/" + mount.source);
         if (!mount.type.starts_with("cgroup") || own_cgroups) continue;
-        // Without a namespace of its own the container's groups are bound from the host's hierarchies.
+        // Without a namespace of its own the container's groups are bound from the host's
+        // hierarchies.
         for (const std::string& directory : cgroup.directories)
             add(cgroup.v2 ? inside : inside + "/" + place_of_group(directory).hierarchy, directory);
     }
-    // Who may not make nodes has the host's bound, and a service manager's container has a socket; if it has
-    // not, their names mean nothing to CRIU.
+    // Who may not make nodes has the host's bound, and a service manager's container has a socket;
+    // if it has not, their names mean nothing to CRIU.
     for (const std::string& device : device_paths(config)) add(device, device);
     add(notify_directory_inside, state_directory + "/notify");
     return found;

@@ -13,7 +13,7 @@ namespace criu {
 
 namespace {
 
-constexpr unsigned varint = 0, fixed64 = 1, delimited = 2, fixed32 = 5;   // wire types
+constexpr unsigned varint = 0, fixed64 = 1, delimited = 2, fixed32 = 5;  // wire types
 
 void put_varint(std::string& out, uint64_t value) {
     for (; value >= 0x80; value >>= 7) out.push_back(char(value | 0x80));
@@ -91,7 +91,8 @@ namespace {
 // The numbers of criu_req, criu_resp, criu_notify and criu_restore_resp.
 constexpr unsigned type = 1;
 constexpr unsigned request_options = 2, request_notify_success = 3;
-constexpr unsigned response_success = 2, response_restore = 4, response_notify = 5, response_errno = 7, response_words = 9;
+constexpr unsigned response_success = 2, response_restore = 4, response_notify = 5,
+                   response_errno = 7, response_words = 9;
 constexpr unsigned notify_script = 1, notify_pid = 2, restore_pid = 1;
 
 constexpr std::string_view name_of(Request request) {
@@ -133,7 +134,8 @@ Packet receive(int socket) {
 }
 
 Outcome failed(Request request, const Reply& reply) {
-    return {.error = str("criu failed: type ", name_of(request), " errno ", reply.number(response_errno).value_or(0)),
+    return {.error = str("criu failed: type ", name_of(request), " errno ",
+                         reply.number(response_errno).value_or(0)),
             .words = std::string(trim(reply.text(response_words).value_or("")))};
 }
 
@@ -142,7 +144,9 @@ Outcome failed(Request request, const Reply& reply) {
 Session::Session(std::vector<std::pair<int, int>> fds, bool dies_with_us) {
     sys::SocketPair sockets = sys::socketpair(SOCK_SEQPACKET);
     fds.emplace_back(sockets.b.get(), 3);
-    criu_ = context("checkpoint and restore need criu in $PATH", [&] { return spawn({.argv = {"criu", "swrk", "3"}, .fds = fds, .dies_with_us = dies_with_us}); });
+    criu_ = context("checkpoint and restore need criu in $PATH", [&] {
+        return spawn({.argv = {"criu", "swrk", "3"}, .fds = fds, .dies_with_us = dies_with_us});
+    });
     socket_ = std::move(sockets.a);
 }
 
@@ -152,29 +156,36 @@ ExitStatus Session::end() {
     return criu_.wait();
 }
 
-Outcome Session::perform(Request request, const Message& options, const std::function<void(const Notice&)>& notified) {
+Outcome Session::perform(Request request, const Message& options,
+                         const std::function<void(const Notice&)>& notified) {
     Defer undo([&] { end(); });
-    sys::write_all(socket_.get(), Message().number(type, int(request)).message(request_options, options).bytes());
+    sys::write_all(socket_.get(),
+                   Message().number(type, int(request)).message(request_options, options).bytes());
     for (;;) {
         Packet packet = receive(socket_.get());
         if (packet.bytes.empty()) {
             undo.keep();
-            return {.error = str("criu failed: it ended with ", end().shell(), " and without an answer")};
+            return {.error = str("criu failed: it ended with ", end().shell(),
+                                 " and without an answer")};
         }
         const Reply reply(packet.bytes);
         const auto answered = Request(reply.number(type).value_or(0));
         if (!reply.number(response_success).value_or(0)) return failed(answered, reply);
         if (answered != Request::notify) {
             undo.keep();
-            if (request == Request::pre_dump) return {};   // it waits for the dump, and would complain; so it is killed
+            if (request == Request::pre_dump)
+                return {};  // it waits for the dump, and would complain; so it is killed
             const int status = end().shell();
             if (status != 0) return {.error = str("criu failed: exit status ", status)};
             const Reply restored(reply.text(response_restore).value_or(""));
             return {.pid = int(restored.number(restore_pid).value_or(0))};
         }
         const Reply notice(reply.text(response_notify).value_or(""));
-        notified({notice.text(notify_script).value_or(""), int(notice.number(notify_pid).value_or(0)), std::move(packet.fd)});
-        sys::write_all(socket_.get(), Message().number(type, int(Request::notify)).number(request_notify_success, 1).bytes());
+        notified({notice.text(notify_script).value_or(""),
+                  int(notice.number(notify_pid).value_or(0)), std::move(packet.fd)});
+        sys::write_all(
+            socket_.get(),
+            Message().number(type, int(Request::notify)).number(request_notify_success, 1).bytes());
     }
 }
 

@@ -19,8 +19,8 @@ namespace criu {
 // A message in the making.
 class Message {
 public:
-    Message& number(unsigned field, int64_t value);           // int32, uint32, bool, enum
-    Message& text(unsigned field, std::string_view value);    // string, or a message in a message
+    Message& number(unsigned field, int64_t value);         // int32, uint32, bool, enum
+    Message& text(unsigned field, std::string_view value);  // string, or a message in a message
     Message& message(unsigned field, const Message& value) { return text(field, value.bytes_); }
     const std::string& bytes() const { return bytes_; }
 
@@ -46,17 +46,18 @@ private:
 
 enum class Request { dump = 1, restore = 2, pre_dump = 4, notify = 6 };
 
-// What CRIU reports on its way, as it does to action scripts: "setup-namespaces", "orphan-pts-master" …
+// What CRIU reports on its way, as it does to action scripts: "setup-namespaces",
+// "orphan-pts-master" …
 struct Notice {
     std::string script;
     int pid = 0;
-    UniqueFd fd;       // with "orphan-pts-master": the master of the terminal
+    UniqueFd fd;  // with "orphan-pts-master": the master of the terminal
 };
 
 struct Outcome {
-    int pid = 0;          // of what was restored
-    std::string error;    // "criu failed: …", or empty
-    std::string words;    // CRIU's first error
+    int pid = 0;        // of what was restored
+    std::string error;  // "criu failed: …", or empty
+    std::string words;  // CRIU's first error
 };
 
 // CRIU waiting for a request. It ends with the session.
@@ -65,8 +66,10 @@ public:
     // fds: {ours, number in CRIU}. Standard input, output and error are ours.
     explicit Session(std::vector<std::pair<int, int>> fds, bool dies_with_us = false);
     int pid() const { return criu_.pid(); }
-    // options: criu_opts. What `notified` throws ends it: CRIU undoes what it began, and is gone then.
-    Outcome perform(Request request, const Message& options, const std::function<void(const Notice&)>& notified);
+    // options: criu_opts. What `notified` throws ends it: CRIU undoes what it began, and is gone
+    // then.
+    Outcome perform(Request request, const Message& options,
+                    const std::function<void(const Notice&)>& notified);
 
 private:
     ExitStatus end();

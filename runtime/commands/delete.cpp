@@ -5,11 +5,13 @@
 
 static constexpr Option options[] = {
     {"force,f", nullptr, "forcibly deletes the container if it is still running (uses SIGKILL)"},
-    {"regex,r", nullptr, "the id is a regular expression: delete every container whose id it matches"},
+    {"regex,r", nullptr,
+     "the id is a regular expression: delete every container whose id it matches"},
 };
 
 static void remove_one(Container& container, bool force) {
-    // Killed before the lock is asked for: a create or start that waits for the container ends by that.
+    // Killed before the lock is asked for: a create or start that waits for the container ends by
+    // that.
     if (force && container.status() != Status::stopped) container.kill_all();
     if (force) {
         if (container.lock_to_remove()) container.destroy();
@@ -18,7 +20,8 @@ static void remove_one(Container& container, bool force) {
     if (!container.lock()) throw Error("container does not exist");
     const Status status = container.status();
     if (!rule_of(status).remove)
-        throw Error("cannot delete container ", container.id(), " that is not stopped: ", status_name(status));
+        throw Error("cannot delete container ", container.id(),
+                    " that is not stopped: ", status_name(status));
     container.destroy();
 }
 
@@ -27,13 +30,15 @@ static int remove(const Arguments& globals, const Arguments& args) {
     const auto damage = force ? Container::Damage::recover : Container::Damage::refuse;
     const std::string root = state_root(globals);
     if (force && !regex) {
-        if (auto container = Container::load_if_exists(root, args[0], damage)) remove_one(*container, force);
+        if (auto container = Container::load_if_exists(root, args[0], damage))
+            remove_one(*container, force);
         return 0;
     }
     std::vector<Container> containers = Container::named(root, args[0], regex, damage);
     if (!regex) return remove_one(containers.at(0), force), 0;
     Steps all;
-    for (Container& container : containers) all.step(str("container ", container.id()), [&] { remove_one(container, force); });
+    for (Container& container : containers)
+        all.step(str("container ", container.id()), [&] { remove_one(container, force); });
     all.finish();
     return 0;
 }

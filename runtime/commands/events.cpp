@@ -1,5 +1,6 @@
-// `events`: numbers every few seconds, and word of each time that the kernel killed somebody for want of
-// memory. v1 tells of those by an eventfd that is registered with the group, v2 by a change of a file.
+// `events`: numbers every few seconds, and word of each time that the kernel killed somebody for
+// want of memory. v1 tells of those by an eventfd that is registered with the group, v2 by a change
+// of a file.
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -34,7 +35,8 @@ void print(const std::string& line) {
 
 void print_stats(const Container& container) {
     Stats stats = read_stats(container.record().cgroup);
-    if (const auto& rdt = container.record().intel_rdt) stats.intel_rdt = read_rdt_stats(*rdt, resctrl_root());
+    if (const auto& rdt = container.record().intel_rdt)
+        stats.intel_rdt = read_rdt_stats(*rdt, resctrl_root());
     print(stats_event(container.id(), stats));
 }
 
@@ -44,15 +46,19 @@ public:
     explicit OomWatch(const CgroupRecord& record) {
         const auto directory = directory_of(record, "memory");
         if (!directory) return;
-        if (record.v2) watch_v2(*directory + "/memory.events");
-        else watch_v1(*directory);
+        if (record.v2)
+            watch_v2(*directory + "/memory.events");
+        else
+            watch_v1(*directory);
     }
     int fd() const { return fd_.get(); }
     // After fd() was readable: how many more were killed.
     uint64_t news() {
         char events[4096];
-        if (::read(fd_.get(), events, sizeof events) < 0 && errno != EAGAIN) throw SysError("reading of events");
-        if (file_.empty()) return sys::exists(control_) ? 1 : 0;   // v1 also wakes us when the group goes
+        if (::read(fd_.get(), events, sizeof events) < 0 && errno != EAGAIN)
+            throw SysError("reading of events");
+        if (file_.empty())
+            return sys::exists(control_) ? 1 : 0;  // v1 also wakes us when the group goes
         const uint64_t before = std::exchange(killed_, count());
         return killed_ > before ? killed_ - before : 0;
     }
@@ -74,24 +80,27 @@ private:
     }
     uint64_t count() const {
         for (const std::string& line : split(read_file_if_exists(file_).value_or(""), '\n'))
-            if (line.starts_with("oom_kill ")) return parse_number<uint64_t>(line.substr(9)).value_or(0);
+            if (line.starts_with("oom_kill "))
+                return parse_number<uint64_t>(line.substr(9)).value_or(0);
         return 0;
     }
 
     UniqueFd fd_;
-    std::string control_, file_;   // of v1, of v2
+    std::string control_, file_;  // of v1, of v2
     uint64_t killed_ = 0;
 };
 
 // Until init ends; what its end had to do with memory is still told.
 void watch(const Container& container, std::chrono::nanoseconds interval) {
-    const UniqueFd init(int(check(::syscall(SYS_pidfd_open, container.record().pid, 0), "pidfd_open")));
+    const UniqueFd init(
+        int(check(::syscall(SYS_pidfd_open, container.record().pid, 0), "pidfd_open")));
     if (!container.init_is_alive()) return;
     OomWatch oom(container.record().cgroup);
     for (auto next = Clock::now() + interval;;) {
         pollfd waiting[] = {{init.get(), POLLIN, 0}, {oom.fd(), POLLIN, 0}};
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()).count();
-        if (::poll(waiting, 2, int(std::max<int64_t>(left, 0))) < 0 && errno != EINTR) throw SysError("poll");
+        if (::poll(waiting, 2, int(std::max<int64_t>(left, 0))) < 0 && errno != EINTR)
+            throw SysError("poll");
         if (waiting[1].revents)
             for (uint64_t n = oom.news(); n > 0; --n) print(oom_event(container.id()));
         if (waiting[0].revents) return;
@@ -105,9 +114,12 @@ int events(const Arguments& globals, const Arguments& args) {
     const Container container = Container::load(state_root(globals), args[0]);
     const auto interval = parse_duration(args.get("interval")).value();
     if (interval.count() <= 0) throw Error("duration interval must be greater than 0");
-    if (!rule_of(container.status()).watch) throw Error("container with id ", args[0], " is not running");
-    if (args.flag("stats")) print_stats(container);
-    else watch(container, interval);
+    if (!rule_of(container.status()).watch)
+        throw Error("container with id ", args[0], " is not running");
+    if (args.flag("stats"))
+        print_stats(container);
+    else
+        watch(container, interval);
     return 0;
 }
 
@@ -116,7 +128,8 @@ int events(const Arguments& globals, const Arguments& args) {
 constinit const Command events_command = {
     .name = "events",
     .synopsis = "<container-id>",
-    .summary = "display container events such as OOM notifications, cpu, memory, and IO usage statistics",
+    .summary =
+        "display container events such as OOM notifications, cpu, memory, and IO usage statistics",
     .options = options,
     .least = 1,
     .most = 1,

@@ -7,7 +7,8 @@
 #include "runtime/start/foreground.h"
 
 static constexpr Option options[] = {
-    {"console-socket", "PATH", "path to an AF_UNIX socket which will receive a file descriptor of the console's master end"},
+    {"console-socket", "PATH",
+     "path to an AF_UNIX socket which will receive a file descriptor of the console's master end"},
     {"pidfd-socket", "PATH", "path to an AF_UNIX socket which will receive a pidfd of the process"},
     {"cwd", "DIR", "current working directory in the container"},
     {"env,e", "NAME=VALUE", "set environment variables"},
@@ -17,12 +18,16 @@ static constexpr Option options[] = {
     {"process,p", "FILE", "path to the process.json"},
     {"detach,d", nullptr, "detach from the container's process"},
     {"pid-file", "FILE", "specify the file to write the process id to"},
-    {"process-label", "LABEL", "set the asm process label for the process commonly used with selinux"},
+    {"process-label", "LABEL",
+     "set the asm process label for the process commonly used with selinux"},
     {"apparmor", "PROFILE", "set the apparmor profile for the process"},
     {"no-new-privs", nullptr, "set the no new privileges value for the process"},
     {"cap,c", "CAP", "add a capability to the bounding set for the process"},
-    {"preserve-fds", "N", "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)", "0", false, Value::integer},
-    {"cgroup", "PATH", "run the process in an (existing) sub-cgroup(s); the format is [<controller>:]<cgroup>"},
+    {"preserve-fds", "N",
+     "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)", "0",
+     false, Value::integer},
+    {"cgroup", "PATH",
+     "run the process in an (existing) sub-cgroup(s); the format is [<controller>:]<cgroup>"},
     {"ignore-paused", nullptr, "allow exec in a paused container"},
     {"no-subreaper", nullptr, "(ignored)", "", true},
 };
@@ -34,18 +39,23 @@ static std::optional<std::string> given(const Arguments& args, const char* name)
 }
 
 static uint32_t parse_id(const std::string& text, const char* what) {
-    // The last number is the kernel's word for "as it is": the user would stay who joins the container, root.
+    // The last number is the kernel's word for "as it is": the user would stay who joins the
+    // container, root.
     const auto id = parse_number_between<uint32_t>(text, 0, UINT32_MAX - 1);
-    if (!id) throw Error("bad ", what, ": ", quoted(text), " is not a number from 0 to ", UINT32_MAX - 1);
+    if (!id)
+        throw Error("bad ", what, ": ", quoted(text), " is not a number from 0 to ",
+                    UINT32_MAX - 1);
     return *id;
 }
 
-// What a process document leaves out is as it is for the container. Program, environment and no_new_privs are the
-// document's own, as with runc.
+// What a process document leaves out is as it is for the container. Program, environment and
+// no_new_privs are the document's own, as with runc.
 static spec::Process complete(spec::Process given, const spec::Config& config) {
     if (!config.process) return given;
     const spec::Process& own = *config.process;
-    const auto take = [](auto& into, const auto& from) { if (!into) into = from; };
+    const auto take = [](auto& into, const auto& from) {
+        if (!into) into = from;
+    };
     take(given.capabilities, own.capabilities);
     take(given.scheduler, own.scheduler);
     take(given.io_priority, own.io_priority);
@@ -61,7 +71,8 @@ static spec::Process complete(spec::Process given, const spec::Config& config) {
 // The bundle's process with what the options change: another program is not the bundle's terminal,
 // and never gets inheritable capabilities (CVE-2022-29162).
 static spec::Process plan_process(const Arguments& args, const spec::Config& config) {
-    if (const auto file = given(args, "process")) return complete(spec::read_process(read_file(*file)), config);
+    if (const auto file = given(args, "process"))
+        return complete(spec::read_process(read_file(*file)), config);
     if (!config.process) throw Error("the container's config has no process");
     spec::Process process = *config.process;
     process.args.assign(args.words().begin() + 1, args.words().end());
@@ -81,9 +92,11 @@ static spec::Process plan_process(const Arguments& args, const spec::Config& con
         process.user.additional_gids.push_back(parse_id(gid, "additional gid"));
     for (const std::string& cap : args.all("cap")) {
         if (!process.capabilities) process.capabilities.emplace();
-        for (auto* set : {&process.capabilities->bounding, &process.capabilities->effective, &process.capabilities->permitted})
+        for (auto* set : {&process.capabilities->bounding, &process.capabilities->effective,
+                          &process.capabilities->permitted})
             set->push_back(cap);
-        if (!process.capabilities->inheritable.empty()) process.capabilities->ambient.push_back(cap);
+        if (!process.capabilities->inheritable.empty())
+            process.capabilities->ambient.push_back(cap);
     }
     return process;
 }
@@ -96,7 +109,8 @@ static int run_exec(const Arguments& globals, const Arguments& args) {
     wanted.process = plan_process(args, config);
     if (wanted.process.args.empty()) throw Error("args must not be empty");
     if (wanted.process.cwd.empty()) throw Error("Cwd property must not be empty");
-    if (!wanted.process.cwd.starts_with('/')) throw Error("Cwd must be an absolute path, but is ", quoted(wanted.process.cwd));
+    if (!wanted.process.cwd.starts_with('/'))
+        throw Error("Cwd must be an absolute path, but is ", quoted(wanted.process.cwd));
     wanted.console_socket = args.get("console-socket");
     wanted.pidfd_socket = args.get("pidfd-socket");
     wanted.pid_file = args.get("pid-file");

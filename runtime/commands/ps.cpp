@@ -15,7 +15,8 @@ static void print_table(const std::vector<int>& pids, std::vector<std::string> w
     if (words.empty()) words = {"-ef"};
     words.insert(words.begin(), "ps");
     const Output output = run_program(words);
-    if (output.status.shell() != 0) throw Error("exit status ", output.status.shell(), ": ", trim(output.err));
+    if (output.status.shell() != 0)
+        throw Error("exit status ", output.status.shell(), ": ", trim(output.err));
     const std::vector<std::string> lines = split(output.out, '\n');
     const auto fields = [](const std::string& line) {
         std::vector<std::string> found;
@@ -45,7 +46,8 @@ static int ps(const Arguments& globals, const Arguments& args) {
         std::printf("%s\n", numbers.empty() ? "null" : ("[" + join(numbers, ",") + "]").c_str());
         return 0;
     }
-    if (args.get("format") != "table") throw Error("invalid format option: ", quoted(args.get("format")));
+    if (args.get("format") != "table")
+        throw Error("invalid format option: ", quoted(args.get("format")));
     print_table(pids, {args.words().begin() + 1, args.words().end()});
     return 0;
 }

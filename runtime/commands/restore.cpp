@@ -7,7 +7,8 @@
 #include "runtime/start/foreground.h"
 
 static constexpr Option options[] = {
-    {"console-socket", "PATH", "path to an AF_UNIX socket which will receive a file descriptor of the console's master end"},
+    {"console-socket", "PATH",
+     "path to an AF_UNIX socket which will receive a file descriptor of the console's master end"},
     criu_option::image_path,
     criu_option::work_path,
     criu_option::tcp_established,
@@ -23,7 +24,8 @@ static constexpr Option options[] = {
     criu_option::empty_ns,
     criu_option::auto_dedup,
     criu_option::lazy_pages,
-    {"lsm-profile", "TYPE:NAME", "the LSM profile to be used during restore: apparmor or selinux, and a label"},
+    {"lsm-profile", "TYPE:NAME",
+     "the LSM profile to be used during restore: apparmor or selinux, and a label"},
     {"lsm-mount-context", "CONTEXT", "the LSM mount context to be used during restore"},
 };
 
@@ -32,14 +34,20 @@ static int run(const Arguments& globals, const Arguments& args) {
     CriuOptions criu = read_criu_options(args);
     criu.lsm_profile = args.get("lsm-profile");
     criu.lsm_mount_context = args.get("lsm-mount-context");
-    const CreateOptions wanted{.state_root = state_root(globals), .id = args[0], .bundle = args.get("bundle"),
-                               .console_socket = args.get("console-socket"), .pid_file = args.get("pid-file"),
-                               .detached = detached, .cgroup_manager = cgroup_manager(globals), .rootless = rootless(globals)};
+    const CreateOptions wanted{.state_root = state_root(globals),
+                               .id = args[0],
+                               .bundle = args.get("bundle"),
+                               .console_socket = args.get("console-socket"),
+                               .pid_file = args.get("pid-file"),
+                               .detached = detached,
+                               .cgroup_manager = cgroup_manager(globals),
+                               .rootless = rootless(globals)};
     if (!detached && !args.flag("no-subreaper")) ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     Foreground foreground(!detached);
     Created created = restore(wanted, criu);
     if (detached) return 0;
-    const Defer undo([&] { attempt("deleting the container", [&] { created.container.destroy(); }); });
+    const Defer undo(
+        [&] { attempt("deleting the container", [&] { created.container.destroy(); }); });
     Child init(created.container.record().pid);
     return foreground.wait(init, std::move(created.console)).shell();
 }

@@ -3,22 +3,27 @@
 #include "base/defer.h"
 #include "base/error.h"
 #include "runtime/commands/commands.h"
+#include "runtime/process/signals.h"
 #include "runtime/start/foreground.h"
 #include "runtime/start/launch.h"
 #include "runtime/state/notify_socket.h"
-#include "runtime/process/signals.h"
 
 static constexpr Option options[] = {
-    {"bundle,b", "DIR", "path to the root of the bundle directory, defaults to the current directory"},
-    {"console-socket", "PATH", "path to an AF_UNIX socket which will receive a file descriptor of the console's master end"},
-    {"pidfd-socket", "PATH", "path to an AF_UNIX socket which will receive a pidfd of the init process"},
+    {"bundle,b", "DIR",
+     "path to the root of the bundle directory, defaults to the current directory"},
+    {"console-socket", "PATH",
+     "path to an AF_UNIX socket which will receive a file descriptor of the console's master end"},
+    {"pidfd-socket", "PATH",
+     "path to an AF_UNIX socket which will receive a pidfd of the init process"},
     {"detach,d", nullptr, "detach from the container's process"},
     {"keep", nullptr, "do not delete the container after it exits"},
     {"pid-file", "FILE", "specify the file to write the process id to"},
     {"no-subreaper", nullptr, "disable the use of the subreaper used to reap reparented processes"},
     {"no-pivot", nullptr, "do not use pivot root to jail process inside rootfs"},
     {"no-new-keyring", nullptr, "do not create a new session keyring for the container"},
-    {"preserve-fds", "N", "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)", "0", false, Value::integer},
+    {"preserve-fds", "N",
+     "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)", "0",
+     false, Value::integer},
     {"config,f", "FILE", "the configuration to use instead of the bundle's config.json"},
 };
 // What only run has comes out of create's list.
@@ -27,11 +32,19 @@ static constexpr Option create_options[] = {
 };
 
 static CreateOptions read_options(const Arguments& globals, const Arguments& args) {
-    return {.state_root = state_root(globals), .id = args[0], .bundle = args.get("bundle"), .config = args.get("config"),
-            .console_socket = args.get("console-socket"), .pidfd_socket = args.get("pidfd-socket"),
-            .pid_file = args.get("pid-file"), .no_pivot = args.flag("no-pivot"),
-            .no_new_keyring = args.flag("no-new-keyring"), .detached = true, .preserve_fds = int(number(args, "preserve-fds", 0, most_preserved)),
-            .cgroup_manager = cgroup_manager(globals), .rootless = rootless(globals)};
+    return {.state_root = state_root(globals),
+            .id = args[0],
+            .bundle = args.get("bundle"),
+            .config = args.get("config"),
+            .console_socket = args.get("console-socket"),
+            .pidfd_socket = args.get("pidfd-socket"),
+            .pid_file = args.get("pid-file"),
+            .no_pivot = args.flag("no-pivot"),
+            .no_new_keyring = args.flag("no-new-keyring"),
+            .detached = true,
+            .preserve_fds = int(number(args, "preserve-fds", 0, most_preserved)),
+            .cgroup_manager = cgroup_manager(globals),
+            .rootless = rootless(globals)};
 }
 
 static int create_only(const Arguments& globals, const Arguments& args) {
@@ -59,7 +72,8 @@ static int run(const Arguments& globals, const Arguments& args) {
     auto notify = NotifySocket::listen(created.container.directory());
     context("keg-runtime run failed", [&] { created.container.start(); });
     Child init(created.container.record().pid);
-    const ExitStatus status = foreground.wait(init, std::move(created.console), notify ? &*notify : nullptr);
+    const ExitStatus status =
+        foreground.wait(init, std::move(created.console), notify ? &*notify : nullptr);
     if (args.flag("keep")) undo.keep();
     return status.shell();
 }

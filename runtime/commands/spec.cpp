@@ -16,7 +16,8 @@ static constexpr Option options[] = {
 };
 
 static int write_spec(const Arguments&, const Arguments& args) {
-    const std::string bundle = args.get("bundle"), name = args.value("config").value_or("config.json");
+    const std::string bundle = args.get("bundle"),
+                      name = args.value("config").value_or("config.json");
     spec::Config config = spec::default_config(sole_v2_mount().has_value());
     if (args.flag("rootless")) spec::make_rootless(config, ::geteuid(), ::getegid());
     const std::string text = spec::write(config, indent_tabs);

@@ -14,7 +14,8 @@ static void check_created(Status status) {
 
 static int start(const Arguments& globals, const Arguments& args) {
     Container container = Container::load(state_root(globals), args[0]);
-    check_created(container.status());   // a create that is not done has the lock: it is not waited for
+    check_created(
+        container.status());  // a create that is not done has the lock: it is not waited for
     if (!container.lock()) throw Error("container does not exist");
     check_created(container.status());
     start_and_notify(container);

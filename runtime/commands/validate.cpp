@@ -1,5 +1,5 @@
-// Everything that is wrong with a bundle: what the document breaks by itself (spec/validate.cpp), what it
-// names that is not there, and what this machine cannot do. Nothing is created.
+// Everything that is wrong with a bundle: what the document breaks by itself (spec/validate.cpp),
+// what it names that is not there, and what this machine cannot do. Nothing is created.
 #include "spec/validate.h"
 
 #include <linux/nsfs.h>
@@ -22,9 +22,12 @@
 
 using spec::Violation;
 
-template <> inline constexpr auto json::fields<Violation> = std::tuple(
-    json::required("message", &Violation::message), json::required("document", &Violation::document),
-    json::required("section", &Violation::section), json::required("rule", &Violation::rule));
+template <>
+inline constexpr auto json::fields<Violation> =
+    std::tuple(json::required("message", &Violation::message),
+               json::required("document", &Violation::document),
+               json::required("section", &Violation::section),
+               json::required("rule", &Violation::rule));
 
 static constexpr Option options[] = {
     {"format,f", "FORMAT", "select one of: text or json", "text"},
@@ -33,7 +36,8 @@ static constexpr Option options[] = {
 static void check_root(const std::string& root, std::vector<Violation>& out) {
     std::error_code error;
     if (!std::filesystem::is_directory(root, error))
-        out.push_back({"root.path: " + quoted(root) + " is not a directory", "config.md", "root", "a directory MUST exist at the path declared by the field"});
+        out.push_back({"root.path: " + quoted(root) + " is not a directory", "config.md", "root",
+                       "a directory MUST exist at the path declared by the field"});
 }
 
 static void check_namespaces(const spec::Config& config, std::vector<Violation>& out) {
@@ -42,17 +46,23 @@ static void check_namespaces(const spec::Config& config, std::vector<Violation>&
         if (ns.path.empty() || kind == namespace_kinds().end()) continue;
         const auto opened = sys::try_open(ns.path, O_RDONLY | O_NONBLOCK);
         if (opened && ::ioctl(opened->get(), NS_GET_NSTYPE) == int(kind->flag)) continue;
-        const std::string why = opened ? str(" is not a ", ns.type, " namespace") : ": " + errno_text(opened.error());
-        out.push_back({"linux.namespaces: namespace path " + quoted(ns.path) + why, "config-linux.md", "namespaces",
-                       "the runtime MUST generate an error if path is not associated with a namespace of type type"});
+        const std::string why =
+            opened ? str(" is not a ", ns.type, " namespace") : ": " + errno_text(opened.error());
+        out.push_back({"linux.namespaces: namespace path " + quoted(ns.path) + why,
+                       "config-linux.md", "namespaces",
+                       "the runtime MUST generate an error if path is not associated with a "
+                       "namespace of type type"});
     }
 }
 
-static void check_hooks(const spec::Config& config, const std::string& root, std::vector<Violation>& out) {
-    const auto check = [&](const char* kind, const std::vector<spec::Hook>& hooks, const char* where, auto&& is_there) {
+static void check_hooks(const spec::Config& config, const std::string& root,
+                        std::vector<Violation>& out) {
+    const auto check = [&](const char* kind, const std::vector<spec::Hook>& hooks,
+                           const char* where, auto&& is_there) {
         for (const spec::Hook& hook : hooks)
             if (hook.path.starts_with('/') && !is_there(hook.path))
-                out.push_back({str("hooks.", kind, ": ", quoted(hook.path), " does not exist"), "config.md", "posix-platform-hooks",
+                out.push_back({str("hooks.", kind, ": ", quoted(hook.path), " does not exist"),
+                               "config.md", "posix-platform-hooks",
                                str("the value of path MUST resolve in the ", where, " namespace")});
     };
     const auto here = [](const std::string& path) { return std::filesystem::exists(path); };
@@ -67,17 +77,24 @@ static void check_hooks(const spec::Config& config, const std::string& root, std
           [&](const std::string& path) { return bool(inside.open_if_exists(path, O_PATH)); });
 }
 
-// What create would refuse on this machine before it makes anything: there is no AppArmor, or a limit is out of
-// the range of this version of cgroups. Who is not sound by itself is not asked.
-static void check_applicable(const Arguments& globals, const std::string& path, const spec::Config& config, std::vector<Violation>& out) {
+// What create would refuse on this machine before it makes anything: there is no AppArmor, or a
+// limit is out of the range of this version of cgroups. Who is not sound by itself is not asked.
+static void check_applicable(const Arguments& globals, const std::string& path,
+                             const spec::Config& config, std::vector<Violation>& out) {
     if (!out.empty()) return;
     try {
-        const Plan plan = make_plan({.state_root = state_root(globals), .id = "validate", .bundle = path, .cgroup_manager = cgroup_manager(globals),
-                                     .rootless = rootless(globals)}, {.path = path, .config = config});
+        const Plan plan = make_plan({.state_root = state_root(globals),
+                                     .id = "validate",
+                                     .bundle = path,
+                                     .cgroup_manager = cgroup_manager(globals),
+                                     .rootless = rootless(globals)},
+                                    {.path = path, .config = config});
         plan_limits(Cgroup::plan(plan.cgroup), plan.cgroup.resources);
         if (config.linux.seccomp) compile_filter(*config.linux.seccomp);
     } catch (const Error& e) {
-        out.push_back({e.what(), "runtime.md", "create", "if the runtime cannot apply a property as specified in the configuration, it MUST generate an error"});
+        out.push_back({e.what(), "runtime.md", "create",
+                       "if the runtime cannot apply a property as specified in the configuration, "
+                       "it MUST generate an error"});
     }
 }
 
@@ -85,7 +102,8 @@ static std::vector<Violation> violations_of(const Arguments& globals, const std:
     const auto text = read_file_if_exists(bundle + "/config.json");
     if (!text)
         return {{"JSON specification file config.json not found", "bundle.md", "container-format",
-                 "this REQUIRED file MUST reside in the root of the bundle directory and MUST be named config.json"}};
+                 "this REQUIRED file MUST reside in the root of the bundle directory and MUST be "
+                 "named config.json"}};
     spec::Reading reading = spec::read_and_validate(*text);
     const std::string path = reading.config.root ? reading.config.root->path : "";
     const std::string root = path.starts_with('/') ? path : bundle + "/" + path;
@@ -107,7 +125,8 @@ static int validate(const Arguments& globals, const Arguments& args) {
         std::printf("%s\n", json::dump(report, 2).c_str());
     } else if (args.get("format") == "text") {
         for (const Violation& v : found)
-            std::printf("%s\n    %s#%s: %s\n", v.message.c_str(), v.document.c_str(), v.section.c_str(), v.rule.c_str());
+            std::printf("%s\n    %s#%s: %s\n", v.message.c_str(), v.document.c_str(),
+                        v.section.c_str(), v.rule.c_str());
         if (found.empty()) std::printf("%s is a valid bundle\n", bundle.c_str());
     } else {
         throw Error("invalid format option: ", quoted(args.get("format")));

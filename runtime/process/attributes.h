@@ -22,8 +22,8 @@ void set_memory_policy(const std::optional<spec::MemoryPolicy>& policy);
 void set_affinity(int pid, const std::string& cpus);
 // All CPUs that the cgroup allows, whatever the caller was bound to.
 void reset_affinity();
-// So that a new process begins at once, and not when its creator waits: not every kernel looks for an idle
-// CPU at a fork. Leaves its affinity as the caller's is.
+// So that a new process begins at once, and not when its creator waits: not every kernel looks for
+// an idle CPU at a fork. Leaves its affinity as the caller's is.
 void move_to_another_cpu(int pid);
 // The caller's own affinity, put back by the destructor.
 class KeptAffinity {

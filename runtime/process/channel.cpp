@@ -47,7 +47,9 @@ void Channel::close() {
 }
 
 // As the log writes it (base/log.cpp): `time=…` or `{"level":…`.
-static bool is_record(const Message& message) { return char(message.step) == 't' || char(message.step) == '{'; }
+static bool is_record(const Message& message) {
+    return char(message.step) == 't' || char(message.step) == '{';
+}
 
 void Channel::send(Step step, std::string_view text, std::span<const int> fds) {
     // A report longer than this says nothing more, and must fit the socket's buffer.
@@ -56,11 +58,14 @@ void Channel::send(Step step, std::string_view text, std::span<const int> fds) {
     packet += text.substr(0, 64 * 1024);
     try {
         // A filter may be in force by now, and write is what it leaves init at the least.
-        if (side_ == Side::init && fds.empty()) sys::write_all(fd(), packet);
-        else sys::send_with_fds(fd(), packet, fds);
+        if (side_ == Side::init && fds.empty())
+            sys::write_all(fd(), packet);
+        else
+            sys::send_with_fds(fd(), packet, fds);
     } catch (const SysError& e) {
         if (e.code() != EPIPE && e.code() != ECONNRESET) throw;
-        // The other side is gone. Why, it said before, or its silence is explained: receive() throws either.
+        // The other side is gone. Why, it said before, or its silence is explained: receive()
+        // throws either.
         for (;;) receive();
     }
 }
@@ -70,7 +75,8 @@ bool Channel::receive_step(Message& message) {
     while (receive_packet(message)) {
         if (!is_record(message)) return true;
         const std::string packet = char(message.step) + message.text;
-        if (::write(log_settings().fd, packet.data(), packet.size()) < 0) continue;   // as if it had written itself
+        if (::write(log_settings().fd, packet.data(), packet.size()) < 0)
+            continue;  // as if it had written itself
     }
     return false;
 }
@@ -80,7 +86,8 @@ bool Channel::receive_packet(Message& message) {
     ssize_t length;
     // Init works at its own pace, and may hang in a mount or a hook.
     if (side_ == Side::create && heeds_signals_while_waiting()) wait_readable({fd()});
-    // ECONNRESET is told once, to who left something unread behind; what the other side said before comes after.
+    // ECONNRESET is told once, to who left something unread behind; what the other side said before
+    // comes after.
     do length = ::recv(fd(), nullptr, 0, MSG_PEEK | MSG_TRUNC);
     while (length < 0 && (errno == EINTR || errno == ECONNRESET));
     if (length < 0) throw SysError("receiving from the container's init");
@@ -109,7 +116,9 @@ bool Channel::receive_packet(Message& message) {
 }
 
 // runc's words for whatever went wrong on the other side: callers look for them.
-static Error starting(const std::string& why) { return Error("unable to start container process: ", why); }
+static Error starting(const std::string& why) {
+    return Error("unable to start container process: ", why);
+}
 
 Message Channel::receive() {
     Message message;
@@ -125,8 +134,8 @@ Message Channel::receive() {
 Message Channel::expect(Step step) {
     Message message = receive();
     if (message.step != step)
-        throw Error("unexpected message ", quoted(std::string(1, char(message.step))), " instead of ",
-                    quoted(std::string(1, char(step))));
+        throw Error("unexpected message ", quoted(std::string(1, char(message.step))),
+                    " instead of ", quoted(std::string(1, char(step))));
     return message;
 }
 

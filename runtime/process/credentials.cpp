@@ -15,13 +15,47 @@
 namespace {
 
 constexpr std::string_view names[] = {
-    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID",
-    "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN",
-    "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
+    "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
 };
 
 uint64_t bits(const std::vector<std::string>& words, std::vector<std::string>& unknown) {
@@ -30,8 +64,10 @@ uint64_t bits(const std::vector<std::string>& words, std::vector<std::string>& u
         std::string name = upper(word);
         if (!name.starts_with("CAP_")) name = "CAP_" + name;
         const auto* found = std::ranges::find(names, name);
-        if (found != std::end(names)) set |= uint64_t(1) << (found - names);
-        else if (std::ranges::find(unknown, word) == unknown.end()) unknown.push_back(word);
+        if (found != std::end(names))
+            set |= uint64_t(1) << (found - names);
+        else if (std::ranges::find(unknown, word) == unknown.end())
+            unknown.push_back(word);
     }
     return set;
 }
@@ -43,7 +79,8 @@ uint64_t own_capabilities() {
     return have[0].permitted | uint64_t(have[1].permitted) << 32;
 }
 
-// What the kernel (or the runtime's own caller) does not have cannot be given: like runc, it is left out.
+// What the kernel (or the runtime's own caller) does not have cannot be given: like runc, it is
+// left out.
 void set_capabilities(const CapabilityPlan& plan, uint64_t can) {
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
     const uint64_t permitted = plan.permitted & can, effective = plan.effective & permitted;
@@ -53,10 +90,12 @@ void set_capabilities(const CapabilityPlan& plan, uint64_t can) {
         {uint32_t(effective >> 32), uint32_t(permitted >> 32), uint32_t(inheritable >> 32)},
     };
     check(::syscall(SYS_capset, &header, wanted), "unable to apply caps: capset");
-    if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL) throw SysError("clearing ambient capabilities");
+    if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
+        throw SysError("clearing ambient capabilities");
     for (unsigned cap = 0; cap < std::size(names); ++cap)
         if (plan.ambient >> cap & 1 && ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
-            log_warning(str("can't raise ambient capability ", names[cap], ": ", errno_text(errno)));
+            log_warning(
+                str("can't raise ambient capability ", names[cap], ": ", errno_text(errno)));
 }
 
 void drop_bounding(uint64_t keep) {
@@ -71,20 +110,25 @@ void drop_bounding(uint64_t keep) {
 void set_groups(const spec::User& user) {
     const std::vector<gid_t> groups(user.additional_gids.begin(), user.additional_gids.end());
     if (::setgroups(groups.size(), groups.data()) == 0) return;
-    // In a user namespace made without privilege setgroups is denied; with no groups wanted, that is fine.
+    // In a user namespace made without privilege setgroups is denied; with no groups wanted, that
+    // is fine.
     if (errno == EPERM && groups.empty()) return;
     const int why = errno;
-    throw SysError(why, str("setgroups", why == EPERM ? " (a user namespace with no group but its creator's has no others)" : ""));
+    throw SysError(
+        why, str("setgroups",
+                 why == EPERM ? " (a user namespace with no group but its creator's has no others)"
+                              : ""));
 }
 
 // EINVAL is the kernel's word for an id that the user namespace does not have.
 SysError refused(const char* call, uint32_t id) {
     const int why = errno;
-    return {why, str(call, " ", id, why == EINVAL ? " (is it mapped into the user namespace?)" : "")};
+    return {why,
+            str(call, " ", id, why == EINVAL ? " (is it mapped into the user namespace?)" : "")};
 }
 
-// With the right to, the older calls set all three ids, and those are what a profile of system calls is sure to allow:
-// runc makes no others. Without it they would leave the saved id.
+// With the right to, the older calls set all three ids, and those are what a profile of system
+// calls is sure to allow: runc makes no others. Without it they would leave the saved id.
 void set_group(uint32_t gid, uint64_t can) {
     const bool may = (can >> CAP_SETGID & 1) != 0;
     if ((may ? ::setgid(gid) : ::setresgid(gid, gid, gid)) < 0) throw refused("setgid", gid);
@@ -116,12 +160,15 @@ CapabilityPlan plan_capabilities(const spec::Process& process) {
 }
 
 void warn_about_unknown(const CapabilityPlan& plan) {
-    if (!plan.unknown.empty()) log_warning(str("ignoring unknown or unavailable capabilities: [", join(plan.unknown, " "), "]"));
+    if (!plan.unknown.empty())
+        log_warning(
+            str("ignoring unknown or unavailable capabilities: [", join(plan.unknown, " "), "]"));
 }
 
 void become(const spec::User& user, const CapabilityPlan& plan) {
     // To the kernel this number means "leave it": root would stay root.
-    if (user.uid == uint32_t(-1) || user.gid == uint32_t(-1)) throw Error("unable to setup user: ", uint32_t(-1), " is no id");
+    if (user.uid == uint32_t(-1) || user.gid == uint32_t(-1))
+        throw Error("unable to setup user: ", uint32_t(-1), " is no id");
     // A config without capabilities gives none (as runc), and the bounding set with them.
     drop_bounding(plan.bounding);
     check(::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "keeping capabilities");
@@ -134,4 +181,6 @@ void become(const spec::User& user, const CapabilityPlan& plan) {
     ::umask(user.umask.value_or(0022));
 }
 
-void set_no_new_privileges() { check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "setting no new privileges"); }
+void set_no_new_privileges() {
+    check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "setting no new privileges");
+}

@@ -12,6 +12,8 @@ void label_new_keys(const Procfs& procfs, const std::string& selinux_label) {
 
 void join_new_session_keyring() {
     const long joined = ::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
-    // EPERM is the word of a seccomp filter around us, which holds for the container too: no keys at all.
-    if (joined < 0 && errno != ENOSYS && errno != EPERM) throw SysError("unable to join session keyring: unable to create session key");
+    // EPERM is the word of a seccomp filter around us, which holds for the container too: no keys
+    // at all.
+    if (joined < 0 && errno != ENOSYS && errno != EPERM)
+        throw SysError("unable to join session keyring: unable to create session key");
 }

@@ -1,8 +1,9 @@
-// Which namespaces a container gets: new ones, those it joins, and who makes them. A network namespace
-// takes the kernel longer than all others together: init makes its own while its creator makes the
-// cgroups. Two cannot be made by the clone that makes init: a cgroup namespace shows the cgroup its maker is in, so init makes it
-// after it joined its own; a time namespace takes its offsets before anybody enters it, which the
-// exec does. Joining a user namespace comes first, so that what is made afterwards belongs to it.
+// Which namespaces a container gets: new ones, those it joins, and who makes them. A network
+// namespace takes the kernel longer than all others together: init makes its own while its creator
+// makes the cgroups. Two cannot be made by the clone that makes init: a cgroup namespace shows the
+// cgroup its maker is in, so init makes it after it joined its own; a time namespace takes its
+// offsets before anybody enters it, which the exec does. Joining a user namespace comes first, so
+// that what is made afterwards belongs to it.
 #pragma once
 
 #include <cstdint>
@@ -18,22 +19,22 @@
 #include "spec/runtime.h"
 
 struct NamespaceKind {
-    std::string_view type;   // config.json's word
-    uint64_t flag;           // CLONE_NEW…
-    const char* file;        // below /proc/PID/ns
+    std::string_view type;  // config.json's word
+    uint64_t flag;          // CLONE_NEW…
+    const char* file;       // below /proc/PID/ns
 };
 std::span<const NamespaceKind> namespace_kinds();  // in the order in which they are joined
 
 struct NamespacePlan {
-    uint64_t with_clone = 0;      // flags for the clone of init
-    uint64_t at_once = 0;         // for init's own unshare, while it waits for its cgroup
-    uint64_t by_init = 0;         // for another, after it joined its cgroup
+    uint64_t with_clone = 0;  // flags for the clone of init
+    uint64_t at_once = 0;     // for init's own unshare, while it waits for its cgroup
+    uint64_t by_init = 0;     // for another, after it joined its cgroup
     struct Join {
         uint64_t flag;
         std::string path, type;
         bool operator==(const Join&) const = default;
     };
-    std::vector<Join> join;       // in this order
+    std::vector<Join> join;                                   // in this order
     std::vector<spec::IdMapping> uid_mappings, gid_mappings;  // written for a new user namespace
     std::map<std::string, spec::TimeOffset> time_offsets;
 
@@ -71,9 +72,11 @@ struct OpenNamespace {
 std::vector<OpenNamespace> open_namespaces(const NamespacePlan& plan);
 
 void join(const OpenNamespace& target);
-bool try_join(const OpenNamespace& target);   // false if we have no right to
-// The file for the offsets of a time namespace; nothing if there are none. Opened early: it belongs to the host's
-// root as soon as its process is not dumpable, and in a user namespace that is somebody else.
+bool try_join(const OpenNamespace& target);  // false if we have no right to
+// The file for the offsets of a time namespace; nothing if there are none. Opened early: it belongs
+// to the host's root as soon as its process is not dumpable, and in a user namespace that is
+// somebody else.
 UniqueFd open_time_offsets(const NamespacePlan& plan);
 // Makes those of by_init and sets the time offsets.
-void make_own_namespaces(const NamespacePlan& plan, const Procfs& procfs, const UniqueFd& time_offsets);
+void make_own_namespaces(const NamespacePlan& plan, const Procfs& procfs,
+                         const UniqueFd& time_offsets);

@@ -25,8 +25,11 @@ class Request {
 public:
     template <class Body>
     Request(uint16_t type, uint16_t flags, const Body& body) : bytes_(NLMSG_SPACE(sizeof body)) {
-        header() = {.nlmsg_len = uint32_t(NLMSG_LENGTH(sizeof body)), .nlmsg_type = type,
-                    .nlmsg_flags = uint16_t(NLM_F_REQUEST | flags), .nlmsg_seq = 1, .nlmsg_pid = 0};
+        header() = {.nlmsg_len = uint32_t(NLMSG_LENGTH(sizeof body)),
+                    .nlmsg_type = type,
+                    .nlmsg_flags = uint16_t(NLM_F_REQUEST | flags),
+                    .nlmsg_seq = 1,
+                    .nlmsg_pid = 0};
         std::memcpy(NLMSG_DATA(&header()), &body, sizeof body);
     }
     void add(uint16_t type, const void* data, size_t size) {
@@ -45,13 +48,17 @@ private:
     std::vector<char> bytes_;
 };
 
-UniqueFd route_socket() { return UniqueFd(check(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), "netlink socket")); }
+UniqueFd route_socket() {
+    return UniqueFd(
+        check(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), "netlink socket"));
+}
 
 void ask(int socket, Request request, const std::string& doing) {
     if (::send(socket, request.bytes().data(), request.size(), 0) < 0) throw SysError(doing);
     char reply[8192];
     const ssize_t length = ::recv(socket, reply, sizeof reply, 0);
-    if (length < ssize_t(NLMSG_LENGTH(sizeof(nlmsgerr)))) throw Error(doing, ": no answer from the kernel");
+    if (length < ssize_t(NLMSG_LENGTH(sizeof(nlmsgerr))))
+        throw Error(doing, ": no answer from the kernel");
     nlmsghdr header;
     nlmsgerr error;
     std::memcpy(&header, reply, sizeof header);
@@ -74,17 +81,23 @@ std::vector<Address> permanent_addresses(unsigned index) {
     check(::send(socket.get(), request.bytes().data(), request.size(), 0), "asking for addresses");
     std::vector<char> buffer(64 * 1024);
     for (;;) {
-        const ssize_t length = check(::recv(socket.get(), buffer.data(), buffer.size(), 0), "reading addresses");
+        const ssize_t length =
+            check(::recv(socket.get(), buffer.data(), buffer.size(), 0), "reading addresses");
         auto rest = int(length);
-        for (auto* h = reinterpret_cast<nlmsghdr*>(buffer.data()); NLMSG_OK(h, unsigned(rest)); h = NLMSG_NEXT(h, rest)) {
+        for (auto* h = reinterpret_cast<nlmsghdr*>(buffer.data()); NLMSG_OK(h, unsigned(rest));
+             h = NLMSG_NEXT(h, rest)) {
             if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR) return found;
             auto* message = static_cast<ifaddrmsg*>(NLMSG_DATA(h));
-            if (message->ifa_index != index || message->ifa_scope != RT_SCOPE_UNIVERSE || !(message->ifa_flags & IFA_F_PERMANENT)) continue;
+            if (message->ifa_index != index || message->ifa_scope != RT_SCOPE_UNIVERSE ||
+                !(message->ifa_flags & IFA_F_PERMANENT))
+                continue;
             Address address{message->ifa_family, message->ifa_prefixlen, {}};
             auto size = int(IFA_PAYLOAD(h));
             for (auto* a = IFA_RTA(message); RTA_OK(a, size); a = RTA_NEXT(a, size))
-                if (a->rta_type == IFA_LOCAL || (a->rta_type == IFA_ADDRESS && address.bytes.empty()))
-                    address.bytes.assign(static_cast<char*>(RTA_DATA(a)), static_cast<char*>(RTA_DATA(a)) + RTA_PAYLOAD(a));
+                if (a->rta_type == IFA_LOCAL ||
+                    (a->rta_type == IFA_ADDRESS && address.bytes.empty()))
+                    address.bytes.assign(static_cast<char*>(RTA_DATA(a)),
+                                         static_cast<char*>(RTA_DATA(a)) + RTA_PAYLOAD(a));
             if (!address.bytes.empty()) found.push_back(address);
         }
     }
@@ -107,7 +120,9 @@ void move_device(int network, const std::string& device, const std::string& new_
     if (name.size() >= IFNAMSIZ) throw Error("invalid network device name ", quoted(name));
 
     const UniqueFd own = sys::open("/proc/self/ns/net", O_RDONLY);
-    const auto back = [&] { check(::setns(own.get(), CLONE_NEWNET), "going back to the own network namespace"); };
+    const auto back = [&] {
+        check(::setns(own.get(), CLONE_NEWNET), "going back to the own network namespace");
+    };
     check(::setns(network, CLONE_NEWNET), "joining the container's network namespace");
     const std::set<unsigned> before = device_indexes();
     back();
@@ -125,13 +140,15 @@ void move_device(int network, const std::string& device, const std::string& new_
     // A "%d" in the name, and an index that was taken, make these differ from what we asked for.
     std::set<unsigned> now = device_indexes();
     std::erase_if(now, [&](unsigned i) { return before.contains(i); });
-    if (now.empty()) throw Error("the network device ", quoted(device), " did not arrive in the container");
+    if (now.empty())
+        throw Error("the network device ", quoted(device), " did not arrive in the container");
     ifinfomsg up{};
     up.ifi_index = int(*now.begin());
     up.ifi_flags = IFF_UP, up.ifi_change = IFF_UP;
     for (const Address& address : addresses) {
         ifaddrmsg body{};
-        body.ifa_family = address.family, body.ifa_prefixlen = address.prefix, body.ifa_index = unsigned(up.ifi_index);
+        body.ifa_family = address.family, body.ifa_prefixlen = address.prefix,
+        body.ifa_index = unsigned(up.ifi_index);
         Request add(RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, body);
         add.add(IFA_LOCAL, address.bytes.data(), address.bytes.size());
         add.add(IFA_ADDRESS, address.bytes.data(), address.bytes.size());
@@ -151,9 +168,13 @@ void raise_loopback() {
 }
 
 void raise_loopback_of(int pid) {
-    const UniqueFd own = sys::open("/proc/self/ns/net", O_RDONLY), network = sys::open(str("/proc/", pid, "/ns/net"), O_RDONLY);
+    const UniqueFd own = sys::open("/proc/self/ns/net", O_RDONLY),
+                   network = sys::open(str("/proc/", pid, "/ns/net"), O_RDONLY);
     check(::setns(network.get(), CLONE_NEWNET), "joining the network namespace");
-    const Defer undo([&] { attempt("returning to the own network namespace", [&] { check(::setns(own.get(), CLONE_NEWNET), "setns"); }); });
+    const Defer undo([&] {
+        attempt("returning to the own network namespace",
+                [&] { check(::setns(own.get(), CLONE_NEWNET), "setns"); });
+    });
     raise_loopback();
 }
 

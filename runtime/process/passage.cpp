@@ -17,7 +17,8 @@ bool can_create_hidden() { return ::geteuid() == 0; }
 
 void end_with_creator(const Channel& channel) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    // It may have ended before. Its pid says nothing: from within a pid namespace it is 0 alive or dead.
+    // It may have ended before. Its pid says nothing: from within a pid namespace it is 0 alive or
+    // dead.
     pollfd creator{channel.fd(), 0, 0};
     if (::poll(&creator, 1, 0) > 0 && (creator.revents & POLLHUP) != 0) ::_exit(1);
 }
@@ -25,7 +26,8 @@ void end_with_creator(const Channel& channel) {
 void outlive_creator() { ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0); }
 
 void become_root_inside(const Channel& channel) {
-    static constexpr const char* becoming = "becoming root in the user namespace (has it a mapping for container id 0?)";
+    static constexpr const char* becoming =
+        "becoming root in the user namespace (has it a mapping for container id 0?)";
     check(::setresgid(0, 0, 0), becoming);
     check(::setresuid(0, 0, 0), becoming);
     hide();
@@ -33,7 +35,8 @@ void become_root_inside(const Channel& channel) {
 }
 
 namespace {
-// From the first byte of the command line to the last of the environment, which the kernel puts behind it.
+// From the first byte of the command line to the last of the environment, which the kernel puts
+// behind it.
 char *words_begin = nullptr, *words_end = nullptr;
 }  // namespace
 
@@ -47,7 +50,8 @@ void remember_words(int count, char** words) {
 void overwrite_words() {
     static std::string path;
     static char* environment[] = {nullptr, nullptr};
-    if (const char* given = std::getenv("PATH")) path = str("PATH=", given), environment[0] = path.data();
+    if (const char* given = std::getenv("PATH"))
+        path = str("PATH=", given), environment[0] = path.data();
     environ = environment;
     if (!words_begin) return;
     // The last byte stays 0, or /proc would look for the command line's end in the environment.

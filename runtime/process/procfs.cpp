@@ -15,9 +15,11 @@ UniqueFd make_private(Procfs::Content content) {
     const UniqueFd fs(int(::syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC)));
     if (!fs) return {};
     if (content == Procfs::Content::processes &&
-        ::syscall(SYS_fsconfig, fs.get(), FSCONFIG_SET_STRING, "subset", "pid", 0) < 0) return {};
+        ::syscall(SYS_fsconfig, fs.get(), FSCONFIG_SET_STRING, "subset", "pid", 0) < 0)
+        return {};
     if (::syscall(SYS_fsconfig, fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0) return {};
-    return UniqueFd(int(::syscall(SYS_fsmount, fs.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)));
+    return UniqueFd(int(::syscall(SYS_fsmount, fs.get(), FSMOUNT_CLOEXEC,
+                                  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)));
 }
 
 }  // namespace
@@ -51,7 +53,8 @@ void Procfs::write(const std::string& path, std::string_view text) const {
     do done = ::write(file.get(), text.data(), text.size());
     while (done < 0 && errno == EINTR);
     if (done < 0) throw SysError("write /proc/", path);
-    if (size_t(done) != text.size()) throw Error("write /proc/", path, ": only ", done, " of ", text.size(), " bytes");
+    if (size_t(done) != text.size())
+        throw Error("write /proc/", path, ": only ", done, " of ", text.size(), " bytes");
 }
 
 UniqueFd Procfs::reopen(int fd, int flags, std::string_view shown) const {

@@ -1,5 +1,6 @@
-// System calls made by hand, for code that may not use libc: before libc begins (sealed_exe.cpp), or after its
-// pages were given back (program.cpp). The result is the kernel's: an error is its negative number.
+// System calls made by hand, for code that may not use libc: before libc begins (sealed_exe.cpp),
+// or after its pages were given back (program.cpp). The result is the kernel's: an error is its
+// negative number.
 #pragma once
 
 #if defined(__x86_64__)
@@ -7,7 +8,10 @@ inline long raw_call(long number, long a = 0, long b = 0, long c = 0, long d = 0
     register long r10 asm("r10") = d;
     register long r8 asm("r8") = e;
     long result;
-    asm volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8) : "rcx", "r11", "memory");
+    asm volatile("syscall"
+                 : "=a"(result)
+                 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+                 : "rcx", "r11", "memory");
     return result;
 }
 #elif defined(__aarch64__)

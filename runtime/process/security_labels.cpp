@@ -9,9 +9,11 @@
 
 namespace {
 
-// A label's text has no line of its own: the kernel ends it with a new line, or with the 0 of a C string.
+// A label's text has no line of its own: the kernel ends it with a new line, or with the 0 of a C
+// string.
 std::string_view without_end(std::string_view answer) {
-    while (!answer.empty() && (answer.back() == '\n' || answer.back() == '\0')) answer.remove_suffix(1);
+    while (!answer.empty() && (answer.back() == '\n' || answer.back() == '\0'))
+        answer.remove_suffix(1);
     return answer;
 }
 
@@ -21,7 +23,9 @@ std::vector<std::string> profiles_in(std::string_view label) {
     for (size_t end = 0; end != std::string_view::npos;) {
         end = label.find("//&");
         std::string name(label.substr(0, end));
-        if (const size_t slashes = name.find("://"); name.starts_with(':') && slashes != std::string::npos) name.erase(slashes + 1, 2);
+        if (const size_t slashes = name.find("://");
+            name.starts_with(':') && slashes != std::string::npos)
+            name.erase(slashes + 1, 2);
         names.push_back(std::move(name));
         if (end != std::string_view::npos) label.remove_prefix(end + 3);
     }
@@ -57,24 +61,33 @@ std::string ask_selinux(const std::string& file, const std::string& question) {
     return std::string(without_end(sys::read_all(fd.get(), 64 << 10)));
 }
 
-// What the policy forbids would be an exec that fails after `start`. A policy that knows no such permission allows it;
-// what else may be in the way (the program's own label, no_new_privs) is left to the exec.
+// What the policy forbids would be an exec that fails after `start`. A policy that knows no such
+// permission allows it; what else may be in the way (the program's own label, no_new_privs) is left
+// to the exec.
 void require_transition(const std::string& selinux_label) {
-    const auto number = [](std::string_view text, int base = 10) { return parse_number<unsigned>(without_end(text), base).value_or(0); };
-    const auto file = [&](const char* name) { return number(read_file_if_exists(selinuxfs + name).value_or("")); };
-    const unsigned process = file("class/process/index"), transition = file("class/process/perms/transition");
+    const auto number = [](std::string_view text, int base = 10) {
+        return parse_number<unsigned>(without_end(text), base).value_or(0);
+    };
+    const auto file = [&](const char* name) {
+        return number(read_file_if_exists(selinuxfs + name).value_or(""));
+    };
+    const unsigned process = file("class/process/index"),
+                   transition = file("class/process/perms/transition");
     const std::string own(without_end(read_file("/proc/thread-self/attr/current")));
     if (process == 0 || transition == 0 || own == selinux_label || file("enforce") == 0) return;
-    const std::vector<std::string> answer = split(ask_selinux("access", str(own, " ", selinux_label, " ", process)), ' ');
+    const std::vector<std::string> answer =
+        split(ask_selinux("access", str(own, " ", selinux_label, " ", process)), ' ');
     const bool allowed = (number(answer.at(0), 16) >> (transition - 1) & 1) != 0;
-    const bool permissive = (number(answer.at(5), 16) & 1) != 0;   // we are, in a policy that is enforced for others
-    if (!allowed && !permissive) throw Error("the policy does not let ", own, " start a process with it");
+    const bool permissive =
+        (number(answer.at(5), 16) & 1) != 0;  // we are, in a policy that is enforced for others
+    if (!allowed && !permissive)
+        throw Error("the policy does not let ", own, " start a process with it");
 }
 
 }  // namespace
 
-// securityfs is not asked: podman hides it from us when a container has a user namespace, and a profile is
-// set by procfs.
+// securityfs is not asked: podman hides it from us when a container has a user namespace, and a
+// profile is set by procfs.
 bool apparmor_enabled() {
     const auto text = read_file_if_exists("/sys/module/apparmor/parameters/enabled");
     return text && text->starts_with('Y');
@@ -84,7 +97,9 @@ bool selinux_enabled() { return sys::exists("/sys/fs/selinux/enforce"); }
 
 bool is_profile(std::string_view answer, std::string_view profile) {
     answer = without_end(answer);
-    if (const size_t mode = answer.rfind(" ("); mode != std::string_view::npos && answer.ends_with(')')) answer = answer.substr(0, mode);
+    if (const size_t mode = answer.rfind(" (");
+        mode != std::string_view::npos && answer.ends_with(')'))
+        answer = answer.substr(0, mode);
     return profiles_in(answer) == profiles_in(profile);
 }
 
@@ -93,31 +108,41 @@ void require_profile(const std::string& apparmor_profile) {
     if (!known) return;
     const std::vector<std::string> lines = split(*known, '\n');
     for (const std::string& name : profiles_in(apparmor_profile))
-        if (!name.empty() && name != "unconfined" && !name.starts_with(':') && std::ranges::none_of(lines, [&](const std::string& line) { return is_profile(line, name); }))
+        if (!name.empty() && name != "unconfined" && !name.starts_with(':') &&
+            std::ranges::none_of(lines,
+                                 [&](const std::string& line) { return is_profile(line, name); }))
             throw Error("apparmor profile ", quoted(name), " is not loaded");
 }
 
 void require_label_modules(const std::string& apparmor_profile, std::string& selinux_label) {
-    if (!apparmor_profile.empty() && !apparmor_enabled()) throw Error("apparmor: config provided but apparmor not supported");
+    if (!apparmor_profile.empty() && !apparmor_enabled())
+        throw Error("apparmor: config provided but apparmor not supported");
     if (selinux_label.empty()) return;
-    if (!selinux_enabled()) throw Error("selinux label is specified in config, but selinux is disabled or not supported");
+    if (!selinux_enabled())
+        throw Error(
+            "selinux label is specified in config, but selinux is disabled or not supported");
     context(str("selinux label ", quoted(selinux_label)), [&] {
         selinux_label = ask_selinux("context", selinux_label);
         require_transition(selinux_label);
     });
 }
 
-void set_exec_labels(const Procfs& procfs, const std::string& apparmor_profile, const std::string& selinux_label) {
+void set_exec_labels(const Procfs& procfs, const std::string& apparmor_profile,
+                     const std::string& selinux_label) {
     if (!apparmor_profile.empty())
         context("unable to apply apparmor profile: apparmor failed to apply profile", [&] {
             const std::string path = apparmor_exec(procfs);
             procfs.write(path, "exec " + apparmor_profile);
-            if (const std::string answer = read_back(procfs, path); !is_profile(answer, apparmor_profile)) throw not_set(path, answer);
+            if (const std::string answer = read_back(procfs, path);
+                !is_profile(answer, apparmor_profile))
+                throw not_set(path, answer);
         });
     if (!selinux_label.empty())
         context("can't set process label", [&] {
             const std::string path = "thread-self/attr/exec";
             procfs.write(path, selinux_label);
-            if (const std::string answer = read_back(procfs, path); without_end(answer) != selinux_label) throw not_set(path, answer);
+            if (const std::string answer = read_back(procfs, path);
+                without_end(answer) != selinux_label)
+                throw not_set(path, answer);
         });
 }

@@ -22,13 +22,15 @@ struct Named {
     int number;
 };
 constexpr Named signals[] = {
-    {"HUP", SIGHUP},       {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"ILL", SIGILL},       {"TRAP", SIGTRAP},
-    {"ABRT", SIGABRT},     {"IOT", SIGIOT},   {"BUS", SIGBUS},   {"FPE", SIGFPE},       {"KILL", SIGKILL},
-    {"USR1", SIGUSR1},     {"SEGV", SIGSEGV}, {"USR2", SIGUSR2}, {"PIPE", SIGPIPE},     {"ALRM", SIGALRM},
-    {"TERM", SIGTERM},     {"STKFLT", SIGSTKFLT}, {"CHLD", SIGCHLD}, {"CLD", SIGCHLD},  {"CONT", SIGCONT},
-    {"STOP", SIGSTOP},     {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},     {"URG", SIGURG},
-    {"XCPU", SIGXCPU},     {"XFSZ", SIGXFSZ}, {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH},
-    {"IO", SIGIO},         {"POLL", SIGPOLL}, {"PWR", SIGPWR},   {"SYS", SIGSYS},
+    {"HUP", SIGHUP},       {"INT", SIGINT},     {"QUIT", SIGQUIT}, {"ILL", SIGILL},
+    {"TRAP", SIGTRAP},     {"ABRT", SIGABRT},   {"IOT", SIGIOT},   {"BUS", SIGBUS},
+    {"FPE", SIGFPE},       {"KILL", SIGKILL},   {"USR1", SIGUSR1}, {"SEGV", SIGSEGV},
+    {"USR2", SIGUSR2},     {"PIPE", SIGPIPE},   {"ALRM", SIGALRM}, {"TERM", SIGTERM},
+    {"STKFLT", SIGSTKFLT}, {"CHLD", SIGCHLD},   {"CLD", SIGCHLD},  {"CONT", SIGCONT},
+    {"STOP", SIGSTOP},     {"TSTP", SIGTSTP},   {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},
+    {"URG", SIGURG},       {"XCPU", SIGXCPU},   {"XFSZ", SIGXFSZ}, {"VTALRM", SIGVTALRM},
+    {"PROF", SIGPROF},     {"WINCH", SIGWINCH}, {"IO", SIGIO},     {"POLL", SIGPOLL},
+    {"PWR", SIGPWR},       {"SYS", SIGSYS},
 };
 // What the kernel says: glibc keeps two of the 34 for itself.
 constexpr int first_realtime = 34, last_realtime = 64;
@@ -37,9 +39,11 @@ int realtime(std::string_view name) {
     if (name == "RTMIN") return first_realtime;
     if (name == "RTMAX") return last_realtime;
     if (name.starts_with("RTMIN+"))
-        if (const auto n = parse_number<unsigned>(name.substr(6)); n && *n <= 30) return first_realtime + int(*n);
+        if (const auto n = parse_number<unsigned>(name.substr(6)); n && *n <= 30)
+            return first_realtime + int(*n);
     if (name.starts_with("RTMAX-"))
-        if (const auto n = parse_number<unsigned>(name.substr(6)); n && *n <= 30) return last_realtime - int(*n);
+        if (const auto n = parse_number<unsigned>(name.substr(6)); n && *n <= 30)
+            return last_realtime - int(*n);
     return 0;
 }
 
@@ -51,7 +55,8 @@ int parse_signal(std::string_view text) {
     const std::string typed = upper(std::string(text));
     std::string_view name = typed;
     if (name.starts_with("SIG")) name.remove_prefix(3);
-    if (const auto* found = std::ranges::find(signals, name, &Named::name); found != std::end(signals))
+    if (const auto* found = std::ranges::find(signals, name, &Named::name);
+        found != std::end(signals))
         return found->number;
     if (const int number = realtime(name)) return number;
     throw Error("unknown signal ", quoted(text));
@@ -67,7 +72,7 @@ std::string signal_text(int number) {
 
 namespace {
 
-volatile sig_atomic_t came = 0;   // the number of a signal that shall interrupt
+volatile sig_atomic_t came = 0;  // the number of a signal that shall interrupt
 std::optional<sigset_t> while_waiting;
 
 }  // namespace
@@ -80,7 +85,8 @@ void heed_signals_while_waiting() {
     note.sa_handler = [](int number) { came = number; };
     for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM}) {
         struct sigaction inherited{};
-        if (::sigaction(number, nullptr, &inherited) < 0 || inherited.sa_handler == SIG_IGN) continue;
+        if (::sigaction(number, nullptr, &inherited) < 0 || inherited.sa_handler == SIG_IGN)
+            continue;
         ::sigaction(number, &note, nullptr);
         ::sigaddset(&heeded, number);
         ::sigdelset(&before, number);
@@ -99,33 +105,45 @@ int wait_readable(std::initializer_list<int> fds, int milliseconds) {
     const auto end = Clock::now() + std::chrono::milliseconds(milliseconds);
     for (;;) {
         const auto left = std::max(end - Clock::now(), Clock::duration::zero());
-        const timespec patience{.tv_sec = std::chrono::floor<std::chrono::seconds>(left).count(), .tv_nsec = (left % std::chrono::seconds(1)).count()};
-        const int found = while_waiting ? ::ppoll(watched.data(), watched.size(), milliseconds < 0 ? nullptr : &patience, &*while_waiting)
-                                        // A hook inside a container waits behind its filter, which may not know ppoll.
-                                        : ::poll(watched.data(), watched.size(), milliseconds < 0 ? -1 : int(std::chrono::ceil<std::chrono::milliseconds>(left).count()));
+        const timespec patience{.tv_sec = std::chrono::floor<std::chrono::seconds>(left).count(),
+                                .tv_nsec = (left % std::chrono::seconds(1)).count()};
+        const int found =
+            while_waiting
+                ? ::ppoll(watched.data(), watched.size(), milliseconds < 0 ? nullptr : &patience,
+                          &*while_waiting)
+                // A hook inside a container waits behind its filter, which
+                // may not know ppoll.
+                : ::poll(watched.data(), watched.size(),
+                         milliseconds < 0
+                             ? -1
+                             : int(std::chrono::ceil<std::chrono::milliseconds>(left).count()));
         if (const int number = came; number != 0) {
-            came = 0;   // a second one interrupts what is done about the first
+            came = 0;  // a second one interrupts what is done about the first
             throw Error("interrupted: ", signal_text(number)).exit_with(128 + number);
         }
         if (found == 0) return -1;
         if (found < 0 && errno != EINTR) throw SysError("poll");
         if (found < 0) continue;
-        return int(std::ranges::find_if(watched, [](const pollfd& one) { return one.revents != 0; }) - watched.begin());
+        return int(
+            std::ranges::find_if(watched, [](const pollfd& one) { return one.revents != 0; }) -
+            watched.begin());
     }
 }
 
-// A number that is told after its process was opened is that process's, or the process has ended and the
-// descriptor reaches nobody.
+// A number that is told after its process was opened is that process's, or the process has ended
+// and the descriptor reaches nobody.
 void signal_members(const std::function<std::vector<int>()>& members, int number) {
-    constexpr size_t at_once = 256;   // descriptors
+    constexpr size_t at_once = 256;  // descriptors
     const std::vector<int> all = members();
     for (size_t first = 0; first < all.size(); first += at_once) {
         std::vector<std::pair<int, UniqueFd>> opened;
         for (size_t i = first; i < std::min(all.size(), first + at_once); ++i)
-            if (UniqueFd process(int(::syscall(SYS_pidfd_open, all[i], 0))); process) opened.emplace_back(all[i], std::move(process));
+            if (UniqueFd process(int(::syscall(SYS_pidfd_open, all[i], 0))); process)
+                opened.emplace_back(all[i], std::move(process));
         const std::vector<int> again = members();
         const std::set<int> still(again.begin(), again.end());
         for (const auto& [pid, process] : opened)
-            if (still.contains(pid)) ::syscall(SYS_pidfd_send_signal, process.get(), number, nullptr, 0);
+            if (still.contains(pid))
+                ::syscall(SYS_pidfd_send_signal, process.get(), number, nullptr, 0);
     }
 }

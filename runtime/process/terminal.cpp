@@ -18,20 +18,24 @@ Terminal open_terminal(int pts_directory, const std::optional<spec::Box>& size) 
     check(::fstatfs(pts_directory, &fs), "statfs /dev/pts");
     if (fs.f_type != DEVPTS_SUPER_MAGIC) throw Error("a terminal needs a devpts on /dev/pts");
     Terminal made;
-    // What lies on it would be another file system's: a process of the container may mount in there.
+    // What lies on it would be another file system's: a process of the container may mount in
+    // there.
     open_how how{};
     how.flags = O_RDWR | O_NOCTTY;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
     auto master = sys::try_openat2(pts_directory, "ptmx", how);
     if (!master) throw SysError(master.error(), "open /dev/pts/ptmx");
-    if (sys::fstat(master->get()).st_rdev != makedev(5, 2)) throw Error("/dev/pts/ptmx is another device");
+    if (sys::fstat(master->get()).st_rdev != makedev(5, 2))
+        throw Error("/dev/pts/ptmx is another device");
     made.master = std::move(*master);
     const int unlock = 0;
     unsigned number = 0;
     check(::ioctl(made.master.get(), TIOCSPTLCK, &unlock), "unlocking the terminal");
     check(::ioctl(made.master.get(), TIOCGPTN, &number), "the terminal's number");
     // By the master, never by a path that a container could have changed (CVE-2025-52565).
-    made.slave = UniqueFd(check(::ioctl(made.master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC), "opening the terminal"));
+    made.slave =
+        UniqueFd(check(::ioctl(made.master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC),
+                       "opening the terminal"));
     made.name = str("/dev/pts/", number);
     if (size && size->height && size->width) {
         const winsize wanted{(unsigned short)(size->height), (unsigned short)(size->width), 0, 0};
@@ -49,14 +53,18 @@ void attach_terminal(Terminal& terminal) {
 void send_descriptor(const std::string& socket_path, std::string_view word, int fd) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    if (socket_path.size() >= sizeof address.sun_path) throw Error("socket path too long: ", quoted(socket_path));
+    if (socket_path.size() >= sizeof address.sun_path)
+        throw Error("socket path too long: ", quoted(socket_path));
     socket_path.copy(address.sun_path, socket_path.size());
     const UniqueFd socket(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
     // Who does not accept lets others wait: for ever, if nobody said for how long.
     const timeval patience{10, 0};
-    check(::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience), "setsockopt");
+    check(::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience),
+          "setsockopt");
     int connected;
-    do connected = ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    do
+        connected =
+            ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
     while (connected < 0 && errno == EINTR);
     if (connected < 0) throw SysError("dial unix ", socket_path, ": connect");
     const int fds[] = {fd};
@@ -65,7 +73,8 @@ void send_descriptor(const std::string& socket_path, std::string_view word, int 
 
 UniqueFd callers_terminal() {
     for (const int fd : {2, 1, 0})
-        if (::isatty(fd)) return UniqueFd(check(::fcntl(fd, F_DUPFD_CLOEXEC, 3), "duplicating the terminal"));
+        if (::isatty(fd))
+            return UniqueFd(check(::fcntl(fd, F_DUPFD_CLOEXEC, 3), "duplicating the terminal"));
     return UniqueFd(::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
 }
 
@@ -79,7 +88,7 @@ RawMode::RawMode(int fd) : fd_(fd) {
     saved_ = new Saved{before};
     termios raw = before;
     ::cfmakeraw(&raw);
-    raw.c_oflag |= OPOST;   // it ends its lines itself: see suit_callers_terminal
+    raw.c_oflag |= OPOST;  // it ends its lines itself: see suit_callers_terminal
     ::tcsetattr(fd, TCSANOW, &raw);
 }
 

@@ -1,8 +1,9 @@
-// The tree that is copied may be a volume which another container changes meanwhile, and as deep as that one
-// likes. So an entry is looked at and read through one descriptor, never by its name twice: what is a file when
-// it is looked at and a FIFO when it is opened would stop us for ever. Nothing is followed, and a level of
-// depth costs a name and an inode number, no descriptor and no frame. On the way up ".." is believed only if it
-// is the directory that we came from. What goes away meanwhile is as if it had not been there.
+// The tree that is copied may be a volume which another container changes meanwhile, and as deep as
+// that one likes. So an entry is looked at and read through one descriptor, never by its name
+// twice: what is a file when it is looked at and a FIFO when it is opened would stop us for ever.
+// Nothing is followed, and a level of depth costs a name and an inode number, no descriptor and no
+// frame. On the way up ".." is believed only if it is the directory that we came from. What goes
+// away meanwhile is as if it had not been there.
 #include "runtime/rootfs/copy_up.h"
 
 #include <dirent.h>
@@ -25,12 +26,14 @@ namespace {
 struct Level {
     dev_t device = 0;
     ino_t inode = 0;
-    std::vector<std::string> ahead;   // directories in it that are still to be copied
+    std::vector<std::string> ahead;  // directories in it that are still to be copied
 };
 
 class CopyUp {
 public:
-    CopyUp(int from, int to) : from_(sys::openat(from, ".", O_PATH | O_DIRECTORY)), to_(sys::openat(to, ".", O_PATH | O_DIRECTORY)) {}
+    CopyUp(int from, int to)
+        : from_(sys::openat(from, ".", O_PATH | O_DIRECTORY)),
+          to_(sys::openat(to, ".", O_PATH | O_DIRECTORY)) {}
     void run();
 
 private:
@@ -42,22 +45,24 @@ private:
     UniqueFd look_at(const std::string& name) const;
     void give_owner(const std::string& name, const struct stat& info) const;
 
-    UniqueFd from_, to_;              // the last of levels_, and its copy
+    UniqueFd from_, to_;  // the last of levels_, and its copy
     std::vector<Level> levels_;
 };
 
-// Holes stay holes. No more than there was when it was looked at: who appends to it does not keep us.
+// Holes stay holes. No more than there was when it was looked at: who appends to it does not keep
+// us.
 void copy_content(int from, int to, off_t size, const std::string& name) {
     check(::ftruncate(to, size), "copy ", name);
     for (off_t at = 0; at < size;) {
         at = ::lseek(from, at, SEEK_DATA);
-        if (at < 0 && errno == ENXIO) return;   // nothing but a hole is left
+        if (at < 0 && errno == ENXIO) return;  // nothing but a hole is left
         const off_t end = at < 0 ? at : std::min(::lseek(from, at, SEEK_HOLE), size);
         if (end < 0 || ::lseek(to, at, SEEK_SET) < 0) throw SysError("copy ", name);
         while (at < end) {
-            const ssize_t done = ::sendfile(to, from, &at, size_t(std::min(end - at, off_t(1) << 30)));
+            const ssize_t done =
+                ::sendfile(to, from, &at, size_t(std::min(end - at, off_t(1) << 30)));
             if (done < 0) throw SysError("copy ", name);
-            if (done == 0) return;   // it was cut meanwhile
+            if (done == 0) return;  // it was cut meanwhile
         }
     }
 }
@@ -77,8 +82,10 @@ UniqueFd CopyUp::look_at(const std::string& name) const {
 }
 
 void CopyUp::give_owner(const std::string& name, const struct stat& info) const {
-    check(::fchownat(to_.get(), name.c_str(), info.st_uid, info.st_gid, AT_SYMLINK_NOFOLLOW), "chown ", name);
-    if (!S_ISLNK(info.st_mode)) check(::fchmodat(to_.get(), name.c_str(), info.st_mode & 07777, 0), "chmod ", name);
+    check(::fchownat(to_.get(), name.c_str(), info.st_uid, info.st_gid, AT_SYMLINK_NOFOLLOW),
+          "chown ", name);
+    if (!S_ISLNK(info.st_mode))
+        check(::fchmodat(to_.get(), name.c_str(), info.st_mode & 07777, 0), "chmod ", name);
 }
 
 void CopyUp::copy_entry(const std::string& name) {
@@ -91,7 +98,8 @@ void CopyUp::copy_entry(const std::string& name) {
         const UniqueFd out = sys::openat(to_.get(), name, O_WRONLY | O_CREAT | O_EXCL, 0600);
         copy_content(in.get(), out.get(), info.st_size, name);
     } else if (S_ISLNK(info.st_mode)) {
-        check(::symlinkat(target_of(entry.get(), name).c_str(), to_.get(), name.c_str()), "symlink ", name);
+        check(::symlinkat(target_of(entry.get(), name).c_str(), to_.get(), name.c_str()),
+              "symlink ", name);
     } else {
         check(::mknodat(to_.get(), name.c_str(), info.st_mode, info.st_rdev), "mknod ", name);
     }
@@ -118,7 +126,7 @@ void CopyUp::enter(const std::string& name) {
     UniqueFd below = look_at(name);
     if (!below) return;
     const struct stat info = sys::fstat(below.get());
-    if (!S_ISDIR(info.st_mode)) return copy_entry(name);   // exchanged meanwhile
+    if (!S_ISDIR(info.st_mode)) return copy_entry(name);  // exchanged meanwhile
     check(::mkdirat(to_.get(), name.c_str(), 0700), "mkdir ", name);
     give_owner(name, info);
     to_ = sys::openat(to_.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);

@@ -12,9 +12,9 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "base/sys.h"
-#include "runtime/rootfs/mounts.h"
 #include "runtime/process/namespaces.h"
 #include "runtime/process/procfs.h"
+#include "runtime/rootfs/mounts.h"
 
 namespace {
 
@@ -22,12 +22,15 @@ namespace {
 UniqueFd user_namespace_with(const spec::Mount& mount) {
     const sys::Pipe alive = sys::pipe();
     const int read_end = alive.read.get(), write_end = alive.write.get();
-    Child holder = clone_process({.flags = CLONE_NEWUSER}, [&] {
-        ::close(write_end);
-        char byte;
-        if (::read(read_end, &byte, 1) < 0) return;
-        ::_exit(0);
-    }, [](const std::exception&) {});
+    Child holder = clone_process(
+        {.flags = CLONE_NEWUSER},
+        [&] {
+            ::close(write_end);
+            char byte;
+            if (::read(read_end, &byte, 1) < 0) return;
+            ::_exit(0);
+        },
+        [](const std::exception&) {});
     const Procfs procfs = Procfs::of_host();
     procfs.write(str(holder.pid(), "/uid_map"), id_map_text(mount.uid_mappings));
     procfs.write(str(holder.pid(), "/gid_map"), id_map_text(mount.gid_mappings));
@@ -41,7 +44,9 @@ UniqueFd user_namespace_for(const spec::Mount& mount, int init) {
 }
 
 bool is_mapped(const spec::Mount& mount) {
-    const auto asks = [](const std::string& option) { return option == "idmap" || option == "ridmap"; };
+    const auto asks = [](const std::string& option) {
+        return option == "idmap" || option == "ridmap";
+    };
     return !mount.uid_mappings.empty() || std::ranges::any_of(mount.options, asks);
 }
 
@@ -51,16 +56,20 @@ void map_ids(const UniqueFd& tree, const spec::Mount& mount, bool recursive, int
     wanted.attr_set = MOUNT_ATTR_IDMAP;
     wanted.userns_fd = uint64_t(users.get());
     const unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
-    check(::syscall(SYS_mount_setattr, tree.get(), "", flags, &wanted, sizeof wanted), "id-mapping the mount: mount_setattr");
+    check(::syscall(SYS_mount_setattr, tree.get(), "", flags, &wanted, sizeof wanted),
+          "id-mapping the mount: mount_setattr");
 }
 
-UniqueFd make_tree(const spec::Mount& mount, const std::string& bundle, int init, unsigned long propagation) {
+UniqueFd make_tree(const spec::Mount& mount, const std::string& bundle, int init,
+                   unsigned long propagation) {
     const MountRequest request = plan_mount(mount.options);
     if ((request.flags & MS_BIND) == 0) throw Error("id-mapped mounts must be bind mounts");
     UniqueFd tree = clone_tree(open_source(mount, bundle).get(), (request.flags & MS_REC) != 0);
     if (is_mapped(mount)) map_ids(tree, mount, request.recursive_idmap, init);
-    // As if it were made in the container's namespace: what is mounted in there would reach the host through a peer.
-    if ((propagation & MS_REC) != 0) set_mount_attributes(tree.get(), true, 0, 0, propagation & ~uint64_t(MS_REC));
+    // As if it were made in the container's namespace: what is mounted in there would reach the
+    // host through a peer.
+    if ((propagation & MS_REC) != 0)
+        set_mount_attributes(tree.get(), true, 0, 0, propagation & ~uint64_t(MS_REC));
     return tree;
 }
 
@@ -71,13 +80,17 @@ bool host_makes(const spec::Mount& mount, bool all_binds) {
 }
 
 bool may_clone_mounts() {
-    return bool(UniqueFd(int(::syscall(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC))));
+    return bool(UniqueFd(
+        int(::syscall(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC))));
 }
 
-std::vector<UniqueFd> make_host_trees(const std::vector<spec::Mount>& mounts, const std::string& bundle, int init, bool all_binds,
-                                       unsigned long propagation) {
+std::vector<UniqueFd> make_host_trees(const std::vector<spec::Mount>& mounts,
+                                      const std::string& bundle, int init, bool all_binds,
+                                      unsigned long propagation) {
     std::vector<UniqueFd> trees;
     for (const spec::Mount& mount : mounts)
-        if (host_makes(mount, all_binds)) trees.push_back(context(mounting(mount), [&] { return make_tree(mount, bundle, init, propagation); }));
+        if (host_makes(mount, all_binds))
+            trees.push_back(context(mounting(mount),
+                                    [&] { return make_tree(mount, bundle, init, propagation); }));
     return trees;
 }

@@ -25,8 +25,11 @@ struct Mounted {
 std::string meant(std::string_view text) {
     std::string path;
     for (size_t i = 0; i < text.size(); ++i) {
-        if (text[i] != '\\' || i + 3 >= text.size()) path += text[i];
-        else path += char((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + text[i + 3] - '0'), i += 3;
+        if (text[i] != '\\' || i + 3 >= text.size())
+            path += text[i];
+        else
+            path += char((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + text[i + 3] - '0'),
+                i += 3;
     }
     return path;
 }
@@ -37,7 +40,8 @@ std::vector<Mounted> mounts_here() {
     for (const std::string& line : split(read_file("/proc/self/mountinfo"), '\n')) {
         const std::vector<std::string> fields = split(line, ' ');
         const auto dash = std::ranges::find(fields, "-");
-        if (fields.size() > 4 && fields.end() - dash > 1) found.push_back({fields[3], fields[4], dash[1]});
+        if (fields.size() > 4 && fields.end() - dash > 1)
+            found.push_back({fields[3], fields[4], dash[1]});
     }
     return found;
 }
@@ -53,15 +57,20 @@ std::string mount_point_of(const std::string& path) {
     return best;
 }
 
-// After a chroot the host's mounts are still in the namespace. A user namespace in there may mount a procfs
-// or sysfs without any masks as long as one is, and with it reach what is masked: so none stays whole.
+// After a chroot the host's mounts are still in the namespace. A user namespace in there may mount
+// a procfs or sysfs without any masks as long as one is, and with it reach what is masked: so none
+// stays whole.
 void cover_kernels_file_systems(const std::string& root) {
     for (const Mounted& mounted : mounts_here()) {
         const std::string point = meant(mounted.point);
-        if (mounted.root != "/" || (mounted.type != "proc" && mounted.type != "sysfs") || (point + "/").starts_with(root + "/")) continue;
+        if (mounted.root != "/" || (mounted.type != "proc" && mounted.type != "sysfs") ||
+            (point + "/").starts_with(root + "/"))
+            continue;
         // What went with a mount above it is not there any more.
-        if (::mount("", point.c_str(), nullptr, MS_SLAVE | MS_REC, nullptr) < 0 && errno == ENOENT) continue;
-        if (::umount2(point.c_str(), MNT_DETACH) < 0) sys::mount("tmpfs", point, "tmpfs", MS_RDONLY);
+        if (::mount("", point.c_str(), nullptr, MS_SLAVE | MS_REC, nullptr) < 0 && errno == ENOENT)
+            continue;
+        if (::umount2(point.c_str(), MNT_DETACH) < 0)
+            sys::mount("tmpfs", point, "tmpfs", MS_RDONLY);
     }
 }
 
@@ -76,12 +85,14 @@ unsigned long namespace_propagation(unsigned long wanted) {
 Root open_root(const std::string& host_path, unsigned long wanted) {
     const unsigned long propagation = namespace_propagation(wanted);
     sys::mount("none", "/", nullptr, propagation);
-    // Else the mount that holds it may be shared still, and cannot be the parent of a root that is pivoted to.
+    // Else the mount that holds it may be shared still, and cannot be the parent of a root that is
+    // pivoted to.
     if ((propagation & MS_SHARED) != 0 || (propagation & MS_REC) == 0)
-        sys::mount("none", mount_point_of(host_path), nullptr, (propagation & MS_SLAVE) != 0 ? MS_SLAVE : MS_PRIVATE);
+        sys::mount("none", mount_point_of(host_path), nullptr,
+                   (propagation & MS_SLAVE) != 0 ? MS_SLAVE : MS_PRIVATE);
     sys::mount(host_path, host_path, "bind", MS_BIND | MS_REC);
-    // What somebody mounts later below the root file system, for another container or to copy into it, stays
-    // outside, unless the config asks for it.
+    // What somebody mounts later below the root file system, for another container or to copy into
+    // it, stays outside, unless the config asks for it.
     if (!wanted) sys::mount("none", host_path, nullptr, MS_PRIVATE | MS_REC);
     return Root(host_path);
 }
@@ -95,8 +106,8 @@ bool is_null_device(int fd) {
 
 }  // namespace
 
-// The container's own node; the host's where it has none. Either way nobody changes the node itself through
-// what covers a file: mode, owner and times of the host's are the whole machine's.
+// The container's own node; the host's where it has none. Either way nobody changes the node itself
+// through what covers a file: mode, owner and times of the host's are the whole machine's.
 UniqueFd make_file_mask(const Root& root) {
     std::optional<UniqueFd> null = root.open_if_exists("/dev/null", O_PATH | O_NOFOLLOW);
     if (!null || !is_null_device(null->get())) null = sys::open("/dev/null", O_PATH | O_NOFOLLOW);
@@ -117,9 +128,14 @@ void mask(const Root& root, const std::vector<std::string>& paths) {
         UniqueFd cover;
         const bool is_directory = S_ISDIR(sys::fstat(target->get()).st_mode);
         UniqueFd& first = is_directory ? empty : file;
-        if (first) cover = clone_tree(first.get());
-        else if (is_directory) cover = make_detached("tmpfs", "mode=755,nr_blocks=1,nr_inodes=1", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-        else cover = make_file_mask(root);
+        if (first)
+            cover = clone_tree(first.get());
+        else if (is_directory)
+            cover = make_detached("tmpfs", "mode=755,nr_blocks=1,nr_inodes=1",
+                                  MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                                      MOUNT_ATTR_NOEXEC);
+        else
+            cover = make_file_mask(root);
         attach(cover.get(), target->get(), quoted(path));
         if (!first) first = std::move(cover);
     }
@@ -138,7 +154,8 @@ void make_read_only(const Root& root, const std::vector<std::string>& paths) {
 void pivot_into(const Root& root) {
     const UniqueFd old = sys::open("/", O_PATH | O_DIRECTORY);
     check(::fchdir(root.fd()), "fchdir to the root file system");
-    // With "." for both, the old root lies on top of the new one, and no directory is needed for it.
+    // With "." for both, the old root lies on top of the new one, and no directory is needed for
+    // it.
     check(::syscall(SYS_pivot_root, ".", "."), "pivot_root");
     check(::fchdir(old.get()), "fchdir to the old root");
     // The detach must not travel to the host through a shared mount.
@@ -177,7 +194,8 @@ namespace {
 // Never given again since Linux 6.8; before, another mount may get it when this one is gone.
 uint64_t mount_id(int fd) {
     struct statx info{};
-    check(::statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID | STATX_MNT_ID_UNIQUE, &info), "statx of a mount");
+    check(::statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID | STATX_MNT_ID_UNIQUE, &info),
+          "statx of a mount");
     return info.stx_mnt_id;
 }
 

@@ -17,9 +17,9 @@ namespace {
 
 struct Action {
     std::string_view name;
-    uint32_t code;          // SECCOMP_RET_…
-    bool number = false;    // takes errnoRet
-    bool refuses = false;   // the program cannot go on as if the kernel had done it
+    uint32_t code;         // SECCOMP_RET_…
+    bool number = false;   // takes errnoRet
+    bool refuses = false;  // the program cannot go on as if the kernel had done it
 };
 constexpr Action actions[] = {
     {"SCMP_ACT_ALLOW", SECCOMP_RET_ALLOW},
@@ -38,8 +38,9 @@ struct Operator {
     Compare compare;
 };
 constexpr Operator operators[] = {
-    {"SCMP_CMP_EQ", Compare::equal},         {"SCMP_CMP_GE", Compare::greater_equal}, {"SCMP_CMP_GT", Compare::greater},
-    {"SCMP_CMP_LE", Compare::less_equal},    {"SCMP_CMP_LT", Compare::less},          {"SCMP_CMP_MASKED_EQ", Compare::masked_equal},
+    {"SCMP_CMP_EQ", Compare::equal},     {"SCMP_CMP_GE", Compare::greater_equal},
+    {"SCMP_CMP_GT", Compare::greater},   {"SCMP_CMP_LE", Compare::less_equal},
+    {"SCMP_CMP_LT", Compare::less},      {"SCMP_CMP_MASKED_EQ", Compare::masked_equal},
     {"SCMP_CMP_NE", Compare::not_equal},
 };
 
@@ -49,20 +50,35 @@ struct Architecture {
 };
 // The last four are younger than the libseccomp of Debian 12.
 constexpr Architecture architectures[] = {
-    {"SCMP_ARCH_AARCH64", SCMP_ARCH_AARCH64}, {"SCMP_ARCH_ARM", SCMP_ARCH_ARM}, {"SCMP_ARCH_MIPS", SCMP_ARCH_MIPS},
-    {"SCMP_ARCH_MIPS64", SCMP_ARCH_MIPS64}, {"SCMP_ARCH_MIPS64N32", SCMP_ARCH_MIPS64N32}, {"SCMP_ARCH_MIPSEL", SCMP_ARCH_MIPSEL},
-    {"SCMP_ARCH_MIPSEL64", SCMP_ARCH_MIPSEL64}, {"SCMP_ARCH_MIPSEL64N32", SCMP_ARCH_MIPSEL64N32},
-    {"SCMP_ARCH_PARISC", SCMP_ARCH_PARISC}, {"SCMP_ARCH_PARISC64", SCMP_ARCH_PARISC64}, {"SCMP_ARCH_PPC", SCMP_ARCH_PPC},
-    {"SCMP_ARCH_PPC64", SCMP_ARCH_PPC64}, {"SCMP_ARCH_PPC64LE", SCMP_ARCH_PPC64LE}, {"SCMP_ARCH_RISCV64", SCMP_ARCH_RISCV64},
-    {"SCMP_ARCH_S390", SCMP_ARCH_S390}, {"SCMP_ARCH_S390X", SCMP_ARCH_S390X}, {"SCMP_ARCH_X32", SCMP_ARCH_X32},
-    {"SCMP_ARCH_X86", SCMP_ARCH_X86}, {"SCMP_ARCH_X86_64", SCMP_ARCH_X86_64},
-    {"SCMP_ARCH_LOONGARCH64", 0xC0000102}, {"SCMP_ARCH_M68K", 4}, {"SCMP_ARCH_SH", 0x4000002A}, {"SCMP_ARCH_SHEB", 42},
+    {"SCMP_ARCH_AARCH64", SCMP_ARCH_AARCH64},
+    {"SCMP_ARCH_ARM", SCMP_ARCH_ARM},
+    {"SCMP_ARCH_MIPS", SCMP_ARCH_MIPS},
+    {"SCMP_ARCH_MIPS64", SCMP_ARCH_MIPS64},
+    {"SCMP_ARCH_MIPS64N32", SCMP_ARCH_MIPS64N32},
+    {"SCMP_ARCH_MIPSEL", SCMP_ARCH_MIPSEL},
+    {"SCMP_ARCH_MIPSEL64", SCMP_ARCH_MIPSEL64},
+    {"SCMP_ARCH_MIPSEL64N32", SCMP_ARCH_MIPSEL64N32},
+    {"SCMP_ARCH_PARISC", SCMP_ARCH_PARISC},
+    {"SCMP_ARCH_PARISC64", SCMP_ARCH_PARISC64},
+    {"SCMP_ARCH_PPC", SCMP_ARCH_PPC},
+    {"SCMP_ARCH_PPC64", SCMP_ARCH_PPC64},
+    {"SCMP_ARCH_PPC64LE", SCMP_ARCH_PPC64LE},
+    {"SCMP_ARCH_RISCV64", SCMP_ARCH_RISCV64},
+    {"SCMP_ARCH_S390", SCMP_ARCH_S390},
+    {"SCMP_ARCH_S390X", SCMP_ARCH_S390X},
+    {"SCMP_ARCH_X32", SCMP_ARCH_X32},
+    {"SCMP_ARCH_X86", SCMP_ARCH_X86},
+    {"SCMP_ARCH_X86_64", SCMP_ARCH_X86_64},
+    {"SCMP_ARCH_LOONGARCH64", 0xC0000102},
+    {"SCMP_ARCH_M68K", 4},
+    {"SCMP_ARCH_SH", 0x4000002A},
+    {"SCMP_ARCH_SHEB", 42},
 };
 
 struct Flag {
     std::string_view name;
     unsigned bit;
-    bool for_agents = false;   // the kernel takes it only with a listener
+    bool for_agents = false;  // the kernel takes it only with a listener
 };
 constexpr Flag flags[] = {
     {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
@@ -78,19 +94,25 @@ struct Call {
 };
 // The same everywhere, but for where an interface's numbers begin.
 constexpr Call young_calls[] = {
-    {"cachestat", 451}, {"fchmodat2", 452}, {"map_shadow_stack", 453}, {"futex_wake", 454}, {"futex_wait", 455},
-    {"futex_requeue", 456}, {"statmount", 457}, {"listmount", 458}, {"lsm_get_self_attr", 459}, {"lsm_set_self_attr", 460},
-    {"lsm_list_modules", 461}, {"mseal", 462}, {"setxattrat", 463}, {"getxattrat", 464}, {"listxattrat", 465},
-    {"removexattrat", 466}, {"open_tree_attr", 467}, {"file_getattr", 468}, {"file_setattr", 469}, {"listns", 470},
-    {"rseq_slice_yield", 471}, {"fchroot", 472},
+    {"cachestat", 451},         {"fchmodat2", 452},        {"map_shadow_stack", 453},
+    {"futex_wake", 454},        {"futex_wait", 455},       {"futex_requeue", 456},
+    {"statmount", 457},         {"listmount", 458},        {"lsm_get_self_attr", 459},
+    {"lsm_set_self_attr", 460}, {"lsm_list_modules", 461}, {"mseal", 462},
+    {"setxattrat", 463},        {"getxattrat", 464},       {"listxattrat", 465},
+    {"removexattrat", 466},     {"open_tree_attr", 467},   {"file_getattr", 468},
+    {"file_setattr", 469},      {"listns", 470},           {"rseq_slice_yield", 471},
+    {"fchroot", 472},
 };
 constexpr Call x86_64_calls[] = {{"uretprobe", 335}, {"uprobe", 336}};
 // i386 has two doors to these: a call of their own, and the older socketcall and ipc.
 constexpr Call i386_direct[] = {
-    {"recvmmsg", 337}, {"sendmmsg", 345}, {"socket", 359}, {"socketpair", 360}, {"bind", 361}, {"connect", 362}, {"listen", 363},
-    {"accept4", 364}, {"getsockopt", 365}, {"setsockopt", 366}, {"getsockname", 367}, {"getpeername", 368}, {"sendto", 369},
-    {"sendmsg", 370}, {"recvfrom", 371}, {"recvmsg", 372}, {"shutdown", 373}, {"semget", 393}, {"semctl", 394}, {"shmget", 395},
-    {"shmctl", 396}, {"shmat", 397}, {"shmdt", 398}, {"msgget", 399}, {"msgsnd", 400}, {"msgrcv", 401}, {"msgctl", 402},
+    {"recvmmsg", 337},   {"sendmmsg", 345},   {"socket", 359},      {"socketpair", 360},
+    {"bind", 361},       {"connect", 362},    {"listen", 363},      {"accept4", 364},
+    {"getsockopt", 365}, {"setsockopt", 366}, {"getsockname", 367}, {"getpeername", 368},
+    {"sendto", 369},     {"sendmsg", 370},    {"recvfrom", 371},    {"recvmsg", 372},
+    {"shutdown", 373},   {"semget", 393},     {"semctl", 394},      {"shmget", 395},
+    {"shmctl", 396},     {"shmat", 397},      {"shmdt", 398},       {"msgget", 399},
+    {"msgsnd", 400},     {"msgrcv", 401},     {"msgctl", 402},
 };
 constexpr uint32_t x32_bit = 0x40000000;
 
@@ -98,9 +120,12 @@ constexpr uint32_t x32_bit = 0x40000000;
 int first_number(uint32_t token) {
     switch (token) {
         case SCMP_ARCH_X32: return int(x32_bit);
-        case SCMP_ARCH_MIPS: case SCMP_ARCH_MIPSEL: return 4000;
-        case SCMP_ARCH_MIPS64: case SCMP_ARCH_MIPSEL64: return 5000;
-        case SCMP_ARCH_MIPS64N32: case SCMP_ARCH_MIPSEL64N32: return 6000;
+        case SCMP_ARCH_MIPS:
+        case SCMP_ARCH_MIPSEL: return 4000;
+        case SCMP_ARCH_MIPS64:
+        case SCMP_ARCH_MIPSEL64: return 5000;
+        case SCMP_ARCH_MIPS64N32:
+        case SCMP_ARCH_MIPSEL64N32: return 6000;
         default: return 0;
     }
 }
@@ -108,7 +133,8 @@ int first_number(uint32_t token) {
 template <class Row, size_t N>
 const Row& look_up(const Row (&table)[N], const std::string& name, std::string_view what) {
     const Row* found = std::ranges::find(table, name, &Row::name);
-    if (found == std::end(table)) throw Error("string ", name, " is not a valid ", what, " for seccomp");
+    if (found == std::end(table))
+        throw Error("string ", name, " is not a valid ", what, " for seccomp");
     return *found;
 }
 
@@ -140,7 +166,8 @@ Rule read_rule(const spec::SeccompSyscall& rule) {
     for (const spec::SeccompArg& arg : rule.args) {
         if (arg.index > 5) throw Error("seccomp argument index ", arg.index, " is too large");
         repeats |= std::ranges::any_of(all, [&](auto& c) { return c.argument == arg.index; });
-        all.push_back({arg.index, look_up(operators, arg.op, "operator").compare, arg.value, arg.value_two});
+        all.push_back(
+            {arg.index, look_up(operators, arg.op, "operator").compare, arg.value, arg.value_two});
     }
     if (!repeats) return {rule.names, {{all, action}}};
     // Two conditions on one argument mean "one of them", as for runc.
@@ -160,72 +187,88 @@ int number_of(const std::string& name, uint32_t token) {
     const int known = ::seccomp_syscall_resolve_name_arch(token, name.c_str());
     if (known != __NR_SCMP_ERROR) return known;
     const Call* young = find_call(young_calls, name);
-    if (!young && (token == SCMP_ARCH_X86_64 || token == SCMP_ARCH_X32)) young = find_call(x86_64_calls, name);
+    if (!young && (token == SCMP_ARCH_X86_64 || token == SCMP_ARCH_X32))
+        young = find_call(x86_64_calls, name);
     return young ? first_number(token) + young->number : known;
 }
 
 bool is_known(const std::string& name) {
-    return ::seccomp_syscall_resolve_name(name.c_str()) != __NR_SCMP_ERROR || find_call(young_calls, name) || find_call(x86_64_calls, name);
+    return ::seccomp_syscall_resolve_name(name.c_str()) != __NR_SCMP_ERROR ||
+           find_call(young_calls, name) || find_call(x86_64_calls, name);
 }
 
 // The kernel's order, when several filters speak: the smallest counts.
 int leniency(const std::string& action) { return int(look_up(actions, action, "action").code); }
 
-// A name that nobody knows has no number, so its rule cannot be kept. If the rule is milder than what holds
-// without it, its loss makes the filter stricter; if not, the call would go through that was to be stopped.
+// A name that nobody knows has no number, so its rule cannot be kept. If the rule is milder than
+// what holds without it, its loss makes the filter stricter; if not, the call would go through that
+// was to be stopped.
 void check_names(const spec::Seccomp& profile) {
     for (const spec::SeccompSyscall& rule : profile.syscalls) {
         const bool stricter = leniency(rule.action) < leniency(profile.default_action);
         if (!stricter && log_settings().level != LogLevel::debug) continue;
         for (const std::string& name : rule.names) {
             if (is_known(name)) continue;
-            if (stricter) throw Error("seccomp: unknown system call ", quoted(name), ": its rule ", rule.action, " cannot be kept");
-            log_debug(str("seccomp: unknown system call ", quoted(name), " gets the default action"));
+            if (stricter)
+                throw Error("seccomp: unknown system call ", quoted(name), ": its rule ",
+                            rule.action, " cannot be kept");
+            log_debug(
+                str("seccomp: unknown system call ", quoted(name), " gets the default action"));
         }
     }
 }
 
-void decide(CallTable& table, const std::string& name, int number, bool wide, const std::vector<Decision>& decisions) {
+void decide(CallTable& table, const std::string& name, int number, bool wide,
+            const std::vector<Decision>& decisions) {
     const ArgumentBits bits = bits_read(name, table.token);
-    for (const Decision& decision : decisions) table.calls.push_back({uint32_t(number), wide, bits, &decision});
+    for (const Decision& decision : decisions)
+        table.calls.push_back({uint32_t(number), wide, bits, &decision});
 }
 
-// libseccomp's numbers for them are -100 - n and -200 - n; the arguments lie behind a pointer there,
-// where no filter can see them.
-void decide_multiplexed(CallTable& table, const std::string& name, int number, const std::vector<Decision>& decisions,
-                        std::deque<Decision>& made) {
+// libseccomp's numbers for them are -100 - n and -200 - n; the arguments lie behind a pointer
+// there, where no filter can see them.
+void decide_multiplexed(CallTable& table, const std::string& name, int number,
+                        const std::vector<Decision>& decisions, std::deque<Decision>& made) {
     const bool socket = number > -200;
     const char* door = socket ? "socketcall" : "ipc";
     const int door_number = ::seccomp_syscall_resolve_name_arch(table.token, door);
     const auto which = uint64_t(socket ? -number - 100 : -number - 200);
     for (const Decision& decision : decisions) {
         made.push_back({{{0, Compare::equal, which, 0}}, decision.action});
-        table.calls.push_back({uint32_t(door_number), false, bits_read(door, table.token), &made.back()});
+        table.calls.push_back(
+            {uint32_t(door_number), false, bits_read(door, table.token), &made.back()});
     }
-    if (const Call* direct = find_call(i386_direct, name)) decide(table, name, direct->number, false, decisions);
+    if (const Call* direct = find_call(i386_direct, name))
+        decide(table, name, direct->number, false, decisions);
 }
 
 // One interface's calls go into the table of its token: x32 comes under the token of x86_64, with a
-// bit set in the numbers. Gives the largest number. Decisions that were made on the way go to `made`.
-uint32_t add_calls(CallTable& table, uint32_t token, const std::vector<Rule>& rules, uint32_t fallback, std::deque<Decision>& made) {
-    const bool wide = (token & __AUDIT_ARCH_64BIT) != 0 && (token & __AUDIT_ARCH_CONVENTION_MIPS64_N32) == 0;
+// bit set in the numbers. Gives the largest number. Decisions that were made on the way go to
+// `made`.
+uint32_t add_calls(CallTable& table, uint32_t token, const std::vector<Rule>& rules,
+                   uint32_t fallback, std::deque<Decision>& made) {
+    const bool wide =
+        (token & __AUDIT_ARCH_64BIT) != 0 && (token & __AUDIT_ARCH_CONVENTION_MIPS64_N32) == 0;
     uint32_t largest = 0;
     for (const Rule& rule : rules)
         for (const std::string& name : rule.names) {
             const int number = number_of(name, token);
             if (number >= 0) largest = std::max(largest, uint32_t(number));
-            if (rule.decisions[0].action == fallback) continue;   // says nothing new
-            if (number >= 0) decide(table, name, number, wide, rule.decisions);
-            else if (token == SCMP_ARCH_X86 && number < -100 && number > -300) decide_multiplexed(table, name, number, rule.decisions, made);
+            if (rule.decisions[0].action == fallback) continue;  // says nothing new
+            if (number >= 0)
+                decide(table, name, number, wide, rule.decisions);
+            else if (token == SCMP_ARCH_X86 && number < -100 && number > -300)
+                decide_multiplexed(table, name, number, rule.decisions, made);
         }
     return largest;
 }
 
-// A profile that refuses what it does not name cannot mean calls that were invented after it: they get
-// ENOSYS, so that a C library falls back to what the profile allows (glibc does not for EPERM).
+// A profile that refuses what it does not name cannot mean calls that were invented after it: they
+// get ENOSYS, so that a C library falls back to what the profile allows (glibc does not for EPERM).
 constexpr uint32_t not_there = SECCOMP_RET_ERRNO | ENOSYS;
 
-std::vector<CallTable> tables_for(const std::vector<uint32_t>& tokens, const std::vector<Rule>& rules, uint32_t fallback, bool refuses,
+std::vector<CallTable> tables_for(const std::vector<uint32_t>& tokens,
+                                  const std::vector<Rule>& rules, uint32_t fallback, bool refuses,
                                   std::deque<Decision>& made) {
     std::vector<CallTable> tables;
     const bool has_x32 = std::ranges::find(tokens, SCMP_ARCH_X32) != tokens.end();
@@ -236,11 +279,15 @@ std::vector<CallTable> tables_for(const std::vector<uint32_t>& tokens, const std
         const bool x86_64 = token == SCMP_ARCH_X86_64;
         const uint32_t largest = add_calls(table, token, rules, fallback, made);
         // The last number of all is what a tracer sets to cancel a call.
-        if (refuses && largest) table.ranges.push_back({largest + 1, x86_64 ? x32_bit - 1 : UINT32_MAX - 1, not_there});
+        if (refuses && largest)
+            table.ranges.push_back({largest + 1, x86_64 ? x32_bit - 1 : UINT32_MAX - 1, not_there});
         if (!x86_64) continue;
-        const uint32_t largest_x32 = has_x32 ? add_calls(table, SCMP_ARCH_X32, rules, fallback, made) : 0;
-        if (!has_x32) table.ranges.push_back({x32_bit, UINT32_MAX - 1, SECCOMP_RET_KILL_THREAD});
-        else if (refuses && largest_x32) table.ranges.push_back({largest_x32 + 1, UINT32_MAX - 1, not_there});
+        const uint32_t largest_x32 =
+            has_x32 ? add_calls(table, SCMP_ARCH_X32, rules, fallback, made) : 0;
+        if (!has_x32)
+            table.ranges.push_back({x32_bit, UINT32_MAX - 1, SECCOMP_RET_KILL_THREAD});
+        else if (refuses && largest_x32)
+            table.ranges.push_back({largest_x32 + 1, UINT32_MAX - 1, not_there});
     }
     return tables;
 }
@@ -280,19 +327,23 @@ std::vector<std::string> seccomp_flags_of_kernel() {
     std::vector<std::string> names;
     for (const Flag& flag : flags) {
         // Without a program the kernel says EFAULT, unless it does not know the flag.
-        const unsigned bits = flag.bit | (flag.for_agents ? unsigned(SECCOMP_FILTER_FLAG_NEW_LISTENER) : 0);
-        if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, bits, nullptr) < 0 && errno == EFAULT) names.emplace_back(flag.name);
+        const unsigned bits =
+            flag.bit | (flag.for_agents ? unsigned(SECCOMP_FILTER_FLAG_NEW_LISTENER) : 0);
+        if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, bits, nullptr) < 0 && errno == EFAULT)
+            names.emplace_back(flag.name);
     }
     std::ranges::sort(names);
     return names;
 }
 
 void check_nothing_feigned(const spec::Seccomp& profile, const spec::Process& process) {
-    if (process.no_new_privileges) return;   // then the filter comes last
+    if (process.no_new_privileges) return;  // then the filter comes last
     std::vector<std::string_view> needed = {"capset", "prctl", "setgroups"};
     if (process.user.uid != 0) needed.insert(needed.end(), {"setuid", "setresuid"});
     if (process.user.gid != 0) needed.insert(needed.end(), {"setgid", "setresgid"});
-    const auto feigns = [](const std::string& action, std::optional<uint32_t> number) { return action == "SCMP_ACT_ERRNO" && number == 0u; };
+    const auto feigns = [](const std::string& action, std::optional<uint32_t> number) {
+        return action == "SCMP_ACT_ERRNO" && number == 0u;
+    };
     for (const std::string_view call : needed) {
         bool named = false, feigned = false;
         for (const spec::SeccompSyscall& rule : profile.syscalls) {
@@ -301,13 +352,15 @@ void check_nothing_feigned(const spec::Seccomp& profile, const spec::Process& pr
             feigned |= feigns(rule.action, rule.errno_ret);
         }
         if (feigned || (!named && feigns(profile.default_action, profile.default_errno_ret)))
-            throw Error("seccomp: with errnoRet 0 the container's own ", quoted(call), " would only seem to be done; it takes noNewPrivileges");
+            throw Error("seccomp: with errnoRet 0 the container's own ", quoted(call),
+                        " would only seem to be done; it takes noNewPrivileges");
     }
 }
 
 Filter plan_filter(const spec::Seccomp& profile) {
     Filter filter;
-    filter.listener_path = profile.listener_path, filter.listener_metadata = profile.listener_metadata;
+    filter.listener_path = profile.listener_path,
+    filter.listener_metadata = profile.listener_metadata;
     if (action_of(profile.default_action, profile.default_errno_ret) == SECCOMP_RET_USER_NOTIF)
         throw Error("SCMP_ACT_NOTIFY cannot be used as default action");
     tokens_of(profile.architectures);
@@ -321,15 +374,19 @@ Filter plan_filter(const spec::Seccomp& profile) {
             throw Error("SCMP_ACT_NOTIFY cannot be used for the write syscall");
     }
     filter.asks_to_send = filter.notify && !always_allows(profile, "sendmsg");
-    if (filter.notify && filter.listener_path.empty()) throw Error("seccomp listenerPath is not set, but SCMP_ACT_NOTIFY is used");
+    if (filter.notify && filter.listener_path.empty())
+        throw Error("seccomp listenerPath is not set, but SCMP_ACT_NOTIFY is used");
 
     // Without a word about flags: no slower speculation for the sake of a filter (as runc).
-    if (!profile.flags) filter.flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
-    else for (const std::string& name : *profile.flags) {
-        const Flag& flag = look_up(flags, name, "flag");
-        if (filter.notify || !flag.for_agents) filter.flags |= flag.bit;
-    }
-    filter.flags &= ~unsigned(SECCOMP_FILTER_FLAG_TSYNC);   // there is one thread, and a listener excludes it
+    if (!profile.flags)
+        filter.flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+    else
+        for (const std::string& name : *profile.flags) {
+            const Flag& flag = look_up(flags, name, "flag");
+            if (filter.notify || !flag.for_agents) filter.flags |= flag.bit;
+        }
+    filter.flags &=
+        ~unsigned(SECCOMP_FILTER_FLAG_TSYNC);  // there is one thread, and a listener excludes it
     if (filter.notify) filter.flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
     return filter;
 }
@@ -338,13 +395,16 @@ std::vector<sock_filter> compile_filter(const spec::Seccomp& profile) {
     std::vector<Rule> rules;
     for (const spec::SeccompSyscall& rule : profile.syscalls) rules.push_back(read_rule(rule));
     const uint32_t fallback = action_of(profile.default_action, profile.default_errno_ret);
-    const bool refuses = look_up(actions, profile.default_action, "action").refuses && fallback != not_there;
+    const bool refuses =
+        look_up(actions, profile.default_action, "action").refuses && fallback != not_there;
     std::deque<Decision> made;
-    return assemble(tables_for(tokens_of(profile.architectures), rules, fallback, refuses, made), SECCOMP_RET_KILL_THREAD);
+    return assemble(tables_for(tokens_of(profile.architectures), rules, fallback, refuses, made),
+                    SECCOMP_RET_KILL_THREAD);
 }
 
 UniqueFd install(const Filter& filter) {
-    const sock_fprog program{(unsigned short)(filter.program.size()), const_cast<sock_filter*>(filter.program.data())};
+    const sock_fprog program{(unsigned short)(filter.program.size()),
+                             const_cast<sock_filter*>(filter.program.data())};
     const long result = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, filter.flags, &program);
     check(result, "error loading seccomp filter into kernel");
     return filter.notify ? UniqueFd(int(result)) : UniqueFd{};

@@ -15,14 +15,16 @@ namespace {
 
 using Code = std::vector<sock_filter>;
 
-constexpr sock_filter load(size_t offset) { return {BPF_LD | BPF_W | BPF_ABS, 0, 0, uint32_t(offset)}; }
+constexpr sock_filter load(size_t offset) {
+    return {BPF_LD | BPF_W | BPF_ABS, 0, 0, uint32_t(offset)};
+}
 constexpr sock_filter give(uint32_t action) { return {BPF_RET | BPF_K, 0, 0, action}; }
 constexpr sock_filter skip(size_t count) { return {BPF_JMP | BPF_JA, 0, 0, uint32_t(count)}; }
 
 void append(Code& code, const Code& more) { code.insert(code.end(), more.begin(), more.end()); }
 
-// A comparison of a half of an argument, and where to go: on, to the end of the condition (it holds),
-// or past the decision (it does not). A condition is a short list of these.
+// A comparison of a half of an argument, and where to go: on, to the end of the condition (it
+// holds), or past the decision (it does not). A condition is a short list of these.
 enum class Go : uint8_t { on, holds, fails };
 struct Step {
     sock_filter instruction;
@@ -31,7 +33,9 @@ struct Step {
 
 constexpr Step keep(uint32_t mask) { return {{BPF_ALU | BPF_AND | BPF_K, 0, 0, mask}}; }
 
-constexpr uint64_t mask_of(unsigned bits) { return bits == 64 ? UINT64_MAX : (uint64_t(1) << bits) - 1; }
+constexpr uint64_t mask_of(unsigned bits) {
+    return bits == 64 ? UINT64_MAX : (uint64_t(1) << bits) - 1;
+}
 
 constexpr Step test(uint16_t comparison, uint32_t value, Go if_true, Go if_false) {
     return {{uint16_t(BPF_JMP | BPF_K | comparison), 0, 0, value}, if_true, if_false};
@@ -48,11 +52,13 @@ void compare_upper_half(std::vector<Step>& steps, const Condition& c) {
         case Compare::not_equal: steps.push_back(test(BPF_JEQ, upper, Go::on, Go::holds)); break;
         case Compare::greater:
         case Compare::greater_equal:
-            steps.insert(steps.end(), {test(BPF_JGT, upper, Go::holds, Go::on), test(BPF_JEQ, upper, Go::on, Go::fails)});
+            steps.insert(steps.end(), {test(BPF_JGT, upper, Go::holds, Go::on),
+                                       test(BPF_JEQ, upper, Go::on, Go::fails)});
             break;
         case Compare::less:
         case Compare::less_equal:
-            steps.insert(steps.end(), {test(BPF_JGT, upper, Go::fails, Go::on), test(BPF_JEQ, upper, Go::on, Go::holds)});
+            steps.insert(steps.end(), {test(BPF_JGT, upper, Go::fails, Go::on),
+                                       test(BPF_JEQ, upper, Go::on, Go::holds)});
             break;
     }
 }
@@ -61,12 +67,15 @@ void compare_lower_half(std::vector<Step>& steps, const Condition& c) {
     const auto lower = uint32_t(c.value);
     switch (c.compare) {
         case Compare::masked_equal:
-            steps.insert(steps.end(), {keep(lower), test(BPF_JEQ, uint32_t(c.second) & lower, Go::on, Go::fails)});
+            steps.insert(steps.end(), {keep(lower), test(BPF_JEQ, uint32_t(c.second) & lower,
+                                                         Go::on, Go::fails)});
             break;
         case Compare::equal: steps.push_back(test(BPF_JEQ, lower, Go::on, Go::fails)); break;
         case Compare::not_equal: steps.push_back(test(BPF_JEQ, lower, Go::fails, Go::on)); break;
         case Compare::greater: steps.push_back(test(BPF_JGT, lower, Go::on, Go::fails)); break;
-        case Compare::greater_equal: steps.push_back(test(BPF_JGE, lower, Go::on, Go::fails)); break;
+        case Compare::greater_equal:
+            steps.push_back(test(BPF_JGE, lower, Go::on, Go::fails));
+            break;
         case Compare::less: steps.push_back(test(BPF_JGE, lower, Go::fails, Go::on)); break;
         case Compare::less_equal: steps.push_back(test(BPF_JGT, lower, Go::fails, Go::on)); break;
     }
@@ -90,17 +99,20 @@ std::vector<Step> steps_of(const Condition& c, bool wide, unsigned bits) {
 Code decision_code(const CallTable::Call& call) {
     const Decision& decision = *call.decision;
     std::vector<std::vector<Step>> conditions;
-    size_t size = 1;   // the answer itself
+    size_t size = 1;  // the answer itself
     for (const Condition& c : decision.conditions)
         size += conditions.emplace_back(steps_of(c, call.wide, call.bits[c.argument])).size();
     Code code;
     for (const std::vector<Step>& steps : conditions)
         for (size_t i = 0; i < steps.size(); ++i) {
             const auto distance = [&](Go go) {
-                return uint8_t(go == Go::on ? 0 : go == Go::holds ? steps.size() - i - 1 : size - code.size() - 1);
+                return uint8_t(go == Go::on      ? 0
+                               : go == Go::holds ? steps.size() - i - 1
+                                                 : size - code.size() - 1);
             };
             sock_filter instruction = steps[i].instruction;
-            instruction.jt = distance(steps[i].if_true), instruction.jf = distance(steps[i].if_false);
+            instruction.jt = distance(steps[i].if_true),
+            instruction.jf = distance(steps[i].if_false);
             code.push_back(instruction);
         }
     code.push_back(give(decision.action));
@@ -117,7 +129,8 @@ struct Segment {
 // What the calls with one number say together.
 Segment segment_of(std::span<const CallTable::Call> calls, uint32_t otherwise) {
     Segment segment{calls[0].number, otherwise};
-    const auto settled = std::ranges::find_if(calls, [](auto& call) { return call.decision->conditions.empty(); });
+    const auto settled =
+        std::ranges::find_if(calls, [](auto& call) { return call.decision->conditions.empty(); });
     if (settled != calls.end()) {
         segment.action = settled->decision->action;
         return segment;
@@ -130,7 +143,9 @@ Segment segment_of(std::span<const CallTable::Call> calls, uint32_t otherwise) {
 // Segments in order, next to each other and different from each other.
 class Segments {
 public:
-    explicit Segments(uint32_t otherwise) : otherwise_(otherwise) { list_.push_back({0, otherwise}); }
+    explicit Segments(uint32_t otherwise) : otherwise_(otherwise) {
+        list_.push_back({0, otherwise});
+    }
     void add(Segment segment, uint32_t last) {
         start(std::move(segment));
         if (last != UINT32_MAX) start({last + 1, otherwise_});
@@ -140,7 +155,8 @@ public:
 private:
     void start(Segment segment) {
         if (list_.back().first == segment.first) list_.pop_back();
-        const bool goes_on = !list_.empty() && list_.back().code.empty() && segment.code.empty() && list_.back().action == segment.action;
+        const bool goes_on = !list_.empty() && list_.back().code.empty() && segment.code.empty() &&
+                             list_.back().action == segment.action;
         if (!goes_on) list_.push_back(std::move(segment));
     }
     uint32_t otherwise_;
@@ -150,16 +166,19 @@ private:
 Segments segments_of(CallTable table) {
     uint32_t order = 0;
     for (CallTable::Call& call : table.calls) call.order = order++;
-    std::ranges::sort(table.calls, {}, [](auto& call) { return std::pair(call.number, call.order); });
+    std::ranges::sort(table.calls, {},
+                      [](auto& call) { return std::pair(call.number, call.order); });
     std::ranges::sort(table.ranges, {}, &CallTable::Range::first);
     Segments segments(table.otherwise);
     auto range = table.ranges.begin();
     const auto add_ranges_before = [&](uint64_t number) {
-        for (; range != table.ranges.end() && range->first < number; ++range) segments.add({range->first, range->action}, range->last);
+        for (; range != table.ranges.end() && range->first < number; ++range)
+            segments.add({range->first, range->action}, range->last);
     };
     for (auto call = table.calls.begin(); call != table.calls.end();) {
         const uint32_t number = call->number;
-        const auto end = std::ranges::find_if(call, table.calls.end(), [&](auto& c) { return c.number != number; });
+        const auto end = std::ranges::find_if(call, table.calls.end(),
+                                              [&](auto& c) { return c.number != number; });
         add_ranges_before(number);
         segments.add(segment_of({call, end}, table.otherwise), number);
         call = end;
@@ -169,8 +188,8 @@ Segments segments_of(CallTable table) {
 }
 
 // A program built from its end: where a jump leads is there already, and an answer that stands near
-// enough is not given again, which makes half of the instructions. A place is the number of instructions
-// from there to the end.
+// enough is not given again, which makes half of the instructions. A place is the number of
+// instructions from there to the end.
 class Backwards {
 public:
     size_t put(sock_filter instruction) {
@@ -190,7 +209,8 @@ public:
         // A conditional jump reaches 255 instructions; farther goes one without a condition.
         for (size_t* to : {&if_true, &if_false})
             if (code_.size() - *to > 254) *to = put(skip(code_.size() - *to));
-        return put({uint16_t(BPF_JMP | BPF_K | comparison), uint8_t(code_.size() - if_true), uint8_t(code_.size() - if_false), value});
+        return put({uint16_t(BPF_JMP | BPF_K | comparison), uint8_t(code_.size() - if_true),
+                    uint8_t(code_.size() - if_false), value});
     }
     // What is put next goes on there.
     void lead_to(size_t place) {
@@ -202,15 +222,18 @@ public:
     }
 
 private:
-    static constexpr size_t near = 128;   // still in reach of the jumps to come
+    static constexpr size_t near = 128;  // still in reach of the jumps to come
     Code code_;
     std::map<uint32_t, size_t> answers_;
 };
 
 size_t search(Backwards& program, std::span<const Segment> segments) {
-    if (segments.size() == 1) return segments[0].code.empty() ? program.answer(segments[0].action) : program.put(segments[0].code);
+    if (segments.size() == 1)
+        return segments[0].code.empty() ? program.answer(segments[0].action)
+                                        : program.put(segments[0].code);
     const size_t middle = segments.size() / 2;
-    const size_t above = search(program, segments.subspan(middle)), below = search(program, segments.first(middle));
+    const size_t above = search(program, segments.subspan(middle)),
+                 below = search(program, segments.first(middle));
     return program.jump(BPF_JGE, segments[middle].first, above, below);
 }
 
@@ -235,6 +258,8 @@ std::vector<sock_filter> assemble(const std::vector<CallTable>& tables, uint32_t
     }
     program.put(load(offsetof(seccomp_data, arch)));
     Code code = std::move(program).forwards();
-    if (code.size() > BPF_MAXINSNS) throw Error("seccomp profile is too large: ", code.size(), " instructions, the kernel takes ", BPF_MAXINSNS);
+    if (code.size() > BPF_MAXINSNS)
+        throw Error("seccomp profile is too large: ", code.size(),
+                    " instructions, the kernel takes ", BPF_MAXINSNS);
     return code;
 }

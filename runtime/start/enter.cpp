@@ -1,6 +1,6 @@
-// How a process joins a running container. The namespaces are joined by one setns on init's pidfd, but
-// a pid namespace holds only for children: so a process in between joins them, makes the one that
-// becomes the program as its own sibling, and ends.
+// How a process joins a running container. The namespaces are joined by one setns on init's pidfd,
+// but a pid namespace holds only for children: so a process in between joins them, makes the one
+// that becomes the program as its own sibling, and ends.
 //
 //      enter (on the host)              between                         the process
 //      clone ──────────────────────▶    labels; cgroups; namespaces;
@@ -8,12 +8,14 @@
 //                    ◀── pid ───────    clone ──────────────────▶       keys; session
 //                    ◀── console ─────────────────────────────────      its terminal
 //                    ◀── ready ───────────────────────────────────
-//      raise rlimits ── limited ────────────────────────────────▶       privileges; find the program
+//      raise rlimits ── limited ────────────────────────────────▶       privileges; find the
+//      program
 //                    ◀── (close by the exec) ─────────────────────      exec
 //
-// The container sees the process from its birth on, with CAP_SYS_PTRACE also its descriptors and memory, and it
-// never sees who is in between. So whatever needs something of the host's is done in between and inherited, and the
-// process is born with the container's namespaces, root and descriptors, and with nothing else.
+// The container sees the process from its birth on, with CAP_SYS_PTRACE also its descriptors and
+// memory, and it never sees who is in between. So whatever needs something of the host's is done in
+// between and inherited, and the process is born with the container's namespaces, root and
+// descriptors, and with nothing else.
 #include "runtime/start/enter.h"
 
 #include <sched.h>
@@ -33,12 +35,12 @@
 #include "runtime/process/namespaces.h"
 #include "runtime/process/passage.h"
 #include "runtime/process/procfs.h"
-#include "runtime/start/program.h"
-#include "runtime/rootfs/rootfs.h"
-#include "runtime/seccomp/filter.h"
-#include "runtime/seccomp/agent.h"
 #include "runtime/process/security_labels.h"
 #include "runtime/process/terminal.h"
+#include "runtime/rootfs/rootfs.h"
+#include "runtime/seccomp/agent.h"
+#include "runtime/seccomp/filter.h"
+#include "runtime/start/program.h"
 
 namespace {
 
@@ -60,7 +62,7 @@ struct EnterPlan {
     CapabilityPlan capabilities;
     std::optional<Filter> filter;
     uint64_t namespaces = 0;
-    std::optional<Root> root;   // init's, which has to be entered if the mount namespace is not
+    std::optional<Root> root;  // init's, which has to be entered if the mount namespace is not
     bool own_keys = true;
     int last_preserved = 2;
 };
@@ -73,21 +75,24 @@ void ask_for_oom_score(const Procfs& procfs, std::optional<int> score) try {
     log_warning(str("ignoring oomScoreAdj ", *score, ": ", e.what()));
 }
 
-void go_between(EnterPlan& plan, int pidfd, const std::vector<UniqueFd>& tasks, const Procfs& procfs, Channel& channel) {
+void go_between(EnterPlan& plan, int pidfd, const std::vector<UniqueFd>& tasks,
+                const Procfs& procfs, Channel& channel) {
     spec::Process& process = plan.process;
     channel.become(Side::init);
     channel.carry_log();
     end_with_creator(channel);
-    ask_for_oom_score(procfs, process.oom_score_adj);   // while its file is ours, if we are not root
+    ask_for_oom_score(procfs, process.oom_score_adj);  // while its file is ours, if we are not root
     hide();
     overwrite_words();
     if (plan.own_keys) label_new_keys(procfs, process.selinux_label);
     set_exec_labels(procfs, process.apparmor_profile, process.selinux_label);
     for (const UniqueFd& group : tasks) sys::write_all(group.get(), "0");
     if (!process.exec_cpu_affinity) reset_affinity();
-    if (plan.namespaces) check(::setns(pidfd, int(plan.namespaces)), "joining the container's namespaces");
+    if (plan.namespaces)
+        check(::setns(pidfd, int(plan.namespaces)), "joining the container's namespaces");
     if ((plan.namespaces & CLONE_NEWUSER) != 0) become_root_inside(channel);
-    // From here "/" is the container's, and we are hidden and end with our creator under its ids too.
+    // From here "/" is the container's, and we are hidden and end with our creator under its ids
+    // too.
     reset_signals();
     if (plan.root) change_root(*plan.root);
     if (!process.terminal) reopen_null(procfs), give_streams_to(process.user.uid);
@@ -103,7 +108,8 @@ void be_the_process(const EnterPlan& plan, Channel& channel) {
     if (plan.own_keys) join_new_session_keyring();
     check(::setsid(), "setsid");
     if (process.terminal) {
-        Terminal terminal = open_terminal(Root("/").open("/dev/pts", O_PATH | O_DIRECTORY).get(), process.console_size);
+        Terminal terminal = open_terminal(Root("/").open("/dev/pts", O_PATH | O_DIRECTORY).get(),
+                                          process.console_size);
         const int master[] = {terminal.master.get()};
         channel.send(Step::console, terminal.name, master);
         terminal.master.reset();
@@ -127,10 +133,12 @@ struct Ways {
 };
 
 Ways open_ways(const Cgroup& cgroup) {
-    return context("error adding pid to cgroups", [&] { return Ways{cgroup.clone_target(), cgroup.tasks()}; });
+    return context("error adding pid to cgroups",
+                   [&] { return Ways{cgroup.clone_target(), cgroup.tasks()}; });
 }
 
-// Changes `place` to where init is by now, if it has left what it was given and nobody asked for another.
+// Changes `place` to where init is by now, if it has left what it was given and nobody asked for
+// another.
 Ways open_ways(CgroupRecord& place, const ExecOptions& options, int init) try {
     return open_ways(Cgroup::load(place));
 } catch (const SysError& e) {
@@ -140,7 +148,8 @@ Ways open_ways(CgroupRecord& place, const ExecOptions& options, int init) try {
 }
 
 // Makes the two; nothing if there is no room for the second where both shall go.
-std::optional<Entered> send_in(EnterPlan& plan, const Ways& ways, int pidfd, Channel& channel, const ExecOptions& options) {
+std::optional<Entered> send_in(EnterPlan& plan, const Ways& ways, int pidfd, Channel& channel,
+                               const ExecOptions& options) {
     const Procfs procfs = Procfs::of_host();
     const auto report = [&](const std::exception& e) { channel.send(Step::error, e.what()); };
     // "initial" holds from before the process enters the cgroup, so it is inherited from us.
@@ -151,17 +160,21 @@ std::optional<Entered> send_in(EnterPlan& plan, const Ways& ways, int pidfd, Cha
     }
     Child between;
     try {
-        between = clone_process({.cgroup = ways.clone_target.get()}, [&] {
-            go_between(plan, pidfd, ways.tasks, procfs, channel);
-            try {
-                Child process = clone_process({.flags = CLONE_PARENT}, [&] { be_the_process(plan, channel); }, report);
-                channel.send(Step::pid, std::to_string(process.release()));
-            } catch (const SysError& e) {
-                if (e.code() != EAGAIN) throw;
-                channel.send(Step::full);
-            }
-            ::_exit(0);
-        }, report);
+        between = clone_process(
+            {.cgroup = ways.clone_target.get()},
+            [&] {
+                go_between(plan, pidfd, ways.tasks, procfs, channel);
+                try {
+                    Child process = clone_process(
+                        {.flags = CLONE_PARENT}, [&] { be_the_process(plan, channel); }, report);
+                    channel.send(Step::pid, std::to_string(process.release()));
+                } catch (const SysError& e) {
+                    if (e.code() != EAGAIN) throw;
+                    channel.send(Step::full);
+                }
+                ::_exit(0);
+            },
+            report);
     } catch (const SysError& e) {
         if (e.code() != EAGAIN) throw;
         return {};
@@ -176,8 +189,11 @@ std::optional<Entered> send_in(EnterPlan& plan, const Ways& ways, int pidfd, Cha
             entered.child = Child(pid, UniqueFd(int(::syscall(SYS_pidfd_open, pid, 0))));
         } else if (message.step == Step::console && message.fds.size() == 1) {
             entered.console = std::move(message.fds[0]);
-            if (options.console_socket.empty()) suit_callers_terminal(entered.console.get());
-            else send_descriptor(options.console_socket, message.text, entered.console.get()), entered.console.reset();
+            if (options.console_socket.empty())
+                suit_callers_terminal(entered.console.get());
+            else
+                send_descriptor(options.console_socket, message.text, entered.console.get()),
+                    entered.console.reset();
         } else if (message.step == Step::ready) {
             ready = true;
         } else if (message.step == Step::full) {
@@ -223,15 +239,17 @@ Entered enter(const Container& container, const spec::Config& config, const Exec
     if (!container.init_is_alive()) throw Error("cannot exec in a stopped container");
 
     if ((plan.namespaces & CLONE_NEWUSER) != 0 && !plan.process.terminal)
-        if (const auto user = host_id(read_id_maps(Procfs::of_host(), init).uids, plan.process.user.uid)) give_streams_to(*user);
+        if (const auto user =
+                host_id(read_id_maps(Procfs::of_host(), init).uids, plan.process.user.uid))
+            give_streams_to(*user);
     if (can_create_hidden()) hide();
     CgroupRecord place = Cgroup::place_exec(container.record().cgroup, options.cgroups, init);
     const Ways ways = open_ways(place, options, init);
     Channel channel;
     std::optional<Entered> in = send_in(plan, ways, pidfd.get(), channel, options);
     if (!in) {
-        // The limit of pids has no room for who is in between, nor perhaps for the process: a limit that is reached
-        // keeps nobody out who was made elsewhere.
+        // The limit of pids has no room for who is in between, nor perhaps for the process: a limit
+        // that is reached keeps nobody out who was made elsewhere.
         const Cgroup cgroup = Cgroup::load(place);
         channel = Channel();
         in = send_in(plan, open_ways(cgroup.uncounted()), pidfd.get(), channel, options);
@@ -242,7 +260,8 @@ Entered enter(const Container& container, const spec::Config& config, const Exec
     const int pid = entered.child.pid();
     if (container.record().intel_rdt) join_intel_rdt(*container.record().intel_rdt, pid);
     raise_limits(pid, plan.process.rlimits);
-    if (!options.pidfd_socket.empty()) send_descriptor(options.pidfd_socket, "setns", entered.child.pidfd());
+    if (!options.pidfd_socket.empty())
+        send_descriptor(options.pidfd_socket, "setns", entered.child.pidfd());
     channel.send(Step::limited);
     if (plan.filter) give_to_agent(channel, *plan.filter, pid, container.state(status));
     channel.expect_close();

@@ -1,5 +1,5 @@
-// How a container comes to be, in two functions: create() on the host and Init::run() in what becomes
-// the container.
+// How a container comes to be, in two functions: create() on the host and Init::run() in what
+// becomes the container.
 //
 //      create (on the host)                            init (becoming the container)
 //      plan; state dir; v2 cgroup; clone ───────────▶  network namespace
@@ -15,15 +15,16 @@
 //      pid file                        ◀── made ─────  wait on the fifo for `start` …
 //                                                      … startContainer hooks; exec
 //
-// Each message that waits for an answer costs two switches between the two, so one that has nothing to
-// say is not sent. `made` is: a channel that is merely closed may be that of an init which somebody killed.
-// An error from init is thrown again in create, in init's words, whenever it comes. If create dies,
-// init dies with it, or finds its channel closed and ends. Whatever create made undoes itself unless the
-// end is reached.
+// Each message that waits for an answer costs two switches between the two, so one that has nothing
+// to say is not sent. `made` is: a channel that is merely closed may be that of an init which
+// somebody killed. An error from init is thrown again in create, in init's words, whenever it
+// comes. If create dies, init dies with it, or finds its channel closed and ends. Whatever create
+// made undoes itself unless the end is reached.
 //
-// Until it is a container's, init is a process of the host's with all rights, whom the container's neighbours may
-// see. What it still holds of the host, who may look into it and with whom it ends stands between the steps below,
-// as in the table of docs/security.md, which tests/integration/test_start.py holds against the kernel.
+// Until it is a container's, init is a process of the host's with all rights, whom the container's
+// neighbours may see. What it still holds of the host, who may look into it and with whom it ends
+// stands between the steps below, as in the table of docs/security.md, which
+// tests/integration/test_start.py holds against the kernel.
 #include "runtime/start/launch.h"
 
 #include <limits.h>
@@ -46,22 +47,22 @@
 #include "runtime/process/attributes.h"
 #include "runtime/process/channel.h"
 #include "runtime/process/credentials.h"
-#include "runtime/rootfs/devices.h"
-#include "runtime/state/hooks.h"
-#include "runtime/rootfs/host_binds.h"
 #include "runtime/process/keyring.h"
-#include "runtime/rootfs/mounts.h"
 #include "runtime/process/network.h"
-#include "runtime/state/notify_socket.h"
 #include "runtime/process/passage.h"
 #include "runtime/process/procfs.h"
-#include "runtime/start/program.h"
-#include "runtime/rootfs/rootfs.h"
-#include "runtime/seccomp/filter.h"
-#include "runtime/seccomp/agent.h"
 #include "runtime/process/security_labels.h"
 #include "runtime/process/signals.h"
 #include "runtime/process/terminal.h"
+#include "runtime/rootfs/devices.h"
+#include "runtime/rootfs/host_binds.h"
+#include "runtime/rootfs/mounts.h"
+#include "runtime/rootfs/rootfs.h"
+#include "runtime/seccomp/agent.h"
+#include "runtime/seccomp/filter.h"
+#include "runtime/start/program.h"
+#include "runtime/state/hooks.h"
+#include "runtime/state/notify_socket.h"
 #include "spec/sysctl.h"
 
 namespace {
@@ -69,11 +70,14 @@ namespace {
 class Init {
 public:
     Init(const Plan& plan, Channel& channel, int fifo)
-        : plan_(plan), config_(plan.config), process_(*plan.config.process), filter_(plan.filter), channel_(channel), fifo_(fifo) {}
+        : plan_(plan), config_(plan.config), process_(*plan.config.process), filter_(plan.filter),
+          channel_(channel), fifo_(fifo) {}
     void run();
 
 private:
-    bool waits_for_maps() const { return plan_.namespaces.makes(CLONE_NEWUSER) && !plan_.created_hidden; }
+    bool waits_for_maps() const {
+        return plan_.namespaces.makes(CLONE_NEWUSER) && !plan_.created_hidden;
+    }
     void make_network();
     void join_cgroups();
     Procfs open_procfs() const;
@@ -105,15 +109,17 @@ private:
 void Init::run() {
     channel_.become(Side::init);
     channel_.carry_log();
-    end_with_creator(channel_);                           // From here we die with create.
-    overwrite_words();                                    // From here nothing of us shows the caller's words.
-    const UniqueFd time_offsets = open_time_offsets(plan_.namespaces);   // a file of ours before we change ids
-    // A creator that is root hid us before we were born. Any other has to open our files for our id maps.
+    end_with_creator(channel_);  // From here we die with create.
+    overwrite_words();           // From here nothing of us shows the caller's words.
+    const UniqueFd time_offsets =
+        open_time_offsets(plan_.namespaces);  // a file of ours before we change ids
+    // A creator that is root hid us before we were born. Any other has to open our files for our id
+    // maps.
     if (!waits_for_maps()) hide();
-    make_network();                                       // it takes longest: create makes the cgroups meanwhile
+    make_network();  // it takes longest: create makes the cgroups meanwhile
     join_cgroups();
-    hide();                                               // From here we are hidden, whoever our creator is.
-    const Procfs procfs = open_procfs();                  // now: a mount namespace to join has its own
+    hide();                               // From here we are hidden, whoever our creator is.
+    const Procfs procfs = open_procfs();  // now: a mount namespace to join has its own
     enter_namespaces(procfs, time_offsets);
     reset_signals();
     check(::setsid(), "setsid");
@@ -122,13 +128,17 @@ void Init::run() {
         join_new_session_keyring();
     }
 
-    Root root = plan_.mount_namespace() ? open_root(plan_.rootfs, plan_.propagation) : Root(sys::openat(plan_.host_root.get(), ".", O_PATH | O_DIRECTORY));
-    const std::vector<UniqueFd> filled = mount_all(root, config_.mounts, mount_environment(), receive_mapped_trees());
+    Root root = plan_.mount_namespace()
+                    ? open_root(plan_.rootfs, plan_.propagation)
+                    : Root(sys::openat(plan_.host_root.get(), ".", O_PATH | O_DIRECTORY));
+    const std::vector<UniqueFd> filled =
+        mount_all(root, config_.mounts, mount_environment(), receive_mapped_trees());
     make_devices(root, config_, receive_nodes(), plan_.user_namespace());
     open_terminal(root);
     receive_filter();
     wait_for_hooks();
-    run_hooks("createContainer", config_.hooks.create_container, state_inside(Status::creating), {.directory = plan_.rootfs});
+    run_hooks("createContainer", config_.hooks.create_container, state_inside(Status::creating),
+              {.directory = plan_.rootfs});
 
     set_names();
     write_sysctls(procfs);
@@ -137,9 +147,12 @@ void Init::run() {
     make_working_directory(root, process_.cwd);
     make_read_only(filled);
     set_home(process_.env, root, procfs, process_.user.uid);
-    if (!plan_.mount_namespace()) change_root(root);
-    else if (plan_.options.no_pivot) move_into(root, plan_.rootfs);
-    else pivot_into(root);       // From here on "/" is the container's: load nothing from it.
+    if (!plan_.mount_namespace())
+        change_root(root);
+    else if (plan_.options.no_pivot)
+        move_into(root, plan_.rootfs);
+    else
+        pivot_into(root);  // From here on "/" is the container's: load nothing from it.
     finish_root(config_.root->readonly, plan_.propagation);
     reopen_null(procfs);
     give_streams_to(process_.user.uid);
@@ -148,10 +161,11 @@ void Init::run() {
 
     heed_signals();
     set_exec_labels(procfs, process_.apparmor_profile, process_.selinux_label);
-    outlive_creator();           // the state is saved: it is a container, whatever becomes of create
+    outlive_creator();  // the state is saved: it is a container, whatever becomes of create
     close_from(3 + plan_.listen_fds + plan_.options.preserve_fds, {channel_.fd(), fifo_});
     // From here no descriptor of the host's is open but the channel and the fifo.
-    const std::string program = become_program(process_, plan_.capabilities, filter_, channel_);   // fails at create
+    const std::string program =
+        become_program(process_, plan_.capabilities, filter_, channel_);  // fails at create
     // From here it has the rights of the container's process and no more.
     channel_.send(Step::made);
     channel_.close();
@@ -162,7 +176,8 @@ void Init::run() {
 }
 
 void Init::make_network() {
-    if (plan_.namespaces.at_once) check(::unshare(int(plan_.namespaces.at_once)), "unshare of a network namespace");
+    if (plan_.namespaces.at_once)
+        check(::unshare(int(plan_.namespaces.at_once)), "unshare of a network namespace");
     if (plan_.namespaces.makes(CLONE_NEWNET)) raise_loopback();
 }
 
@@ -170,30 +185,36 @@ void Init::make_network() {
 void Init::join_cgroups() {
     const Message placed = channel_.expect(Step::placed);
     for (const UniqueFd& tasks : placed.fds) sys::write_all(tasks.get(), "0");
-    reset_affinity();   // the cgroup's CPUs, not those of who called us
+    reset_affinity();  // the cgroup's CPUs, not those of who called us
 }
 
 Procfs Init::open_procfs() const {
     if (!plan_.needs_procfs()) return Procfs::of_host();
-    return Procfs::of_our_own(config_.linux.sysctl.empty() ? Procfs::Content::processes : Procfs::Content::all);
+    return Procfs::of_our_own(config_.linux.sysctl.empty() ? Procfs::Content::processes
+                                                           : Procfs::Content::all);
 }
 
 void Init::enter_namespaces(const Procfs& procfs, const UniqueFd& time_offsets) {
     for (const OpenNamespace& target : plan_.joined)
-        if (!target.joined && (target.flag & (CLONE_NEWUSER | CLONE_NEWPID)) == 0) join(target);  // those two are spawn_init's work
+        if (!target.joined && (target.flag & (CLONE_NEWUSER | CLONE_NEWPID)) == 0)
+            join(target);  // those two are spawn_init's work
     if (plan_.user_namespace()) become_root_inside(channel_);
     make_own_namespaces(plan_.namespaces, procfs, time_offsets);
 }
 
 MountEnvironment Init::mount_environment() const {
-    return {.bundle = plan_.state.bundle, .mount_label = config_.linux.mount_label,
-            .user_namespace = plan_.user_namespace(), .cgroup_namespace = plan_.namespaces.has(CLONE_NEWCGROUP), .host_binds = plan_.host_binds};
+    return {.bundle = plan_.state.bundle,
+            .mount_label = config_.linux.mount_label,
+            .user_namespace = plan_.user_namespace(),
+            .cgroup_namespace = plan_.namespaces.has(CLONE_NEWCGROUP),
+            .host_binds = plan_.host_binds};
 }
 
 std::vector<UniqueFd> Init::receive_mapped_trees() {
     std::vector<UniqueFd> trees;
     for (const spec::Mount& mount : config_.mounts)
-        if (host_makes(mount, plan_.host_binds)) trees.push_back(std::move(channel_.expect(Step::mapped).fds.at(0)));
+        if (host_makes(mount, plan_.host_binds))
+            trees.push_back(std::move(channel_.expect(Step::mapped).fds.at(0)));
     return trees;
 }
 
@@ -224,8 +245,8 @@ void Init::set_attributes() {
     set_memory_policy(config_.linux.memory_policy);
 }
 
-// The terminal is made in the container's own devpts, whose ptmx is reached by descriptor; the master
-// goes to create, which gives it to who asked for it.
+// The terminal is made in the container's own devpts, whose ptmx is reached by descriptor; the
+// master goes to create, which gives it to who asked for it.
 void Init::open_terminal(const Root& root) {
     if (!process_.terminal) return;
     const UniqueFd pts = root.open("/dev/pts", O_PATH | O_DIRECTORY);
@@ -260,10 +281,12 @@ void Init::set_limits() {
     channel_.expect(Step::limited);
 }
 
-// A container that waits for `start` ends when it is told to, as others do. The first process of a pid namespace
-// is sent nothing that it does not handle; the program gets the defaults back when it is executed.
+// A container that waits for `start` ends when it is told to, as others do. The first process of a
+// pid namespace is sent nothing that it does not handle; the program gets the defaults back when it
+// is executed.
 void Init::heed_signals() {
-    for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM}) ::signal(number, [](int signal) { ::_exit(128 + signal); });
+    for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM})
+        ::signal(number, [](int signal) { ::_exit(128 + signal); });
 }
 
 void Init::wait_for_start() {
@@ -274,13 +297,14 @@ void Init::wait_for_start() {
     check(got, "waiting for start");
 }
 
-// `start` has the other end of the fifo and reads there why its container did not start. An exec that fails
-// is the container's own end, with its words on the container's stderr, as with runc.
+// `start` has the other end of the fifo and reads there why its container did not start. An exec
+// that fails is the container's own end, with its words on the container's stderr, as with runc.
 void Init::run_start_hooks() try {
-    run_hooks("startContainer", config_.hooks.start_container, state_inside(Status::created), {.environment = &process_.env});
+    run_hooks("startContainer", config_.hooks.start_container, state_inside(Status::created),
+              {.environment = &process_.env});
 } catch (const Error& e) {
     const std::string why = std::string(e.what()).substr(0, PIPE_BUF);
-    if (::write(fifo_, why.data(), why.size()) < 0) throw;   // then on stderr
+    if (::write(fifo_, why.data(), why.size()) < 0) throw;  // then on stderr
     ::_exit(255);
 }
 
@@ -294,8 +318,8 @@ spec::State Init::state_inside(Status status) const {
 
 // Makes init. A pid namespace to join holds for children, so the parent enters it for the moment of
 // the clone. A user namespace to join must own the namespaces that are made, and entering it cannot
-// be taken back: a process in between does it, and makes init as its own sibling. That also joins, before
-// it or init is in a user namespace, what may belong to another one.
+// be taken back: a process in between does it, and makes init as its own sibling. That also joins,
+// before it or init is in a user namespace, what may belong to another one.
 Child spawn_init(Plan& plan, Channel& channel, StateDir& dir, int fifo, const UniqueFd& cgroup) {
     const auto body = [&] {
         dir.forget_lock();
@@ -303,33 +327,42 @@ Child spawn_init(Plan& plan, Channel& channel, StateDir& dir, int fifo, const Un
         Init(plan, channel, fifo).run();
     };
     const auto report = [&](const std::exception& e) {
-        if (channel.fd() >= 0) return channel.send(Step::error, str("error during container init: ", e.what()));
+        if (channel.fd() >= 0)
+            return channel.send(Step::error, str("error during container init: ", e.what()));
         // After `create` went: the container's own stderr is all there is, and no log.
         ::dprintf(2, "%s\n", e.what());
         ::_exit(255);
     };
     const OpenNamespace *users = nullptr, *pids = nullptr;
-    std::vector<OpenNamespace*> others;   // without the mount namespace, whose paths are not ours
+    std::vector<OpenNamespace*> others;  // without the mount namespace, whose paths are not ours
     for (OpenNamespace& target : plan.joined) {
-        if (target.flag == CLONE_NEWUSER) users = &target;
-        else if (target.flag == CLONE_NEWPID) pids = &target;
-        else if (target.flag != CLONE_NEWNS && plan.user_namespace()) others.push_back(&target);
+        if (target.flag == CLONE_NEWUSER)
+            users = &target;
+        else if (target.flag == CLONE_NEWPID)
+            pids = &target;
+        else if (target.flag != CLONE_NEWNS && plan.user_namespace())
+            others.push_back(&target);
     }
     if (!users && !pids && others.empty())
-        return clone_process({.flags = plan.namespaces.with_clone, .cgroup = cgroup.get()}, body, report);
+        return clone_process({.flags = plan.namespaces.with_clone, .cgroup = cgroup.get()}, body,
+                             report);
 
-    Child between = clone_process({.cgroup = cgroup.get()}, [&] {
-        channel.become(Side::init);
-        channel.carry_log();
-        end_with_creator(channel);
-        if (users || pids) hide();
-        for (OpenNamespace* target : others) target->joined = try_join(*target);
-        if (users) join(*users), hide(), end_with_creator(channel);
-        if (pids) join(*pids);
-        Child init = clone_process({.flags = plan.namespaces.with_clone | CLONE_PARENT}, body, report);
-        channel.send(Step::pid, std::to_string(init.release()));
-        ::_exit(0);
-    }, report);
+    Child between = clone_process(
+        {.cgroup = cgroup.get()},
+        [&] {
+            channel.become(Side::init);
+            channel.carry_log();
+            end_with_creator(channel);
+            if (users || pids) hide();
+            for (OpenNamespace* target : others) target->joined = try_join(*target);
+            if (users) join(*users), hide(), end_with_creator(channel);
+            if (pids) join(*pids);
+            Child init =
+                clone_process({.flags = plan.namespaces.with_clone | CLONE_PARENT}, body, report);
+            channel.send(Step::pid, std::to_string(init.release()));
+            ::_exit(0);
+        },
+        report);
     channel.become(Side::create);
     const Message born = channel.expect(Step::pid);
     const auto pid = parse_number<int>(born.text);
@@ -341,20 +374,26 @@ HostMount make_host_mount(Plan& plan) {
     HostRoot made = make_host_root(plan.rootfs);
     plan.host_root = std::move(made.tree);
     HostMount mount{.id = made.id};
-    attempt("looking for the mounts of other containers", [&] { mount.below = Container::host_mounts_of_others(plan.options.state_root, plan.options.id); });
+    attempt("looking for the mounts of other containers", [&] {
+        mount.below = Container::host_mounts_of_others(plan.options.state_root, plan.options.id);
+    });
     return mount;
 }
 
 void attach_host_mount(const Plan& plan) {
     const UniqueFd alone = lock_host_mounts(plan.options.state_root);
-    attach(plan.host_root.get(), sys::open(plan.rootfs, O_PATH | O_DIRECTORY).get(), quoted(plan.rootfs));
+    attach(plan.host_root.get(), sys::open(plan.rootfs, O_PATH | O_DIRECTORY).get(),
+           quoted(plan.rootfs));
 }
 
 // A network namespace that is joined has not been by now.
 void move_devices(const Plan& plan, int init) {
     if (plan.config.linux.net_devices.empty()) return;
-    const auto joined = std::ranges::find(plan.joined, uint64_t(CLONE_NEWNET), &OpenNamespace::flag);
-    const UniqueFd own = joined == plan.joined.end() ? sys::open(str("/proc/", init, "/ns/net"), O_RDONLY) : UniqueFd{};
+    const auto joined =
+        std::ranges::find(plan.joined, uint64_t(CLONE_NEWNET), &OpenNamespace::flag);
+    const UniqueFd own = joined == plan.joined.end()
+                             ? sys::open(str("/proc/", init, "/ns/net"), O_RDONLY)
+                             : UniqueFd{};
     move_net_devices(own ? own.get() : joined->fd.get(), plan.config.linux.net_devices);
 }
 
@@ -366,15 +405,18 @@ void send_placed(Channel& channel, const Cgroup& cgroup) {
 }
 
 void send_mapped_trees(Channel& channel, int pid, const Plan& plan) {
-    const unsigned long propagation = plan.mount_namespace() ? namespace_propagation(plan.propagation) : 0;
-    for (const UniqueFd& tree : make_host_trees(plan.config.mounts, plan.state.bundle, plan.user_namespace() ? pid : 0, plan.host_binds, propagation)) {
+    const unsigned long propagation =
+        plan.mount_namespace() ? namespace_propagation(plan.propagation) : 0;
+    for (const UniqueFd& tree :
+         make_host_trees(plan.config.mounts, plan.state.bundle, plan.user_namespace() ? pid : 0,
+                         plan.host_binds, propagation)) {
         const int fds[] = {tree.get()};
         channel.send(Step::mapped, {}, fds);
     }
 }
 
-// What belongs to root of the host, but shall be the container's: its devices, and the pipes it reads and writes,
-// which may come from somebody who has no number in there.
+// What belongs to root of the host, but shall be the container's: its devices, and the pipes it
+// reads and writes, which may come from somebody who has no number in there.
 void give_from_outside(Channel& channel, const Procfs& procfs, int init, const Plan& plan) {
     if (!plan.host_binds) return;
     const IdMaps maps = read_id_maps(procfs, init);
@@ -391,7 +433,8 @@ void send_filter(Channel& channel, const Plan& plan) {
     if (!plan.filter) return;
     log_debug(str("seccomp filter flags: ", plan.filter->flags));
     const std::vector<sock_filter> program = compile_filter(*plan.config.linux.seccomp);
-    channel.send(Step::filter, {reinterpret_cast<const char*>(program.data()), program.size() * sizeof program[0]});
+    channel.send(Step::filter, {reinterpret_cast<const char*>(program.data()),
+                                program.size() * sizeof program[0]});
 }
 
 void send_pidfd(const std::string& socket_path, int pidfd) {
@@ -402,7 +445,7 @@ UniqueFd receive_console(Channel& channel, const CreateOptions& options) {
     Message message = channel.expect(Step::console);
     if (message.fds.size() != 1) throw Error("the container's terminal did not arrive");
     if (options.console_socket.empty()) {
-        suit_callers_terminal(message.fds[0].get());   // before its program asks for its size
+        suit_callers_terminal(message.fds[0].get());  // before its program asks for its size
         return std::move(message.fds[0]);
     }
     send_descriptor(options.console_socket, message.text, message.fds[0].get());
@@ -412,7 +455,7 @@ UniqueFd receive_console(Channel& channel, const CreateOptions& options) {
 // Somebody may have killed it after its last word.
 void check_alive(Channel& channel, const Child& init) {
     pollfd ended{init.pidfd(), POLLIN, 0};
-    if (::poll(&ended, 1, 0) > 0) channel.receive();   // throws: nothing can come
+    if (::poll(&ended, 1, 0) > 0) channel.receive();  // throws: nothing can come
 }
 
 }  // namespace
@@ -433,22 +476,27 @@ Created create(const CreateOptions& options) {
     Record record = intended(plan, bundle);
     plan.state = state_for_hooks(record, 0, Status::creating);
     if (!plan.mount_namespace()) record.host_mount = make_host_mount(plan);
-    dir.save(record);            // what will be made, so that a kill leaves no orphan
+    dir.save(record);  // what will be made, so that a kill leaves no orphan
     dir.save_config(bundle.text);
     if (plan.notifies) make_notify_directory(dir.path());
     Cgroup cgroup = Cgroup::create(record.cgroup, plan.cgroup);
 
     Defer host_mount([&] {
-        if (record.host_mount) attempt("unmounting the root", [&] { unmount_if_on_top(record.rootfs, record.host_mount->id); });
+        if (record.host_mount)
+            attempt("unmounting the root",
+                    [&] { unmount_if_on_top(record.rootfs, record.host_mount->id); });
     });
 
     if (record.host_mount) attach_host_mount(plan);
     Channel channel;
     channel.explain_silence([&] {
-        return std::string(cgroup.was_out_of_memory() ? "container init was OOM-killed (memory limit too low?)" : "");
+        return std::string(cgroup.was_out_of_memory()
+                               ? "container init was OOM-killed (memory limit too low?)"
+                               : "");
     });
     const UniqueFd fifo = dir.make_exec_fifo();
-    if (plan.created_hidden) hide();   // before there is a user namespace whose owner may look into who is in it
+    if (plan.created_hidden)
+        hide();  // before there is a user namespace whose owner may look into who is in it
     Child init = spawn_init(plan, channel, dir, fifo.get(), cgroup.clone_target());
     move_to_another_cpu(init.pid());
     channel.become(Side::create);
@@ -460,12 +508,12 @@ Created create(const CreateOptions& options) {
     cgroup.adopt(plan.cgroup, init.pid());
     record.cgroup = cgroup.record();
     std::optional<IntelRdt> rdt = enter_intel_rdt(plan.intel_rdt, plan.resctrl, init.pid());
-    const Procfs procfs = Procfs::of_host();   // nobody of the container has run yet
+    const Procfs procfs = Procfs::of_host();  // nobody of the container has run yet
     write_id_maps(procfs, init.pid(), plan.namespaces);
     move_devices(plan, init.pid());
     set_oom_score(procfs, init.pid(), plan.config.process->oom_score_adj);
     send_pidfd(options.pidfd_socket, init.pidfd());
-    dir.save(record);            // before init goes on: `delete` needs it
+    dir.save(record);  // before init goes on: `delete` needs it
     send_placed(channel, cgroup);
     send_mapped_trees(channel, init.pid(), plan);
     give_from_outside(channel, procfs, init.pid(), plan);
@@ -477,7 +525,8 @@ Created create(const CreateOptions& options) {
         channel.expect(Step::mounted);
         context("unable to start container process: error during container init", [&] {
             const HookSurroundings host{.directory = plan.state.bundle, .init = init.pidfd()};
-            run_hooks("prestart", plan.config.hooks.prestart, state_for_hooks(record, init.pid(), Status::created), host);
+            run_hooks("prestart", plan.config.hooks.prestart,
+                      state_for_hooks(record, init.pid(), Status::created), host);
             run_hooks("createRuntime", plan.config.hooks.create_runtime, plan.state, host);
         });
         channel.send(Step::hooks_ran);

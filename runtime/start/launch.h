@@ -2,12 +2,12 @@
 #pragma once
 
 #include "base/unique_fd.h"
-#include "runtime/state/container.h"
 #include "runtime/start/plan.h"
+#include "runtime/state/container.h"
 
 struct Created {
     Container container;
-    UniqueFd console;   // the terminal's master, if it is ours to relay
+    UniqueFd console;  // the terminal's master, if it is ours to relay
 };
 // Throws whatever goes wrong, then nothing is left of the container.
 Created create(const CreateOptions& options);

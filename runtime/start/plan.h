@@ -1,6 +1,6 @@
-// What a container is decided to be, before anything of it is made: everything that can be computed from
-// the bundle and the command line. Init (launch.cpp) only acts; a restored container (checkpoint.cpp) comes
-// from the same plan.
+// What a container is decided to be, before anything of it is made: everything that can be computed
+// from the bundle and the command line. Init (launch.cpp) only acts; a restored container
+// (checkpoint.cpp) comes from the same plan.
 #pragma once
 
 #include <sched.h>
@@ -10,25 +10,26 @@
 #include <vector>
 
 #include "runtime/cgroup/cgroup.h"
-#include "runtime/state/container.h"
-#include "runtime/process/credentials.h"
 #include "runtime/cgroup/intel_rdt.h"
+#include "runtime/process/credentials.h"
 #include "runtime/process/namespaces.h"
 #include "runtime/seccomp/filter.h"
+#include "runtime/state/container.h"
 #include "spec/runtime.h"
 
 struct CreateOptions {
-    std::string state_root, id, bundle;   // bundle: absolute
-    std::string config;                   // instead of the bundle's config.json
+    std::string state_root, id, bundle;  // bundle: absolute
+    std::string config;                  // instead of the bundle's config.json
     std::string console_socket, pidfd_socket, pid_file;
     bool no_pivot = false, no_new_keyring = false, detached = true;
-    bool starts_later = false;            // nobody knows when: init waits in as little memory as it can
+    bool starts_later = false;  // nobody knows when: init waits in as little memory as it can
     int preserve_fds = 0;
     std::string cgroup_manager;
-    std::optional<bool> rootless;         // --rootless; nothing: as we are
+    std::optional<bool> rootless;  // --rootless; nothing: as we are
 };
 
-// The bundle's config, read and checked; "JSON specification file config.json not found" if it is not there.
+// The bundle's config, read and checked; "JSON specification file config.json not found" if it is
+// not there.
 struct Bundle {
     std::string path, text;
     spec::Config config;
@@ -42,30 +43,34 @@ struct Plan {
     std::string rootfs;
     NamespacePlan namespaces;
     std::vector<OpenNamespace> joined;
-    UniqueFd host_root;         // without a mount namespace of its own: create's mount over rootfs
+    UniqueFd host_root;  // without a mount namespace of its own: create's mount over rootfs
     CapabilityPlan capabilities;
     std::optional<Filter> filter;
     unsigned long propagation = 0;
     int listen_fds = 0;
-    bool created_hidden = false;   // init is born not dumpable: its creator is root
-    bool notifies = false;      // a service manager wants to hear of READY=1
-    bool host_binds = false;   // create makes all binds, not only the id-mapped
+    bool created_hidden = false;  // init is born not dumpable: its creator is root
+    bool notifies = false;        // a service manager wants to hear of READY=1
+    bool host_binds = false;      // create makes all binds, not only the id-mapped
     CgroupRequest cgroup;
     std::optional<RdtPlan> intel_rdt;
-    std::string resctrl;    // where its file system is
-    spec::State state;      // for hooks
+    std::string resctrl;  // where its file system is
+    spec::State state;    // for hooks
 
     bool user_namespace() const { return namespaces.has(CLONE_NEWUSER); }
     bool mount_namespace() const { return namespaces.has(CLONE_NEWNS); }
-    bool has_runtime_hooks() const { return !config.hooks.prestart.empty() || !config.hooks.create_runtime.empty(); }
+    bool has_runtime_hooks() const {
+        return !config.hooks.prestart.empty() || !config.hooks.create_runtime.empty();
+    }
     // What init itself tells the kernel through files.
     bool needs_procfs() const {
         const spec::Process& process = *config.process;
-        return !config.linux.sysctl.empty() || !process.apparmor_profile.empty() || !process.selinux_label.empty();
+        return !config.linux.sysctl.empty() || !process.apparmor_profile.empty() ||
+               !process.selinux_label.empty();
     }
     // A filter is there already when init has nothing to do but wait.
     bool releases_memory() const {
-        return options.starts_later && (!config.linux.seccomp || always_allows(*config.linux.seccomp, "madvise"));
+        return options.starts_later &&
+               (!config.linux.seccomp || always_allows(*config.linux.seccomp, "madvise"));
     }
     // Root of another user namespace may not raise what its creator may.
     bool limited_by_create() const { return user_namespace() && !config.process->rlimits.empty(); }
@@ -78,6 +83,6 @@ void check_terminal(const CreateOptions& options, const spec::Process& process);
 
 // What is stored before anything is made, so that a kill leaves no orphan.
 Record intended(const Plan& plan, const Bundle& bundle);
-// What the hooks of create are told. All but prestart's, which in older versions of the spec began `start`,
-// and which the OCI's validation programs still want to hear "created", are "creating".
+// What the hooks of create are told. All but prestart's, which in older versions of the spec began
+// `start`, and which the OCI's validation programs still want to hear "created", are "creating".
 spec::State state_for_hooks(const Record& record, int pid, Status status);

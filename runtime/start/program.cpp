@@ -22,13 +22,18 @@
 
 std::vector<std::string> unique_environment(const std::vector<std::string>& env) {
     std::vector<std::string> kept;
-    std::unordered_map<std::string_view, size_t> places;   // of the names in `kept`
+    std::unordered_map<std::string_view, size_t> places;  // of the names in `kept`
     for (const std::string& entry : env) {
-        if (!entry.contains('=')) throw Error("invalid environment variable: missing '=' in ", quoted(entry));
-        if (entry.starts_with('=')) throw Error("invalid environment variable: name cannot be empty in ", quoted(entry));
-        const auto [place, is_new] = places.try_emplace(std::string_view(entry).substr(0, entry.find('=')), kept.size());
-        if (is_new) kept.push_back(entry);
-        else kept[place->second] = entry;
+        if (!entry.contains('='))
+            throw Error("invalid environment variable: missing '=' in ", quoted(entry));
+        if (entry.starts_with('='))
+            throw Error("invalid environment variable: name cannot be empty in ", quoted(entry));
+        const auto [place, is_new] =
+            places.try_emplace(std::string_view(entry).substr(0, entry.find('=')), kept.size());
+        if (is_new)
+            kept.push_back(entry);
+        else
+            kept[place->second] = entry;
     }
     return kept;
 }
@@ -37,20 +42,27 @@ std::string home_of(const Root& root, const Procfs& procfs, uint32_t uid) {
     const auto passwd = root.open_if_exists("/etc/passwd", O_PATH);
     if (!passwd) return "/";
     require_regular(passwd->get(), "/etc/passwd");
-    for (const std::string& line : split(sys::read_all(procfs.reopen(passwd->get(), O_RDONLY | O_NONBLOCK, "/etc/passwd").get(), 8 << 20), '\n')) {
+    for (const std::string& line : split(
+             sys::read_all(procfs.reopen(passwd->get(), O_RDONLY | O_NONBLOCK, "/etc/passwd").get(),
+                           8 << 20),
+             '\n')) {
         const std::vector<std::string> fields = split(line, ':');
-        if (fields.size() >= 6 && parse_number<uint32_t>(fields[2]) == uid) return fields[5].empty() ? "/" : fields[5];
+        if (fields.size() >= 6 && parse_number<uint32_t>(fields[2]) == uid)
+            return fields[5].empty() ? "/" : fields[5];
     }
     return "/";
 }
 
 void set_home(std::vector<std::string>& env, const Root& root, const Procfs& procfs, uint32_t uid) {
-    const auto given = std::ranges::find_if(env, [](const std::string& e) { return e.starts_with("HOME="); });
+    const auto given =
+        std::ranges::find_if(env, [](const std::string& e) { return e.starts_with("HOME="); });
     if (given != env.end() && *given != "HOME=") return;
     std::string home = "/";
     attempt("looking for the user's home", [&] { home = home_of(root, procfs, uid); });
-    if (given != env.end()) *given = "HOME=" + home;
-    else env.push_back("HOME=" + home);
+    if (given != env.end())
+        *given = "HOME=" + home;
+    else
+        env.push_back("HOME=" + home);
 }
 
 void make_working_directory(const Root& root, const std::string& cwd) {
@@ -64,17 +76,22 @@ void make_working_directory(const Root& root, const std::string& cwd) {
 
 bool try_change_directory(const std::string& cwd) {
     if (::chdir(cwd.c_str()) < 0) return false;
-    // glibc's getcwd hides what the kernel says: "(unreachable)/…" for a directory outside of the root.
+    // glibc's getcwd hides what the kernel says: "(unreachable)/…" for a directory outside of the
+    // root.
     char where[4096];
     const long length = ::syscall(SYS_getcwd, where, sizeof where);
     // Nothing is reached through a directory that was removed, whoever it belonged to.
-    if (length < 0 && errno == ENOENT) throw SysError(ENOENT, str("chdir to cwd (", quoted(cwd), ") set in config.json failed"));
-    if (length <= 0 || where[0] != '/') throw Error("current working directory is outside of container mount namespace root -- possible container breakout detected");
+    if (length < 0 && errno == ENOENT)
+        throw SysError(ENOENT, str("chdir to cwd (", quoted(cwd), ") set in config.json failed"));
+    if (length <= 0 || where[0] != '/')
+        throw Error("current working directory is outside of container mount namespace root -- "
+                    "possible container breakout detected");
     return true;
 }
 
 void change_directory(const std::string& cwd) {
-    if (!try_change_directory(cwd)) throw SysError("chdir to cwd (", quoted(cwd), ") set in config.json failed");
+    if (!try_change_directory(cwd))
+        throw SysError("chdir to cwd (", quoted(cwd), ") set in config.json failed");
 }
 
 namespace {
@@ -100,7 +117,8 @@ void reopen_null(const Procfs& procfs) {
         return ::fstat(fd, &info) == 0 && S_ISCHR(info.st_mode) && info.st_rdev == null;
     };
     const auto place = sys::try_open("/dev/null", O_PATH | O_NOFOLLOW);
-    if (!place || !is_null(place->get()) || std::ranges::none_of(std::array{0, 1, 2}, is_null)) return;
+    if (!place || !is_null(place->get()) || std::ranges::none_of(std::array{0, 1, 2}, is_null))
+        return;
     const UniqueFd own = procfs.reopen(place->get(), O_RDWR, "/dev/null");
     for (int fd = 0; fd < 3; ++fd)
         if (is_null(fd)) check(::dup3(own.get(), fd, 0), "dup of /dev/null");
@@ -110,10 +128,12 @@ void give_streams_to(uint32_t uid) {
     for (int fd = 0; fd < 3; ++fd) {
         struct stat info{};
         if (::fstat(fd, &info) < 0 || info.st_uid == uid) continue;
-        const bool is_written = S_ISREG(info.st_mode) && (::fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
+        const bool is_written =
+            S_ISREG(info.st_mode) && (::fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
         if (!is_written && !S_ISFIFO(info.st_mode)) continue;
         // Its owner may have no number in a user namespace.
-        if (::fchown(fd, uid, gid_t(-1)) < 0 && errno != EPERM && errno != EINVAL && errno != EROFS) throw SysError("chown of descriptor ", fd);
+        if (::fchown(fd, uid, gid_t(-1)) < 0 && errno != EPERM && errno != EINVAL && errno != EROFS)
+            throw SysError("chown of descriptor ", fd);
     }
 }
 
@@ -124,7 +144,8 @@ std::string find_executable(const spec::Process& process) {
         const int why = problem_with(name, directory);
         if (!why) return name;
         if (directory) throw Error("exec: ", quoted(name), ": is a directory");
-        if (why == ENOENT || why == ENOTDIR) throw Error("exec: ", quoted(name), ": stat ", name, ": ", errno_text(why));
+        if (why == ENOENT || why == ENOTDIR)
+            throw Error("exec: ", quoted(name), ": stat ", name, ": ", errno_text(why));
         throw Error("exec: ", quoted(name), ": ", errno_text(why));
     }
     std::string search;
@@ -145,7 +166,8 @@ std::string find_executable(const spec::Process& process) {
 void require_descriptors(int first, int64_t count) {
     for (int i = 0; i < count; ++i) {
         const int flags = ::fcntl(first + i, F_GETFD);
-        if (flags < 0 || (flags & FD_CLOEXEC) != 0) throw SysError(EBADF, str("unable to stat preserved-fd ", i));
+        if (flags < 0 || (flags & FD_CLOEXEC) != 0)
+            throw SysError(EBADF, str("unable to stat preserved-fd ", i));
     }
 }
 
@@ -156,7 +178,8 @@ void close_from(int first, std::vector<int> but) {
     int next = first;
     for (const int kept : but) {
         if (kept < next) continue;
-        if (kept > next) check(::syscall(SYS_close_range, unsigned(next), unsigned(kept - 1), 0), "close_range");
+        if (kept > next)
+            check(::syscall(SYS_close_range, unsigned(next), unsigned(kept - 1), 0), "close_range");
         ::fcntl(kept, F_SETFD, FD_CLOEXEC);
         next = kept + 1;
     }
@@ -165,10 +188,11 @@ void close_from(int first, std::vector<int> but) {
     for (int fd = 3; fd < first; ++fd) ::fcntl(fd, F_SETFD, 0);
 }
 
-// Without no_new_privs a filter needs CAP_SYS_ADMIN, so it comes before the capabilities go. With it, last of all:
-// what it forbids has been done by then.
-std::string become_program(const spec::Process& process, const CapabilityPlan& capabilities, const std::optional<Filter>& filter, Channel& channel) {
-    const bool arrived = try_change_directory(process.cwd);   // as root, if the user may not
+// Without no_new_privs a filter needs CAP_SYS_ADMIN, so it comes before the capabilities go. With
+// it, last of all: what it forbids has been done by then.
+std::string become_program(const spec::Process& process, const CapabilityPlan& capabilities,
+                           const std::optional<Filter>& filter, Channel& channel) {
+    const bool arrived = try_change_directory(process.cwd);  // as root, if the user may not
     if (filter && !process.no_new_privileges) install_filter(*filter, channel);
     become(process.user, capabilities);
     hide();
@@ -194,19 +218,23 @@ long read_without_code(int fd, char* byte) {
         size_t size[16], count = 0;
     } parts;
     // All are found first, and libc is left alone: what runs afterwards is brought back.
-    ::dl_iterate_phdr([](dl_phdr_info* info, size_t, void* found) {
-        auto& all = *static_cast<Parts*>(found);
-        for (int i = 0; i < info->dlpi_phnum && all.count < std::size(all.start); ++i) {
-            const ElfW(Phdr)& part = info->dlpi_phdr[i];
-            if (part.p_type != PT_LOAD || (part.p_flags & PF_W) != 0) continue;
-            const uintptr_t begin = info->dlpi_addr + part.p_vaddr, page = begin & ~uintptr_t(4095);
-            all.start[all.count] = reinterpret_cast<void*>(page);
-            all.size[all.count++] = begin + part.p_memsz - page;
-        }
-        return 0;
-    }, &parts);
+    ::dl_iterate_phdr(
+        [](dl_phdr_info* info, size_t, void* found) {
+            auto& all = *static_cast<Parts*>(found);
+            for (int i = 0; i < info->dlpi_phnum && all.count < std::size(all.start); ++i) {
+                const ElfW(Phdr)& part = info->dlpi_phdr[i];
+                if (part.p_type != PT_LOAD || (part.p_flags & PF_W) != 0) continue;
+                const uintptr_t begin = info->dlpi_addr + part.p_vaddr,
+                                page = begin & ~uintptr_t(4095);
+                all.start[all.count] = reinterpret_cast<void*>(page);
+                all.size[all.count++] = begin + part.p_memsz - page;
+            }
+            return 0;
+        },
+        &parts);
     for (size_t i = 0; i < parts.count; ++i)
-        raw_call(SYS_madvise, reinterpret_cast<long>(parts.start[i]), long(parts.size[i]), MADV_DONTNEED);
+        raw_call(SYS_madvise, reinterpret_cast<long>(parts.start[i]), long(parts.size[i]),
+                 MADV_DONTNEED);
     const long got = raw_call(SYS_read, fd, reinterpret_cast<long>(byte), 1);
     if (got < 0) errno = int(-got);
     return got < 0 ? -1 : got;
@@ -219,7 +247,9 @@ void execute(const std::string& program, const spec::Process& process) {
     argv.push_back(nullptr);
     env.push_back(nullptr);
     ::execve(program.c_str(), argv.data(), env.data());
-    const int why = errno;   // a security module's word may be that of a file's mode
-    const std::string label = process.selinux_label.empty() ? "" : str(" with selinux label ", quoted(process.selinux_label));
+    const int why = errno;  // a security module's word may be that of a file's mode
+    const std::string label = process.selinux_label.empty()
+                                  ? ""
+                                  : str(" with selinux label ", quoted(process.selinux_label));
     throw SysError(why, str("exec ", program, label));
 }

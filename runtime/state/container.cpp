@@ -1,11 +1,11 @@
 #include "runtime/state/container.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <poll.h>
 #include <regex.h>
 #include <signal.h>
 #include <sys/file.h>
-#include <limits.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -25,35 +25,44 @@
 #include "base/log.h"
 #include "base/steps.h"
 #include "base/sys.h"
-#include "runtime/state/hooks.h"
 #include "runtime/process/namespaces.h"
-#include "runtime/rootfs/rootfs.h"
 #include "runtime/process/signals.h"
+#include "runtime/rootfs/rootfs.h"
+#include "runtime/state/hooks.h"
 
 using json::optional;
 using json::required;
 
-template <> inline constexpr auto json::fields<CgroupRecord> = std::tuple(
-    required("manager", &CgroupRecord::manager), required("path", &CgroupRecord::path),
-    required("directories", &CgroupRecord::directories), optional("unit", &CgroupRecord::unit),
-    optional("users_own", &CgroupRecord::users_own),
-    required("v2", &CgroupRecord::v2));
-template <> inline constexpr auto json::fields<RdtRecord> = std::tuple(
-    required("group", &RdtRecord::group), required("own", &RdtRecord::own), optional("monitor", &RdtRecord::monitor));
-template <> inline constexpr auto json::fields<HostMount> = std::tuple(
-    required("id", &HostMount::id), optional("below", &HostMount::below));
-template <> inline constexpr auto json::fields<Record> = std::tuple(
-    required("id", &Record::id), required("bundle", &Record::bundle),
-    required("rootfs", &Record::rootfs), required("created", &Record::created), required("pid", &Record::pid),
-    required("startTime", &Record::start_time), required("owner", &Record::owner),
-    optional("annotations", &Record::annotations), required("privatePids", &Record::private_pids),
-    optional("noNewKeyring", &Record::no_new_keyring), optional("poststartHooks", &Record::poststart_hooks), optional("poststopHooks", &Record::poststop_hooks),
-    optional("hostMount", &Record::host_mount),
-    required("cgroup", &Record::cgroup), optional("intelRdt", &Record::intel_rdt));
+template <>
+inline constexpr auto json::fields<CgroupRecord> =
+    std::tuple(required("manager", &CgroupRecord::manager), required("path", &CgroupRecord::path),
+               required("directories", &CgroupRecord::directories),
+               optional("unit", &CgroupRecord::unit),
+               optional("users_own", &CgroupRecord::users_own), required("v2", &CgroupRecord::v2));
+template <>
+inline constexpr auto json::fields<RdtRecord> =
+    std::tuple(required("group", &RdtRecord::group), required("own", &RdtRecord::own),
+               optional("monitor", &RdtRecord::monitor));
+template <>
+inline constexpr auto json::fields<HostMount> =
+    std::tuple(required("id", &HostMount::id), optional("below", &HostMount::below));
+template <>
+inline constexpr auto json::fields<Record> =
+    std::tuple(required("id", &Record::id), required("bundle", &Record::bundle),
+               required("rootfs", &Record::rootfs), required("created", &Record::created),
+               required("pid", &Record::pid), required("startTime", &Record::start_time),
+               required("owner", &Record::owner), optional("annotations", &Record::annotations),
+               required("privatePids", &Record::private_pids),
+               optional("noNewKeyring", &Record::no_new_keyring),
+               optional("poststartHooks", &Record::poststart_hooks),
+               optional("poststopHooks", &Record::poststop_hooks),
+               optional("hostMount", &Record::host_mount), required("cgroup", &Record::cgroup),
+               optional("intelRdt", &Record::intel_rdt));
 
 static bool is_id(std::string_view id) {
     return !id.empty() && id != "." && id != ".." && std::ranges::all_of(id, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view("_+.-").contains(c);
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               std::string_view("_+.-").contains(c);
     });
 }
 
@@ -72,7 +81,8 @@ std::optional<uint64_t> start_time_of(int pid) {
     const std::vector<std::string> fields = split(std::string_view(*text).substr(end + 2), ' ');
     if (fields.size() < 20 || fields[0] == "X") return {};
     const bool main_thread_ended = fields[0] == "Z";
-    if (main_thread_ended && parse_number<int>(fields[17]).value_or(0) <= 1) return {};   // how many threads there are
+    if (main_thread_ended && parse_number<int>(fields[17]).value_or(0) <= 1)
+        return {};  // how many threads there are
     return parse_number<uint64_t>(fields[19]);
 }
 
@@ -98,10 +108,13 @@ void write_pid_file(const std::string& path, int pid) {
         const UniqueFd file = sys::open(path, O_WRONLY | O_NOCTTY | O_NONBLOCK);
         return context(str("open ", path), [&] { sys::write_all(file.get(), text); });
     }
-    if (const auto unnamed = sys::try_open(directory.empty() ? "." : directory, O_WRONLY | O_TMPFILE, 0644)) {
+    if (const auto unnamed =
+            sys::try_open(directory.empty() ? "." : directory, O_WRONLY | O_TMPFILE, 0644)) {
         sys::write_all(unnamed->get(), text);
         const std::string file = sys::proc_fd(unnamed->get());
-        const auto name_it = [&] { return ::linkat(AT_FDCWD, file.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0; };
+        const auto name_it = [&] {
+            return ::linkat(AT_FDCWD, file.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0;
+        };
         if (name_it() || (errno == EEXIST && ::unlink(path.c_str()) == 0 && name_it())) return;
     }
     replace_file(path, text, 0644, Durability::rename_only);
@@ -125,7 +138,7 @@ Container::Lock Container::wait_for_lock(int directory, int milliseconds) {
     }
 }
 
-static constexpr int patience = 10'000, patience_with_create = 3'000;   // milliseconds
+static constexpr int patience = 10'000, patience_with_create = 3'000;  // milliseconds
 
 StateDir StateDir::create(const std::string& root, const std::string& id) {
     check_id(id);
@@ -140,7 +153,8 @@ StateDir StateDir::create(const std::string& root, const std::string& id) {
     }
     auto directory = sys::try_open(path, O_RDONLY | O_DIRECTORY);
     // Who looks at it has it for a moment. Whoever deletes it in this very moment has the right to.
-    if (!directory || Container::wait_for_lock(directory->get(), patience) != Container::Lock::taken)
+    if (!directory ||
+        Container::wait_for_lock(directory->get(), patience) != Container::Lock::taken)
         throw Error("the container was deleted while it was created");
     return StateDir(path, std::move(*directory));
 }
@@ -157,19 +171,24 @@ StateDir::~StateDir() {
     if (armed_) attempt("removing the state directory", [&] { remove_state(path_); });
 }
 
-// Renamed, so that a looker sees the former or the new one; not synced, for what it tells of ends with the machine,
-// and so does /run, where it lies.
+// Renamed, so that a looker sees the former or the new one; not synced, for what it tells of ends
+// with the machine, and so does /run, where it lies.
 static void save_record(const std::string& directory, const Record& record) {
-    replace_file(directory + "/state.json", json::dump(json::write(record)), 0600, Durability::rename_only);
+    replace_file(directory + "/state.json", json::dump(json::write(record)), 0600,
+                 Durability::rename_only);
 }
 
 void StateDir::save(const Record& record) const { save_record(path_, record); }
 void Container::save(const Record& record) const { save_record(path_, record); }
 
-void StateDir::save_config(std::string_view text) const { write_file(path_ + "/config.json", text, 0600); }
+void StateDir::save_config(std::string_view text) const {
+    write_file(path_ + "/config.json", text, 0600);
+}
 
 // As long as create is at work it has this name.
-static std::string fifo_in_the_making(const std::string& directory) { return directory + "/create.fifo"; }
+static std::string fifo_in_the_making(const std::string& directory) {
+    return directory + "/create.fifo";
+}
 
 UniqueFd StateDir::make_exec_fifo() const {
     const std::string path = fifo_in_the_making(path_);
@@ -177,18 +196,22 @@ UniqueFd StateDir::make_exec_fifo() const {
     return sys::open(path, O_RDWR);
 }
 
-void StateDir::open_for_start() const { sys::rename(fifo_in_the_making(path_), path_ + "/exec.fifo"); }
+void StateDir::open_for_start() const {
+    sys::rename(fifo_in_the_making(path_), path_ + "/exec.fifo");
+}
 
 static constexpr StateRule rules[] = {
     //                            start  exec   pause  resume remove check  watch
     {Status::creating, "creating", false, false, false, false, false, false, true},
-    {Status::created, "created",   true,  true,  true,  false, true,  false, true},
-    {Status::running, "running",   false, true,  true,  false, false, true,  true},
-    {Status::paused, "paused",     false, false, false, true,  false, true,  true},
-    {Status::stopped, "stopped",   false, false, false, false, true,  false, false},
+    {Status::created, "created", true, true, true, false, true, false, true},
+    {Status::running, "running", false, true, true, false, false, true, true},
+    {Status::paused, "paused", false, false, false, true, false, true, true},
+    {Status::stopped, "stopped", false, false, false, false, true, false, false},
 };
 
-const StateRule& rule_of(Status status) { return *std::ranges::find(rules, status, &StateRule::status); }
+const StateRule& rule_of(Status status) {
+    return *std::ranges::find(rules, status, &StateRule::status);
+}
 const char* status_name(Status status) { return rule_of(status).name; }
 
 namespace {
@@ -200,7 +223,8 @@ std::vector<std::string> ids_in(const std::string& root) {
     if (!dir) throw SysError("open ", root);
     const Defer closing([&] { ::closedir(dir); });
     while (const dirent* entry = ::readdir(dir))
-        if (is_id(entry->d_name) && (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN)) ids.emplace_back(entry->d_name);
+        if (is_id(entry->d_name) && (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN))
+            ids.emplace_back(entry->d_name);
     std::ranges::sort(ids);
     return ids;
 }
@@ -208,7 +232,8 @@ std::vector<std::string> ids_in(const std::string& root) {
 // Of what was killed before it had written or after it had removed its state.
 constexpr const char* never = "0001-01-01T00:00:00Z";
 
-// The record; nothing if there is none; or why it cannot be understood. Throws SysError for what cannot be read.
+// The record; nothing if there is none; or why it cannot be understood. Throws SysError for what
+// cannot be read.
 std::expected<std::optional<Record>, std::string> read_record(const std::string& path) {
     const std::string file = path + "/state.json";
     const auto text = read_file_if_exists(file);
@@ -224,35 +249,42 @@ std::expected<std::optional<Record>, std::string> read_record(const std::string&
 }
 
 // Whether another container has one of these groups by its state, or may have them.
-bool belongs_to_another(const CgroupRecord& cgroup, const std::string& root, const std::string& id) {
+bool belongs_to_another(const CgroupRecord& cgroup, const std::string& root,
+                        const std::string& id) {
     for (const std::string& other : ids_in(root)) {
         if (other == id) continue;
         const auto record = read_record(root + "/" + other);
-        if (!record || !*record) continue;   // of those we know no more than of this one
+        if (!record || !*record) continue;  // of those we know no more than of this one
         for (const std::string& directory : (*record)->cgroup.directories)
-            if (std::ranges::find(cgroup.directories, directory) != cgroup.directories.end()) return true;
+            if (std::ranges::find(cgroup.directories, directory) != cgroup.directories.end())
+                return true;
     }
     return false;
 }
 
-// Whether create came so far that there is something to be found. Its first act is the state, delete's last one.
+// Whether create came so far that there is something to be found. Its first act is the state,
+// delete's last one.
 bool has_more_than_a_state(const std::string& path) {
-    return std::ranges::any_of(std::array{"/config.json", "/create.fifo", "/exec.fifo"}, [&](const char* name) { return sys::exists(path + name); });
+    return std::ranges::any_of(std::array{"/config.json", "/create.fifo", "/exec.fifo"},
+                               [&](const char* name) { return sys::exists(path + name); });
 }
 
-// What lies beside a state that says nothing: the config names the cgroup, and whoever is in there is the
-// container's, since no cgroup is made for a container that has processes already.
+// What lies beside a state that says nothing: the config names the cgroup, and whoever is in there
+// is the container's, since no cgroup is made for a container that has processes already.
 Record recover(const std::string& root, const std::string& id, const std::string& why) {
     log_warning(str(why, "; the container is looked for by its config"));
     Record record{.id = id, .created = never};
     attempt(str("container ", id, ": what runs in it is not found"), [&] {
         spec::Config config;
-        attempt(str("container ", id), [&] { config = spec::read_config(read_file(str(root, "/", id, "/config.json"))); });
+        attempt(str("container ", id),
+                [&] { config = spec::read_config(read_file(str(root, "/", id, "/config.json"))); });
         record.poststop_hooks = !config.hooks.poststop.empty();
         for (const char* manager : {"cgroupfs", "systemd"}) {
-            CgroupRecord cgroup = Cgroup::plan({.manager = manager, .cgroups_path = config.linux.cgroups_path, .id = id});
+            CgroupRecord cgroup = Cgroup::plan(
+                {.manager = manager, .cgroups_path = config.linux.cgroups_path, .id = id});
             if (std::ranges::none_of(cgroup.directories, sys::exists)) continue;
-            if (belongs_to_another(cgroup, root, id)) throw Error("another container has the same cgroup");
+            if (belongs_to_another(cgroup, root, id))
+                throw Error("another container has the same cgroup");
             record.cgroup = std::move(cgroup);
             return;
         }
@@ -263,7 +295,8 @@ Record recover(const std::string& root, const std::string& id, const std::string
 
 }  // namespace
 
-std::optional<Container> Container::look(const std::string& root, const std::string& id, Damage damage) {
+std::optional<Container> Container::look(const std::string& root, const std::string& id,
+                                         Damage damage) {
     const std::string path = root + "/" + id;
     const auto found = read_record(path);
     if (found && *found && (*found)->pid != 0) return Container(path, **found);
@@ -277,7 +310,8 @@ std::optional<Container> Container::look(const std::string& root, const std::str
     const auto record = lock == Lock::held ? found : read_record(path);
     const bool is_missing = record && !*record;
     if (is_missing && lock == Lock::held) return {};
-    if (is_missing && !has_more_than_a_state(path)) return Container(path, {.id = id, .created = never});
+    if (is_missing && !has_more_than_a_state(path))
+        return Container(path, {.id = id, .created = never});
     if (record && *record) {
         Container container(path, **record);
         container.unborn_ = lock == Lock::held && container.record_.pid == 0;
@@ -290,7 +324,8 @@ std::optional<Container> Container::look(const std::string& root, const std::str
     return container;
 }
 
-std::optional<Container> Container::load_if_exists(const std::string& root, const std::string& id, Damage damage) {
+std::optional<Container> Container::load_if_exists(const std::string& root, const std::string& id,
+                                                   Damage damage) {
     check_id(id);
     return look(root, id, damage);
 }
@@ -301,11 +336,13 @@ Container Container::load(const std::string& root, const std::string& id) {
     return std::move(*container);
 }
 
-std::vector<Container> Container::named(const std::string& root, const std::string& id, bool regex, Damage damage) {
+std::vector<Container> Container::named(const std::string& root, const std::string& id, bool regex,
+                                        Damage damage) {
     std::vector<Container> found;
     const auto add = [&](const std::string& name) {
         attempt(str("load container ", name), [&] {
-            if (auto container = load_if_exists(root, name, damage)) found.push_back(std::move(*container));
+            if (auto container = load_if_exists(root, name, damage))
+                found.push_back(std::move(*container));
         });
     };
     if (!regex) {
@@ -315,7 +352,8 @@ std::vector<Container> Container::named(const std::string& root, const std::stri
         return found;
     }
     regex_t pattern;
-    if (::regcomp(&pattern, id.c_str(), REG_EXTENDED | REG_NOSUB) != 0) throw Error("invalid regular expression ", quoted(id));
+    if (::regcomp(&pattern, id.c_str(), REG_EXTENDED | REG_NOSUB) != 0)
+        throw Error("invalid regular expression ", quoted(id));
     const Defer release([&] { ::regfree(&pattern); });
     for (const std::string& name : ids_in(root))
         if (::regexec(&pattern, name.c_str(), 0, nullptr, 0) == 0) add(name);
@@ -334,14 +372,17 @@ bool Container::lock() {
     auto directory = sys::try_open(path_, O_RDONLY | O_DIRECTORY);
     if (!directory) return false;
     const Lock state = wait_for_lock(directory->get(), patience);
-    if (state == Lock::held) throw Error("another command is changing the container, and does not end");
+    if (state == Lock::held)
+        throw Error("another command is changing the container, and does not end");
     return state == Lock::taken && have_lock(std::move(*directory));
 }
 
 bool Container::have_lock(UniqueFd directory) {
     const auto record = read_record(path_);
-    if (record && *record) record_ = **record, recovered_ = false;
-    else if (!record && !recovered_) throw Error(record.error());
+    if (record && *record)
+        record_ = **record, recovered_ = false;
+    else if (!record && !recovered_)
+        throw Error(record.error());
     unborn_ = false;
     lock_ = std::move(directory);
     return true;
@@ -349,14 +390,17 @@ bool Container::have_lock(UniqueFd directory) {
 
 namespace {
 
-// Who holds the lock on it, as the kernel tells in /proc/locks: "1: FLOCK  ADVISORY  WRITE 4711 00:1b:1234 0 EOF".
+// Who holds the lock on it, as the kernel tells in /proc/locks: "1: FLOCK  ADVISORY  WRITE 4711
+// 00:1b:1234 0 EOF".
 std::optional<int> lock_holder(int directory) {
     const struct stat wanted = sys::fstat(directory);
     for (const std::string& line : split(read_file("/proc/locks"), '\n')) {
         int pid = 0;
         unsigned major = 0, minor = 0;
         unsigned long inode = 0;
-        if (std::sscanf(line.c_str(), "%*u: FLOCK %*s WRITE %d %x:%x:%lu", &pid, &major, &minor, &inode) != 4) continue;
+        if (std::sscanf(line.c_str(), "%*u: FLOCK %*s WRITE %d %x:%x:%lu", &pid, &major, &minor,
+                        &inode) != 4)
+            continue;
         if (makedev(major, minor) == wanted.st_dev && inode == wanted.st_ino && pid > 0) return pid;
     }
     return {};
@@ -369,13 +413,17 @@ bool Container::lock_to_remove() {
     if (!directory) return false;
     Lock state = wait_for_lock(directory->get(), patience_with_create);
     if (state == Lock::held && (unborn_ || sys::exists(fifo_in_the_making(path_)))) {
-        // By a descriptor, and asked once more: who has the number holds the lock, and so is a create of ours.
+        // By a descriptor, and asked once more: who has the number holds the lock, and so is a
+        // create of ours.
         const auto holder = lock_holder(directory->get());
         const UniqueFd create(holder ? int(::syscall(SYS_pidfd_open, *holder, 0)) : -1);
-        if (create && lock_holder(directory->get()) == holder) ::syscall(SYS_pidfd_send_signal, create.get(), SIGKILL, nullptr, 0);
+        if (create && lock_holder(directory->get()) == holder)
+            ::syscall(SYS_pidfd_send_signal, create.get(), SIGKILL, nullptr, 0);
     }
-    if (state == Lock::held) state = wait_for_lock(directory->get(), patience - patience_with_create);
-    if (state == Lock::held) throw Error("another command is changing the container, and does not end");
+    if (state == Lock::held)
+        state = wait_for_lock(directory->get(), patience - patience_with_create);
+    if (state == Lock::held)
+        throw Error("another command is changing the container, and does not end");
     return state == Lock::taken && have_lock(std::move(*directory));
 }
 
@@ -403,7 +451,9 @@ Status Container::status() const {
     return waiting ? Status::created : Status::running;
 }
 
-spec::Config Container::config() const { return spec::read_config(read_file(path_ + "/config.json")); }
+spec::Config Container::config() const {
+    return spec::read_config(read_file(path_ + "/config.json"));
+}
 
 spec::State Container::state(Status status) const {
     spec::State state;
@@ -450,7 +500,8 @@ static std::string unread(const std::string& fifo) {
 void Container::start() {
     UniqueFd gate = [&] {
         auto opened = sys::try_open(fifo(), O_WRONLY | O_NONBLOCK);
-        if (!opened && cgroup().was_out_of_memory()) throw Error("container init was OOM-killed (memory limit too low?)");
+        if (!opened && cgroup().was_out_of_memory())
+            throw Error("container init was OOM-killed (memory limit too low?)");
         if (!opened) throw Error("cannot start a container that has stopped");
         return std::move(*opened);
     }();
@@ -462,15 +513,16 @@ void Container::start() {
     const std::string left = unread(fifo());
     ::unlink(fifo().c_str());
     if (left == "0") throw Error("cannot start a container that has stopped");
-    lock_.reset();   // a hook may delete the container
+    lock_.reset();  // a hook may delete the container
     // A start that fails ends the container, as runtime.md's lifecycle has it.
     Defer undo([&] {
         attempt("deleting the container", [&] {
             if (lock()) destroy();
         });
     });
-    if (!left.empty()) throw Error(left);   // what kept init from its program
-    if (record_.poststart_hooks) run_hooks("poststart", config().hooks.poststart, state(Status::running));
+    if (!left.empty()) throw Error(left);  // what kept init from its program
+    if (record_.poststart_hooks)
+        run_hooks("poststart", config().hooks.poststart, state(Status::running));
     undo.keep();
 }
 
@@ -480,10 +532,12 @@ std::vector<int> Container::pids() const {
     if (!init_is_alive()) return {};
     std::vector<int> found{record_.pid};
     struct stat own{}, other{};
-    if (!record_.private_pids || ::stat(str("/proc/", record_.pid, "/ns/pid").c_str(), &own) < 0) return found;
+    if (!record_.private_pids || ::stat(str("/proc/", record_.pid, "/ns/pid").c_str(), &own) < 0)
+        return found;
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
         const auto pid = parse_number<int>(entry.path().filename().string());
-        if (!pid || *pid == record_.pid || ::stat((entry.path() / "ns/pid").c_str(), &other) < 0) continue;
+        if (!pid || *pid == record_.pid || ::stat((entry.path() / "ns/pid").c_str(), &other) < 0)
+            continue;
         if (own.st_ino == other.st_ino) found.push_back(*pid);
     }
     return found;
@@ -512,14 +566,19 @@ void Container::kill_all() const {
     const UniqueFd init = open_init();
     if (init) ::syscall(SYS_pidfd_send_signal, init.get(), SIGKILL, nullptr, 0);
     cgroup().kill();
-    // Without a cgroup there is only init to wait for. (With one it must not be waited for: the end of
-    // a pid namespace takes until every process of `exec` in it is reaped by its parent.)
+    // Without a cgroup there is only init to wait for. (With one it must not be waited for: the end
+    // of a pid namespace takes until every process of `exec` in it is reaped by its parent.)
     const std::vector<std::string>& groups = record_.cgroup.directories;
-    const bool left = std::ranges::any_of(groups, [](const std::string& group) { return !sys::exists(group); });
+    const bool left =
+        std::ranges::any_of(groups, [](const std::string& group) { return !sys::exists(group); });
     pollfd end{init.get(), POLLIN, 0};
     if (!init || !(groups.empty() || left) || ::poll(&end, 1, 2000) <= 0 || !left) return;
-    // Init had moved elsewhere. Who looks for it by its number finds it until its parent has reaped it.
-    for (int waited = 0; waited < 2000 && ::syscall(SYS_pidfd_send_signal, init.get(), 0, nullptr, 0) == 0; waited += 10) ::usleep(10'000);
+    // Init had moved elsewhere. Who looks for it by its number finds it until its parent has reaped
+    // it.
+    for (int waited = 0;
+         waited < 2000 && ::syscall(SYS_pidfd_send_signal, init.get(), 0, nullptr, 0) == 0;
+         waited += 10)
+        ::usleep(10'000);
 }
 
 // Others may have been mounted over it since: it is covered then, and goes after the last of them.
@@ -529,13 +588,16 @@ void Container::unmount_from_host() const {
     if (!unmount_if_on_top(record_.rootfs, record_.host_mount->id)) return;
     attempt("unmounting what lay below", [&] {
         const std::vector<uint64_t> living = host_mounts_of_others(root, record_.id);
-        const auto is_nobodys = [&](uint64_t id) { return std::ranges::find(living, id) == living.end(); };
+        const auto is_nobodys = [&](uint64_t id) {
+            return std::ranges::find(living, id) == living.end();
+        };
         for (const uint64_t id : record_.host_mount->below | std::views::reverse)
             if (is_nobodys(id)) unmount_if_on_top(record_.rootfs, id);
     });
 }
 
-std::vector<uint64_t> Container::host_mounts_of_others(const std::string& root, const std::string& own) {
+std::vector<uint64_t> Container::host_mounts_of_others(const std::string& root,
+                                                       const std::string& own) {
     std::vector<uint64_t> ids;
     for (const std::string& id : ids_in(root)) {
         if (id == own) continue;
@@ -553,11 +615,12 @@ void Container::destroy() {
         attempt("reading the container's config", [&] { hooks = config().hooks.poststop; });
     Steps end;
     end.step("unable to remove the container's cgroup", [&] {
-        if (!init_is_alive() && cgroup().remove_if_empty()) return;   // mostly nothing else is left
+        if (!init_is_alive() && cgroup().remove_if_empty()) return;  // mostly nothing else is left
         kill_all();
         cgroup().remove();
     });
-    if (record_.intel_rdt) end.step("removing its share of the cache", [&] { remove_intel_rdt(*record_.intel_rdt); });
+    if (record_.intel_rdt)
+        end.step("removing its share of the cache", [&] { remove_intel_rdt(*record_.intel_rdt); });
     if (record_.host_mount) end.step("unmounting the root", [&] { unmount_from_host(); });
     end.finish();
     // Before the state goes: a delete that is killed here is repeated, hooks and all.

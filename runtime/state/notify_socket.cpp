@@ -31,19 +31,27 @@ sockaddr_un address_of(const std::string& path, socklen_t& length) {
     return address;
 }
 
-UniqueFd datagram_socket() { return UniqueFd(check(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")); }
+UniqueFd datagram_socket() {
+    return UniqueFd(check(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket"));
+}
 
 }  // namespace
 
 bool add_notify_socket(spec::Config& config, const std::string& state_directory) {
     if (manager_socket().empty() || !config.process) return false;
-    config.mounts.push_back({.destination = notify_directory_inside, .type = "bind", .source = state_directory + "/notify",
-                             .options = {"bind", "nosuid", "noexec", "nodev", "ro"}, .uid_mappings = {}, .gid_mappings = {}});
+    config.mounts.push_back({.destination = notify_directory_inside,
+                             .type = "bind",
+                             .source = state_directory + "/notify",
+                             .options = {"bind", "nosuid", "noexec", "nodev", "ro"},
+                             .uid_mappings = {},
+                             .gid_mappings = {}});
     config.process->env.push_back(str("NOTIFY_SOCKET=", notify_directory_inside, "/notify.sock"));
     return true;
 }
 
-void make_notify_directory(const std::string& state_directory) { sys::mkdir(state_directory + "/notify", 0755); }
+void make_notify_directory(const std::string& state_directory) {
+    sys::mkdir(state_directory + "/notify", 0755);
+}
 
 std::optional<NotifySocket> NotifySocket::listen(const std::string& state_directory) {
     const std::string manager = manager_socket();
@@ -55,7 +63,8 @@ std::optional<NotifySocket> NotifySocket::listen(const std::string& state_direct
     const std::string path = sys::proc_fd(directory->get()) + "/notify.sock";
     socklen_t length = 0;
     const sockaddr_un address = address_of(path, length);
-    check(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), length), "bind of the notify socket");
+    check(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), length),
+          "bind of the notify socket");
     check(::chmod(path.c_str(), 0777), "chmod of the notify socket");
     return NotifySocket(std::move(socket), manager);
 }
@@ -70,7 +79,9 @@ bool NotifySocket::pass_on(int main) {
         const sockaddr_un address = address_of(manager_, length);
         const UniqueFd out = datagram_socket();
         const std::string text = str(line, "\nMAINPID=", main, "\n");
-        check(::sendto(out.get(), text.data(), text.size(), 0, reinterpret_cast<const sockaddr*>(&address), length), "telling the service manager of ", line);
+        check(::sendto(out.get(), text.data(), text.size(), 0,
+                       reinterpret_cast<const sockaddr*>(&address), length),
+              "telling the service manager of ", line);
         return true;
     }
     return false;
@@ -88,12 +99,14 @@ void NotifySocket::wait_ready(int init, int pidfd) {
     const UniqueFd out = datagram_socket();
     socklen_t length = 0;
     const sockaddr_un address = address_of(manager_, length);
-    check(::connect(out.get(), reinterpret_cast<const sockaddr*>(&address), length), "connecting to the service manager");
+    check(::connect(out.get(), reinterpret_cast<const sockaddr*>(&address), length),
+          "connecting to the service manager");
     const int fds[] = {barrier.write.get()};
     sys::send_with_fds(out.get(), "BARRIER=1", fds);
     barrier.write.reset();
     pollfd taken{barrier.read.get(), 0, 0};
-    if (::poll(&taken, 1, 30'000) == 0) log_warning("the service manager did not answer BARRIER=1 in 30 seconds");
+    if (::poll(&taken, 1, 30'000) == 0)
+        log_warning("the service manager did not answer BARRIER=1 in 30 seconds");
 }
 
 void start_and_notify(Container& container) {

@@ -1,6 +1,6 @@
-// The readiness protocol of service managers (sd_notify), passed through a wall: the container gets a
-// socket of its own at /run/notify/notify.sock, and who starts it passes READY=1 on to the manager's
-// NOTIFY_SOCKET, with the pid to watch.
+// The readiness protocol of service managers (sd_notify), passed through a wall: the container gets
+// a socket of its own at /run/notify/notify.sock, and who starts it passes READY=1 on to the
+// manager's NOTIFY_SOCKET, with the pid to watch.
 #pragma once
 
 #include <optional>
@@ -18,17 +18,19 @@ void make_notify_directory(const std::string& state_directory);
 
 class NotifySocket {
 public:
-    // Before the start, so that no word is lost; nothing without NOTIFY_SOCKET, or if create had none.
+    // Before the start, so that no word is lost; nothing without NOTIFY_SOCKET, or if create had
+    // none.
     static std::optional<NotifySocket> listen(const std::string& state_directory);
     int fd() const { return socket_.get(); }
-    // Reads one message; passes it on and gives true if it says READY. main: the process to watch from then on,
-    // which is the container's init, or we, if we wait for it in the foreground.
+    // Reads one message; passes it on and gives true if it says READY. main: the process to watch
+    // from then on, which is the container's init, or we, if we wait for it in the foreground.
     bool pass_on(int main);
     // Until READY, or until init ended; then until the manager took it in.
     void wait_ready(int init, int pidfd);
 
 private:
-    NotifySocket(UniqueFd socket, std::string manager) : socket_(std::move(socket)), manager_(std::move(manager)) {}
+    NotifySocket(UniqueFd socket, std::string manager)
+        : socket_(std::move(socket)), manager_(std::move(manager)) {}
     UniqueFd socket_;
     std::string manager_;
 };

@@ -1,5 +1,5 @@
-// Filters in user space: a small interpreter of the kernel's programs, and libseccomp's program for the same
-// profile, to hold ours against.
+// Filters in user space: a small interpreter of the kernel's programs, and libseccomp's program for
+// the same profile, to hold ours against.
 #pragma once
 
 #include <linux/seccomp.h>
@@ -46,23 +46,33 @@ inline uint32_t action_of(const std::string& action, std::optional<uint32_t> num
     if (action == "SCMP_ACT_ERRNO") return SCMP_ACT_ERRNO(number.value_or(EPERM));
     if (action == "SCMP_ACT_TRACE") return SCMP_ACT_TRACE(number.value_or(EPERM));
     static const std::map<std::string, uint32_t> others = {
-        {"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW}, {"SCMP_ACT_LOG", SCMP_ACT_LOG}, {"SCMP_ACT_TRAP", SCMP_ACT_TRAP},
-        {"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS}, {"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD}};
+        {"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW},
+        {"SCMP_ACT_LOG", SCMP_ACT_LOG},
+        {"SCMP_ACT_TRAP", SCMP_ACT_TRAP},
+        {"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS},
+        {"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD}};
     return others.at(action);
 }
 
-// libseccomp's filter for the same profile; a rule with two conditions on one argument is several, as runc has it.
+// libseccomp's filter for the same profile; a rule with two conditions on one argument is several,
+// as runc has it.
 inline std::vector<sock_filter> reference(const spec::Seccomp& profile) {
     const std::map<std::string, scmp_compare> operators = {
-        {"SCMP_CMP_NE", SCMP_CMP_NE}, {"SCMP_CMP_LT", SCMP_CMP_LT}, {"SCMP_CMP_LE", SCMP_CMP_LE}, {"SCMP_CMP_EQ", SCMP_CMP_EQ},
-        {"SCMP_CMP_GE", SCMP_CMP_GE}, {"SCMP_CMP_GT", SCMP_CMP_GT}, {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ}};
+        {"SCMP_CMP_NE", SCMP_CMP_NE},
+        {"SCMP_CMP_LT", SCMP_CMP_LT},
+        {"SCMP_CMP_LE", SCMP_CMP_LE},
+        {"SCMP_CMP_EQ", SCMP_CMP_EQ},
+        {"SCMP_CMP_GE", SCMP_CMP_GE},
+        {"SCMP_CMP_GT", SCMP_CMP_GT},
+        {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ}};
     const uint32_t fallback = action_of(profile.default_action, profile.default_errno_ret);
     const scmp_filter_ctx context = ::seccomp_init(fallback);
     REQUIRE(context);
     const Defer release([&] { ::seccomp_release(context); });
     for (const std::string& name : profile.architectures) {
         const uint32_t arch = ::seccomp_arch_resolve_name(lower(name.substr(10)).c_str());
-        if (const int added = ::seccomp_arch_add(context, arch); added != -EEXIST) REQUIRE(added == 0);
+        if (const int added = ::seccomp_arch_add(context, arch); added != -EEXIST)
+            REQUIRE(added == 0);
     }
     for (const spec::SeccompSyscall& rule : profile.syscalls) {
         const uint32_t action = action_of(rule.action, rule.errno_ret);
@@ -81,7 +91,9 @@ inline std::vector<sock_filter> reference(const spec::Seccomp& profile) {
             const int number = ::seccomp_syscall_resolve_name(name.c_str());
             if (number == __NR_SCMP_ERROR || action == fallback) continue;
             for (const std::vector<scmp_arg_cmp>& arguments : parts)
-                if (const int added = ::seccomp_rule_add_array(context, action, number, unsigned(arguments.size()), arguments.data()); added != -EEXIST)
+                if (const int added = ::seccomp_rule_add_array(
+                        context, action, number, unsigned(arguments.size()), arguments.data());
+                    added != -EEXIST)
                     REQUIRE(added == 0);
         }
     }
@@ -95,4 +107,6 @@ inline std::vector<sock_filter> reference(const spec::Seccomp& profile) {
 }
 
 // An argument as a call with so many bits of it sees it.
-inline uint64_t cut(uint64_t argument, unsigned bits) { return bits == 64 ? argument : argument & ((uint64_t(1) << bits) - 1); }
+inline uint64_t cut(uint64_t argument, unsigned bits) {
+    return bits == 64 ? argument : argument & ((uint64_t(1) << bits) - 1);
+}

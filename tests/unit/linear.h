@@ -1,7 +1,8 @@
-// Ten times the input takes at most twelve times the work: what every parser of a stranger's bytes owes. Where
-// work is counted (work.h: the build with sanitizers) that is exact, and the same on every machine. In every other
-// build the time is looked at, too, for the kernel's part in it; with a bound that no busy neighbour and
-// no cache reaches, since what is not linear takes a hundred times as long.
+// Ten times the input takes at most twelve times the work: what every parser of a stranger's bytes
+// owes. Where work is counted (work.h: the build with sanitizers) that is exact, and the same on
+// every machine. In every other build the time is looked at, too, for the kernel's part in it; with
+// a bound that no busy neighbour and no cache reaches, since what is not linear takes a hundred
+// times as long.
 #pragma once
 
 #include <time.h>
@@ -16,8 +17,8 @@
 
 namespace linear {
 
-// What one use of the input costs: in basic blocks, or in nanoseconds of this thread on the processor, the least of
-// five uses.
+// What one use of the input costs: in basic blocks, or in nanoseconds of this thread on the
+// processor, the least of five uses.
 template <class Input, class Use>
 double cost(const Input& input, Use& use) {
     if constexpr (work_is_counted) {
@@ -39,12 +40,13 @@ double cost(const Input& input, Use& use) {
     return least;
 }
 
-// "" if using make(10 n) costs at most 12 times what using make(n) does, for an n from the given one on whose cost is more
-// than what every use pays; else what was found.
+// "" if using make(10 n) costs at most 12 times what using make(n) does, for an n from the given
+// one on whose cost is more than what every use pays; else what was found.
 template <class Make, class Use>
 std::string problem(size_t n, Make make, Use use) {
-    constexpr double enough = work_is_counted ? 50'000 : 1'000'000, most = work_is_counted ? 12 : 40;
-    use(make(n));   // what is made once and kept is no part of it
+    constexpr double enough = work_is_counted ? 50'000 : 1'000'000,
+                     most = work_is_counted ? 12 : 40;
+    use(make(n));  // what is made once and kept is no part of it
     double once = cost(make(n), use);
     while (once < enough && n < size_t(1) << 20) once = cost(make(n *= 2), use);
     const double growth = cost(make(10 * n), use) / once;

@@ -25,15 +25,30 @@ int remember(const char* name, const Arguments& args) {
 }
 
 constexpr Option options[] = {
-    {"force,f", nullptr, ""}, {"bundle,b", "DIR", ""}, {"count", "N", "", "", false, Value::integer},
-    {"gid,g", "GID", "", "", false, Value::integers}, {"every", "TIME", "", "", false, Value::duration},
+    {"force,f", nullptr, ""},
+    {"bundle,b", "DIR", ""},
+    {"count", "N", "", "", false, Value::integer},
+    {"gid,g", "GID", "", "", false, Value::integers},
+    {"every", "TIME", "", "", false, Value::duration},
     {"wait,w", "SECONDS", "", "", false, Value::integer, -1, 3600},
 };
 constexpr Option globals[] = {{"root", "DIR", ""}, {"debug", nullptr, ""}};
-constexpr Command kill_command{.name = "kill", .synopsis = "", .summary = "", .options = options, .least = 1, .most = 2, .interspersed = true,
-                               .run = [](const Arguments&, const Arguments& args) { return remember("kill", args); }};
-constexpr Command exec_command{.name = "exec", .synopsis = "", .summary = "", .options = options, .least = 1,
-                               .run = [](const Arguments&, const Arguments& args) { return remember("exec", args); }};
+constexpr Command kill_command{
+    .name = "kill",
+    .synopsis = "",
+    .summary = "",
+    .options = options,
+    .least = 1,
+    .most = 2,
+    .interspersed = true,
+    .run = [](const Arguments&, const Arguments& args) { return remember("kill", args); }};
+constexpr Command exec_command{
+    .name = "exec",
+    .synopsis = "",
+    .summary = "",
+    .options = options,
+    .least = 1,
+    .run = [](const Arguments&, const Arguments& args) { return remember("exec", args); }};
 constexpr const Command* commands[] = {&kill_command, &exec_command};
 
 // Usage and help are nothing for the report of the tests.
@@ -48,7 +63,12 @@ private:
 
 // What the command got, or the error.
 std::string run(Style style, std::vector<const char*> words) {
-    const Program program{.name = "rt", .summary = "", .style = style, .globals = globals, .commands = commands, .print_version = [] { got = "version"; }};
+    const Program program{.name = "rt",
+                          .summary = "",
+                          .style = style,
+                          .globals = globals,
+                          .commands = commands,
+                          .print_version = [] { got = "version"; }};
     words.insert(words.begin(), "rt");
     got = "help";
     const Silence silence;
@@ -62,21 +82,29 @@ std::string run(Style style, std::vector<const char*> words) {
 
 }  // namespace
 
-TEST_CASE("runc's command line: Go's flag package, and options behind the words if they are known") {
-    struct { std::vector<const char*> words; const char* want; } cases[] = {
+TEST_CASE(
+    "runc's command line: Go's flag package, and options behind the words if they are known") {
+    struct {
+        std::vector<const char*> words;
+        const char* want;
+    } cases[] = {
         {{"kill", "c", "9"}, "kill c 9"},
         {{"kill", "-force", "c"}, "kill force=true c"},
         {{"kill", "--f", "c", "--bundle=x"}, "kill force=true bundle=x c"},
         {{"kill", "c", "-9"}, "kill c -9"},
         {{"kill", "c", "--", "--force"}, "kill c --force"},
         {{"kill", "-f=false", "-b", "", "c"}, "kill force=false bundle= c"},
-        {{"kill", "-fb", "x", "c"}, "kill force=true bundle=x c"},   // crun's
+        {{"kill", "-fb", "x", "c"}, "kill force=true bundle=x c"},  // crun's
         {{"exec", "-f", "c", "-f", "--help"}, "exec force=true c -f --help"},
         {{"exec", "--", "c", "--", "-x"}, "exec c -- -x"},
         {{"kill", "c", "-help"}, "help"},
         {{"kill", "--h"}, "help"},
-        {{"help"}, "help"}, {{"h", "kill"}, "help"}, {{"--debug", "help", "kill"}, "help"}, {{""}, "help"},
-        {{"-version"}, "version"}, {{"--root", "x", "--v"}, "version"},
+        {{"help"}, "help"},
+        {{"h", "kill"}, "help"},
+        {{"--debug", "help", "kill"}, "help"},
+        {{""}, "help"},
+        {{"-version"}, "version"},
+        {{"--root", "x", "--v"}, "version"},
         {{"help", "moon"}, "No help topic for 'moon'"},
         {{"moon"}, "No help topic for 'moon'"},
         {{"kill", "--nope", "c"}, "flag provided but not defined: -nope"},
@@ -92,16 +120,22 @@ TEST_CASE("runc's command line: Go's flag package, and options behind the words 
     }
 }
 
-TEST_CASE("runc's command line: values have types, and the words of Go's strconv for what is not of them") {
-    struct { std::vector<const char*> words; const char* want; } cases[] = {
+TEST_CASE("runc's command line: values have types, and the words of Go's strconv for what is not "
+          "of them") {
+    struct {
+        std::vector<const char*> words;
+        const char* want;
+    } cases[] = {
         {{"kill", "--count", "0x1f", "c"}, "kill count=31 c"},
         {{"kill", "--count=-010", "c"}, "kill count=-8 c"},
         {{"kill", "-g", "010", "-g", "7", "c"}, "kill gid=10 gid=7 c"},
         {{"kill", "--every", "1m30s", "c"}, "kill every=1m30s c"},
         {{"kill", "--count", "many", "c"}, "invalid value \"many\" for flag -count: parse error"},
         {{"kill", "--count=", "c"}, "invalid value \"\" for flag -count: parse error"},
-        {{"kill", "--count", "9223372036854775808", "c"}, "invalid value \"9223372036854775808\" for flag -count: value out of range"},
-        {{"kill", "-g", "x", "c"}, "invalid value \"x\" for flag -g: strconv.ParseInt: parsing \"x\": invalid syntax"},
+        {{"kill", "--count", "9223372036854775808", "c"},
+         "invalid value \"9223372036854775808\" for flag -count: value out of range"},
+        {{"kill", "-g", "x", "c"},
+         "invalid value \"x\" for flag -g: strconv.ParseInt: parsing \"x\": invalid syntax"},
         {{"kill", "--every", "soon", "c"}, "invalid value \"soon\" for flag -every: parse error"},
     };
     for (const auto& [words, want] : cases) {
@@ -111,10 +145,14 @@ TEST_CASE("runc's command line: values have types, and the words of Go's strconv
 }
 
 TEST_CASE("Docker's command line: one dash for short options, two for long ones") {
-    struct { std::vector<const char*> words; const char* want; } cases[] = {
+    struct {
+        std::vector<const char*> words;
+        const char* want;
+    } cases[] = {
         {{"kill", "c", "-fbx"}, "kill force=true bundle=x c"},
         {{"kill", "--force=false", "c"}, "kill force=false c"},
-        {{"--help", "kill"}, "help"}, {{"kill", "-h"}, "help"},
+        {{"--help", "kill"}, "help"},
+        {{"kill", "-h"}, "help"},
         {{"kill", "c", "--nope"}, "unknown flag: --nope"},
         {{"kill", "c", "-x"}, "unknown shorthand flag: 'x' in -x"},
         {{"kill", "--f", "c"}, "unknown flag: --f"},
@@ -140,33 +178,62 @@ TEST_CASE("durations are Go's") {
 
 TEST_CASE("a line of any words is done or refused") {
     static constexpr std::string_view words[] = {
-        "kill", "exec", "help", "h", "--help", "-h", "--", "-", "", "=", "--=", "-=x", "-f", "-fb", "-bfx", "-b", "--bundle", "--bundle=", "-bundle=x", "--force=no", "--force=", "--count=1e3",
-        "--count", "-g=1,2", "-g", "--every=5m", "--every=99999999999999999999h", "--root", "--root=x", "--debug", "--version", "x", "\xff", "--nonsense", "-ffffffff", "---force"};
-    each_damaged(3000, [&](Damage& damage) {
-        std::string line = damage.below(2) ? "runc" : "docker";
-        for (size_t count = damage.below(8); count > 0; --count) line += " " + std::string(damage.one_of(words));
-        return line;
-    }, [](const std::string& line) {
-        const std::vector<std::string> parts = split(line, ' ');
-        std::vector<const char*> given;
-        for (const std::string& part : std::span(parts).subspan(1)) given.push_back(part.c_str());
-        run(parts[0] == "runc" ? Style::runc : Style::docker, given);
-    });
+        "kill",        "exec",       "help",
+        "h",           "--help",     "-h",
+        "--",          "-",          "",
+        "=",           "--=",        "-=x",
+        "-f",          "-fb",        "-bfx",
+        "-b",          "--bundle",   "--bundle=",
+        "-bundle=x",   "--force=no", "--force=",
+        "--count=1e3", "--count",    "-g=1,2",
+        "-g",          "--every=5m", "--every=99999999999999999999h",
+        "--root",      "--root=x",   "--debug",
+        "--version",   "x",          "\xff",
+        "--nonsense",  "-ffffffff",  "---force"};
+    each_damaged(
+        3000,
+        [&](Damage& damage) {
+            std::string line = damage.below(2) ? "runc" : "docker";
+            for (size_t count = damage.below(8); count > 0; --count)
+                line += " " + std::string(damage.one_of(words));
+            return line;
+        },
+        [](const std::string& line) {
+            const std::vector<std::string> parts = split(line, ' ');
+            std::vector<const char*> given;
+            for (const std::string& part : std::span(parts).subspan(1))
+                given.push_back(part.c_str());
+            run(parts[0] == "runc" ? Style::runc : Style::docker, given);
+        });
 }
 
 TEST_CASE("a number has its option's range, and Docker's words for what is not in it") {
-    struct { std::vector<const char*> words; const char* want; } cases[] = {
+    struct {
+        std::vector<const char*> words;
+        const char* want;
+    } cases[] = {
         {{"kill", "-w", "-1", "c"}, "kill wait=-1 c"},
         {{"kill", "--wait=3600", "c"}, "kill wait=3600 c"},
-        {{"kill", "-w", "3601", "c"}, "invalid argument \"3601\" for \"-w, --wait\" flag: value out of range: it must be between -1 and 3600"},
-        {{"kill", "-w", "4294967297", "c"}, "invalid argument \"4294967297\" for \"-w, --wait\" flag: value out of range: it must be between -1 and 3600"},
-        {{"kill", "-w", "99999999999999999999", "c"}, "invalid argument \"99999999999999999999\" for \"-w, --wait\" flag: strconv.ParseInt: parsing \"99999999999999999999\": value out of range"},
-        {{"kill", "--wait", "long", "c"}, "invalid argument \"long\" for \"-w, --wait\" flag: strconv.ParseInt: parsing \"long\": invalid syntax"},
-        {{"kill", "--wait", "", "c"}, "invalid argument \"\" for \"-w, --wait\" flag: strconv.ParseInt: parsing \"\": invalid syntax"},
+        {{"kill", "-w", "3601", "c"},
+         "invalid argument \"3601\" for \"-w, --wait\" flag: value out of range: it must be "
+         "between -1 and 3600"},
+        {{"kill", "-w", "4294967297", "c"},
+         "invalid argument \"4294967297\" for \"-w, --wait\" flag: value out of range: it must be "
+         "between -1 and 3600"},
+        {{"kill", "-w", "99999999999999999999", "c"},
+         "invalid argument \"99999999999999999999\" for \"-w, --wait\" flag: strconv.ParseInt: "
+         "parsing \"99999999999999999999\": value out of range"},
+        {{"kill", "--wait", "long", "c"},
+         "invalid argument \"long\" for \"-w, --wait\" flag: strconv.ParseInt: parsing \"long\": "
+         "invalid syntax"},
+        {{"kill", "--wait", "", "c"},
+         "invalid argument \"\" for \"-w, --wait\" flag: strconv.ParseInt: parsing \"\": invalid "
+         "syntax"},
     };
     for (const auto& [words, want] : cases) {
         CAPTURE(words);
         CHECK(run(Style::docker, words) == want);
     }
-    CHECK(run(Style::runc, {"kill", "-w", "3601", "c"}) == "invalid value \"3601\" for flag -w: value out of range: it must be between -1 and 3600");
+    CHECK(run(Style::runc, {"kill", "-w", "3601", "c"}) ==
+          "invalid value \"3601\" for flag -w: value out of range: it must be between -1 and 3600");
 }

@@ -18,7 +18,8 @@ struct Trees : Scratch {
     std::string from(const std::string& name) const { return path + "/from/" + name; }
     std::string to(const std::string& name) const { return path + "/to/" + name; }
     void copy() const {
-        copy_tree(sys::open(path + "/from", O_RDONLY | O_DIRECTORY).get(), sys::open(path + "/to", O_RDONLY | O_DIRECTORY).get());
+        copy_tree(sys::open(path + "/from", O_RDONLY | O_DIRECTORY).get(),
+                  sys::open(path + "/to", O_RDONLY | O_DIRECTORY).get());
     }
 };
 
@@ -36,11 +37,13 @@ TEST_CASE("a copied tree has what the tree has: files, links, modes, times, attr
     check(::utimensat(AT_FDCWD, trees.from("sub/file").c_str(), times, 0), "utimensat");
     check(::utimensat(AT_FDCWD, trees.from("sub").c_str(), times, 0), "utimensat");
     check(::chmod(trees.from("sub/file").c_str(), 06710), "chmod");
-    const bool attributes = ::setxattr(trees.from("sub/file").c_str(), "user.note", "kept", 4, 0) == 0;
+    const bool attributes =
+        ::setxattr(trees.from("sub/file").c_str(), "user.note", "kept", 4, 0) == 0;
     trees.copy();
 
     CHECK(read_file(trees.to("again")) == "text");
-    const struct stat file = sys::lstat(trees.to("sub/file")), again = sys::lstat(trees.to("again"));
+    const struct stat file = sys::lstat(trees.to("sub/file")),
+                      again = sys::lstat(trees.to("again"));
     CHECK(file.st_ino == again.st_ino);
     CHECK((file.st_mode & 07777) == 06710);
     CHECK(file.st_mtim.tv_sec == 981'173'106);
@@ -50,7 +53,8 @@ TEST_CASE("a copied tree has what the tree has: files, links, modes, times, attr
     CHECK(S_ISLNK(sys::lstat(trees.to("out")).st_mode));
     CHECK(S_ISFIFO(sys::lstat(trees.to("fifo")).st_mode));
     char value[8] = "";
-    if (attributes) CHECK(::getxattr(trees.to("sub/file").c_str(), "user.note", value, sizeof value) == 4);
+    if (attributes)
+        CHECK(::getxattr(trees.to("sub/file").c_str(), "user.note", value, sizeof value) == 4);
 }
 
 TEST_CASE("a hole stays a hole when a tree is copied") {

@@ -10,7 +10,8 @@ TEST_CASE("a list of CPUs is its ranges, in order and apart") {
 }
 
 TEST_CASE("what is no list of CPUs is refused, and costs nothing however large its numbers are") {
-    for (const char* bad : {"3-1", "a", "1,", "1-", "-1", "1 2", "65536", "0-4294967295", "0-4294967296", "1--2"}) {
+    for (const char* bad :
+         {"3-1", "a", "1,", "1-", "-1", "1 2", "65536", "0-4294967295", "0-4294967296", "1--2"}) {
         CAPTURE(bad);
         CHECK_FALSE(parse_number_list(bad));
     }

@@ -25,8 +25,10 @@ TEST_CASE("only a regular file of a stranger's is opened, and the error says wha
         CHECK(sys::read_all(open_regular(root, name).get()) == "text");
     CHECK_THROWS_WITH(open_regular(root, "fifo"), "\"fifo\" is a FIFO, not a regular file");
     CHECK_THROWS_WITH(open_regular(root, "to-fifo"), "\"to-fifo\" is a FIFO, not a regular file");
-    CHECK_THROWS_WITH(open_regular(root, "directory"), "\"directory\" is a directory, not a regular file");
-    CHECK_THROWS_WITH(open_regular(root, "link", O_NOFOLLOW), "\"link\" is a symbolic link, not a regular file");
+    CHECK_THROWS_WITH(open_regular(root, "directory"),
+                      "\"directory\" is a directory, not a regular file");
+    CHECK_THROWS_WITH(open_regular(root, "link", O_NOFOLLOW),
+                      "\"link\" is a symbolic link, not a regular file");
     CHECK(!open_regular_if_exists(root, "missing"));
     CHECK(!open_regular_if_exists(root, "dangling"));
     CHECK_THROWS(open_regular_if_exists(root, "fifo"));
@@ -34,6 +36,8 @@ TEST_CASE("only a regular file of a stranger's is opened, and the error says wha
 
 TEST_CASE("a file that the kernel makes as it is read is no regular file") {
     // procfs calls all of its files regular; kmsg waits for ever, others act.
-    CHECK_THROWS_WITH(open_regular(Root("/proc"), "version"), "\"version\" is a file of the kernel's (proc), not a regular file");
-    CHECK_THROWS_WITH(open_regular(Root("/dev"), "null"), "\"null\" is a character device, not a regular file");
+    CHECK_THROWS_WITH(open_regular(Root("/proc"), "version"),
+                      "\"version\" is a file of the kernel's (proc), not a regular file");
+    CHECK_THROWS_WITH(open_regular(Root("/dev"), "null"),
+                      "\"null\" is a character device, not a regular file");
 }

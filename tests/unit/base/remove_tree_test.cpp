@@ -47,11 +47,13 @@ TEST_CASE("a tree of any depth is removed with a few descriptors") {
 }
 
 TEST_CASE("what cannot be removed is named, and the rest goes") {
-    if (::geteuid() != 0) return;   // only root can make something that root cannot remove
+    if (::geteuid() != 0) return;  // only root can make something that root cannot remove
     const Scratch scratch;
     const std::string tree = scratch.path + "/tree";
-    for (const char* name : {"", "/a", "/kept", "/z", "/kept/inside"}) sys::mkdir(tree + name, 0755);
-    for (const char* name : {"/a/file", "/z/file", "/top"}) sys::open(tree + name, O_WRONLY | O_CREAT, 0644);
+    for (const char* name : {"", "/a", "/kept", "/z", "/kept/inside"})
+        sys::mkdir(tree + name, 0755);
+    for (const char* name : {"/a/file", "/z/file", "/top"})
+        sys::open(tree + name, O_WRONLY | O_CREAT, 0644);
     set_immutable(tree + "/kept", true);
     const Defer undo([&] { attempt("undoing", [&] { set_immutable(tree + "/kept", false); }); });
     CHECK_THROWS_WITH(sys::remove_tree(tree), "remove " + tree + "/kept: operation not permitted");

@@ -13,5 +13,5 @@ TEST_CASE("each step is attempted, and the first failure is told") {
     all.step("fourth", [&] { done.push_back(4); });
     CHECK(done == std::vector<int>{1, 4});
     CHECK_THROWS_WITH(all.finish(), "second: no");
-    CHECK_NOTHROW(all.finish());   // told once
+    CHECK_NOTHROW(all.finish());  // told once
 }

@@ -24,9 +24,17 @@ struct Tree {
         fs::create_directories(path / "root/a/b");
         fs::create_directories(path / "outside");
         std::ofstream(path / "root/a/file") << "x";
-        const std::pair<const char*, const char*> links[] = {
-            {"up", "../../../../../.."}, {"absolute", "/a"}, {"file", "a/file"}, {"slash", "a/b/"}, {"loop", "loop"},
-            {"one", "two"}, {"two", "one"}, {"dangling", "/a/none"}, {"out", "../outside"}, {"a/back", ".."}, {"self", "."}};
+        const std::pair<const char*, const char*> links[] = {{"up", "../../../../../.."},
+                                                             {"absolute", "/a"},
+                                                             {"file", "a/file"},
+                                                             {"slash", "a/b/"},
+                                                             {"loop", "loop"},
+                                                             {"one", "two"},
+                                                             {"two", "one"},
+                                                             {"dangling", "/a/none"},
+                                                             {"out", "../outside"},
+                                                             {"a/back", ".."},
+                                                             {"self", "."}};
         for (const auto& [link, target] : links) fs::create_symlink(target, path / "root" / link);
     }
     ~Tree() { fs::remove_all(path); }
@@ -43,19 +51,26 @@ std::string outcome(const std::expected<UniqueFd, int>& got) {
 TEST_CASE("a walk finds what openat2 finds") {
     const Tree tree;
     const UniqueFd root = sys::open((tree.path / "root").string(), O_PATH | O_DIRECTORY);
-    const char* paths[] = {".",        "/",          "a",       "a/b",      "a/b/..",   "a/../../..", "..",       "../outside", "up",     "up/a",
-                           "absolute", "absolute/b", "file",    "file/",    "file/x",   "slash",      "slash/.",  "loop",       "one",    "dangling",
-                           "out",      "out/x",      "a/back",  "a/back/a", "self/self/a", "none",    "none/x",   "a/file",     "a/none", "",
-                           "/../a",    "//a///b//",  "a/./b",   "a/file/..", "up/../up/a/file"};
-    for (const uint64_t resolve : {uint64_t(RESOLVE_IN_ROOT), uint64_t(RESOLVE_BENEATH), uint64_t(RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS),
-                                   uint64_t(RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS)})
-        for (const int flags : {O_PATH, O_PATH | O_DIRECTORY, O_PATH | O_NOFOLLOW, O_RDONLY, O_RDONLY | O_DIRECTORY, O_RDONLY | O_NOFOLLOW, O_WRONLY})
+    const char* paths[] = {
+        ".",           "/",          "a",      "a/b",       "a/b/..",         "a/../../..",
+        "..",          "../outside", "up",     "up/a",      "absolute",       "absolute/b",
+        "file",        "file/",      "file/x", "slash",     "slash/.",        "loop",
+        "one",         "dangling",   "out",    "out/x",     "a/back",         "a/back/a",
+        "self/self/a", "none",       "none/x", "a/file",    "a/none",         "",
+        "/../a",       "//a///b//",  "a/./b",  "a/file/..", "up/../up/a/file"};
+    for (const uint64_t resolve :
+         {uint64_t(RESOLVE_IN_ROOT), uint64_t(RESOLVE_BENEATH),
+          uint64_t(RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS),
+          uint64_t(RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS)})
+        for (const int flags : {O_PATH, O_PATH | O_DIRECTORY, O_PATH | O_NOFOLLOW, O_RDONLY,
+                                O_RDONLY | O_DIRECTORY, O_RDONLY | O_NOFOLLOW, O_WRONLY})
             for (const char* path : paths) {
                 open_how how{};
                 how.flags = uint64_t(flags | O_CLOEXEC);
                 how.resolve = resolve;
                 CAPTURE(path, flags, resolve);
-                CHECK(outcome(walk(root.get(), path, how)) == outcome(sys::try_openat2(root.get(), path, how)));
+                CHECK(outcome(walk(root.get(), path, how)) ==
+                      outcome(sys::try_openat2(root.get(), path, how)));
             }
 }
 

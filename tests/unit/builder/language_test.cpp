@@ -9,20 +9,39 @@
 #include "builder/words.h"
 #include "tests/unit/catch.h"
 
-static json::Value table(const std::string& name) { return json::parse(read_file(std::string(TEST_DATA) + "/builder/" + name)); }
+static json::Value table(const std::string& name) {
+    return json::parse(read_file(std::string(TEST_DATA) + "/builder/" + name));
+}
 
 TEST_CASE("variables are expanded by the reference's rules") {
-    const std::map<std::string, std::string> variables = {{"a", "x"}, {"empty", ""}, {"path", "dir/file.tar.gz"}};
+    const std::map<std::string, std::string> variables = {
+        {"a", "x"}, {"empty", ""}, {"path", "dir/file.tar.gz"}};
     const Lookup lookup = [&](const std::string& name) -> std::optional<std::string> {
         const auto at = variables.find(name);
         if (at == variables.end()) return {};
         return at->second;
     };
-    const struct { const char *text, *want; } cases[] = {
-        {"$a", "x"}, {"${a}b", "xb"}, {"'$a'", "$a"}, {"\"$a\"", "x"}, {"\\$a", "$a"}, {"$", "$"}, {"$none", ""},
-        {"${none:-else}", "else"}, {"${empty:-else}", "else"}, {"${empty-else}", ""}, {"${a:+set}", "set"}, {"${none+set}", ""},
-        {"${none:-$a}", "x"}, {"${path#*/}", "file.tar.gz"}, {"${path%.*}", "dir/file.tar"}, {"${path%%.*}", "dir/file"},
-        {"${path/file/thing}", "dir/thing.tar.gz"}, {"${path//r/R}", "diR/file.taR.gz"},
+    const struct {
+        const char *text, *want;
+    } cases[] = {
+        {"$a", "x"},
+        {"${a}b", "xb"},
+        {"'$a'", "$a"},
+        {"\"$a\"", "x"},
+        {"\\$a", "$a"},
+        {"$", "$"},
+        {"$none", ""},
+        {"${none:-else}", "else"},
+        {"${empty:-else}", "else"},
+        {"${empty-else}", ""},
+        {"${a:+set}", "set"},
+        {"${none+set}", ""},
+        {"${none:-$a}", "x"},
+        {"${path#*/}", "file.tar.gz"},
+        {"${path%.*}", "dir/file.tar"},
+        {"${path%%.*}", "dir/file"},
+        {"${path/file/thing}", "dir/thing.tar.gz"},
+        {"${path//r/R}", "diR/file.taR.gz"},
     };
     for (const auto& [text, want] : cases) {
         CAPTURE(text);
@@ -36,10 +55,12 @@ TEST_CASE("variables are expanded by the reference's rules") {
 }
 
 TEST_CASE("words are expanded as BuildKit expands them") {
-    const std::map<std::string, std::string> usual = {{"PWD", "/home"}, {"SHELL", "bash"}, {"KOREAN", "한국어"}, {"NULL", ""}};
+    const std::map<std::string, std::string> usual = {
+        {"PWD", "/home"}, {"SHELL", "bash"}, {"KOREAN", "한국어"}, {"NULL", ""}};
     for (const json::Value& row : table("expansion.json")) {
         auto variables = usual;
-        if (const auto own = row.find("variables"); own != row.end()) variables = json::read<std::map<std::string, std::string>>(*own);
+        if (const auto own = row.find("variables"); own != row.end())
+            variables = json::read<std::map<std::string, std::string>>(*own);
         const Lookup lookup = [&](const std::string& name) -> std::optional<std::string> {
             const auto at = variables.find(name);
             if (at == variables.end()) return {};
@@ -47,8 +68,10 @@ TEST_CASE("words are expanded as BuildKit expands them") {
         };
         const std::string text = row["text"];
         CAPTURE(text);
-        if (row["want"].is_null()) CHECK_THROWS_AS(expand(text, '\\', lookup), Error);
-        else CHECK(expand(text, '\\', lookup) == row["want"].get<std::string>());
+        if (row["want"].is_null())
+            CHECK_THROWS_AS(expand(text, '\\', lookup), Error);
+        else
+            CHECK(expand(text, '\\', lookup) == row["want"].get<std::string>());
     }
 }
 
@@ -61,13 +84,29 @@ TEST_CASE("an unquoted variable may be several words") {
         return {};
     };
     using Words = std::vector<std::string>;
-    const struct { const char* text; Words want; } cases[] = {
-        {"hello", {"hello"}}, {"hello${none}bye", {"hellobye"}}, {"hello${hi}bye", {"hellohibye"}},
-        {"hello${space}bye", {"helloabc", "defbye"}}, {"hello\"${space}\"bye", {"helloabc  defbye"}}, {"hello \"${space}\"bye", {"hello", "abc  defbye"}},
-        {"hello${leading}def", {"hello", "ab", "cdef"}}, {"hello\"${leading}\" def", {"hello  ab c", "def"}}, {"hello${leading}", {"hello", "ab", "c"}},
-        {"hello${trailing}", {"helloab", "c"}}, {"hello${trailing}d", {"helloab", "c", "d"}}, {"hello\"${trailing}\"d", {"helloab c   d"}},
-        {"hel\"lo${trailing}\"", {"helloab c   "}}, {"hello\" there  \"", {"hello there  "}}, {"hello there     ", {"hello", "there"}},
-        {"hello\\ there", {"hello there"}}, {"hello\\\" there", {"hello\"", "there"}}, {"hello'$there'", {"hello$there"}}, {"a \"\" b", {"a", "", "b"}},
+    const struct {
+        const char* text;
+        Words want;
+    } cases[] = {
+        {"hello", {"hello"}},
+        {"hello${none}bye", {"hellobye"}},
+        {"hello${hi}bye", {"hellohibye"}},
+        {"hello${space}bye", {"helloabc", "defbye"}},
+        {"hello\"${space}\"bye", {"helloabc  defbye"}},
+        {"hello \"${space}\"bye", {"hello", "abc  defbye"}},
+        {"hello${leading}def", {"hello", "ab", "cdef"}},
+        {"hello\"${leading}\" def", {"hello  ab c", "def"}},
+        {"hello${leading}", {"hello", "ab", "c"}},
+        {"hello${trailing}", {"helloab", "c"}},
+        {"hello${trailing}d", {"helloab", "c", "d"}},
+        {"hello\"${trailing}\"d", {"helloab c   d"}},
+        {"hel\"lo${trailing}\"", {"helloab c   "}},
+        {"hello\" there  \"", {"hello there  "}},
+        {"hello there     ", {"hello", "there"}},
+        {"hello\\ there", {"hello there"}},
+        {"hello\\\" there", {"hello\"", "there"}},
+        {"hello'$there'", {"hello$there"}},
+        {"a \"\" b", {"a", "", "b"}},
     };
     for (const auto& [text, want] : cases) {
         CAPTURE(text);
@@ -82,11 +121,13 @@ TEST_CASE("in a heredoc quotes are characters") {
 }
 
 TEST_CASE("words end at blanks outside quotes") {
-    CHECK(raw_words(R"(a "b c" d\ e 'f g')", '\\') == std::vector<std::string>{"a", "\"b c\"", "d\\ e", "'f g'"});
+    CHECK(raw_words(R"(a "b c" d\ e 'f g')", '\\') ==
+          std::vector<std::string>{"a", "\"b c\"", "d\\ e", "'f g'"});
 }
 
 TEST_CASE("lines are joined, comments inside them dropped") {
-    const Dockerfile file = parse_dockerfile("# note\nFROM a\nRUN one \\\n  # not part\n\n  two\nCMD [\"x\", \"y\"]\n", "Dockerfile");
+    const Dockerfile file = parse_dockerfile(
+        "# note\nFROM a\nRUN one \\\n  # not part\n\n  two\nCMD [\"x\", \"y\"]\n", "Dockerfile");
     REQUIRE(file.statements.size() == 3);
     CHECK(file.statements[1].rest == "one   two");
     CHECK(file.statements[1].line == 3);
@@ -106,7 +147,8 @@ TEST_CASE("an escape directive changes the character that continues lines") {
 }
 
 TEST_CASE("heredocs belong to their instruction") {
-    const Dockerfile file = parse_dockerfile("RUN <<EOF\nfirst\nEOF\nCOPY <<-\"A\" <<B /x/\n\tone\n\tA\ntwo\nB\n", "Dockerfile");
+    const Dockerfile file = parse_dockerfile(
+        "RUN <<EOF\nfirst\nEOF\nCOPY <<-\"A\" <<B /x/\n\tone\n\tA\ntwo\nB\n", "Dockerfile");
     REQUIRE(file.statements.size() == 2);
     CHECK(file.statements[0].heredocs[0].content == "first\n");
     CHECK(file.statements[1].heredocs[0].content == "one\n");
@@ -115,14 +157,18 @@ TEST_CASE("heredocs belong to their instruction") {
 }
 
 TEST_CASE("a mistyped word is named with its line and what was meant") {
-    const struct { const char *text, *says; } cases[] = {
+    const struct {
+        const char *text, *says;
+    } cases[] = {
         {"FROM a\nRUM x\n", "Dockerfile:2: unknown instruction: RUM (did you mean RUN?)"},
-        {"FROM a\nCOPY --form=b x y\n", "Dockerfile:2: unknown flag: --form for COPY (did you mean --from?)"},
+        {"FROM a\nCOPY --form=b x y\n",
+         "Dockerfile:2: unknown flag: --form for COPY (did you mean --from?)"},
         {"FROM a\nENV\n", "Dockerfile:2: ENV requires at least one argument"},
     };
     for (const auto& [text, says] : cases) {
         CAPTURE(text);
-        CHECK_THROWS_WITH(check_statements(parse_dockerfile(text, "Dockerfile"), "Dockerfile"), says);
+        CHECK_THROWS_WITH(check_statements(parse_dockerfile(text, "Dockerfile"), "Dockerfile"),
+                          says);
     }
 }
 
@@ -130,8 +176,10 @@ TEST_CASE("patterns match as Go's filepath.Match") {
     for (const json::Value& row : table("patterns.json")) {
         const std::string pattern = row["pattern"], name = row["name"];
         CAPTURE(pattern, name);
-        if (row["match"].is_null()) CHECK_THROWS_AS(match_path(pattern, name), Error);
-        else CHECK(match_path(pattern, name) == row["match"].get<bool>());
+        if (row["match"].is_null())
+            CHECK_THROWS_AS(match_path(pattern, name), Error);
+        else
+            CHECK(match_path(pattern, name) == row["match"].get<bool>());
     }
 }
 

@@ -8,9 +8,11 @@ TEST_CASE("a span of time is worded as Docker does") {
         int64_t seconds;
         const char* want;
     } cases[] = {
-        {0, "Less than a second"}, {1, "1 second"},        {59, "59 seconds"},      {60, "About a minute"},   {119, "About a minute"},
-        {120, "2 minutes"},        {3600, "About an hour"}, {5400, "2 hours"},       {47 * 3600, "47 hours"},  {48 * 3600, "2 days"},
-        {15 * 86400, "2 weeks"},   {61 * 86400, "2 months"}, {800 * 86400, "2 years"},
+        {0, "Less than a second"}, {1, "1 second"},         {59, "59 seconds"},
+        {60, "About a minute"},    {119, "About a minute"}, {120, "2 minutes"},
+        {3600, "About an hour"},   {5400, "2 hours"},       {47 * 3600, "47 hours"},
+        {48 * 3600, "2 days"},     {15 * 86400, "2 weeks"}, {61 * 86400, "2 months"},
+        {800 * 86400, "2 years"},
     };
     for (auto& [seconds, want] : cases) {
         CAPTURE(seconds);

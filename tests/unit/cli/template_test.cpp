@@ -4,7 +4,9 @@
 
 namespace {
 
-std::string rendered(const std::string& text, const char* data) { return Template(text).render(json::parse(data)); }
+std::string rendered(const std::string& text, const char* data) {
+    return Template(text).render(json::parse(data));
+}
 
 std::string error_of(const std::string& text, const char* data) {
     try {
@@ -17,7 +19,8 @@ std::string error_of(const std::string& text, const char* data) {
 }  // namespace
 
 TEST_CASE("templates are Go's") {
-    static constexpr auto data = R"({"Name":"web","Ports":[80,443],"State":{"Pid":7,"Running":true},"Env":["A=1","B=2"],
+    static constexpr auto data =
+        R"({"Name":"web","Ports":[80,443],"State":{"Pid":7,"Running":true},"Env":["A=1","B=2"],
         "Map":{"b":"2","a":"1"},"Empty":"","Nothing":null,"Zero":0,"Labels":"k=v,x=y=z"})";
     struct {
         const char *text, *want;
@@ -38,9 +41,11 @@ TEST_CASE("templates are Go's") {
         {"{{index .Map \"a\"}} {{index .Ports 1}} {{(index .Ports 0)}}", "1 443 80"},
         {"{{join .Env \", \"}} {{len .Env}} {{index (split .Name \"e\") 1}}", "A=1, B=2 2 b"},
         {"{{printf \"%s-%d-%q\" .Name .State.Pid .Name}}", "web-7-\"web\""},
-        {"{{title .Name}} {{pad .Name 1 2}}| {{truncate .Name 2}} {{lower \"X\"}}", "Web  web  | we x"},
+        {"{{title .Name}} {{pad .Name 1 2}}| {{truncate .Name 2}} {{lower \"X\"}}",
+         "Web  web  | we x"},
         {"{{and .Name .Zero}} {{or .Empty .Name}} {{not .Zero}}", "0 web true"},
-        {"{{eq .Name \"a\" \"web\"}} {{ne .Zero 1}} {{lt .Zero 1}} {{ge 2 2}}", "true true true true"},
+        {"{{eq .Name \"a\" \"web\"}} {{ne .Zero 1}} {{lt .Zero 1}} {{ge 2 2}}",
+         "true true true true"},
         {"a {{- .Name -}} b {{/* nothing */}}c", "awebb c"},
         {"{{.Label \"x\"}} {{.Label \"none\"}}|", "y=z |"},
         {"{{println .Name}}{{print `a\"b`}}", "web\na\"b"},

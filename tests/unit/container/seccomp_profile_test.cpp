@@ -15,12 +15,16 @@ bool allows(const spec::Seccomp& profile, std::string_view call, uint64_t first 
         return arg.index != 0 || (first & arg.value) == arg.value_two;
     };
     return std::ranges::any_of(profile.syscalls, [&](const spec::SeccompSyscall& rule) {
-        return rule.action == "SCMP_ACT_ALLOW" && std::ranges::find(rule.names, call) != rule.names.end() && std::ranges::all_of(rule.args, holds);
+        return rule.action == "SCMP_ACT_ALLOW" &&
+               std::ranges::find(rule.names, call) != rule.names.end() &&
+               std::ranges::all_of(rule.args, holds);
     });
 }
 
 spec::Seccomp default_for(std::vector<std::string> capabilities, std::string machine = "x86_64") {
-    return read_seccomp_profile(seccomp_json, {.capabilities = std::move(capabilities), .machine = std::move(machine), .kernel = "6.1.0-13-amd64"});
+    return read_seccomp_profile(seccomp_json, {.capabilities = std::move(capabilities),
+                                               .machine = std::move(machine),
+                                               .kernel = "6.1.0-13-amd64"});
 }
 
 std::string complaint(std::string_view profile) {
@@ -34,12 +38,15 @@ std::string complaint(std::string_view profile) {
 
 }  // namespace
 
-TEST_CASE("the default profile has no socket of AF_ALG nor of AF_VSOCK, whatever the upper bits say") {
+TEST_CASE(
+    "the default profile has no socket of AF_ALG nor of AF_VSOCK, whatever the upper bits say") {
     const spec::Seccomp profile = default_for({"CAP_NET_RAW", "CAP_SYS_ADMIN"});
     for (const uint64_t upper : {uint64_t(0), uint64_t(1) << 32, uint64_t(0xffffffff) << 32}) {
         CAPTURE(upper);
-        for (const uint64_t family : {1, 2, 10, 16, 17}) CHECK(allows(profile, "socket", upper | family));   // UNIX INET INET6 NETLINK PACKET
-        for (const uint64_t family : {38, 40, 46, 0x7fffffff}) CHECK_FALSE(allows(profile, "socket", upper | family));
+        for (const uint64_t family : {1, 2, 10, 16, 17})
+            CHECK(allows(profile, "socket", upper | family));  // UNIX INET INET6 NETLINK PACKET
+        for (const uint64_t family : {38, 40, 46, 0x7fffffff})
+            CHECK_FALSE(allows(profile, "socket", upper | family));
     }
     CHECK(allows(profile, "personality", 0xffffffff));
     CHECK_FALSE(allows(profile, "personality", 0x40000));
@@ -54,14 +61,18 @@ TEST_CASE("a capability opens the calls that it guards") {
     CHECK(allows(plain, "clone", 0x00000100 /* CLONE_VM */));
     CHECK_FALSE(allows(plain, "clone", 0x10000000 /* CLONE_NEWUSER */));
     CHECK(allows(admin, "clone", 0x10000000));
-    const auto answer = std::ranges::find_if(plain.syscalls, [](const auto& rule) { return rule.names == std::vector<std::string>{"clone3"}; });
+    const auto answer = std::ranges::find_if(plain.syscalls, [](const auto& rule) {
+        return rule.names == std::vector<std::string>{"clone3"};
+    });
     REQUIRE(answer != plain.syscalls.end());
-    CHECK(answer->errno_ret == 38);   // ENOSYS: libraries go on with clone
+    CHECK(answer->errno_ret == 38);  // ENOSYS: libraries go on with clone
 }
 
 TEST_CASE("a machine has its own interfaces and calls") {
-    CHECK(default_for({}).architectures == std::vector<std::string>{"SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"});
-    CHECK(default_for({}, "aarch64").architectures == std::vector<std::string>{"SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"});
+    CHECK(default_for({}).architectures ==
+          std::vector<std::string>{"SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"});
+    CHECK(default_for({}, "aarch64").architectures ==
+          std::vector<std::string>{"SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"});
     CHECK(allows(default_for({}), "arch_prctl"));
     CHECK_FALSE(allows(default_for({}, "aarch64"), "arch_prctl"));
     CHECK_THROWS(default_for({}, "vax"));
@@ -69,8 +80,10 @@ TEST_CASE("a machine has its own interfaces and calls") {
 
 TEST_CASE("a rule for newer kernels counts there only") {
     const auto with = [](const char* kernel) {
-        return read_seccomp_profile(R"({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["ptrace"], "action": "SCMP_ACT_ALLOW", "includes": {"minKernel": "4.8"}}]})",
-                                    {.capabilities = {}, .machine = "x86_64", .kernel = kernel}).syscalls.size();
+        return read_seccomp_profile(
+                   R"({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["ptrace"], "action": "SCMP_ACT_ALLOW", "includes": {"minKernel": "4.8"}}]})",
+                   {.capabilities = {}, .machine = "x86_64", .kernel = kernel})
+            .syscalls.size();
     };
     CHECK(with("4.8.0") == 1);
     CHECK(with("4.10") == 1);
@@ -80,11 +93,16 @@ TEST_CASE("a rule for newer kernels counts there only") {
 }
 
 TEST_CASE("what is wrong with a profile is said with its place") {
-    struct { const char* profile; const char* says; } cases[] = {
+    struct {
+        const char* profile;
+        const char* says;
+    } cases[] = {
         {R"({"syscalls": []})", "defaultAction is missing"},
         {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscall": []})", "unknown property \"syscall\""},
-        {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"action": "SCMP_ACT_ALLOW"}]})", "syscalls: [0]: exactly one of name and names must be there"},
-        {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "read"}]})", "syscalls: [0]: action is missing"},
+        {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"action": "SCMP_ACT_ALLOW"}]})",
+         "syscalls: [0]: exactly one of name and names must be there"},
+        {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "read"}]})",
+         "syscalls: [0]: action is missing"},
         {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "read", "action": "SCMP_ACT_LOG", "includes": {"cap": []}}]})",
          "syscalls: [0]: includes: unknown property \"cap\""},
         {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "read", "action": "SCMP_ACT_LOG", "includes": {"minKernel": "new"}}]})",

@@ -11,15 +11,20 @@ static Settings settings() {
 }
 
 static ConfigInputs inputs() {
-    return {.hosts_path = "/c/hosts", .hostname_path = "/c/hostname", .resolv_path = "/c/resolv.conf", .hostname = "h",
+    return {.hosts_path = "/c/hosts",
+            .hostname_path = "/c/hostname",
+            .resolv_path = "/c/resolv.conf",
+            .hostname = "h",
             .all_capabilities = {"CAP_CHOWN", "CAP_SYS_ADMIN"}};
 }
 
 TEST_CASE("capabilities: additions, removals and ALL") {
     const std::vector<std::string> all = {"CAP_CHOWN", "CAP_SYS_ADMIN"};
     CHECK(plan_capabilities({}, {}, all).size() == 14);
-    CHECK(plan_capabilities({"sys_admin"}, {"ALL"}, all) == std::vector<std::string>{"CAP_SYS_ADMIN"});
-    CHECK(plan_capabilities({"ALL"}, {"CAP_CHOWN"}, all) == std::vector<std::string>{"CAP_SYS_ADMIN"});
+    CHECK(plan_capabilities({"sys_admin"}, {"ALL"}, all) ==
+          std::vector<std::string>{"CAP_SYS_ADMIN"});
+    CHECK(plan_capabilities({"ALL"}, {"CAP_CHOWN"}, all) ==
+          std::vector<std::string>{"CAP_SYS_ADMIN"});
     CHECK(plan_capabilities({}, {"chown"}, all).size() == 13);
     try {
         plan_capabilities({"x"}, {}, all);
@@ -31,20 +36,25 @@ TEST_CASE("capabilities: additions, removals and ALL") {
 
 TEST_CASE("the environment: defaults first, NAME alone removes one") {
     CHECK(plan_env({"A=1", "HOSTNAME"}, "h", true) ==
-          std::vector<std::string>{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm", "A=1"});
+          std::vector<std::string>{
+              "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm",
+              "A=1"});
 }
 
 TEST_CASE("a user's mount replaces the default one and stands behind the defaults, by depth") {
     Settings s = settings();
     s.tmpfs["/run"] = "exec,size=1m";
     ConfigInputs in = inputs();
-    in.mounts = {{.source = "/a", .destination = "/x/y/z"}, {.source = "/b", .destination = "/dev/shm", .read_only = true}};
+    in.mounts = {{.source = "/a", .destination = "/x/y/z"},
+                 {.source = "/b", .destination = "/dev/shm", .read_only = true}};
     const spec::Config config = make_config(s, in);
     std::vector<std::string> order;
     for (const spec::Mount& mount : config.mounts) order.push_back(mount.destination);
-    CHECK(order == std::vector<std::string>{"/proc", "/dev", "/dev/pts", "/sys", "/sys/fs/cgroup", "/dev/mqueue", "/run", "/dev/shm",
-                                            "/x/y/z", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts"});
-    CHECK(config.mounts[6].options == std::vector<std::string>{"nosuid", "nodev", "rprivate", "exec", "size=1m"});
+    CHECK(order == std::vector<std::string>{"/proc", "/dev", "/dev/pts", "/sys", "/sys/fs/cgroup",
+                                            "/dev/mqueue", "/run", "/dev/shm", "/x/y/z",
+                                            "/etc/resolv.conf", "/etc/hostname", "/etc/hosts"});
+    CHECK(config.mounts[6].options ==
+          std::vector<std::string>{"nosuid", "nodev", "rprivate", "exec", "size=1m"});
     CHECK(config.mounts[7].options == std::vector<std::string>{"rbind", "rprivate", "rro"});
 }
 
@@ -83,6 +93,7 @@ TEST_CASE("host network: no namespace and none of its sysctls") {
     Settings s = settings();
     s.network = "host";
     const spec::Config config = make_config(s, inputs());
-    CHECK(std::ranges::find(config.linux.namespaces, "network", &spec::Namespace::type) == config.linux.namespaces.end());
+    CHECK(std::ranges::find(config.linux.namespaces, "network", &spec::Namespace::type) ==
+          config.linux.namespaces.end());
     CHECK(config.linux.sysctl.empty());
 }

@@ -4,7 +4,10 @@
 #include "tests/unit/catch.h"
 
 TEST_CASE("published ports: addresses, ranges and the long form") {
-    struct { const char* spec; std::vector<PortBinding> want; } cases[] = {
+    struct {
+        const char* spec;
+        std::vector<PortBinding> want;
+    } cases[] = {
         {"80", {{"tcp", "", 0, 0, 80}}},
         {"8080:80", {{"tcp", "", 8080, 0, 80}}},
         {"127.0.0.1:8080:80/udp", {{"udp", "127.0.0.1", 8080, 0, 80}}},
@@ -20,13 +23,15 @@ TEST_CASE("published ports: addresses, ranges and the long form") {
     CHECK(error_of([] { parse_publish("8080:"); }) == "no port specified: 8080:<empty>");
     CHECK(error_of([] { parse_publish("80/icmp"); }) == "invalid proto: icmp");
     CHECK(error_of([] { parse_publish("1.2.3:80:80"); }) == "invalid IP address: 1.2.3");
-    CHECK(error_of([] { parse_publish("80-82:8080-8081"); }) == "invalid ranges specified for container and host Ports: 8080-8081 and 80-82");
+    CHECK(error_of([] { parse_publish("80-82:8080-8081"); }) ==
+          "invalid ranges specified for container and host Ports: 8080-8081 and 80-82");
     CHECK(error_of([] { parse_publish("x:80"); }) == "invalid hostPort: x");
     CHECK(error_of([] { parse_publish("80:99999"); }) == "invalid containerPort: 99999");
 }
 
 TEST_CASE("the ports column joins runs of equal ports") {
-    CHECK(ports_column({{"tcp", "", 80, 0, 80}, {"tcp", "", 81, 0, 81}, {"tcp", "", 8443, 0, 443}}, {"443/tcp", "9/udp"}) ==
+    CHECK(ports_column({{"tcp", "", 80, 0, 80}, {"tcp", "", 81, 0, 81}, {"tcp", "", 8443, 0, 443}},
+                       {"443/tcp", "9/udp"}) ==
           "9/udp, 0.0.0.0:80-81->80-81/tcp, 0.0.0.0:8443->443/tcp");
 }
 
@@ -40,7 +45,8 @@ TEST_CASE("volumes: binds, names, anonymous ones and their modes") {
     CHECK(parse_volume("/c", "/").anonymous);
     CHECK(error_of([] { parse_volume("/a:/b:rw,ro", "/"); }) == "invalid mode: rw,ro");
     CHECK(error_of([] { parse_volume("/a:ro", "/"); }) == "invalid volume specification: '/a:ro'");
-    CHECK(error_of([] { parse_volume("/a:/", "/"); }) == "invalid volume specification: '/a:/': destination can't be '/'");
+    CHECK(error_of([] { parse_volume("/a:/", "/"); }) ==
+          "invalid volume specification: '/a:/': destination can't be '/'");
 }
 
 TEST_CASE("mounts: keys and values") {
@@ -50,7 +56,8 @@ TEST_CASE("mounts: keys and values") {
     CHECK(bind->read_only);
     CHECK_FALSE(parse_mount("type=tmpfs,target=/t,tmpfs-size=1m", tmpfs));
     CHECK(tmpfs["/t"] == "rw,size=1048576");
-    CHECK(error_of([&] { parse_mount("type=bind,src=/a", tmpfs); }).ends_with("target is required"));
+    CHECK(
+        error_of([&] { parse_mount("type=bind,src=/a", tmpfs); }).ends_with("target is required"));
 }
 
 TEST_CASE("sizes are binary and CPUs are exact") {
@@ -70,17 +77,23 @@ TEST_CASE("ulimits name a limit of the kernel") {
     CHECK(limit.hard == 2048);
     CHECK(parse_ulimit("core=-1").hard == ~uint64_t(0));
     CHECK(error_of([] { parse_ulimit("as=1"); }) == "invalid ulimit type: as");
-    CHECK(error_of([] { parse_ulimit("nofile=2:1"); }) == "ulimit soft limit must be less than or equal to hard limit: 2 > 1");
+    CHECK(error_of([] { parse_ulimit("nofile=2:1"); }) ==
+          "ulimit soft limit must be less than or equal to hard limit: 2 > 1");
 }
 
 TEST_CASE("an env file has no quoting") {
-    CHECK(parse_env_file("f", "\xef\xbb\xbf""A=1\n# no\n  B=\"x\" \n\nNOT_SET_ANYWHERE_X\n") == std::vector<std::string>{"A=1", "B=\"x\" "});
-    CHECK(error_of([] { parse_env_file("f", "a b=1\n"); }) == "invalid env file (f): variable 'a b' contains whitespaces");
-    CHECK(error_of([] { parse_env_file("f", "=x\n"); }) == "invalid env file (f): no variable name on line '=x'");
+    CHECK(parse_env_file("f", "\xef\xbb\xbf"
+                              "A=1\n# no\n  B=\"x\" \n\nNOT_SET_ANYWHERE_X\n") ==
+          std::vector<std::string>{"A=1", "B=\"x\" "});
+    CHECK(error_of([] { parse_env_file("f", "a b=1\n"); }) ==
+          "invalid env file (f): variable 'a b' contains whitespaces");
+    CHECK(error_of([] { parse_env_file("f", "=x\n"); }) ==
+          "invalid env file (f): no variable name on line '=x'");
 }
 
 TEST_CASE("the user's variables stand before the image's and win") {
-    CHECK(merge_env({"A=2", "C"}, {"A=1", "B=1", "C=1"}) == std::vector<std::string>{"A=2", "C", "B=1"});
+    CHECK(merge_env({"A=2", "C"}, {"A=1", "B=1", "C=1"}) ==
+          std::vector<std::string>{"A=2", "C", "B=1"});
 }
 
 TEST_CASE("signals by name and number") {
@@ -93,7 +106,8 @@ TEST_CASE("signals by name and number") {
 
 TEST_CASE("names have two characters and no slash") {
     CHECK_NOTHROW(check_name("a_1"));
-    CHECK(error_of([] { check_name("a"); }) == "Invalid container name (a), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+    CHECK(error_of([] { check_name("a"); }) ==
+          "Invalid container name (a), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
     CHECK_THROWS(check_name("../x"));
 }
 

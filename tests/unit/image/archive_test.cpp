@@ -40,7 +40,9 @@ std::string tar(const std::vector<Entry>& entries, bool whole = true) {
     std::string out;
     for (const Entry& entry : entries) {
         std::string header(512, '\0');
-        const auto put = [&](size_t at, const std::string& text) { header.replace(at, text.size(), text); };
+        const auto put = [&](size_t at, const std::string& text) {
+            header.replace(at, text.size(), text);
+        };
         char size[12];
         std::snprintf(size, sizeof size, "%011zo", entry.data.size());
         put(0, entry.name);
@@ -52,7 +54,9 @@ std::string tar(const std::vector<Entry>& entries, bool whole = true) {
         put(148, "        ");
         put(156, std::string(1, entry.type));
         put(157, entry.link);
-        put(257, std::string("ustar\0" "00", 8));
+        put(257, std::string("ustar\0"
+                             "00",
+                             8));
         unsigned sum = 0;
         for (const char c : header) sum += static_cast<unsigned char>(c);
         char checksum[8];
@@ -66,14 +70,16 @@ std::string tar(const std::vector<Entry>& entries, bool whole = true) {
 const std::string layer = tar({{"hello", "world\n"}});
 
 std::string config(const std::string& diff_id) {
-    return R"({"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[")" + diff_id + "\"]}}";
+    return R"({"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[")" +
+           diff_id + "\"]}}";
 }
 
 // As docker before 25 wrote it.
 std::vector<Entry> docker_archive(const std::string& tags = R"(["hello:stable"])") {
     return {{"one/layer.tar", layer},
             {"config.json", config(digest_of(layer).text())},
-            {"manifest.json", R"([{"Config":"config.json","RepoTags":)" + tags + R"(,"Layers":["one/layer.tar"]}])"}};
+            {"manifest.json", R"([{"Config":"config.json","RepoTags":)" + tags +
+                                  R"(,"Layers":["one/layer.tar"]}])"}};
 }
 
 std::string error_of(const std::vector<Entry>& entries, bool whole = true) {
@@ -119,7 +125,8 @@ TEST_CASE("what is saved is loaded again as the same image") {
         const auto loaded = load_archive(again, archive.get());
         REQUIRE(loaded.size() == 1);
         CHECK(loaded[0].names == std::vector<std::string>{"hello:stable"});
-        CHECK(again.get("hello:stable").descriptor.digest == store.get("hello:stable").descriptor.digest);
+        CHECK(again.get("hello:stable").descriptor.digest ==
+              store.get("hello:stable").descriptor.digest);
     }
 }
 
@@ -152,18 +159,27 @@ TEST_CASE("bad archives are refused and leave no image") {
         {replaced(1, {"config.json", "{"}), "image config"},
         {replaced(1, {"config.json", R"({"rootfs":{"type":"layers","diff_ids":[]}})"}), "diff"},
         {replaced(2, {"manifest.json", "[{}]"}), "lacks the config"},
-        {replaced(2, {"manifest.json", R"([{"Config":"../../x","RepoTags":[],"Layers":[]}])"}), "leads out of it"},
+        {replaced(2, {"manifest.json", R"([{"Config":"../../x","RepoTags":[],"Layers":[]}])"}),
+         "leads out of it"},
         {replaced(2, {"manifest.json", R"({"Config":1})"}), "manifest.json"},
         {replaced(2, {"manifest.json", "[" + std::string(5 << 20, ' ') + "]"}), "too large"},
         {docker_archive(R"(["Hello:stable"])"), "must be lowercase"},
-        {{{"oci-layout", "{}"}, {"index.json", R"({"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:../x","size":1}]})"}}, "digest"},
-        {{{"oci-layout", "{}"}, {"index.json", R"({"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":")" + wrong + R"(","size":1}]})"}}, "lacks"},
+        {{{"oci-layout", "{}"},
+          {"index.json",
+           R"({"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:../x","size":1}]})"}},
+         "digest"},
+        {{{"oci-layout", "{}"},
+          {"index.json",
+           R"({"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":")" +
+               wrong + R"(","size":1}]})"}},
+         "lacks"},
     };
     for (auto& [entries, why] : cases) {
         CAPTURE(why);
         CHECK_THAT(error_of(entries), ContainsSubstring(why));
     }
-    CHECK_THAT(error_of({{"config.json", std::string(3000, 'x')}}, false), ContainsSubstring("neither"));
+    CHECK_THAT(error_of({{"config.json", std::string(3000, 'x')}}, false),
+               ContainsSubstring("neither"));
 }
 
 TEST_CASE("a change is a Dockerfile instruction on the config") {
@@ -187,9 +203,11 @@ TEST_CASE("a change is a Dockerfile instruction on the config") {
         CAPTURE(instruction);
         spec::ContainerConfig config;
         apply_change(config, instruction);
-        CHECK(json::dump(json::parse(spec::write(config))) == json::dump(json::parse(spec::write(spec::read_container_config(want)))));
+        CHECK(json::dump(json::parse(spec::write(config))) ==
+              json::dump(json::parse(spec::write(spec::read_container_config(want)))));
     }
-    for (const char* bad : {"RUN x", "CMD", "ENV", "ENV =x", "EXPOSE x", "EXPOSE 0", "EXPOSE 80/icmp", "", "ENV A='x"}) {
+    for (const char* bad : {"RUN x", "CMD", "ENV", "ENV =x", "EXPOSE x", "EXPOSE 0",
+                            "EXPOSE 80/icmp", "", "ENV A='x"}) {
         CAPTURE(bad);
         spec::ContainerConfig config;
         CHECK_THROWS_AS(apply_change(config, bad), Error);
@@ -205,8 +223,9 @@ TEST_CASE("the first entry of an index for the platform is chosen") {
         {"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"test:e","size":1,"platform":{"os":"linux","architecture":"amd64"}}]})");
     struct {
         const char *platform, *digest;
-    } cases[] = {{"linux/amd64", "test:b"}, {"amd64", "test:b"},   {"linux/x86_64", "test:b"}, {"linux/arm64", "test:d"},
-                 {"aarch64", "test:d"},     {"linux/arm", "test:c"}, {"linux/arm/v7", ""},        {"linux/s390x", ""}};
+    } cases[] = {{"linux/amd64", "test:b"}, {"amd64", "test:b"},   {"linux/x86_64", "test:b"},
+                 {"linux/arm64", "test:d"}, {"aarch64", "test:d"}, {"linux/arm", "test:c"},
+                 {"linux/arm/v7", ""},      {"linux/s390x", ""}};
     for (auto& [platform, digest] : cases) {
         CAPTURE(platform);
         const spec::Descriptor* found = find_platform(index, platform);
@@ -216,42 +235,78 @@ TEST_CASE("the first entry of an index for the platform is chosen") {
 }
 
 TEST_CASE("damaged documents of images are read or refused") {
-    static constexpr std::string_view words[] = {"sha256:", "sha256:00", "linux", "arm64/v8", "../x", "docker.io/library/x:y@sha256:0", "application/vnd.oci.image.index.v1+json", "{", "}", "\"", "[", ",", "null"};
-    const struct { const char* file; void (*take)(const std::string&); } documents[] = {
-        {"manifest.json", [](const std::string& text) { spec::read_manifest(spec::write(spec::read_manifest(text))); }},
-        {"index.json", [](const std::string& text) { find_platform(spec::read_index(text), "linux/arm64/v8"); }},
-        {"image-config.json", [](const std::string& text) { spec::read_image_config(spec::write(spec::read_image_config(text))); }},
+    static constexpr std::string_view words[] = {"sha256:",
+                                                 "sha256:00",
+                                                 "linux",
+                                                 "arm64/v8",
+                                                 "../x",
+                                                 "docker.io/library/x:y@sha256:0",
+                                                 "application/vnd.oci.image.index.v1+json",
+                                                 "{",
+                                                 "}",
+                                                 "\"",
+                                                 "[",
+                                                 ",",
+                                                 "null"};
+    const struct {
+        const char* file;
+        void (*take)(const std::string&);
+    } documents[] = {
+        {"manifest.json",
+         [](const std::string& text) {
+             spec::read_manifest(spec::write(spec::read_manifest(text)));
+         }},
+        {"index.json",
+         [](const std::string& text) { find_platform(spec::read_index(text), "linux/arm64/v8"); }},
+        {"image-config.json",
+         [](const std::string& text) {
+             spec::read_image_config(spec::write(spec::read_image_config(text)));
+         }},
     };
     for (const auto& [file, take] : documents) {
         const std::string text = read_file(str(TEST_DATA, "/spec/", file));
-        each_damaged(200, [&](Damage& damage) { return json::dump(damage.document(json::parse(text), words)); }, take);
+        each_damaged(
+            200,
+            [&](Damage& damage) { return json::dump(damage.document(json::parse(text), words)); },
+            take);
         each_damaged(200, [&](Damage& damage) { return damage.text(text, words); }, take);
     }
-    each_damaged(3000, [&](Damage& damage) { return damage.text("localhost:5000/a/b-c:v1@sha256:" + std::string(64, 'a'), words); },
-                 [](const std::string& text) {
-                     const Reference name = parse_reference(text), again = parse_reference(name.canonical());
-                     CHECK(again == name);
-                 });
+    each_damaged(
+        3000,
+        [&](Damage& damage) {
+            return damage.text("localhost:5000/a/b-c:v1@sha256:" + std::string(64, 'a'), words);
+        },
+        [](const std::string& text) {
+            const Reference name = parse_reference(text), again = parse_reference(name.canonical());
+            CHECK(again == name);
+        });
 }
 
 TEST_CASE("a damaged archive is loaded whole, or leaves no image") {
-    static constexpr std::string_view words[] = {"\"", "[", "null", "one/layer.tar", "../..", "config.json", "hello:stable", "manifest.json", "index.json"};
+    static constexpr std::string_view words[] = {
+        "\"",        "[",           "null",         "one/layer.tar",
+        "../..",     "config.json", "hello:stable", "manifest.json",
+        "index.json"};
     const auto entries = docker_archive();
     const auto take = [](const std::string& bytes) {
         const Scratch scratch;
         const Store store = scratch.store();
         try {
             for (const Loaded& loaded : load_archive(store, scratch.file(bytes).get()))
-                for (const std::string& name : loaded.names) CHECK(store.load(store.get(name).descriptor).id() == loaded.id);
+                for (const std::string& name : loaded.names)
+                    CHECK(store.load(store.get(name).descriptor).id() == loaded.id);
         } catch (const Error&) {
             CHECK(store.images().empty());
         }
     };
-    each_damaged(50, [&](Damage& damage) {
-        auto changed = entries;
-        auto& entry = changed[damage.below(changed.size())];
-        entry.data = damage.text(entry.data, words);
-        return tar(changed);
-    }, take);
+    each_damaged(
+        50,
+        [&](Damage& damage) {
+            auto changed = entries;
+            auto& entry = changed[damage.below(changed.size())];
+            entry.data = damage.text(entry.data, words);
+            return tar(changed);
+        },
+        take);
     each_damaged(50, [&](Damage& damage) { return damage.text(tar(entries), words); }, take);
 }

@@ -1,4 +1,5 @@
-// Layers made by hand, and a place to apply them that notices when something is reached outside of it.
+// Layers made by hand, and a place to apply them that notices when something is reached outside of
+// it.
 #pragma once
 
 #include <archive.h>
@@ -31,7 +32,10 @@ inline std::string make_tar(const std::vector<Item>& items) {
     for (const Item& item : items) {
         archive_entry* entry = archive_entry_new();
         archive_entry_copy_pathname(entry, item.name.c_str());
-        archive_entry_set_filetype(entry, item.type == 'd' ? AE_IFDIR : item.type == 'l' ? AE_IFLNK : item.type == 'c' ? AE_IFCHR : AE_IFREG);
+        archive_entry_set_filetype(entry, item.type == 'd'   ? AE_IFDIR
+                                          : item.type == 'l' ? AE_IFLNK
+                                          : item.type == 'c' ? AE_IFCHR
+                                                             : AE_IFREG);
         archive_entry_set_perm(entry, item.type == 'd' && item.mode == 0644 ? 0755 : item.mode);
         if (item.type == 'l') archive_entry_copy_symlink(entry, item.content.c_str());
         if (item.type == 'h') archive_entry_copy_hardlink(entry, item.content.c_str());
@@ -63,10 +67,13 @@ struct Place {
         return apply_layer(sys::open(dir + "/layer", O_RDONLY).get(), root());
     }
     Applied apply(const std::vector<Item>& items) const { return apply(make_tar(items)); }
-    std::string read(const std::string& path) const { return read_file_if_exists(root() + "/" + path).value_or("(none)"); }
+    std::string read(const std::string& path) const {
+        return read_file_if_exists(root() + "/" + path).value_or("(none)");
+    }
     bool outside_is_untouched() const {
         struct stat info{};
-        return read_file(dir + "/outside/secret") == "untouched" && ::stat((dir + "/outside/new").c_str(), &info) < 0 &&
+        return read_file(dir + "/outside/secret") == "untouched" &&
+               ::stat((dir + "/outside/new").c_str(), &info) < 0 &&
                ::stat((dir + "/new").c_str(), &info) < 0;
     }
 };

@@ -1,4 +1,5 @@
-// What a layer or an archive says again and again costs no more than its length. See tests/unit/linear.h.
+// What a layer or an archive says again and again costs no more than its length. See
+// tests/unit/linear.h.
 #include "tests/unit/linear.h"
 
 #include <cstring>
@@ -49,27 +50,43 @@ TEST_CASE("a layer costs time in proportion to its length") {
     } cases[] = {
         {"an opaque mark again and again, over as many files",
          [](size_t n) -> Layers {
-             return {entry("d", '5') + entries(n, [](auto i) { return entry("d/f" + i); }), entries(n, [](auto) { return entry("d/.wh..wh..opq"); })};
+             return {entry("d", '5') + entries(n, [](auto i) { return entry("d/f" + i); }),
+                     entries(n, [](auto) { return entry("d/.wh..wh..opq"); })};
          }},
         {"an opaque mark again and again, in a directory that the layer itself fills",
-         [](size_t n) -> Layers { return {"", entry("d", '5') + entries(n, [](auto i) { return entry("d/f" + i) + entry("d/.wh..wh..opq"); })}; }},
+         [](size_t n) -> Layers {
+             return {"", entry("d", '5') + entries(n, [](auto i) {
+                             return entry("d/f" + i) + entry("d/.wh..wh..opq");
+                         })};
+         }},
         {"a directory hidden again and again that the layer itself fills, over another",
-         [](size_t n) -> Layers { return {entry("d", '5'), entries(n, [](auto i) { return entry("d/f" + i) + entry(".wh.d"); })}; }},
+         [](size_t n) -> Layers {
+             return {entry("d", '5'),
+                     entries(n, [](auto i) { return entry("d/f" + i) + entry(".wh.d"); })};
+         }},
         {"as many files hidden",
-         [](size_t n) -> Layers { return {entries(n, [](auto i) { return entry("f" + i); }), entries(n, [](auto i) { return entry(".wh.f" + i); })}; }},
+         [](size_t n) -> Layers {
+             return {entries(n, [](auto i) { return entry("f" + i); }),
+                     entries(n, [](auto i) { return entry(".wh.f" + i); })};
+         }},
         {"hard links, each to the one before",
          [](size_t n) -> Layers {
-             return {entry("f"), entry("l0", '1', "f") + entries(n, [](auto i) { return entry("l" + std::to_string(std::stoul(i) + 1), '1', "l" + i); })};
+             return {entry("f"), entry("l0", '1', "f") + entries(n, [](auto i) {
+                                     return entry("l" + std::to_string(std::stoul(i) + 1), '1',
+                                                  "l" + i);
+                                 })};
          }},
     };
     for (const auto& [name, make] : cases) {
         INFO(name);
-        CHECK(linear::problem(200, make, [](const Layers& layers) {
-                  const Place place("/dev/shm");   // a disk's own time would count: ext4 looks long for a free inode
-                  const std::string end(1024, '\0');
-                  place.apply(layers.lower + end);
-                  place.apply(layers.upper + end);
-              }) == "");
+        CHECK(
+            linear::problem(200, make, [](const Layers& layers) {
+                const Place place(
+                    "/dev/shm");  // a disk's own time would count: ext4 looks long for a free inode
+                const std::string end(1024, '\0');
+                place.apply(layers.lower + end);
+                place.apply(layers.upper + end);
+            }) == "");
     }
 }
 
@@ -93,7 +110,8 @@ TEST_CASE("a deep path is made in time in proportion to its depth") {
 TEST_CASE("names are given in time in proportion to their number") {
     const auto make = [](size_t n) {
         std::vector<Reference> names;
-        for (size_t i = 0; i < n; ++i) names.push_back(parse_reference("image:" + std::to_string(i)));
+        for (size_t i = 0; i < n; ++i)
+            names.push_back(parse_reference("image:" + std::to_string(i)));
         return names;
     };
     CHECK(linear::problem(200, make, [](const std::vector<Reference>& names) {
@@ -112,5 +130,6 @@ TEST_CASE("paths share what is above them") {
     set.insert("a/b/c");
     set.insert("a/d");
     for (const char* there : {"a", "a/b", "a/b/c", "a/d"}) CHECK(set.contains(there));
-    for (const char* absent : {"b", "b/c", "a/c", "a/b/d", "a/b/c/d", "d"}) CHECK_FALSE(set.contains(absent));
+    for (const char* absent : {"b", "b/c", "a/c", "a/b/d", "a/b/c/d", "d"})
+        CHECK_FALSE(set.contains(absent));
 }

@@ -34,13 +34,15 @@ TEST_CASE("short names are completed as Docker does") {
 }
 
 TEST_CASE("a digest stands beside a tag or instead of it") {
-    CHECK(parse_reference("alpine@" + some_digest).canonical() == "docker.io/library/alpine@" + some_digest);
-    CHECK(parse_reference("alpine:3@" + some_digest).canonical() == "docker.io/library/alpine:3@" + some_digest);
+    CHECK(parse_reference("alpine@" + some_digest).canonical() ==
+          "docker.io/library/alpine@" + some_digest);
+    CHECK(parse_reference("alpine:3@" + some_digest).canonical() ==
+          "docker.io/library/alpine:3@" + some_digest);
 }
 
 TEST_CASE("names outside the grammar are refused in Docker's words") {
     struct {
-        std::string typed, why;   // "": what it is outside of is the grammar
+        std::string typed, why;  // "": what it is outside of is the grammar
     } cases[] = {
         {"", ""},
         {"App", "invalid reference format: repository name (library/App) must be lowercase"},
@@ -63,8 +65,10 @@ TEST_CASE("names outside the grammar are refused in Docker's words") {
         {"a b", ""},
         {"a\nb", ""},
         {std::string("a\0b", 3), ""},
-        {std::string(64, 'a'), "invalid repository name (" + std::string(64, 'a') + "), cannot specify 64-byte hexadecimal strings"},
-        {"x/" + std::string(256, 'a'), "invalid reference format: repository name must not be more than 255 characters"},
+        {std::string(64, 'a'), "invalid repository name (" + std::string(64, 'a') +
+                                   "), cannot specify 64-byte hexadecimal strings"},
+        {"x/" + std::string(256, 'a'),
+         "invalid reference format: repository name must not be more than 255 characters"},
     };
     for (auto& [typed, why] : cases) {
         CAPTURE(typed);

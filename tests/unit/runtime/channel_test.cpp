@@ -9,15 +9,20 @@
 
 TEST_CASE("an error of init is heard although init left a message unread") {
     Channel channel;
-    Child init = clone_process({}, [&] {
-        channel.become(Side::init);
-        while (::recv(channel.fd(), nullptr, 0, MSG_PEEK) < 0) {}   // there it is
-        throw Error("not a directory");
-    }, [&](const std::exception& e) { channel.send(Step::error, e.what()); });
+    Child init = clone_process(
+        {},
+        [&] {
+            channel.become(Side::init);
+            while (::recv(channel.fd(), nullptr, 0, MSG_PEEK) < 0) {
+            }  // there it is
+            throw Error("not a directory");
+        },
+        [&](const std::exception& e) { channel.send(Step::error, e.what()); });
     channel.become(Side::create);
     channel.send(Step::filter, "unread");
     init.wait();
-    CHECK(error_of([&] { channel.expect(Step::made); }) == "unable to start container process: not a directory");
+    CHECK(error_of([&] { channel.expect(Step::made); }) ==
+          "unable to start container process: not a directory");
 }
 
 TEST_CASE("what init logs is written where its creator's log goes, between its steps") {
@@ -25,15 +30,18 @@ TEST_CASE("what init logs is written where its creator's log goes, between its s
     const UniqueFd file(::memfd_create("log", MFD_CLOEXEC));
     set_log({.fd = file.get()});
     Channel channel;
-    Child init = clone_process({}, [&] {
-        channel.become(Side::init);
-        channel.carry_log();
-        ::close(file.get());
-        log_warning("first");
-        channel.send(Step::made, "yes");
-        log_warning("last");
-        ::_exit(0);
-    }, [](const std::exception&) {});
+    Child init = clone_process(
+        {},
+        [&] {
+            channel.become(Side::init);
+            channel.carry_log();
+            ::close(file.get());
+            log_warning("first");
+            channel.send(Step::made, "yes");
+            log_warning("last");
+            ::_exit(0);
+        },
+        [](const std::exception&) {});
     channel.become(Side::create);
     CHECK(channel.expect(Step::made).text == "yes");
     CHECK_NOTHROW(channel.expect_close());

@@ -6,10 +6,30 @@
 TEST_CASE("external mounts: binds, groups of the host's hierarchies, devices") {
     spec::Config config;
     config.mounts = {
-        {.destination = "/proc", .type = "proc", .source = "proc", .options = {}, .uid_mappings = {}, .gid_mappings = {}},
-        {.destination = "/data", .type = "bind", .source = "/host/data", .options = {"rbind"}, .uid_mappings = {}, .gid_mappings = {}},
-        {.destination = "/near", .type = "none", .source = "near", .options = {"ro", "bind"}, .uid_mappings = {}, .gid_mappings = {}},
-        {.destination = "/sys/fs/cgroup", .type = "cgroup", .source = "cgroup", .options = {}, .uid_mappings = {}, .gid_mappings = {}},
+        {.destination = "/proc",
+         .type = "proc",
+         .source = "proc",
+         .options = {},
+         .uid_mappings = {},
+         .gid_mappings = {}},
+        {.destination = "/data",
+         .type = "bind",
+         .source = "/host/data",
+         .options = {"rbind"},
+         .uid_mappings = {},
+         .gid_mappings = {}},
+        {.destination = "/near",
+         .type = "none",
+         .source = "near",
+         .options = {"ro", "bind"},
+         .uid_mappings = {},
+         .gid_mappings = {}},
+        {.destination = "/sys/fs/cgroup",
+         .type = "cgroup",
+         .source = "cgroup",
+         .options = {},
+         .uid_mappings = {},
+         .gid_mappings = {}},
     };
     CgroupRecord v1, v2;
     v1.directories = {"/sys/fs/cgroup/memory/c", "/sys/fs/cgroup/cpu,cpuacct/c"};
@@ -20,7 +40,8 @@ TEST_CASE("external mounts: binds, groups of the host's hierarchies, devices") {
         return std::string("none");
     };
 
-    const auto in_v1 = plan_external_mounts(config, "/bundle", v1, "/state"), in_v2 = plan_external_mounts(config, "/bundle", v2, "/state");
+    const auto in_v1 = plan_external_mounts(config, "/bundle", v1, "/state"),
+               in_v2 = plan_external_mounts(config, "/bundle", v2, "/state");
     CHECK(host_of(in_v1, "/proc") == "none");
     CHECK(host_of(in_v1, "/data") == "/host/data");
     CHECK(host_of(in_v1, "/near") == "/bundle/near");
@@ -30,8 +51,14 @@ TEST_CASE("external mounts: binds, groups of the host's hierarchies, devices") {
     CHECK(host_of(in_v2, "/sys/fs/cgroup") == "/sys/fs/cgroup/c");
 
     config.linux.namespaces = {{.type = "cgroup", .path = ""}};
-    CHECK(host_of(plan_external_mounts(config, "/bundle", v2, "/state"), "/sys/fs/cgroup") == "none");
-    config.mounts.push_back({.destination = "/dev", .type = "bind", .source = "/dev", .options = {"rbind"}, .uid_mappings = {}, .gid_mappings = {}});
+    CHECK(host_of(plan_external_mounts(config, "/bundle", v2, "/state"), "/sys/fs/cgroup") ==
+          "none");
+    config.mounts.push_back({.destination = "/dev",
+                             .type = "bind",
+                             .source = "/dev",
+                             .options = {"rbind"},
+                             .uid_mappings = {},
+                             .gid_mappings = {}});
     CHECK(host_of(plan_external_mounts(config, "/bundle", v2, "/state"), "/dev/null") == "none");
 }
 
@@ -39,11 +66,13 @@ TEST_CASE("a mount that CRIU would read back as another has no name") {
     CHECK(name_of_mount("/data", "/host]:/data") == "mnt[/data]:/host]:/data");
     CHECK(name_of_mount("/a[b]c", "/x") == "mnt[/a[b]c]:/x");
     CHECK(name_of_mount("/ends]", "/x") == "mnt[/ends]]:/x");
-    for (const char* inside : {"/x]:/etc", "]:", "/a/]:"}) CHECK_THROWS_AS(name_of_mount(inside, "/x"), Error);
+    for (const char* inside : {"/x]:/etc", "]:", "/a/]:"})
+        CHECK_THROWS_AS(name_of_mount(inside, "/x"), Error);
 }
 
 TEST_CASE("what CRIU cannot join is refused") {
     CHECK(joined_namespace("network").key == "extRootNetNS");
     CHECK(joined_namespace("ipc").key.empty());
-    for (const char* type : {"user", "mount", "cgroup", "time"}) CHECK_THROWS_AS(joined_namespace(type), Error);
+    for (const char* type : {"user", "mount", "cgroup", "time"})
+        CHECK_THROWS_AS(joined_namespace(type), Error);
 }

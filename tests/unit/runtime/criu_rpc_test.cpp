@@ -10,7 +10,10 @@ TEST_CASE("a message of criu is its fields, one after the other") {
     criu::Message inner, message;
     inner.number(1, 5);
     message.number(1, 300).text(10, "dump.log").message(2, inner).number(9, -1);
-    CHECK(message.bytes() == "\x08\xac\x02"s "\x52\x08" "dump.log"s "\x12\x02\x08\x05"s
+    CHECK(message.bytes() == "\x08\xac\x02"s
+                             "\x52\x08"
+                             "dump.log"s
+                             "\x12\x02\x08\x05"s
                              "\x48\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"s);
 }
 
@@ -18,7 +21,11 @@ TEST_CASE("a reply of criu gives its fields by number and skips what nobody asks
     criu::Message notice, message;
     notice.text(1, "post-restore").number(2, 4711);
     message.number(1, 6).number(2, 1).message(5, notice);
-    const criu::Reply reply("\x4d" "abcd"s "\x51" "abcdefgh"s + message.bytes());
+    const criu::Reply reply("\x4d"
+                            "abcd"s
+                            "\x51"
+                            "abcdefgh"s +
+                            message.bytes());
     CHECK(reply.number(1) == 6);
     CHECK(reply.number(7) == std::nullopt);
     const criu::Reply inner(reply.text(5).value());
@@ -27,8 +34,13 @@ TEST_CASE("a reply of criu gives its fields by number and skips what nobody asks
 }
 
 TEST_CASE("a reply of criu that is cut short is an error") {
-    for (const std::string& bytes : {"\x08"s, "\x08\xff"s, "\x12\x05" "abc"s, "\x4d" "abc"s, "\x0b"s,
-                                     "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"s}) {
+    for (const std::string& bytes :
+         {"\x08"s, "\x08\xff"s,
+          "\x12\x05"
+          "abc"s,
+          "\x4d"
+          "abc"s,
+          "\x0b"s, "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"s}) {
         CAPTURE(bytes);
         CHECK_THROWS_AS(criu::Reply(bytes), Error);
     }

@@ -4,29 +4,66 @@
 #include <algorithm>
 
 #include "base/file.h"
-#include "runtime/process/attributes.h"
 #include "runtime/cgroup/dbus_wire.h"
 #include "runtime/cgroup/devices.h"
+#include "runtime/cgroup/intel_rdt.h"
 #include "runtime/cgroup/systemd_unit.h"
 #include "runtime/cgroup/v1.h"
 #include "runtime/cgroup/v2.h"
 #include "runtime/cgroup/variant_text.h"
-#include "runtime/process/credentials.h"
 #include "runtime/checkpoint/criu_rpc.h"
-#include "runtime/cgroup/intel_rdt.h"
-#include "runtime/rootfs/mounts.h"
+#include "runtime/process/attributes.h"
+#include "runtime/process/credentials.h"
 #include "runtime/process/namespaces.h"
-#include "runtime/start/program.h"
+#include "runtime/rootfs/mounts.h"
 #include "runtime/seccomp/filter.h"
+#include "runtime/start/program.h"
 #include "spec/validate.h"
 
 namespace {
 
-constexpr std::string_view words[] = {
-    "\"", "{", "}", "[", "]", ",", ":", "\\", "\\u0000", "null", "-", "0", "1e9", "linux", "type", "bind", "rbind", "ro", "tmpcopyup", "idmap", "/proc", "/proc/self/fd/1", "..", "user",
-    "SCMP_ACT_NOTIFY", "SCMP_ACT_ERRNO", "SCMP_CMP_MASKED_EQ", "clone3", "CAP_SYS_ADMIN", "RLIMIT_NOFILE", "a", "rwm", "system.slice:x:y", "0-8191", "7-3", "MPOL_BIND", "net.ipv4.x", "kernel.sem"};
+constexpr std::string_view words[] = {"\"",
+                                      "{",
+                                      "}",
+                                      "[",
+                                      "]",
+                                      ",",
+                                      ":",
+                                      "\\",
+                                      "\\u0000",
+                                      "null",
+                                      "-",
+                                      "0",
+                                      "1e9",
+                                      "linux",
+                                      "type",
+                                      "bind",
+                                      "rbind",
+                                      "ro",
+                                      "tmpcopyup",
+                                      "idmap",
+                                      "/proc",
+                                      "/proc/self/fd/1",
+                                      "..",
+                                      "user",
+                                      "SCMP_ACT_NOTIFY",
+                                      "SCMP_ACT_ERRNO",
+                                      "SCMP_CMP_MASKED_EQ",
+                                      "clone3",
+                                      "CAP_SYS_ADMIN",
+                                      "RLIMIT_NOFILE",
+                                      "a",
+                                      "rwm",
+                                      "system.slice:x:y",
+                                      "0-8191",
+                                      "7-3",
+                                      "MPOL_BIND",
+                                      "net.ipv4.x",
+                                      "kernel.sem"};
 
-json::Value golden(const char* name) { return json::parse(read_file(str(TEST_DATA, "/spec/", name))); }
+json::Value golden(const char* name) {
+    return json::parse(read_file(str(TEST_DATA, "/spec/", name)));
+}
 
 // A bit of everything that does not exclude another.
 json::Value valid_config() {
@@ -57,7 +94,8 @@ json::Value valid_config() {
 void plan(const spec::Config& config) {
     plan_namespaces(config.linux);
     id_map_text(config.linux.uid_mappings);
-    if (config.linux.seccomp) plan_filter(*config.linux.seccomp), compile_filter(*config.linux.seccomp);
+    if (config.linux.seccomp)
+        plan_filter(*config.linux.seccomp), compile_filter(*config.linux.seccomp);
     for (const spec::Mount& mount : config.mounts) split_options(plan_mount(mount.options).data);
     propagation_flag(config.linux.rootfs_propagation);
     if (config.linux.intel_rdt) plan_intel_rdt(*config.linux.intel_rdt, "c");
@@ -76,14 +114,28 @@ void plan(const spec::Config& config) {
     error_of([&] { v2::plan(resources, all), v2::plan_unified(resources); });
     error_of([&] { limit_properties(v2::plan(resources, all), [] { return 252; }); });
     error_of([&] { annotation_properties(config.annotations); });
-    error_of([&] { path_of(plan_unit({.cgroups_path = config.linux.cgroups_path, .id = "c"}, false)); });
+    error_of(
+        [&] { path_of(plan_unit({.cgroups_path = config.linux.cgroups_path, .id = "c"}, false)); });
 }
 
 // Which property of the document it is, or where in the text.
 bool names_the_place(std::string_view message) {
-    static constexpr std::string_view places[] = {"ociVersion", "process", "root", "hostname", "domainname", "mounts", "hooks", "annotations", "linux",
-                                                  "is not JSON: at line ", "has the property ", "has a number out of range: ", "is nested more than ", "must be an object, but is "};
-    return std::ranges::any_of(places, [&](std::string_view place) { return message.starts_with(place); });
+    static constexpr std::string_view places[] = {"ociVersion",
+                                                  "process",
+                                                  "root",
+                                                  "hostname",
+                                                  "domainname",
+                                                  "mounts",
+                                                  "hooks",
+                                                  "annotations",
+                                                  "linux",
+                                                  "is not JSON: at line ",
+                                                  "has the property ",
+                                                  "has a number out of range: ",
+                                                  "is nested more than ",
+                                                  "must be an object, but is "};
+    return std::ranges::any_of(places,
+                               [&](std::string_view place) { return message.starts_with(place); });
 }
 
 void take_config(const std::string& text) {
@@ -93,7 +145,8 @@ void take_config(const std::string& text) {
         REQUIRE(names_the_place(violation.message));
     }
     // create and validate agree.
-    REQUIRE(error_of([&] { spec::validate(spec::read_config(text)); }).empty() == reading.violations.empty());
+    REQUIRE(error_of([&] { spec::validate(spec::read_config(text)); }).empty() ==
+            reading.violations.empty());
     if (!reading.violations.empty()) return;
     const std::string again = spec::write(reading.config);
     REQUIRE(spec::write(spec::read_config(again)) == again);
@@ -107,34 +160,74 @@ TEST_CASE("damaged configs are refused with the place, or planned") {
     const json::Value schemas = golden("config.json"), valid = valid_config();
     REQUIRE(error_of([&] { take_config(json::dump(valid)); }) == "");
     const auto original = [&](Damage& damage) { return damage.below(4) ? valid : schemas; };
-    each_damaged(500, [&](Damage& damage) { return json::dump(damage.document(original(damage), words)); }, take_config);
-    each_damaged(250, [&](Damage& damage) { return damage.text(json::dump(original(damage)), words); }, take_config);
+    each_damaged(
+        500, [&](Damage& damage) { return json::dump(damage.document(original(damage), words)); },
+        take_config);
+    each_damaged(
+        250, [&](Damage& damage) { return damage.text(json::dump(original(damage)), words); },
+        take_config);
 }
 
 TEST_CASE("the other documents of a command line are read or refused") {
     const spec::Config config = spec::read_config(json::dump(golden("config.json")));
-    const std::string process = spec::write(*config.process), resources = spec::write(*config.linux.resources);
-    each_damaged(250, [&](Damage& damage) { return json::dump(damage.document(json::parse(process), words)); }, [](const std::string& text) { plan_capabilities(spec::read_process(text)); });
-    each_damaged(250, [&](Damage& damage) { return json::dump(damage.document(json::parse(resources), words)); }, [](const std::string& text) { v1::plan(spec::read_resources(text)); });
+    const std::string process = spec::write(*config.process),
+                      resources = spec::write(*config.linux.resources);
+    each_damaged(
+        250,
+        [&](Damage& damage) { return json::dump(damage.document(json::parse(process), words)); },
+        [](const std::string& text) { plan_capabilities(spec::read_process(text)); });
+    each_damaged(
+        250,
+        [&](Damage& damage) { return json::dump(damage.document(json::parse(resources), words)); },
+        [](const std::string& text) { v1::plan(spec::read_resources(text)); });
 }
 
 TEST_CASE("damaged messages of systemd and CRIU are read or refused") {
     using namespace dbus;
-    const std::string reply = write(dbus::Message{.kind = Kind::reply, .serial = 3, .reply_to = 2, .path = "/a", .interface = "b.c", .member = "D", .destination = "e.f", .signature = "sa(sv)uax",
-                                            .body = write({text("x"), array("(sv)", {structure({text("k"), variant(array("u", {u32(3)}))})}), u32(8), array("x", {{"x", int64_t(-9)}})})});
-    static constexpr std::string_view bytes[] = {"\xff\xff\xff\xff", "\x7f", "\xff\xff\xff\x7f", "a(sv)", "((((((((", "aaaaaaaa", "v", "\1", "\x08", "\x12", "\x80\x80\x80\x80\x80\x80"};
-    each_damaged(3000, [&](Damage& damage) { return damage.text(reply, bytes); }, [](const std::string& text) {
-        if (text.size() < prefix_size || size_of(text) > text.size()) return;
-        read_message(text.substr(0, size_of(text))).arguments();
-    });
-    each_damaged(1000, [&](Damage& damage) { return damage.text("[('a', <@as []>), ('b', <uint64 1>), ('c', <['x', 'y']>), ('d', <-1.5>)]", words); },
-                 [](const std::string& text) { parse_variant(text); });
+    const std::string reply = write(dbus::Message{
+        .kind = Kind::reply,
+        .serial = 3,
+        .reply_to = 2,
+        .path = "/a",
+        .interface = "b.c",
+        .member = "D",
+        .destination = "e.f",
+        .signature = "sa(sv)uax",
+        .body = write({text("x"),
+                       array("(sv)", {structure({text("k"), variant(array("u", {u32(3)}))})}),
+                       u32(8), array("x", {{"x", int64_t(-9)}})})});
+    static constexpr std::string_view bytes[] = {"\xff\xff\xff\xff",
+                                                 "\x7f",
+                                                 "\xff\xff\xff\x7f",
+                                                 "a(sv)",
+                                                 "((((((((",
+                                                 "aaaaaaaa",
+                                                 "v",
+                                                 "\1",
+                                                 "\x08",
+                                                 "\x12",
+                                                 "\x80\x80\x80\x80\x80\x80"};
+    each_damaged(
+        3000, [&](Damage& damage) { return damage.text(reply, bytes); },
+        [](const std::string& text) {
+            if (text.size() < prefix_size || size_of(text) > text.size()) return;
+            read_message(text.substr(0, size_of(text))).arguments();
+        });
+    each_damaged(
+        1000,
+        [&](Damage& damage) {
+            return damage.text(
+                "[('a', <@as []>), ('b', <uint64 1>), ('c', <['x', 'y']>), ('d', <-1.5>)]", words);
+        },
+        [](const std::string& text) { parse_variant(text); });
     criu::Message inner, message;
     inner.text(1, "post-restore").number(2, 4711);
     message.number(1, 300).text(10, "dump.log").message(5, inner).number(9, -1);
-    each_damaged(3000, [&](Damage& damage) { return damage.text(message.bytes(), bytes); }, [](const std::string& text) {
-        const criu::Reply read(text);
-        read.number(1);
-        if (const auto notice = read.text(5)) criu::Reply(*notice).text(1);
-    });
+    each_damaged(
+        3000, [&](Damage& damage) { return damage.text(message.bytes(), bytes); },
+        [](const std::string& text) {
+            const criu::Reply read(text);
+            read.number(1);
+            if (const auto notice = read.text(5)) criu::Reply(*notice).text(1);
+        });
 }

@@ -4,14 +4,14 @@
 #include <sys/mount.h>
 
 #include "base/error.h"
-#include "runtime/process/attributes.h"
 #include "runtime/cgroup/devices.h"
+#include "runtime/process/attributes.h"
 #include "runtime/process/credentials.h"
-#include "runtime/rootfs/mounts.h"
 #include "runtime/process/namespaces.h"
-#include "runtime/start/program.h"
 #include "runtime/process/security_labels.h"
 #include "runtime/process/signals.h"
+#include "runtime/rootfs/mounts.h"
+#include "runtime/start/program.h"
 #include "tests/unit/catch.h"
 
 TEST_CASE("mount options: the last word wins, the unknown is data") {
@@ -34,7 +34,8 @@ TEST_CASE("mount options: the last word wins, the unknown is data") {
         CHECK(request.flags == flags);
         CHECK(request.data == data);
     }
-    CHECK(plan_mount({"rslave", "shared"}).propagation == std::vector<unsigned long>{MS_SLAVE | MS_REC, MS_SHARED});
+    CHECK(plan_mount({"rslave", "shared"}).propagation ==
+          std::vector<unsigned long>{MS_SLAVE | MS_REC, MS_SHARED});
     CHECK(plan_mount({"tmpcopyup"}).copy_up);
 }
 
@@ -47,9 +48,11 @@ TEST_CASE("recursive mount options are set for the whole tree, and taken back") 
 
 TEST_CASE("options of a file system are taken apart where mount(2) would") {
     CHECK(split_options("").empty());
-    CHECK(split_options("mode=755,size=64k,,nodev") == std::vector<std::string>{"mode=755", "size=64k", "nodev"});
+    CHECK(split_options("mode=755,size=64k,,nodev") ==
+          std::vector<std::string>{"mode=755", "size=64k", "nodev"});
     // A label with two categories.
-    CHECK(split_options("context=\"u:r:t:s0:c1,c2\",mode=755") == std::vector<std::string>{"context=u:r:t:s0:c1,c2", "mode=755"});
+    CHECK(split_options("context=\"u:r:t:s0:c1,c2\",mode=755") ==
+          std::vector<std::string>{"context=u:r:t:s0:c1,c2", "mode=755"});
 }
 
 TEST_CASE("propagation words are those of the spec") {
@@ -60,7 +63,11 @@ TEST_CASE("propagation words are those of the spec") {
 
 TEST_CASE("namespaces without a path are made, those with one are joined, the user's first") {
     spec::Linux linux;
-    linux.namespaces = {{"mount", ""}, {"network", "/run/netns/a"}, {"user", "/proc/7/ns/user"}, {"cgroup", ""}, {"time", ""}};
+    linux.namespaces = {{"mount", ""},
+                        {"network", "/run/netns/a"},
+                        {"user", "/proc/7/ns/user"},
+                        {"cgroup", ""},
+                        {"time", ""}};
     const NamespacePlan plan = plan_namespaces(linux);
     CHECK(plan.with_clone == CLONE_NEWNS);
     CHECK(plan.by_init == (CLONE_NEWCGROUP | 0x80));
@@ -81,7 +88,8 @@ TEST_CASE("a network is made by init, unless its owner or its devices must come 
     CHECK(plan_namespaces(linux).with_clone == (CLONE_NEWPID | CLONE_NEWNET));
 }
 
-TEST_CASE("what lies in an IPC namespace belongs to root of the user namespace: init makes it when it is that") {
+TEST_CASE("what lies in an IPC namespace belongs to root of the user namespace: init makes it when "
+          "it is that") {
     spec::Linux linux;
     linux.namespaces = {{"pid", ""}, {"ipc", ""}};
     CHECK(plan_namespaces(linux).with_clone == (CLONE_NEWPID | CLONE_NEWIPC));
@@ -107,7 +115,8 @@ TEST_CASE("namespaces that contradict are refused") {
     unknown.namespaces = {{"moon", ""}};
     unmapped.namespaces = {{"user", ""}};
     offset.time_offsets["boottime"] = {1, 0};
-    for (const spec::Linux& linux : {twice, unknown, unmapped, offset}) CHECK_THROWS_AS(plan_namespaces(linux), Error);
+    for (const spec::Linux& linux : {twice, unknown, unmapped, offset})
+        CHECK_THROWS_AS(plan_namespaces(linux), Error);
 }
 
 TEST_CASE("id maps are the kernel's lines") {
@@ -142,21 +151,31 @@ TEST_CASE("a variable named twice keeps its last value in its first place") {
 }
 
 // What the program answers for one access, by the handful of instructions it is made of.
-static int decide(const std::vector<bpf_insn>& program, unsigned type, unsigned access, unsigned major, unsigned minor) {
+static int decide(const std::vector<bpf_insn>& program, unsigned type, unsigned access,
+                  unsigned major, unsigned minor) {
     uint64_t r[11] = {};
     const uint32_t context[] = {access << 16 | type, major, minor};
     for (size_t at = 0; at < program.size(); ++at) {
         const bpf_insn& i = program[at];
         const auto value = uint64_t(int64_t(i.imm));
-        if (i.code == (BPF_LDX | BPF_MEM | BPF_W)) r[i.dst_reg] = context[i.off / 4];
-        else if (i.code == (BPF_ALU64 | BPF_MOV | BPF_K)) r[i.dst_reg] = value;
-        else if (i.code == (BPF_ALU64 | BPF_MOV | BPF_X)) r[i.dst_reg] = r[i.src_reg];
-        else if (i.code == (BPF_ALU64 | BPF_AND | BPF_K)) r[i.dst_reg] &= value;
-        else if (i.code == (BPF_ALU64 | BPF_RSH | BPF_K)) r[i.dst_reg] >>= i.imm;
-        else if (i.code == (BPF_JMP | BPF_JNE | BPF_K)) at += r[i.dst_reg] != value ? size_t(i.off) : 0;
-        else if (i.code == (BPF_JMP | BPF_JEQ | BPF_K)) at += r[i.dst_reg] == value ? size_t(i.off) : 0;
-        else if (i.code == (BPF_JMP | BPF_EXIT)) return int(r[0]);
-        else return -1;
+        if (i.code == (BPF_LDX | BPF_MEM | BPF_W))
+            r[i.dst_reg] = context[i.off / 4];
+        else if (i.code == (BPF_ALU64 | BPF_MOV | BPF_K))
+            r[i.dst_reg] = value;
+        else if (i.code == (BPF_ALU64 | BPF_MOV | BPF_X))
+            r[i.dst_reg] = r[i.src_reg];
+        else if (i.code == (BPF_ALU64 | BPF_AND | BPF_K))
+            r[i.dst_reg] &= value;
+        else if (i.code == (BPF_ALU64 | BPF_RSH | BPF_K))
+            r[i.dst_reg] >>= i.imm;
+        else if (i.code == (BPF_JMP | BPF_JNE | BPF_K))
+            at += r[i.dst_reg] != value ? size_t(i.off) : 0;
+        else if (i.code == (BPF_JMP | BPF_JEQ | BPF_K))
+            at += r[i.dst_reg] == value ? size_t(i.off) : 0;
+        else if (i.code == (BPF_JMP | BPF_EXIT))
+            return int(r[0]);
+        else
+            return -1;
     }
     return -2;
 }
@@ -193,7 +212,7 @@ TEST_CASE("the kernel's answer names the AppArmor profile that was asked for") {
         {"a//&b (enforce)\n", "b//&a", true},
         {"a//&b (enforce)\n", "a", false},
         {":ns:a (enforce)\n", ":ns://a", true},
-        {"exec docker-default", "docker-default", false},   // what a file that takes anything says
+        {"exec docker-default", "docker-default", false},  // what a file that takes anything says
         {"", "docker-default", false},
     };
     for (auto& [answer, profile, same] : cases) {

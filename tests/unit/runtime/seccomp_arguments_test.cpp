@@ -20,29 +20,51 @@ namespace {
 // The kernel's events, in a file system that is mounted nowhere; nothing if we may not.
 UniqueFd open_events() {
     const UniqueFd fs(int(::syscall(SYS_fsopen, "tracefs", FSOPEN_CLOEXEC)));
-    if (!fs || ::syscall(SYS_fsconfig, fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0) return {};
+    if (!fs || ::syscall(SYS_fsconfig, fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0)
+        return {};
     const UniqueFd top(int(::syscall(SYS_fsmount, fs.get(), FSMOUNT_CLOEXEC, 0)));
-    return top ? UniqueFd(::openat(top.get(), "events/syscalls", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) : UniqueFd{};
+    return top ? UniqueFd(
+                     ::openat(top.get(), "events/syscalls", O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+               : UniqueFd{};
 }
 
 std::string call_of(const std::string& event) {
-    static const std::map<std::string, std::string> others = {{"newfstat", "fstat"}, {"newstat", "stat"}, {"newlstat", "lstat"},
+    static const std::map<std::string, std::string> others = {
+        {"newfstat", "fstat"}, {"newstat", "stat"},        {"newlstat", "lstat"},
         {"newuname", "uname"}, {"sendfile64", "sendfile"}, {"umount", "umount2"}};
     const std::string name = event.substr(std::string_view("sys_enter_").size());
     const auto found = others.find(name);
     return found == others.end() ? name : found->second;
 }
 
-// "	field:const clockid_t which_clock;	offset:16;	…": the declared type of each argument, as bits.
+// "	field:const clockid_t which_clock;	offset:16;	…": the declared type of each
+// argument, as bits.
 std::vector<unsigned> declared(const std::string& format) {
-    static const std::set<std::string> ints = {"int", "unsigned int", "unsigned", "pid_t", "uid_t", "gid_t", "u32", "__u32", "__s32", "clockid_t",
-        "timer_t", "mqd_t", "key_t", "key_serial_t", "qid_t", "rwf_t", "enum landlock_rule_type"};
+    static const std::set<std::string> ints = {"int",
+                                               "unsigned int",
+                                               "unsigned",
+                                               "pid_t",
+                                               "uid_t",
+                                               "gid_t",
+                                               "u32",
+                                               "__u32",
+                                               "__s32",
+                                               "clockid_t",
+                                               "timer_t",
+                                               "mqd_t",
+                                               "key_t",
+                                               "key_serial_t",
+                                               "qid_t",
+                                               "rwf_t",
+                                               "enum landlock_rule_type"};
     std::vector<unsigned> bits;
     for (const std::string& line : split(format, '\n')) {
         const std::string_view field = trim(line);
-        if (!field.starts_with("field:") || field.contains("common_") || field.contains("__syscall_nr")) continue;
+        if (!field.starts_with("field:") || field.contains("common_") ||
+            field.contains("__syscall_nr"))
+            continue;
         std::string type(field.substr(6, field.find(';') - 6));
-        type = type.substr(0, type.find_last_of(" *") + 1);   // without the name
+        type = type.substr(0, type.find_last_of(" *") + 1);  // without the name
         if (type.starts_with("const ")) type = type.substr(6);
         type = trim(type);
         bits.push_back(type == "umode_t" ? 16 : ints.contains(type) ? 32 : 64);
@@ -59,7 +81,8 @@ TEST_CASE("the kernel declares the arguments of its calls as the table has them"
         return;
     }
     // Declared long, and cut within.
-    const std::map<std::string, unsigned> cut = {{"clone", 0}, {"mmap", 4}, {"ptrace", 1}, {"readv", 0}, {"writev", 0}, {"preadv", 0},
+    const std::map<std::string, unsigned> cut = {{"clone", 0},   {"mmap", 4},    {"ptrace", 1},
+                                                 {"readv", 0},   {"writev", 0},  {"preadv", 0},
                                                  {"pwritev", 0}, {"preadv2", 0}, {"pwritev2", 0}};
     size_t compared = 0;
     for (const auto& entry : std::filesystem::directory_iterator(sys::proc_fd(events.get()))) {

@@ -6,12 +6,16 @@
 using namespace spec;
 
 TEST_CASE("an error in config.json names the path of what is wrong") {
-    const struct { const char* text; const char* says; } cases[] = {
+    const struct {
+        const char* text;
+        const char* says;
+    } cases[] = {
         {R"({"mounts":[{"destination":"/x","uidMappings":[{"containerID":0,"hostID":4294967296,"size":1}]}]})",
          "mounts: [0]: uidMappings: [0]: hostID: is out of range: 4294967296"},
         {R"({"process":{"user":{"uid":-1}}})", "process: user: uid: is out of range: -1"},
         {R"({"process":{"args":"sh"}})", "process: args: must be an array, but is \"sh\""},
-        {R"({"process":{"user":{"uid":1.9}}})", "process: user: uid: must be a whole number, but is 1.9"},
+        {R"({"process":{"user":{"uid":1.9}}})",
+         "process: user: uid: must be a whole number, but is 1.9"},
         {R"({"linux":{"sysctl":{"a":1}}})", "linux: sysctl: a: must be a string, but is 1"},
         {R"({"hostname":"a","hostname":"b"})", "has the property \"hostname\" twice"},
         {R"({"hostname":)", "is not JSON: at line 1"},
@@ -24,7 +28,8 @@ TEST_CASE("an error in config.json names the path of what is wrong") {
 }
 
 TEST_CASE("unknown properties and nulls are ignored") {
-    const Config config = read_config(R"({"ociVersion":"1.3.0","new":{"x":1},"process":null,"hostname":null})");
+    const Config config =
+        read_config(R"({"ociVersion":"1.3.0","new":{"x":1},"process":null,"hostname":null})");
     CHECK(config.oci_version == "1.3.0");
     CHECK_FALSE(config.process);
     CHECK(config.hostname.empty());
@@ -40,19 +45,29 @@ TEST_CASE("the default config is valid, and survives being written and read") {
 }
 
 TEST_CASE("a document that breaks the spec has its problem named") {
-    const struct { void (*edit)(Config&); const char* says; } cases[] = {
+    const struct {
+        void (*edit)(Config&);
+        const char* says;
+    } cases[] = {
         {[](Config& c) { c.oci_version = "2.0.0"; }, "unsupported spec version"},
         {[](Config& c) { c.root.reset(); }, "root: is missing"},
         {[](Config& c) { c.process->args.clear(); }, "args must not be empty"},
-        {[](Config& c) { c.process->cwd = "x"; }, "process: Cwd must be an absolute path, but is \"x\""},
+        {[](Config& c) { c.process->cwd = "x"; },
+         "process: Cwd must be an absolute path, but is \"x\""},
         {[](Config& c) { c.linux.namespaces.push_back({"pid", ""}); }, "duplicated ns \"pid\""},
-        {[](Config& c) { c.linux.namespaces.push_back({"moon", ""}); }, "namespace \"moon\" does not exist"},
-        {[](Config& c) { c.hooks.poststop = {{.path = "rm"}}; }, "hooks.poststop[0].path: must be an absolute path, but is \"rm\""},
-        {[](Config& c) { c.hooks.prestart = {{.path = "/x", .timeout = 0}}; }, "timeout: must be greater than zero"},
-        {[](Config& c) { c.process->rlimits = {{"RLIMIT_NOFILE", 1, 2}}; }, "soft limit is above the hard limit"},
-        {[](Config& c) { c.linux.sysctl = {{"kernel.panic", "1"}}; }, "is not in a separate kernel namespace"},
+        {[](Config& c) { c.linux.namespaces.push_back({"moon", ""}); },
+         "namespace \"moon\" does not exist"},
+        {[](Config& c) { c.hooks.poststop = {{.path = "rm"}}; },
+         "hooks.poststop[0].path: must be an absolute path, but is \"rm\""},
+        {[](Config& c) { c.hooks.prestart = {{.path = "/x", .timeout = 0}}; },
+         "timeout: must be greater than zero"},
+        {[](Config& c) { c.process->rlimits = {{"RLIMIT_NOFILE", 1, 2}}; },
+         "soft limit is above the hard limit"},
+        {[](Config& c) { c.linux.sysctl = {{"kernel.panic", "1"}}; },
+         "is not in a separate kernel namespace"},
         {[](Config& c) { c.linux.cgroups_path = "/a/../../b"; }, "must not contain \"..\""},
-        {[](Config& c) { c.linux.time_offsets = {{"monotonic", {}}}; }, "time namespace isn't enabled"},
+        {[](Config& c) { c.linux.time_offsets = {{"monotonic", {}}}; },
+         "time namespace isn't enabled"},
         {[](Config& c) { c.linux.uid_mappings = {{0, 0, 1}}; }, "user namespace isn't enabled"},
     };
     for (const auto& [edit, says] : cases) {
@@ -65,12 +80,14 @@ TEST_CASE("a document that breaks the spec has its problem named") {
 
 TEST_CASE("a document cannot be a manifest and an index at once") {
     const char* both = R"({"schemaVersion":2,"config":{},"layers":[],"manifests":[]})";
-    CHECK_THAT(error_of([&] { read_manifest(both); }), ContainsSubstring("is not an image manifest"));
+    CHECK_THAT(error_of([&] { read_manifest(both); }),
+               ContainsSubstring("is not an image manifest"));
     CHECK_THAT(error_of([&] { read_index(both); }), ContainsSubstring("is not an image index"));
 }
 
 TEST_CASE("an image config keeps absent and empty commands apart") {
-    const ImageConfig config = read_image_config(R"({"architecture":"amd64","os":"linux","config":{"Cmd":[],"ExposedPorts":{"80/tcp":{}}},"rootfs":{"type":"layers","diff_ids":[]}})");
+    const ImageConfig config = read_image_config(
+        R"({"architecture":"amd64","os":"linux","config":{"Cmd":[],"ExposedPorts":{"80/tcp":{}}},"rootfs":{"type":"layers","diff_ids":[]}})");
     CHECK(config.config.cmd.has_value());
     CHECK_FALSE(config.config.entrypoint.has_value());
     CHECK(config.config.exposed_ports.contains(Port(80, "tcp")));

@@ -13,7 +13,9 @@ TEST_CASE("the first separator of a sysctl's key separates") {
 }
 
 TEST_CASE("a key that leads elsewhere than it says is none") {
-    for (const char* key : {"", ".", "/", "net.", "net/", ".net", "/net", "net..x", "net//x", "net/../kernel/core_pattern", "net/./x", "net/..", "net.//.x", "net.x./.y"})
+    for (const char* key :
+         {"", ".", "/", "net.", "net/", ".net", "/net", "net..x", "net//x",
+          "net/../kernel/core_pattern", "net/./x", "net/..", "net.//.x", "net.x./.y"})
         CHECK(sysctl_path(key) == std::nullopt);
     CHECK(sysctl_path(std::string_view("net.\0x", 6)) == std::nullopt);
 }
