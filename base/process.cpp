@@ -25,6 +25,7 @@ Child::~Child() {
 }
 
 ExitStatus Child::wait() {
+    if (pid_ <= 0) throw Error("there is no child to wait for");
     int status = 0;
     pid_t got;
     do got = ::waitpid(pid_, &status, __WALL);
@@ -90,7 +91,7 @@ Child spawn(const SpawnOptions& options) {
         if (options.new_session) ::setsid();
         if (!options.directory.empty() && ::chdir(options.directory.c_str()) < 0) fail(errno);
         const int report = ::fcntl(failure.write.get(), F_DUPFD_CLOEXEC, highest + 20);
-        failure.write.release();
+        if (report < 0) fail(errno);
         const int wanted[3] = {options.in, options.out, options.err};
         int standard[3];
         for (int i = 0; i < 3; ++i) {

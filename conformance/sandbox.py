@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""Runs a command in a world of its own: sandbox.py [--timeout SECONDS] [--cover DIRECTORY] COMMAND [ARGUMENT...]
+"""Runs a command in a world of its own: sandbox.py [OPTION...] COMMAND [ARGUMENT...]
+
+    --timeout SECONDS   kill it then
+    --cover DIRECTORY   what it changes in there is gone afterwards, as in /dev
+    --network           its network has a loopback that is up, and /sys shows that network
 
 A runtime under test leaves things behind: processes, mounts, cgroups, state below /run. Here the
 command gets new mount, pid, network, ipc, uts and cgroup namespaces, an empty /run and temporary directory,
@@ -28,6 +32,7 @@ TIMED_OUT = 124  # as timeout(1)
 
 libc = ctypes.CDLL(None, use_errno=True)
 covered = ["/dev"]
+network = False
 
 
 def call(function, *arguments):
@@ -107,26 +112,40 @@ def remount(mounts):
     os.environ["TMPDIR"] = "/run/tmp"
     for directory in covered:
         cover(directory)
+    if network:
+        give_network()
 
 
 def cover(directory):
     """What is changed in there stays here: a runtime may give the null device to its container's user, a suite
     write settings."""
-    mounted = [line.split()[4] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()]
-    inside = [point for point in mounted if point.startswith(directory + "/")]
-    below = [point for point in inside if not any(point.startswith(other + "/") for other in inside)]
     base = pathlib.Path("/run/.covered" + directory)
     for name in ("upper", "work"):
         (base / name).mkdir(parents=True)
+    beneath_its_mounts(directory, "overlay", "overlay", f"lowerdir={directory},upperdir={base}/upper,workdir={base}/work")
+
+
+def beneath_its_mounts(directory, source, kind, options=None):
+    """Mounts there what the mounts below the directory lie on from then on."""
+    mounted = [line.split()[4] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()]
+    inside = [point for point in mounted if point.startswith(directory + "/")]
+    below = [point for point in inside if not any(point.startswith(other + "/") for other in inside)]
+    aside = pathlib.Path("/run/.aside" + directory)
+    aside.mkdir(parents=True)
     for number, point in enumerate(below):
         if os.path.isdir(point):
-            (base / str(number)).mkdir()
+            (aside / str(number)).mkdir()
         else:
-            (base / str(number)).touch()
-        mount(point, base / str(number), None, flags=MS_MOVE)
-    mount("overlay", directory, "overlay", f"lowerdir={directory},upperdir={base}/upper,workdir={base}/work")
+            (aside / str(number)).touch()
+        mount(point, aside / str(number), None, flags=MS_MOVE)
+    mount(source, directory, kind, options)
     for number, point in enumerate(below):
-        mount(base / str(number), point, None, flags=MS_MOVE)
+        mount(aside / str(number), point, None, flags=MS_MOVE)
+
+
+def give_network():
+    beneath_its_mounts("/sys", "sysfs", "sysfs")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
 def be_init(argv):
@@ -193,12 +212,14 @@ def run(argv, timeout):
 if __name__ == "__main__":
     arguments = sys.argv[1:]
     seconds = 0
-    while arguments[:1] in (["--timeout"], ["--cover"]):
-        if arguments[0] == "--timeout":
-            seconds = int(arguments[1])
+    while arguments and arguments[0] in ("--timeout", "--cover", "--network"):
+        option = arguments.pop(0)
+        if option == "--timeout":
+            seconds = int(arguments.pop(0))
+        elif option == "--cover":
+            covered.append(arguments.pop(0))
         else:
-            covered.append(arguments[1])
-        arguments = arguments[2:]
+            network = True
     if not arguments:
         sys.exit(__doc__.splitlines()[0])
     sys.exit(run(arguments, seconds))

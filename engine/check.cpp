@@ -5,8 +5,11 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/file.h"
+#include "base/number_list.h"
 #include "base/sys.h"
 #include "engine/config.h"
 
@@ -42,20 +45,19 @@ void check_sources(const Settings& settings) {
 // "0-3,7" within what the machine has, which is written in the same way.
 void check_available(const char* what, const std::string& requested, const std::string& online) {
     if (requested.empty()) return;
-    const auto wanted = parse_number_set(requested), available = parse_number_set(online);
-    if (!wanted)
+    const auto wanted = parse_number_list(requested), available = parse_number_list(online);
+    if (!wanted || wanted->empty())
         throw Error("Invalid value ", requested, " for cpuset ",
                     what == std::string("CPUs") ? "cpus" : "mems");
     if (!available) return;  // the kernel will say
-    for (const auto& [first, last] : *wanted)
-        for (const int number : {first, last}) {
-            bool there = false;
-            for (const auto& [low, high] : *available)
-                there = there || (low <= number && number <= high);
-            if (!there)
-                throw Error("Requested ", what, " are not available - requested ", requested,
-                            ", available: ", trim(online));
-        }
+    for (const NumberRange& range : *wanted) {
+        const auto holds = [&](const NumberRange& there) {
+            return there.first <= range.first && range.last <= there.last;
+        };
+        if (std::ranges::none_of(*available, holds))
+            throw Error("Requested ", what, " are not available - requested ", requested,
+                        ", available: ", trim(online));
+    }
 }
 
 void check_machine(const Settings& settings) {
@@ -66,20 +68,6 @@ void check_machine(const Settings& settings) {
 }
 
 }  // namespace
-
-std::optional<std::vector<std::pair<int, int>>> parse_number_set(std::string_view text) {
-    std::vector<std::pair<int, int>> ranges;
-    for (const std::string& part : split(trim(text), ',')) {
-        const size_t dash = part.find('-');
-        const auto first = parse_number_between<int>(part.substr(0, dash), 0, 1 << 20);
-        const auto last = dash == std::string::npos
-                              ? first
-                              : parse_number_between<int>(part.substr(dash + 1), 0, 1 << 20);
-        if (!first || !last || *last < *first) return {};
-        ranges.emplace_back(*first, *last);
-    }
-    return ranges;
-}
 
 void check_settings(const Settings& settings) {
     if (settings.oom_score_adj < -1000 || settings.oom_score_adj > 1000)

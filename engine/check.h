@@ -3,15 +3,8 @@
 // taken, a program that is not there) is not asked.
 #pragma once
 
-#include <optional>
-#include <string_view>
-#include <utility>
-#include <vector>
-
 #include "engine/settings.h"
 
 // Throws Docker's words for the first that cannot be. Looks at the machine: its processors, its
 // devices, the sources of mounts.
 void check_settings(const Settings& settings);
-// "0-3,7" as ranges; nothing if it is no such list.
-std::optional<std::vector<std::pair<int, int>>> parse_number_set(std::string_view text);

@@ -100,10 +100,23 @@ std::string prepare_volume(const std::string& store_root, const VolumeMount& mou
     return data;
 }
 
+// Whether another container names it; one that cannot be read may.
+static bool is_used_by_others(const Containers& containers, const Container& container,
+                              const std::string& volume) {
+    const auto names_it = [&](const Container& other) {
+        const auto& mounts = other.settings().mounts;
+        return other.id() != container.id() &&
+               std::ranges::find(mounts, volume, &VolumeMount::source) != mounts.end();
+    };
+    return !containers.damaged().empty() || std::ranges::any_of(containers.list(), names_it);
+}
+
 void remove_anonymous_volumes(const Containers& containers, const Container& container) {
-    for (const VolumeMount& mount : container.settings().mounts)
-        if (mount.type == "volume" && mount.anonymous)
-            attempt("removing a volume", [&] {
-                sys::remove_tree(containers.store_root() + "/volumes/" + mount.source);
-            });
+    for (const VolumeMount& mount : container.settings().mounts) {
+        if (mount.type != "volume" || !mount.anonymous) continue;
+        attempt("removing a volume", [&] {
+            if (is_used_by_others(containers, container, mount.source)) return;
+            sys::remove_tree(containers.store_root() + "/volumes/" + mount.source);
+        });
+    }
 }

@@ -133,6 +133,9 @@ bool Check::index() {
     try {
         Names::read(store_.root());
         return true;
+    } catch (const SysError& e) {  // whether its words are right cannot be told
+        found("index", "index.json", e.what());
+        return false;
     } catch (const Error& e) {
         make_index(e.what());
         return repair_;

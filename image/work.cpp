@@ -5,8 +5,11 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 
+#include <ranges>
+
 #include "base/error.h"
 #include "base/file.h"
+#include "base/mount_table.h"
 #include "base/sys.h"
 
 std::vector<std::string> entries_of(const std::string& directory) {
@@ -64,14 +67,9 @@ std::vector<std::string> collect_dead(const std::string& directory,
 
 // Mounts of a process that died stay: without them the tree can be removed.
 static void unmount_below(const std::string& path) {
-    std::vector<std::string> targets;
-    for (const std::string& line : split(read_file("/proc/self/mounts"), '\n')) {
-        const auto fields = split(line, ' ');
-        if (fields.size() > 1 && (fields[1] == path || fields[1].starts_with(path + "/")))
-            targets.push_back(fields[1]);
-    }
-    for (auto target = targets.rbegin(); target != targets.rend(); ++target)
-        ::umount2(target->c_str(), MNT_DETACH);
+    for (const MountEntry& mount : mount_table() | std::views::reverse)
+        if (mount.point == path || mount.point.starts_with(path + "/"))
+            ::umount2(mount.point.c_str(), MNT_DETACH);
 }
 
 void remove_work(const std::string& path) {

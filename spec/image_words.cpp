@@ -82,11 +82,12 @@ bool Variable::is_one(std::string_view text) {
 }
 
 Variable::Variable(std::string text) : text_(std::move(text)), equals_(text_.find('=')) {
-    if (!is_one(text_)) throw Error("invalid environment variable: ", quoted(text_));
+    if (!is_one(text_)) throw Error("invalid environment variable: ", quoted(text_.substr(0, 100)));
 }
 Variable::Variable(std::string_view name, std::string_view value)
     : Variable(str(name, "=", value)) {
-    if (equals_ != name.size()) throw Error("invalid environment variable: ", quoted(name));
+    if (equals_ != name.size())
+        throw Error("invalid environment variable: ", quoted(name.substr(0, 100)));
 }
 
 UserName::UserName(const std::string& text) : text_(text) {

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs the unit tests, the layering check and the integration tests; the last line counts them."""
 import argparse
+import concurrent.futures
 import contextlib
-import fcntl
 import os
 import pathlib
 import re
@@ -17,9 +17,14 @@ import xml.etree.ElementTree as xml
 
 TESTS = pathlib.Path(__file__).resolve().parent
 passed = failed = skipped = 0
+broken = []          # what failed, to be said once more at the end
 TEST_LIMIT = 1200    # seconds: a test that takes longer fails, and the rest go on
 PART_LIMIT = 2400    # the same for all of a name, in a machine of its own
 BUILD_IN_VM = "/opt/build"
+COUNTED = r"(\d+) passed, (\d+) failed, (\d+) skipped"
+# What the longest files take, about, on two processors.
+SECONDS = {"kill": 60, "run": 60, "runtime_spec": 60, "start": 50, "publish": 40, "security": 40, "engine": 40, "hostile": 35,
+           "crash": 30, "dockerfiles": 25, "build_run": 25, "properties": 25, "life": 25, "conformance": 20}
 
 # What is tested once more in a machine of its own (tests/vm/run), with systemd and cgroup v2: as root and as
 # the ordinary user in there, and with SELinux. An emulated machine is slow, so every run has the first list,
@@ -57,6 +62,7 @@ def run_catch(label, binary):
     print(f"{label}: {len(names)} tests, {len(bad)} failed, {time.monotonic() - started:.1f} s")
     if bad:
         print(result.stdout[-6000:], result.stderr[-6000:], sep="\n")
+        broken.extend(f"{label}: {name}" for name in bad)
 
 
 def run_layering():
@@ -67,14 +73,7 @@ def run_layering():
         passed += 1
     else:
         failed += 1
-
-
-@contextlib.contextmanager
-def alone():
-    """Two runs at once would find each other's cgroups, which are named after containers."""
-    with open(f"/tmp/keg-tests-{os.geteuid()}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        broken.append("layering")
 
 
 class TooLong(Exception):
@@ -112,26 +111,67 @@ class Timed(unittest.TextTestResult):
             print(f"the slowest {what}:", ", ".join(f"{name.removeprefix('test_')} {seconds:.0f} s" for name, seconds in slow))
 
 
-def run_integration(names):
-    global passed, failed, skipped
-    sys.path.insert(0, str(TESTS / "integration"))
+def wanted_tests(names):
+    """Those of the names, which may be FILE, FILE.Class or FILE.Class.test: all without one."""
     files = [path.stem for path in sorted((TESTS / "integration").glob("test_*.py"))]
     wanted = ["test_" + name.removeprefix("test_") for name in names] or files
     for name in wanted:
         if name.split(".")[0] not in files:
             sys.exit(f"tests/run.py: there is no tests/integration/{name.split('.')[0]}.py")
+    return wanted
+
+
+def run_here(names):
+    """In this process, with the cgroups, networks and /run of this machine: for who has it alone."""
+    global passed, failed, skipped
+    sys.path.insert(0, str(TESTS / "integration"))
+    wanted = wanted_tests(names)
     from keg import ROUNDS
-    print(f"tests that repeat something make {ROUNDS} % of their rounds (KEG_TEST_ROUNDS)")
+    if ROUNDS != 100:
+        print(f"tests that repeat something make {ROUNDS} % of their rounds (KEG_TEST_ROUNDS)")
     suite = unittest.defaultTestLoader.loadTestsFromNames(wanted)
-    with alone():
-        result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Timed).run(suite)
+    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Timed).run(suite)
     result.print_slowest()
-    bad = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
-    failed += bad
+    bad = result.failures + result.errors + [(test, "") for test in result.unexpectedSuccesses]
+    broken.extend(str(test) for test, _ in bad)
+    failed += len(bad)
     skipped += len(result.skipped)
-    passed += result.testsRun - bad - len(result.skipped)
+    passed += result.testsRun - len(bad) - len(result.skipped)
     for test, reason in result.skipped:
         print(f"skipped: {test}: {reason}")
+
+
+def run_integration(names):
+    """Each file in a sandbox of its own, as many at once as there are processors: what a test sees, leaves and counts
+    are its own cgroups, mounts, processes, networks and /run, whoever else is on the machine. Who is not root has
+    nothing that could collide."""
+    if os.geteuid() != 0:
+        return run_here(names)
+    # The longest first, so that no processor waits for the last one.
+    wanted = sorted(wanted_tests(names), key=lambda name: -SECONDS.get(name.removeprefix("test_"), 1))
+    sandbox = [sys.executable, TESTS.parent / "conformance/sandbox.py", "--network"]
+    inside = ["env", "TMPDIR=/tmp", sys.executable, "-u", __file__, "--build", os.environ["KEG_BUILD"], "--here"]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for lines in pool.map(lambda name: output_of([*sandbox, *inside, name]), wanted):
+            count(lines)
+
+
+def output_of(command):
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    return result.stdout.splitlines()
+
+
+def count(lines):
+    """Prints what a run of this program said, adds up what it counted."""
+    global passed, failed, skipped
+    print("\n".join(lines[:-1]), flush=True)
+    counts = re.fullmatch(COUNTED, lines[-1] if lines else "")
+    if not counts:
+        print(*lines[-1:], "did not come to its end", sep="\n")
+        broken.append("a part did not come to its end: " + (lines[0] if lines else "it said nothing"))
+    ok, bad, left_out = map(int, counts.groups()) if counts else (0, 1, 0)
+    passed, failed, skipped = passed + ok, failed + bad, skipped + left_out
+    broken.extend(line.removeprefix("failed: ") for line in lines if line.startswith("failed: "))
 
 
 def run_conformance():
@@ -145,6 +185,8 @@ def count_conformance(command):
     line = ""
     for line in process.stdout:
         print(line, end="", flush=True)
+        if re.search(" (FAIL|PASSES NOW) ", line):
+            broken.append("conformance: " + line.strip())
     process.wait()
     counts = re.fullmatch(r"(\d+) as expected, (\d+) unexpected, (\d+) known failures, (\d+) skipped\n", line)
     ok, bad, known, left_out = map(int, counts.groups()) if counts else (0, 1, 0, 0)
@@ -200,7 +242,7 @@ def run_in_vm(parts, options):
         who, name = part.split(": ")
         become = "as-user " if who == "user" else ""
         script += f"echo '== {part}'; {become}env KEG_TEST_ROUNDS={os.environ.get('KEG_TEST_ROUNDS', '')} " \
-                  f"timeout -k 60 {PART_LIMIT} python3 -u tests/run.py --build {BUILD_IN_VM} {name}\n"
+                  f"timeout -k 60 {PART_LIMIT} python3 -u tests/run.py --build {BUILD_IN_VM} --here {name}\n"
     machine = subprocess.Popen([TESTS / "vm/run", *options, "--", "sh", "-c", script], stdout=subprocess.PIPE, text=True)
     watch = threading.Timer(PART_LIMIT, machine.terminate)
     watch.start()
@@ -212,7 +254,7 @@ def run_in_vm(parts, options):
             watch.cancel()
             watch = threading.Timer(PART_LIMIT + 120, machine.terminate)
             watch.start()
-        elif counted := re.fullmatch(r"(\d+) passed, (\d+) failed, (\d+) skipped\n", line):
+        elif counted := re.fullmatch(COUNTED, line.rstrip("\n")):
             counts[parts[begun - 1]] = map(int, counted.groups())
     watch.cancel()
     machine.wait()
@@ -221,7 +263,8 @@ def run_in_vm(parts, options):
         ok, bad, left_out = counts.get(part, (0, 1, 0))
         passed, failed, skipped = passed + ok, failed + bad, skipped + left_out
         if part not in counts:
-            print(f"failed: {part} did not come to its end")
+            print(f"{part} did not come to its end")
+            broken.append(f"{part} did not come to its end")
     return parts[done:]
 
 
@@ -229,9 +272,8 @@ def run_in_vm(parts, options):
 def beside(build):
     """What a machine of its own tests is tested meanwhile: an emulated one keeps one processor busy, and the tests here,
     which wait a lot, the other. Its output is printed and counted at the end."""
-    global passed, failed, skipped
     with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen([sys.executable, __file__, "--build", build, "--vm-short"],
+        process = subprocess.Popen([sys.executable, "-u", __file__, "--build", build, "--vm-short"],
                                    stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             yield
@@ -241,12 +283,7 @@ def beside(build):
         finally:
             process.wait()
         output.seek(0)
-        line = ""
-        for line in output:
-            print(line, end="", flush=True)
-    counts = re.fullmatch(r"(\d+) passed, (\d+) failed, (\d+) skipped\n", line)
-    ok, bad, left_out = map(int, counts.groups()) if counts else (0, 1, 0)
-    passed, failed, skipped = passed + ok, failed + bad, skipped + left_out
+        count(output.read().splitlines())
 
 
 def main():
@@ -255,6 +292,7 @@ def main():
     parser.add_argument("--sanitized", help="a build with sanitizers whose unit tests run too")
     parser.add_argument("--vm", action="store_true", help="only in a machine of its own; without names what matters there")
     parser.add_argument("--vm-short", action="store_true", help="of these what every run tests")
+    parser.add_argument("--here", action="store_true", help="without a sandbox, for who has the machine alone")
     parser.add_argument("names", nargs="*", help="FILE, FILE.Class or FILE.Class.test of tests/integration/test_FILE.py; "
                         "with --vm, user:… is its ordinary user's, selinux:… one's with SELinux, and callers stands for the engines of conformance/callers")
     options = parser.parse_args()
@@ -270,6 +308,8 @@ def main():
             run_callers_in_vm()
     elif options.vm_short:
         run_in_vms(IN_VM)
+    elif options.here:
+        run_here(options.names)
     elif options.names:
         run_integration(options.names)
     else:
@@ -281,6 +321,8 @@ def main():
             run_integration([])
             if os.geteuid() == 0:
                 run_conformance()
+    for what in broken:
+        print(f"failed: {what}")
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     sys.exit(1 if failed else 0)
 

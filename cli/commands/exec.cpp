@@ -58,9 +58,13 @@ int exec(const Arguments& globals, const Arguments& args) {
         throw Error("the input device is not a TTY");
 
     std::optional<ResolvedUser> user;
-    if (!settings.user.empty())
-        user = resolve_user(Root(str("/proc/", state.pid, "/root")), settings.user,
-                            container.settings().group_add);
+    if (!settings.user.empty()) {
+        const Root root(str("/proc/", state.pid, "/root"));
+        // What is open now is its own root, not that of who got its number after it.
+        if (!is_alive(state.pid, state.pid_started))
+            throw Error("container ", container.id(), " is not running");
+        user = resolve_user(root, settings.user, container.settings().group_add);
+    }
     const spec::Config config = spec::read_config(read_file(container.file("config.json")));
     const std::string process_file = container.file("exec-" + random_id().substr(0, 12));
     write_file(process_file, write(make_exec_process(config, settings, user, own_capabilities())),

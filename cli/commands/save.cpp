@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "base/defer.h"
+#include "base/file.h"
 #include "base/sys.h"
 #include "cli/commands.h"
 #include "image/archive.h"
@@ -30,7 +31,7 @@ void write_aside(const std::string& path, Write&& write) {
     Defer remove([&] { ::unlink(aside.c_str()); });
     if (auto nameless = sys::try_open(directory, O_TMPFILE | O_WRONLY, 0600)) {
         write(nameless->get());
-        aside = str(path, ".partial-", ::getpid());
+        aside = name_aside(path);
         check(::linkat(AT_FDCWD, sys::proc_fd(nameless->get()).c_str(), AT_FDCWD, aside.c_str(),
                        AT_SYMLINK_FOLLOW),
               "creating ", quoted(aside));

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/mount_table.h"
 
 namespace {
 
@@ -19,34 +20,17 @@ struct Mounted {
         name;  // name as above, perhaps with the file system's options among the controllers
 };
 
-// "\040" is a blank.
-std::string unescape(std::string_view text) {
-    std::string out;
-    for (size_t i = 0; i < text.size(); ++i) {
-        const auto code =
-            text[i] == '\\' ? parse_number<unsigned>(text.substr(i + 1, 3), 8) : std::nullopt;
-        out += code ? char(*code) : text[i];
-        if (code) i += 3;
-    }
-    return out;
-}
-
-// One that is mounted over another at the same place comes later, and is what is seen there.
 std::vector<Mounted> parse(std::string_view mountinfo) {
     std::vector<Mounted> found;
-    for (const std::string& line : split(mountinfo, '\n')) {
-        const size_t dash = line.find(" - cgroup");
-        if (dash == std::string::npos) continue;
-        const std::vector<std::string> before = split(line, ' '),
-                                       after = split(line.substr(dash + 3), ' ');
-        if (before.size() < 5 || after.size() < 3) continue;
+    for (MountEntry& entry : parse_mount_table(mountinfo)) {
+        if (!entry.type.starts_with("cgroup")) continue;
         std::string name = "unified";
-        if (after[0] == "cgroup") {
-            name = after[2];
-            for (const std::string& option : split(after[2], ','))
+        if (entry.type == "cgroup") {
+            name = entry.options;
+            for (const std::string& option : split(entry.options, ','))
                 if (option.starts_with("name=")) name = option.substr(5);
         }
-        found.push_back({unescape(before[3]), unescape(before[4]), std::move(name)});
+        found.push_back({std::move(entry.root), std::move(entry.point), std::move(name)});
     }
     return found;
 }

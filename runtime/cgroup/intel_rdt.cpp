@@ -10,6 +10,7 @@
 #include "base/defer.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/mount_table.h"
 #include "base/sys.h"
 
 RdtPlan plan_intel_rdt(const spec::IntelRdt& wanted, const std::string& id) {
@@ -74,14 +75,8 @@ bool schemata_say(std::string_view schemata, std::string_view line) {
 }
 
 std::optional<std::string> find_resctrl(std::string_view mountinfo) {
-    for (const std::string& line : split(mountinfo, '\n')) {
-        // 36 35 98:0 /root /mount options - type source options
-        const size_t dash = line.find(" - ");
-        if (dash == std::string::npos ||
-            !std::string_view(line).substr(dash + 3).starts_with("resctrl "))
-            continue;
-        return split(line, ' ').at(4);
-    }
+    for (MountEntry& entry : parse_mount_table(mountinfo))
+        if (entry.type == "resctrl") return std::move(entry.point);
     return {};
 }
 

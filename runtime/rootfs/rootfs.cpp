@@ -11,46 +11,16 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "base/mount_table.h"
 #include "base/sys.h"
 #include "runtime/rootfs/mounts.h"
 
 namespace {
 
-struct Mounted {
-    std::string root, point, type;
-};
-
-// As mountinfo writes a path.
-std::string meant(std::string_view text) {
-    std::string path;
-    for (size_t i = 0; i < text.size(); ++i) {
-        if (text[i] != '\\' || i + 3 >= text.size())
-            path += text[i];
-        else
-            path += char((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + text[i + 3] - '0'),
-                i += 3;
-    }
-    return path;
-}
-
-// All that is mounted here; the points are written as mountinfo writes them.
-std::vector<Mounted> mounts_here() {
-    std::vector<Mounted> found;
-    for (const std::string& line : split(read_file("/proc/self/mountinfo"), '\n')) {
-        const std::vector<std::string> fields = split(line, ' ');
-        const auto dash = std::ranges::find(fields, "-");
-        if (fields.size() > 4 && fields.end() - dash > 1)
-            found.push_back({fields[3], fields[4], dash[1]});
-    }
-    return found;
-}
-
 // The mount that holds the path: pivot_root refuses a new root whose parent is shared.
 std::string mount_point_of(const std::string& path) {
     std::string best = "/";
-    for (const Mounted& mounted : mounts_here()) {
-        const std::string point = meant(mounted.point);
+    for (const auto& [root, point, type, options] : mount_table()) {
         const bool above = path == point || path.starts_with(point == "/" ? point : point + "/");
         if (above && point.size() > best.size()) best = point;
     }
@@ -61,11 +31,9 @@ std::string mount_point_of(const std::string& path) {
 // a procfs or sysfs without any masks as long as one is, and with it reach what is masked: so none
 // stays whole.
 void cover_kernels_file_systems(const std::string& root) {
-    for (const Mounted& mounted : mounts_here()) {
-        const std::string point = meant(mounted.point);
-        if (mounted.root != "/" || (mounted.type != "proc" && mounted.type != "sysfs") ||
-            (point + "/").starts_with(root + "/"))
-            continue;
+    for (const auto& [shown, point, type, options] : mount_table()) {
+        const bool whole = shown == "/" && (type == "proc" || type == "sysfs");
+        if (!whole || (point + "/").starts_with(root + "/")) continue;
         // What went with a mount above it is not there any more.
         if (::mount("", point.c_str(), nullptr, MS_SLAVE | MS_REC, nullptr) < 0 && errno == ENOENT)
             continue;
