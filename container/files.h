@@ -4,7 +4,8 @@
 #include <string>
 #include <vector>
 
-// `own`: lines "IP<TAB>NAMES" for the container itself; extra: "name:ip".
+// localhost, then `extra` ("name:ip", where the ip "host-gateway" means `gateway`), then the
+// container's own names if it has an address. Throws Docker's words for "host-gateway" without one.
 std::string hosts_file(const std::vector<std::string>& extra, const std::string& gateway, bool ipv6,
                        const std::string& address, const std::string& hostname,
                        const std::string& domainname);
