@@ -11,11 +11,13 @@ std::string hosts_file(const std::vector<std::string>& extra, const std::string&
                        const std::string& domainname);
 
 struct ResolvOptions {
+    // Each replaces the host's if it is not empty; a `search` of "." alone means none.
     std::vector<std::string> dns, search, options;
     bool filter =
         true;  // drop what the container cannot reach: loopback servers, IPv6 without IPv6
     bool ipv6 = false;
 };
+// `host`: the text of the host's file. Servers that were asked for (dns) are never filtered.
 std::string resolv_conf(std::string_view host, const ResolvOptions& options);
 // The host's, or systemd-resolved's upstream list if the host's names only its stub.
 std::string host_resolv_conf();

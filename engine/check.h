@@ -13,5 +13,5 @@
 // Throws Docker's words for the first that cannot be. Looks at the machine: its processors, its
 // devices, the sources of mounts.
 void check_settings(const Settings& settings);
-// "0-3,7" as ranges; nothing if it is no such list.
+// "0-3,7" as ranges, as they stand; nothing if it is no such list, or has a number above 1048576.
 std::optional<std::vector<std::pair<int, int>>> parse_number_set(std::string_view text);
