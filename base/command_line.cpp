@@ -1,3 +1,12 @@
+// What is hard is the order. The global options end at the first word that is none of them, and
+// only the command that this word names says which options come next: so one parser runs twice,
+// over two tables, and says where it stopped. A word with dashes is help or version first, then a
+// whole option's name, then a cluster of letters, in which the first that takes a value takes the
+// rest. Values are checked as they are read, in the words of Go's strconv, and kept as the commands
+// read them ("0x1f" as "31").
+//
+// Before all that the process itself is put right: it may have been started without standard
+// streams, or with the ends of its children ignored.
 #include "base/command_line.h"
 
 #include <fcntl.h>

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string_view>
 
+// Nothing for what is none, or is longer than 64 bits of nanoseconds hold (292 years).
 inline std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text) {
     static constexpr struct {
         std::string_view name;

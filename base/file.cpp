@@ -1,3 +1,7 @@
+// The order is what makes a replacement safe: the bytes, their fsync, the rename, the fsync of the
+// directory. A rename alone may be on the disk before the bytes are, and after a power cut the name
+// would mean an empty file. What is read may go away meanwhile: a file of a cgroup then says
+// ENODEV, one of an ended process ESRCH, and both are as good as not there.
 #include "base/file.h"
 
 #include <sys/file.h>

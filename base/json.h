@@ -33,8 +33,8 @@ using Value = nlohmann::ordered_json;
 
 // What a text says; throws Error with line and column. Depth and duplicate keys are checked.
 Value parse(std::string_view text);
-// Compact, or indented by that many blanks; bytes that are not UTF-8 become U+FFFD.
-// indent: blanks for each level, indent_tabs for a tab, -1 for one line.
+// Bytes that are not UTF-8 become U+FFFD. indent: blanks for each level, indent_tabs for a tab, -1
+// for one line.
 std::string dump(const Value& value, int indent = -1);
 
 // Behind the others, without a look at whether there is one of that name.

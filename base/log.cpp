@@ -1,3 +1,8 @@
+// A line must get out from everywhere: from a destructor, from beside other processes that write to
+// the same file, from a process whose "/" is a container's. So nothing here throws: a record is one
+// write, so that those of several processes do not mix in one file; what cannot be written is
+// dropped; and the time is computed here, because gmtime would read /etc/localtime first, whosever
+// that is.
 #include "base/log.h"
 
 #include <time.h>

@@ -14,7 +14,7 @@ struct LogSettings {
     bool is_read = false;             // who started us reads it, and shows what went wrong
 };
 
-void set_log(const LogSettings& settings);
+void set_log(const LogSettings& settings);  // of the whole process
 const LogSettings& log_settings();
 
 void log_debug(const std::string& message) noexcept;

@@ -1,3 +1,6 @@
+// Pieces may overlap, touch and come in any order, so they are sorted and joined before anything is
+// counted or spread out: "0-7,3-9" has ten numbers. The largest number is checked before that, so
+// that what is spread out is small, and no sum wraps around.
 #include "base/number_list.h"
 
 #include <algorithm>

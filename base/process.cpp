@@ -1,3 +1,11 @@
+// What is hard is what lies between fork and exec. Another thread may have held the allocator's
+// lock, which nobody in the child will free: so all words and paths are made before, and the child
+// makes system calls only. A descriptor's wanted number may be that of another which is still to be
+// placed: so all are moved above every wanted number before the first is put in its place. Whether
+// exec succeeded is known by a pipe that exec closes: a number in it is why it failed.
+//
+// A program that is fed and read at once (run_program) must be polled: with its output's pipe full
+// it reads no more input.
 #include "base/process.h"
 
 #include <dirent.h>

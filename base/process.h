@@ -35,7 +35,7 @@ public:
 
     pid_t pid() const { return pid_; }
     int pidfd() const { return pidfd_.get(); }  // -1 if there is none
-    ExitStatus wait();
+    ExitStatus wait();                          // once
     pid_t release() { return std::exchange(pid_, -1); }
 
 private:
@@ -48,6 +48,7 @@ struct CloneOptions {
     int cgroup = -1;     // descriptor of a v2 cgroup to be born in
 };
 
+// Throws Error if this process has more than one thread, whose locks a clone would inherit.
 void assert_single_threaded();
 
 // Starts a process. The child never returns into the caller's frames: what `body` throws goes to
@@ -93,7 +94,9 @@ struct SpawnOptions {
 // Throws SysError if the program cannot be executed (and not only when it could not be cloned).
 Child spawn(const SpawnOptions& options);
 
-// Runs to the end and gives what it wrote.
+// Feeds it `in`, runs it to the end and gives what it wrote, however much that is. It has the
+// caller's environment and directory. Throws as spawn does; how it ended is for the caller to
+// judge.
 struct Output {
     ExitStatus status;
     std::string out, err;

@@ -1,3 +1,6 @@
+// Several threads draw on one terminal: one lock is held for it, and it guards their counts as
+// well. A line is drawn at most ten times a second, so that drawing costs nothing beside the work.
+// Who is gone without a last line takes away what was drawn of it, if anything was.
 #include "base/progress.h"
 
 #include <unistd.h>

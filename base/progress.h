@@ -20,7 +20,7 @@ public:
     // destructor.
     void finish(const std::string& note = "done");
 
-    static void set_quiet(bool quiet);
+    static void set_quiet(bool quiet);  // all of the process's: nothing is drawn or printed
 
 private:
     struct State;

@@ -1,3 +1,8 @@
+// What is hard: stat calls the files of procfs and its like regular, though the kernel makes them
+// as they are read. Only the magic number of their file system tells them from stored ones, and
+// there is no flag for "made by the kernel": so the list below has to name all of these file
+// systems. What was looked at is opened by its name in /proc/self/fd, which leads to that inode and
+// to no other, and still without waiting (O_NONBLOCK) or taking a terminal (O_NOCTTY).
 #include "base/regular_file.h"
 
 #include <fcntl.h>

@@ -1,3 +1,9 @@
+// What is hard is `mkdir -p` in a hostile tree. The kernel resolves a path inside the root, but
+// makes nothing that is missing on the way, so we walk level by level, and each may be a link, a
+// link to something that is still to be made, or "..". A real directory is entered from the one
+// above it, through no link, so that a path costs its length. Everything else is resolved anew from
+// the root; a dangling link has its target made, inside the tree, and a chain of them ends with
+// ELOOP as the kernel's do. A level that somebody else makes meanwhile is taken.
 #include "base/root.h"
 
 #include <fcntl.h>

@@ -1,3 +1,8 @@
+// What is hard is that a failed call may mean "again" or "not here". EINTR is tried again, and so
+// is openat2's EAGAIN, which says that something was renamed while the kernel walked. Its EPERM may
+// be the file's, or that of a seccomp filter which does not know the call: opening "/" tells which,
+// and where there is no openat2, walk.h does its work. A file of proc or of a cgroup has size 0 and
+// content all the same: a size is a hint for the buffer, and the end is where read says so.
 #include "base/sys.h"
 
 #include <sys/file.h>

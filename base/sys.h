@@ -61,7 +61,8 @@ struct SocketPair {
 };
 SocketPair socketpair(int type);
 
-// One message with descriptors (SCM_RIGHTS) on a Unix socket.
+// One message with at most 16 descriptors (SCM_RIGHTS) on a Unix socket. Whoever does not hear any
+// more is an error (EPIPE), no signal.
 void send_with_fds(int socket, std::string_view data, std::span<const int> fds);
 
 }  // namespace sys

@@ -1,3 +1,9 @@
+// Two languages that look the same: COPY's patterns are Go's filepath.Match, .dockerignore's know
+// "**" as well, in which "**name" is the end of any path. In both "?" and a class take a whole
+// character of UTF-8. What is hard: the patterns are a stranger's, and a few stars can fail in more
+// ways than can be tried, so what failed at a place of pattern and path is not tried there again.
+// And a malformed pattern is an error even where the path has ended before: so .dockerignore's are
+// run against an empty path when they are read.
 #include "builder/context.h"
 
 #include "base/error.h"

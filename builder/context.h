@@ -6,7 +6,9 @@
 
 #include "base/root.h"
 
-// .dockerignore's patterns; the last that matches decides, "!" brings back.
+// .dockerignore's patterns; the last that matches decides, "!" brings back. Throws Error for one
+// that is not well-formed. Paths are relative to the context and clean (clean_path); a pattern that
+// matches a directory matches all below it.
 class IgnoreRules {
 public:
     IgnoreRules() = default;

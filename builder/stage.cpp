@@ -1,3 +1,11 @@
+// What is hard: the cache must not give a step what another one made. A step's key is the digest of
+// the key before it and of the step's fields, each with its length, so that "a" "bc" is not "ab"
+// "c", and of a number that changes with what keg makes of a step. A record counts only if the blob
+// and the unpacked layer that it names are there. It is written without fsync: a torn one is no
+// record, and the step runs again.
+//
+// ARG and ENV share their names, and whichever was set last wins: an ENV hides the ARG, and that
+// ARG given again is no longer hidden.
 #include "builder/stage.h"
 
 #include <algorithm>

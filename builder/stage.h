@@ -45,14 +45,14 @@ struct Stage {
     std::string key;             // digest of all that led here
     bool has_cmd = false;        // CMD was given in this stage
 
-    std::string env(const std::string& name, bool& found) const;
+    std::string env(const std::string& name, bool& found) const;  // ENV's alone; "" if not found
     void set_env(const std::string& name, const std::string& value);
     void set_arg(const std::string& name, const std::optional<std::string>& value);
     // ARG and ENV: whichever was set last.
     Lookup lookup() const;
     // SHELL's, or /bin/sh -c
     std::vector<std::string> shell() const;
-    // What RUN finds in its environment.
+    // What RUN finds in its environment: ENV's, over which an ARG goes that no later ENV hides.
     std::vector<std::string> environment() const;
     void add_history(const std::string& created_by, bool empty_layer, const std::string& created);
     // The next key: this one and what the step is, field by field.
@@ -74,4 +74,5 @@ struct CachedLayer {
 // Only what is complete in the store counts; the layer comes over `stack`.
 std::optional<CachedLayer> find_cached(const Store& store, const std::string& key,
                                        std::vector<Digest> stack);
+// Not durable: after a power cut the step may have to run again.
 void remember(const Store& store, const std::string& key, const CachedLayer& layer);

@@ -41,6 +41,6 @@ ContainerLayers layers_in_use(const std::string& root);
 // Frees what nothing needs any more; what hinders it is warned of.
 void collect_garbage(const Store& store) noexcept;
 
-// What keg exits with for an error that names no code of its own. `run`, `create` and `start` set
-// Docker's 125 before they do anything, so that a container's own codes can be told from keg's.
+// What keg exits with for an error that names no code of its own. `run` and `create` set Docker's
+// 125 before they do anything, so that a container's own codes can be told from keg's.
 extern int failure_exit_code;

@@ -1,3 +1,7 @@
+// What is hard is to be Docker's to the blank. A column is as wide as its widest cell, so all rows
+// are rendered before the first is printed, as lines with tabs in them. A row's keys are sorted for
+// JSON and templates, as Go prints a map. And the words for a span of time are cut off at each
+// unit, except hours, which are rounded: 90 minutes are "2 hours".
 #include "cli/format.h"
 
 #include <algorithm>

@@ -1,3 +1,6 @@
+// Docker's document speaks of more than keg knows of: those fields are there with what they hold
+// when there is nothing (Parent, LastTagTime). An image has a tag for each of its names, but one
+// digest for each repository, however many tags it has there.
 #include "cli/image_inspect.h"
 
 #include <algorithm>

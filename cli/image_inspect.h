@@ -5,6 +5,5 @@
 
 #include "image/store.h"
 
-// One JSON object (indented as an element of Docker's array, by 4 blanks per level) about that
-// image.
+// One JSON object, indented by 4 blanks per level. Throws Error if the image cannot be read.
 std::string image_inspect_json(const Store& store, const NamedImage& image);

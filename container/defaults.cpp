@@ -1,3 +1,6 @@
+// The order counts. Mounts are made as they stand here, so /dev comes before what lies in it; of
+// device rules a later one wins, so the first takes everything away. A capability that the kernel
+// has and our list does not is left out: it could not be named.
 #include "container/defaults.h"
 
 #include <linux/magic.h>

@@ -7,14 +7,15 @@
 
 #include "spec/runtime.h"
 
-constexpr int64_t default_shm_size = 64 << 20;
+constexpr int64_t default_shm_size = 64 << 20;  // bytes
 
 // Docker's mounts, in its order; with `writable_kernel` /sys and the cgroups are not read-only.
 std::vector<spec::Mount> default_mounts(bool writable_kernel = false,
                                         int64_t shm_size = default_shm_size);
 // Nothing but null, zero, random, urandom, tty and console.
 std::vector<spec::DeviceRule> default_device_rules();
-// The kernel's files that a container must not see, or not change.
+// The kernel's files that a container must not see, or not change: sets masked_paths and
+// readonly_paths.
 void hide_kernel_files(spec::Linux& linux);
 // In a network namespace of its own: ports below 1024 and ping for everybody.
 void open_ports_and_ping(spec::Linux& linux);

@@ -1,3 +1,7 @@
+// What is hard: the host's resolv.conf is written for the host. A server on a loopback address,
+// systemd-resolved's stub above all, is not there in another network namespace. So the stub's own
+// list of servers is taken if the host names only the stub; of any list what the container cannot
+// reach is dropped; and if nothing is left, public servers take its place, as Docker has it.
 #include "container/files.h"
 
 #include "base/error.h"

@@ -23,10 +23,11 @@ public:
     // file that remembers how it was when we left it.
     void sync(const std::string& subnet, const std::vector<Published>& all,
               const std::string& note) const;
-    void publish(const Published& one) const;  // in one transaction
-    void withdraw(const std::vector<PortBinding>& ports) const;
-    void remember(const std::string& note) const;
-    void remove() const;
+    // In one transaction; what a monitor that was killed left of these ports is replaced.
+    void publish(const Published& one) const;
+    void withdraw(const std::vector<PortBinding>& ports) const;  // throws if one is not there
+    void remember(const std::string& note) const;  // after our own change: this is how we left it
+    void remove() const;                           // the table; it need not be there
 
 private:
     std::string table_, bridge_;
@@ -42,7 +43,8 @@ void unguard_forwarding();
 // ip filter".
 std::vector<std::string> foreign_drops();
 
-// What is sent to the kernel; pure.
+// What is sent to the kernel, in nft's language; pure. `subnet`: "172.17.0.0/16"; `verb`: add, or
+// delete, which needs no address.
 std::string firewall_table(const std::string& table, const std::string& bridge,
                            const std::string& subnet);
 std::string firewall_elements(const std::string& verb, const std::string& table,

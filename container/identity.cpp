@@ -1,3 +1,10 @@
+// A pid may be another process's tomorrow; with its start time it is one process. The line that has
+// the time also has the process's name, which may hold blanks and parentheses: fields are counted
+// from the last ")". A zombie has ended, so it has no time.
+//
+// The directory below /run is removed once the store's last container and its network have gone,
+// which holds still only under the lock of the names; what another process is just deleting in it
+// makes rmdir fail, and then it stays.
 #include "container/identity.h"
 
 #include <dirent.h>

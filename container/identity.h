@@ -11,7 +11,8 @@ std::string random_id();  // 64 hex digits
 
 // Is that process still the one it was?
 bool is_alive(pid_t pid, uint64_t started);
-uint64_t start_time(pid_t pid);  // 0: there is none
+// In clock ticks since the boot (proc_pid_stat(5)); 0 if there is none, or if it has ended.
+uint64_t start_time(pid_t pid);
 
 // Where runtime state and networks of that store are kept until the next boot: /run/keg-stores/HASH
 // (/run/keg is where keg-runtime by itself keeps containers).

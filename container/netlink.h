@@ -49,6 +49,7 @@ public:
     // The messages that answer a dump, without their nlmsghdr.
     std::vector<std::string> list(NetlinkRequest request, const std::string& doing);
 
+    // These throw SysError. An `index` is a device's in this namespace (if_nametoindex).
     void create_bridge(const std::string& name, const std::string& mac);
     // The peer is born in `netns` as eth0; the host's end is up and a port of the bridge.
     void create_veth(const std::string& name, int netns, const std::string& peer,

@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -371,8 +372,8 @@ void Endpoint::take_ports(const std::vector<PortBinding>& wanted) {
         if (auto mark =
                 sys::try_open(directory_ + "/ports/" + given.proto + "-" + str(given.host_port),
                               O_RDWR | O_CREAT, 0600)) {
-            sys::flock(mark->get(),
-                       1 | 4 /* LOCK_SH | LOCK_NB: several addresses may share a number */);
+            // Several addresses may share a number.
+            sys::flock(mark->get(), LOCK_SH | LOCK_NB);
             sockets_.push_back(std::move(*mark));
         }
     }

@@ -66,6 +66,6 @@ void forget_endpoint(const std::string& store_root, const std::vector<PortBindin
 Subnet choose_subnet(const std::vector<Subnet>& used);
 // /proc/net/route, without the default route.
 std::vector<Subnet> parse_routes(std::string_view text);
-std::string address_text(uint32_t host_order);
+std::string address_text(uint32_t host_order);  // "172.17.0.2"
 // Of an address: who gets the address again is known by its old MAC address to its neighbours.
 std::string mac_of(uint32_t host_order);

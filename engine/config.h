@@ -19,7 +19,8 @@ struct ConfigInputs {
     std::vector<spec::DeviceRule> device_rules;
 };
 
-// Pure. Throws Docker's words for options that contradict each other.
+// Pure, except that seccomp rules are those for this machine and its kernel. Throws Docker's words
+// for options that contradict each other.
 spec::Config make_config(const Settings& settings, const ConfigInputs& inputs);
 // The process of `exec`: the container's, changed by the options.
 struct ExecSettings {

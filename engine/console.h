@@ -7,6 +7,7 @@
 
 class ConsoleSocket {
 public:
+    // Listens there; what is there already is removed. At most 107 bytes (sockaddr_un).
     explicit ConsoleSocket(std::string path);
     ConsoleSocket(const ConsoleSocket&) = delete;
     ConsoleSocket& operator=(const ConsoleSocket&) = delete;

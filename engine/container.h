@@ -1,11 +1,12 @@
 // A container on disk: ROOT/containers/ID/ with
-//   settings.json   what it was asked to be; written once, last: a directory without it is
-//   half-made state.json      what became of it; replaced atomically state.end       room for the
-//   last state, taken while there is some: a full disk hides no exit code lock            flock-ed
-//   by its maker, then by its monitor, for as long as they live changing        flock-ed by whoever
-//   makes, starts or removes it, for as long as that takes self-removing   an empty file, if it
-//   goes with its end (--rm) log             its output, in Docker's json-file form config.json,
-//   rootfs, upper, work, hosts, hostname, resolv.conf    the bundle and what it mounts
+//   settings.json   what it was asked to be; written once, last: without it all is half-made
+//   state.json      what became of it; replaced atomically
+//   state.end       room for the last state, taken early: a full disk hides no exit code
+//   lock            flock-ed by its maker, then by its monitor, for as long as they live
+//   changing        flock-ed by whoever makes, starts or removes it, for as long as that takes
+//   self-removing   an empty file, if it goes with its end (--rm)
+//   log             its output, in Docker's json-file form
+//   config.json, rootfs, upper, work, hosts, hostname, resolv.conf: the bundle and what it mounts
 // and ROOT/containers/names/NAME, which holds the ID. Any process may be killed anywhere: whoever
 // finds a half-made directory whose lock is free removes it, and a name that leads nowhere is free.
 //

@@ -1,3 +1,7 @@
+// Programs read this, so it is Docker's document to the letter: its order, null where a list of
+// Go's is nil and [] where it is only empty, "" and 0 for what keg does not do. Where a setting was
+// left out, what the container got is shown: twice the memory for its swap, the ID's first digits
+// for the host name.
 #include "engine/inspect.h"
 
 #include "engine/config.h"

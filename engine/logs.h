@@ -36,5 +36,7 @@ struct LogQuery {
 };
 // Prints to descriptors 1 and 2. With follow, until `ended` says that nothing more will come.
 void print_log(const std::string& path, const LogQuery& query, const std::function<bool()>& ended);
-// "2026-01-02T03:04:05", Unix seconds ("1700000000.5") or a duration before now ("10m").
+// "2026-01-02T03:04:05" or "2026-01-02" (UTC if no zone is named), Unix seconds ("1700000000.5") or
+// a duration before now ("10m"), as nanoseconds since 1970; "" and "0" are 0. Throws Error for
+// other texts, and for seconds beyond 2261.
 long long parse_when(const std::string& text);

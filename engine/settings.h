@@ -77,11 +77,12 @@ std::optional<VolumeMount> parse_mount(const std::string& spec,
 int64_t parse_bytes(const std::string& text);
 // `1.5` CPUs as nanoseconds per second, exactly.
 int64_t parse_cpus(const std::string& text);
-// `nofile=1024:2048`.
+// `nofile=1024:2048`, or one number for both; -1 is no limit. The type is RLIMIT_NOFILE.
 spec::Rlimit parse_ulimit(const std::string& text);
-// The lines of an --env-file or --label-file.
+// The lines of an --env-file or --label-file: no quoting, "#" begins a comment line, "NAME" alone
+// takes our own environment's value, or is left out. `name` is the file's, for errors.
 std::vector<std::string> parse_env_file(const std::string& name, std::string_view text);
-// `name:ip` or `name=ip`, as "name:ip".
+// `name:ip` or `name=ip`, as "name:ip"; an IPv6 address may be in brackets, "host-gateway" is one.
 std::string parse_extra_host(const std::string& text);
 // `user` over `below`, by key: later entries win, "NAME" alone is kept (it removes).
 std::vector<std::string> merge_env(const std::vector<std::string>& user,
@@ -90,5 +91,6 @@ std::vector<std::string> merge_env(const std::vector<std::string>& user,
 int parse_signal(const std::string& text);
 // "1.5"; nothing if it is not a plain decimal number.
 std::optional<double> parse_decimal(std::string_view text);
+// Throws unless it is [a-zA-Z0-9][a-zA-Z0-9_.-]+.
 void check_name(const std::string& name);
-std::string random_name();
+std::string random_name();  // "brisk_hopper"; it may be taken

@@ -3,9 +3,8 @@
 //
 //     filling.RANDOM    what is just being copied; left by a killed one, it is thrown away
 //     filled            a whole copy; whoever finds it goes on from here
-//     _data             the volume. It appears by a rename, and is never removed again, empty or
-//     not: a running
-//                       container may have it mounted
+//     _data             the volume. It appears by a rename, and is never removed again, empty
+//                       or not: a running container may have it mounted
 //
 // An empty volume that was there before gets the copy entry by entry, as Docker fills it too. All
 // of it is below a directory that only root may enter: what a container's root makes there (a
@@ -17,6 +16,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "base/copy_tree.h"
 #include "base/error.h"

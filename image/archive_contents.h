@@ -25,6 +25,7 @@ public:
 
     // What that path (as in a document of the archive) names, links followed; nullptr if nothing.
     File* find(const std::string& path);
+    // Of an image layout: blobs/ALGORITHM/HEX. Throws Error for what is no digest.
     File* find_blob(const std::string& digest);
     // A JSON document's text, or nothing if it is not there.
     std::optional<std::string> document(const std::string& path);

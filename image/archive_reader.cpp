@@ -1,3 +1,8 @@
+// What is hard: libarchive is C, and made for other uses. An exception must not pass through its
+// frames: what the reader's function throws is kept, and thrown again on this side. A name is
+// converted to the locale's character set: under C.UTF-8 it stays as it is. Filters are listed one
+// by one: with all of them it would start programs for those it lacks. A warning about a header is
+// about a name, and passes.
 #include "image/archive_reader.h"
 
 #include <locale.h>

@@ -1,3 +1,8 @@
+// What is hard: one text has two forms, and only its content says which. A "[" begins JSON, unless
+// it is none: then it is a shell's text. ENV and LABEL are pairs if the first word has a "=", or
+// one name and the rest of the line. Nothing gets into the config as a text where the image's
+// language has a word for it (spec/image_words.h), so a change is checked as an image's own config
+// is.
 #include "image/changes.h"
 
 #include <algorithm>

@@ -1,3 +1,8 @@
+// What is hard: others work on the store meanwhile. What is gone by the time it is opened is no
+// problem; a damaged blob is moved away by its name, and moved back if the name was another file by
+// then (a load had just replaced it). A blob that cannot be read is named but not judged, and not
+// moved. The order counts: blobs first, because an image is right only if those it names are;
+// layers last, because only the blob of a right image says what an unpacked layer should be.
 #include "image/check.h"
 
 #include <sys/xattr.h>

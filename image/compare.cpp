@@ -1,3 +1,6 @@
+// Two trees that mean the same need not be the same. What hides a lower layer has more than one
+// form on disk, so whiteouts are not looked at, and of the attributes only those that a layer can
+// bring. Directories to come are kept in a list: depth costs no descriptors and no stack.
 #include "image/compare.h"
 
 #include <sys/stat.h>

@@ -28,6 +28,7 @@ private:
 // A running SHA-256 (or the algorithm of the digest that is expected).
 class Hasher {
 public:
+    // Throws Error for one that is neither sha256 nor sha512.
     explicit Hasher(std::string_view algorithm = "sha256");
     ~Hasher();
     Hasher(Hasher&&) noexcept;
@@ -36,11 +37,11 @@ public:
     // The data with its length: whatever a key is made of goes in by this, so that where one part
     // ends and the next begins is part of the key.
     void field(std::string_view data);
-    Digest finish();
+    Digest finish();  // once, and nothing after it
 
 private:
     struct State;
     std::unique_ptr<State> state_;
 };
 
-Digest digest_of(std::string_view data);
+Digest digest_of(std::string_view data);  // its sha256

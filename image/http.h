@@ -39,5 +39,7 @@ struct TransportError : Error {
     }
 };
 
-// Redirects are followed, without credentials for other hosts.
+// Redirects are followed, at most ten, without credentials for other hosts. Throws TransportError
+// if nobody answers for 30 seconds, or the transfer stands still for a minute; a status like 404 is
+// an answer.
 HttpResponse http_get(const HttpRequest& request);

@@ -1,3 +1,6 @@
+// A lease is a claimed file (work.h): that its lock is held says that its owner lives. Words are
+// appended under the store's lock, shared, and are remembered as held only when that has succeeded.
+// Threads of one process have one lease together.
 #include "image/lease.h"
 
 #include <unistd.h>

@@ -1,3 +1,8 @@
+// What is hard: a missing index.json is either a new store's or a lost one, and to take the second
+// for the first would give all blobs to the collector. A store that has blobs was not new. Whether
+// it is new is asked under the lock, because another process may be making the same store. A name
+// that is none of ours stays in the file as it is: an image layout may be other tools' work as
+// well.
 #include "image/names.h"
 
 #include <unistd.h>

@@ -1,3 +1,7 @@
+// One machine has several names (uname's "aarch64" is Go's "arm64"), and an empty variant means one
+// that depends on the architecture: both sides are made whole before they are compared. An older
+// variant runs on a newer machine, but not the other way round, and it is taken only if the user
+// named none and there is no exact one.
 #include "image/platform.h"
 
 #include <algorithm>

@@ -1,3 +1,12 @@
+// What is hard: any other process may change the store between two of our calls, the collector too.
+// So what is looked for is first written into the lease and then looked for; what could only be
+// known by reading (an image's layers) is written down after that, and then the manifest is asked
+// for once more: if it is still there, so is the rest. A blob's bytes are on the disk before its
+// name is. Of a new store oci-layout is written last: without it a directory is half-made or
+// somebody else's, and only names that are ours tell which.
+//
+// A digest has one name or many or none: a manifest that loses its last name stays as one entry
+// without one, so `tag` works out all entries anew.
 #include "image/store.h"
 
 #include <stdlib.h>

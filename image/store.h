@@ -6,14 +6,13 @@
 // To look has three answers: there, not there, cannot tell. What cannot be read is neither taken
 // for absent nor removed, and does not hide what lies beside it.
 //
-//   ROOT/oci-layout, index.json, blobs/sha256/…   the image layout; names are ref.name annotations
-//   (names.h) ROOT/layers/sha256/HEX/…                      unpacked layers (snapshots.h)
+//   ROOT/oci-layout, index.json, blobs/sha256/…   the image layout; names are annotations (names.h)
+//   ROOT/layers/sha256/HEX/…                      unpacked layers (snapshots.h)
 //   ROOT/containers/…, networks/…                 the engine's
 //   ROOT/cache/…                                  the builder's
 //   ROOT/tmp/…                                    work in progress (work.h)
 //   ROOT/leases/…, lock                           what commands need while they work (lease.h)
-//   ROOT/quarantine/…                             damaged blobs that `keg system check --repair`
-//   took away
+//   ROOT/quarantine/…                             what `keg system check --repair` took away
 #pragma once
 
 #include <expected>
@@ -135,8 +134,10 @@ public:
     void untag(const Reference& name) const;
     void remove(const spec::Descriptor& manifest) const;  // the image under all its names
 
-    // --- what is kept While it lives, what this object was asked for and had, and what it made, is
-    // not collected (lease.h).
+    // --- what is kept
+    //
+    // While the lease lives, what this object was asked for and had, and what it made, is not
+    // collected (lease.h).
     Lease use() const;
     // Layers, by their ChainIDs, for the lease; and blobs. Without a lease nothing happens.
     void hold(std::span<const Digest> blobs, std::span<const Digest> chain_ids) const;

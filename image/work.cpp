@@ -1,3 +1,8 @@
+// What is hard: between making a file and locking it, it looks like a dead owner's, and a collector
+// may take it. So after the lock it is checked that the file still has its name; if not, another is
+// made. A collector holds the lock for as long as it removes. What cannot be opened or locked may
+// be somebody's. A dead process's mounts stay, and make the tree busy: they are taken off, the last
+// first.
 #include "image/work.h"
 
 #include <dirent.h>

@@ -1,3 +1,6 @@
+// The first list is in the order of the kernel's numbers (linux/capability.h): a name's place in it
+// is its bit in a set. So a new one goes to its end, and nothing is left out in between. The second
+// is Docker's set, in Docker's order.
 #include "spec/capabilities.h"
 
 namespace spec {

@@ -46,6 +46,7 @@ struct Features {
     Annotations annotations;
     std::vector<std::string> potentially_unsafe_config_annotations;
 };
+// Throws Error with the path in the document, and if a version is missing.
 Features read_features(std::string_view text);
 std::string write(const Features& features, int indent = 4);
 

@@ -1,3 +1,7 @@
+// What is hard is to be strict and refuse no image that is in use: an empty protocol is tcp, a path
+// may be relative or climb above the root, a signal may be a number or lack its SIG. What is
+// refused is refused in Docker's words where Docker has some. Real-time signals have the numbers
+// that Docker gives them, not what this libc's RTMIN is.
 #include "spec/image_words.h"
 
 #include <signal.h>

@@ -17,12 +17,13 @@ struct State {
     Annotations annotations;
     std::string owner;
 };
-State read_state(std::string_view text);
+State read_state(std::string_view text);  // throws Error with the path in the document
 // The spec's document (ociVersion id status pid bundle annotations), as hooks get it on stdin.
 std::string write_for_hook(const State& state);
 // runc's `state`: two-space JSON in runc's order of keys; indent -1 for one line of `list`.
 std::string write(const State& state, int indent = 2);
 
+// What a seccomp agent is sent beside the descriptors (runtime-spec, config-linux.md).
 struct ContainerProcessState {
     std::string oci_version = version;
     std::vector<std::string> fds;

@@ -1,3 +1,6 @@
+// What the builder cannot do is refused by its name before the store is opened: another platform, a
+// network mode, an entitlement. One form means two things: --build-arg NAME takes the value from
+// the environment, --label NAME has none.
 #include <cstdio>
 #include <cstdlib>
 

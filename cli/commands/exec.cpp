@@ -1,3 +1,9 @@
+// The user is one of the container's as it is now, not as its image was: names are looked up in
+// what its process has for "/". The process document holds the environment, which may be secret: it
+// is for its owner alone and goes with this command. With -it somebody has to stay between two
+// terminals (engine/exec_session.h); in all other cases the runtime gets our own descriptors. What
+// kept a program from running the runtime says in words only: Docker's 126 and 127 are made of
+// them.
 #include <unistd.h>
 
 #include <cstdio>

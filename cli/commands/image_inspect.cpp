@@ -1,3 +1,6 @@
+// A word that names no image does not hide the others: what was found is printed first, then the
+// first word that was not found is the error. A template is read before the store is opened, so
+// that a bad one is an error whatever there is to show.
 #include "cli/image_inspect.h"
 
 #include <cstdio>

@@ -1,3 +1,5 @@
+// A damaged image must not hide the others: each is read by itself, and one that cannot be read is
+// a warning. Values of one filter are alternatives, but labels must all be there, as with Docker.
 #include <fnmatch.h>
 
 #include <algorithm>

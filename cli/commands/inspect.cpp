@@ -1,3 +1,7 @@
+// A word may name a container or an image, and the container goes first. With a template each
+// object is printed when it is found; without one all are a single array, which is whole only at
+// the end. What led nowhere is said on standard error after that, so standard output is flushed
+// before.
 #include <cstdio>
 
 #include "cli/commands.h"

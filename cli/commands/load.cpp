@@ -1,3 +1,6 @@
+// Names come last: an archive's blobs are in the store before its layers are unpacked, and only
+// then one that is not what the config says is found. What no name leads to after that is collected
+// at once, and not when somebody next removes an image.
 #include <unistd.h>
 
 #include <cstdio>

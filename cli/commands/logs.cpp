@@ -1,3 +1,6 @@
+// The end of a log that is followed is not in the log: it is there when the container is removed or
+// its process neither runs nor is paused. That is asked before the log is read, so that the last
+// words are read after the answer (print_log).
 #include "engine/logs.h"
 #include "base/sys.h"
 #include "cli/commands.h"

@@ -1,3 +1,7 @@
+// To look is to clean up, too: a container that should have removed itself (--rm) and whose monitor
+// was killed is removed by whoever comes across it. What a state says changes while we look: each
+// is read once, for the filters and for the row. Texts are cut by characters, not by bytes, or a
+// table would hold half of one.
 #include <algorithm>
 #include <chrono>
 #include <climits>

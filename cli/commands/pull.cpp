@@ -1,3 +1,6 @@
+// Docker's last line says whether the name means something else than before, which only the store
+// knows: it is asked before and after. Whether a tag was typed is seen behind the last "/", where a
+// ":" is no registry's port.
 #include <cstdio>
 
 #include "base/progress.h"

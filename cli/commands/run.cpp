@@ -1,3 +1,6 @@
+// The exit code is the container's, so what keg itself fails with has a code of its own (125), and
+// that is set before anything can fail. The locks of the new container go to its monitor without
+// being free in between, so nobody starts or removes it before it runs.
 #include <unistd.h>
 
 #include <algorithm>

@@ -1,3 +1,6 @@
+// Nobody may take a part of an archive for the whole. So a regular file is written aside and
+// appears by a rename; what a rename would replace by a file (a device, a FIFO) is written as it
+// is; and standard output is refused if it is a terminal.
 #include <cstdio>
 #include <cstdlib>
 

@@ -1,3 +1,6 @@
+// Without -a each container is for itself: a failure does not stop the others, and one that runs
+// already is as good as started. With -a there is one only, whose exit code is ours, and one that
+// runs already is an error.
 #include "cli/commands.h"
 #include "cli/containers.h"
 #include "cli/start_container.h"

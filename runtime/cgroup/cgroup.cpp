@@ -1,3 +1,9 @@
+// Whoever is in a container may have made groups of his own below it, frozen himself there, or fork
+// faster than he is killed. So kill() lists the tree anew each time, after a few rounds it freezes
+// who still forks, and it thaws at every depth, for a frozen process of v1 does not die. remove()
+// has patience with a group that a process, just reaped, still keeps busy. And what is in a group
+// before we make it is somebody else's: create() refuses it before the group is ours to undo, which
+// means to kill.
 #include "runtime/cgroup/cgroup.h"
 
 #include <fcntl.h>

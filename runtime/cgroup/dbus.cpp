@@ -1,3 +1,7 @@
+// The signal that tells the end of systemd's job may come before the answer to the call that began
+// it. So what is listened to is kept in a queue, whatever is waited for when it comes. A peer may
+// send its bytes one by one, or other messages without end: one clock runs until the answer is
+// there, and not a new one for each piece.
 #include "runtime/cgroup/dbus.h"
 
 #include <poll.h>

@@ -1,3 +1,10 @@
+// The format's traps are its gaps. A number lies at a multiple of its size, counted from the start
+// of the message, so a reader must know where it is and not only what is left. An array's length
+// does not count the gap before its first element, and the gap is there even if no element is.
+//
+// What a peer sends must not cost more than its bytes: nesting has an end, a struct without members
+// is no type (an array would hold any number of them in no bytes), and a message that is too long
+// is refused by its first 16 bytes.
 #include "runtime/cgroup/dbus_wire.h"
 
 #include <bit>

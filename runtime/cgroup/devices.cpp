@@ -1,3 +1,9 @@
+// Of config.json's rules the last that fits decides. v1 is told one after the other and does just
+// that; but "a" means everything there, whatever stands behind it, so a rule for any type becomes
+// two. v2 has a program of ours, which asks the rules from the last to the first and gives the
+// answer of the first that fits. It ends behind a rule that fits all: the verifier refuses code
+// that is never reached. Where several programs are attached all must allow, and at no time may
+// there be none: ours replaces a single old one in one step, or is there before the others go.
 #include "runtime/cgroup/devices.h"
 
 #include <sys/resource.h>

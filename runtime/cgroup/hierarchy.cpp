@@ -1,3 +1,8 @@
+// A line of mountinfo does not name its hierarchy: the controllers stand among the file system's
+// other options ("rw,cpu,cpuacct"), so names are compared as sets of words. A hierarchy may be
+// mounted several times, as a whole or in part, and one mount may cover another: the last line of a
+// place is what is seen there, and the mount of a whole is preferred. Mounts that are asked for
+// again and again are remembered.
 #include "runtime/cgroup/hierarchy.h"
 
 #include <linux/magic.h>

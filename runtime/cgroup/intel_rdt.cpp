@@ -1,3 +1,8 @@
+// A group's file of schemata is no text that is replaced. It takes one line at a time, says in
+// another file (info/last_cmd_status) what it did not like, and shows a line with blanks and zeros
+// that nobody wrote. So lines are compared by their values, and an update remembers each resource's
+// former line before it writes the next. What this process made is kept apart from what the record
+// says will be there: only that is undone if the container does not come to be.
 #include "runtime/cgroup/intel_rdt.h"
 
 #include <dirent.h>

@@ -1,3 +1,8 @@
+// A write is taken back by writing what the file said before, but not every file says what it
+// takes. memory.oom_control says more; and of the files with a line per device a write changes one
+// line, so the former line of that device goes back, or, if it had none, the words that take a line
+// away, which are each file's own. A row of a table without a file is for what this version of
+// cgroups cannot do: asked for, it is an error and never dropped.
 #include "runtime/cgroup/knobs.h"
 
 #include "base/error.h"

@@ -1,3 +1,9 @@
+// systemd's words are not the kernel's. Its quota is per second, in steps of 10 ms; its lists of
+// CPUs are bytes of bits; an idle group is a weight of 0. A unit's place follows from its name:
+// each "-" in a slice's name is a level of the tree. For devices systemd has a program of its own,
+// which comes back when it looks after its cgroups, and all that are attached must allow; so a list
+// that cannot be told as a whole (a rule that denies, one minor number of every driver) is not told
+// at all, or it would forbid what we allow.
 #include "runtime/cgroup/systemd_unit.h"
 
 #include <algorithm>

@@ -1,3 +1,8 @@
+// The way up is the hard one, as the groups may be removed under us. ".." of a group leads where we
+// came from, for the kernel moves none to another parent; where it leads nowhere any more the walk
+// goes down again from the top, by the names it has kept and as far as they still lead. All names
+// of a level are read before the first is entered: `visit` removes what a directory that is read
+// meanwhile would have to go on from.
 #include "runtime/cgroup/tree.h"
 
 #include <dirent.h>

@@ -1,3 +1,8 @@
+// The text leaves out what a reader may conclude: a number is an int32, or a double if it has a
+// dot; an array has the type of its first element, an empty one none. Whatever cannot be concluded
+// is an error with the words that are wrong, and never a guess: elements of two types, [] without
+// its type, a number beyond its type's range. The text is an annotation's, so its nesting has an
+// end.
 #include "runtime/cgroup/variant_text.h"
 
 #include <charconv>

@@ -1,3 +1,9 @@
+// CRIU knows a mount by where it is; config.json names it by a path that may go through links of
+// the image, or to what is not there yet. So a destination is resolved inside the root as far as
+// something exists, and the rest is put behind that. What CRIU could not do, or would take for
+// something else (a namespace of a kind it cannot join, a mount with "]:" in its path), is an error
+// while the request is made. What CRIU finds wrong stands in its log: the last errors there are the
+// words of ours.
 #include "runtime/checkpoint/criu_options.h"
 
 #include <algorithm>

@@ -1,3 +1,8 @@
+// CRIU's end has several looks. It may be gone without a word: a packet of no bytes, or ECONNRESET.
+// It may answer that it failed. After a pre-dump it waits for the dump that could follow, and would
+// complain if none came: it is killed. If we give up first (a hook failed), the closed socket tells
+// it, and it is waited for, since it takes back what it began. A notice is a question, too: CRIU
+// stands still until it is confirmed, and a descriptor may come beside it.
 #include "runtime/checkpoint/criu_rpc.h"
 
 #include <sys/socket.h>

@@ -1,3 +1,7 @@
+// What is written are the processes; the container ends with that, unless it is to go on or this
+// was only a pre-dump. So one lock is held from before the dump until the container is removed: no
+// start, update or delete comes in between. Switches that CRIU is handed as they are come from the
+// table of criu_options.cpp and are read here for `restore` as well, which declares some of them.
 #include <limits.h>
 
 #include "base/error.h"

@@ -1,3 +1,8 @@
+// A create or a start holds the lock for as long as it waits for its container. So --force kills
+// first and asks for the lock then: who waited ends by the kill. Without it the lock comes first,
+// and what it shows under the lock decides, or a `start` could come in between. With --force a
+// container that is not there is no error, and of a damaged one goes what can be found; with
+// --regex one that fails keeps no other from going.
 #include "base/error.h"
 #include "base/steps.h"
 #include "runtime/commands/commands.h"

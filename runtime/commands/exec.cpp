@@ -1,3 +1,8 @@
+// Two sources say what the process is, and what they leave out means different things. Options
+// change the bundle's process: what they do not name is as there, but for the terminal, which was
+// for another program. A document (--process) is whole: program, environment and no_new_privs are
+// its own, and only what it leaves out of the rest is the container's. A failure must not look like
+// the exit code of a program that ran, so whatever goes wrong before is 255.
 #include <unistd.h>
 
 #include "base/error.h"

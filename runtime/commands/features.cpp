@@ -1,3 +1,8 @@
+// A list that is kept twice is wrong one day. So the words come from the tables that plan a
+// container: mount options, namespaces, capabilities, seccomp, memory policies. What has no table
+// stands here and is kept by hand: the hooks, the annotations, and that a module is supported,
+// which says what keg can do and not what this machine has. Only seccomp's supported flags are
+// asked of the running kernel.
 #include "spec/features.h"
 
 #include <seccomp.h>

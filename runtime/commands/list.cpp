@@ -1,3 +1,7 @@
+// What runc prints is parsed: no containers are `null` in JSON, and a table has the columns that
+// Go's tabwriter makes. A root directory that is missing holds no containers, unless somebody named
+// it: then it is an error. Containers come and go meanwhile, and one that cannot be read is a
+// warning (Container::all) that hides no other.
 #include <unistd.h>
 
 #include <algorithm>

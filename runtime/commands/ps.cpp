@@ -1,3 +1,7 @@
+// The columns are the caller's choice, as options of the host's ps, so where the pid stands is only
+// known from the word PID in the header; without that word nothing is shown, rather than
+// everything. Which processes are the container's is read before ps looks, so one that is born in
+// between is missing.
 #include <algorithm>
 #include <cstdio>
 

@@ -1,3 +1,7 @@
+// In the foreground we wait for a process that CRIU made, as its own sibling and so as our child;
+// signals for it are blocked before CRIU begins, for one that came in between would end us alone,
+// and what the container leaves behind comes to us. restore() undoes what it made if it throws;
+// from its end on a container in the foreground is ours to delete, however the waiting ends.
 #include <sys/prctl.h>
 
 #include "base/defer.h"

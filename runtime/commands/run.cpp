@@ -1,3 +1,8 @@
+// Here the order matters. What the container may leave behind must find us as its reaper, and
+// signals must be taken over, before there is anything; the notify socket listens before the start,
+// or the first word would be lost. From create on the container is ours to delete, whatever
+// happens, until a detached one has started or one that is to be kept has ended. create has run's
+// options by their places in the list: who changes that list looks at both.
 #include <sys/prctl.h>
 
 #include "base/defer.h"

@@ -1,3 +1,6 @@
+// The document is made for this machine and this user: with cgroup v2 alone a container gets a
+// cgroup namespace as well, with --rootless the ids of who asks. A config that is there is
+// somebody's work and never overwritten, under whatever name.
 #include <unistd.h>
 
 #include <cstdio>

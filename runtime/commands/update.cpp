@@ -1,3 +1,8 @@
+// All of it or nothing, though two parts of the kernel are told: the cache's schemata first, which
+// are taken back if the cgroup refuses its limits; those take themselves back (Cgroup::update). A
+// container without a share of the cache gets a group now, and the state names it before anybody is
+// moved in, or nobody would remove it. An option, its help and what it sets are one row, so that
+// none is declared and then forgotten.
 #include <array>
 
 #include "base/defer.h"

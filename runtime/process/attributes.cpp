@@ -1,3 +1,8 @@
+// Each of these calls has a trap. A mask of CPUs may not be shorter than the kernel's own, so ours
+// is as long as any list may be. set_mempolicy counts one bit less than it is told. sched_setattr
+// says EPERM where a deadline and a set of CPUs exclude each other; glibc has no struct for it, and
+// the kernel's header clashes with glibc's. To lower an OOM score may be forbidden to a user: that
+// is a warning for him, as with runc, and an error for everybody else.
 #include "runtime/process/attributes.h"
 
 #include <linux/ioprio.h>

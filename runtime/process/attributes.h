@@ -9,8 +9,10 @@
 #include "runtime/process/procfs.h"
 #include "spec/runtime.h"
 
-// By the parent, late: init may have lost the right, and a small limit would stop its own work.
+// Late: a small limit would stop the work that is left. By the process itself (pid 0) where it may;
+// else by its parent, as root of another user namespace may not raise what the parent may.
 void raise_limits(int pid, const std::vector<spec::Rlimit>& limits);
+// Of a user who may not set it the score is left, with a warning.
 void set_oom_score(const Procfs& procfs, int pid, std::optional<int> score);
 
 // By the process itself. Each does nothing if the config says nothing.

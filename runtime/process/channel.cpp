@@ -1,3 +1,8 @@
+// A side that dies must not take its last words with it. Who sends and finds nobody there reads
+// what was said before, which is the reason. ECONNRESET hides what still comes: it is told once, to
+// who left something unread behind, so it is read over. Init sends by write(2) where it can, for
+// its filter may leave it no more. Its log comes between the steps and goes where create's own
+// goes. While create waits for init it can be interrupted, as init may hang in a mount or a hook.
 #include "runtime/process/channel.h"
 
 #include <sys/socket.h>

@@ -1,3 +1,8 @@
+// Some answers of the kernel look like success. The id -1 means "as it is", and root would stay
+// root: it is refused. setuid without the right to leaves the saved id, to which one could return:
+// then setresuid is called, and the older call only by who has the right, since it is the one that
+// a profile of system calls is sure to allow. A set with a capability that we or the kernel do not
+// have would be refused as a whole: that one is left out, as with runc.
 #include "runtime/process/credentials.h"
 
 #include <grp.h>

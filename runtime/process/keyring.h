@@ -6,8 +6,8 @@
 
 #include "runtime/process/procfs.h"
 
-// With SELinux a key has the label of the process, until that executes a program. A child inherits
-// this.
+// With SELinux: what keys this process makes, and its children, have this label, until they execute
+// a program. Does nothing for "".
 void label_new_keys(const Procfs& procfs, const std::string& selinux_label);
 // A new and empty one, for the container's first process and for any that joins it. It has no name
 // of ours (runc's is "_ses.ID"): to ask for a name joins whatever has it in this user namespace and

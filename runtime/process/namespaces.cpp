@@ -1,3 +1,11 @@
+// The places in the order, kind by kind. What lies in an IPC namespace belongs to who made it:
+// beside a user namespace init makes it itself, as root in there. The network namespace waits for
+// nobody, unless a user namespace owns it or devices move into it. unshare makes a time namespace
+// for children only, so we join it. A path to join must be a namespace of its kind, which is asked
+// of the descriptor.
+//
+// Of an id map the kernel says EINVAL or EPERM and no more, so errors say what that may mean. Who
+// is not root must give up setgroups before his map of groups is taken.
 #include "runtime/process/namespaces.h"
 
 #include <linux/nsfs.h>

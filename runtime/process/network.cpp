@@ -1,3 +1,8 @@
+// A device that moves to another namespace loses its addresses, may get another index, and another
+// name if that has "%d" in it. So the addresses that were to stay are read before, and over there
+// the device is the one that was not there before. A netlink socket belongs to the namespace in
+// which it was made, so this process goes into the container's and must come back: it is the
+// host's.
 #include "runtime/process/network.h"
 
 #include <arpa/inet.h>

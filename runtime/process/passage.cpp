@@ -1,3 +1,8 @@
+// A death signal that is asked for too late never comes, and the creator's pid tells nothing from
+// within a pid namespace: 0, alive or dead. But a dead creator's end of the channel is closed, so
+// that is looked at once the signal is set. /proc shows the bytes where the kernel put our words,
+// whatever they are now; it goes on into the environment if the last one is not 0. So all are
+// overwritten, and the last stays 0.
 #include "runtime/process/passage.h"
 
 #include <poll.h>

@@ -1,3 +1,7 @@
+// One of our own is made by the mount calls that need no place (fsopen, fsmount), with processes
+// alone unless sysctls are to be written too. A file is opened below the one directory and must be
+// of its file system; a text that was taken in part is an error. reopen() is the one way that goes
+// through a magic link, and it leads where the caller's descriptor already is.
 #include "runtime/process/procfs.h"
 
 #include <linux/magic.h>

@@ -1,6 +1,6 @@
-// System calls made by hand, for code that may not use libc: before libc begins (sealed_exe.cpp),
-// or after its pages were given back (program.cpp). The result is the kernel's: an error is its
-// negative number.
+// System calls made by hand, for code that may not use libc: before libc begins
+// (runtime/sealed_exe.cpp), or after its pages were given back (runtime/start/program.cpp). The
+// result is the kernel's: an error is its negative number.
 #pragma once
 
 #if defined(__x86_64__)

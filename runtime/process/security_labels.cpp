@@ -1,3 +1,8 @@
+// The answer is never the text that was written. AppArmor adds the mode and has its own order for
+// the profiles of a stack; a new line or a 0 may end it. So profiles are compared as sorted names,
+// and SELinux is first asked how it writes the label itself. It is also asked whether the policy
+// lets us start a process with it: without that the exec would fail, after create has said that all
+// is well. Where AppArmor's file lies depends on the kernel.
 #include "runtime/process/security_labels.h"
 
 #include <algorithm>

@@ -1,3 +1,9 @@
+// A signal between the last look and the wait would be slept through. So it is blocked all the time
+// and let in by ppoll alone, which opens the mask for as long as it waits. Who heeds no signals
+// waits by poll: a hook's filter may not know ppoll.
+//
+// A pid may be somebody else's by the time it is signalled. So each is opened first, and signalled
+// only if the members, listed once more, still include it; 256 at once, for descriptors are few.
 #include "runtime/process/signals.h"
 
 #include <poll.h>

@@ -1,3 +1,8 @@
+// /dev/pts is the container's, and at an exec its processes may have mounted whatever they like in
+// there. So ptmx is opened below that directory, across no link and no mount, and must be device
+// 5:2; the slave is asked of the master and not of a path. Two terminals stand behind each other,
+// and one of them ends the lines: the caller's, for what comes out of the container may go to a
+// file. Who listens on a socket and does not accept would keep us for ever, so sending has an end.
 #include "runtime/process/terminal.h"
 
 #include <fcntl.h>

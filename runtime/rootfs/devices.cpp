@@ -1,3 +1,8 @@
+// Only what is mounted in this namespace can be cloned. So the file system with create's nodes is
+// mounted for a moment, over the root, whose descriptor we hold. mknod's error says what comes
+// next: EPERM leads to the host's node, EEXIST to a look at what is there, which for a node that
+// the config names must be that very device. A ptmx that the image brought goes in any case: it
+// would be the host's.
 #include "runtime/rootfs/devices.h"
 
 #include <linux/mount.h>

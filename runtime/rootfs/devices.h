@@ -17,7 +17,8 @@
 // /dev is bound from the host.
 UniqueFd make_nodes_outside(const spec::Config& config, const IdMaps& maps);
 // The default nodes, those of the config, and the links /dev/fd, stdin, stdout, stderr and ptmx;
-// nothing if /dev is bound from the host. Throws Error if something else has a device's name.
+// nothing if /dev is bound from the host. Throws Error if something else has the name of a device
+// of the config.
 // outside: what make_nodes_outside gave, if anything; attached here and gone at the end.
 void make_devices(const Root& root, const spec::Config& config, const UniqueFd& outside,
                   bool user_namespace);

@@ -1,3 +1,8 @@
+// The kernel takes a mapping of ids as a user namespace, and one with the ids of a mount may not
+// exist: so a child is made that does nothing but be in it until it has been opened. A clone of a
+// shared mount is a peer of it: what the container mounted in there would appear on the host, so
+// the clone first gets the propagation it would have had if it were made inside. Init takes the
+// trees by their order alone, and asks host_makes() which mounts they are for, as is done here.
 #include "runtime/rootfs/host_binds.h"
 
 #include <fcntl.h>

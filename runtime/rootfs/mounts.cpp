@@ -1,3 +1,10 @@
+// The kernel drops options in silence: a bind has none of a file system's, and a file system that
+// is mounted already stays what it is. Such a word is a warning here or, where the kernel tells, an
+// error. There are two interfaces, and neither has all of the other: mount(2) makes what it can
+// make alone; what is to be changed or looked at afterwards is made detached, for found again by
+// its path it might be another. In a user namespace what came from outside is locked, and a bind
+// has to keep it. What others are mounted in becomes read-only when all of them are there
+// (is_filled_later).
 #include "runtime/rootfs/mounts.h"
 
 #include <limits.h>

@@ -1,3 +1,9 @@
+// pivot_root refuses a root whose parent mount is shared, and what is shared tells the host of each
+// change: so the mount namespace is cut off first, then the mount that holds the root, then the
+// root becomes a mount of its own; and the old root is a slave before it is detached. A detached
+// mount cannot be cloned, so the first mask of each kind is attached, and the others are clones of
+// it. A root that is only moved to leaves the host's mounts below it: each whole procfs or sysfs
+// among them is covered, as with one in sight a user namespace may mount another without any masks.
 #include "runtime/rootfs/rootfs.h"
 
 #include <linux/mount.h>

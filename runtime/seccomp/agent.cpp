@@ -1,3 +1,8 @@
+// The agent's descriptor is made in the process that the filter is for, and a profile may say that
+// from then on even to send it takes the agent's leave, who does not have it yet. So a messenger is
+// made before: it has no filter, shares our descriptors and only needs their number. That it is
+// told by write, about which no profile may ask (plan_filter). Sharing, it holds both ends of its
+// pipe and would wait for ever if we ended, so it ends with us.
 #include "runtime/seccomp/agent.h"
 
 #include <unistd.h>

@@ -1,3 +1,8 @@
+// A wrong row is wrong in silence: told too wide, an int passes by in bits that the call does not
+// read; told too narrow, bits are left out that it does read. So the table is as the kernel
+// declares its calls, and a test holds it against what the running one says of itself. But some are
+// declared long and cut to an int within, which no test can read there; and one name may have its
+// arguments in another order on another architecture (clone).
 #include "runtime/seccomp/arguments.h"
 
 #include <linux/audit.h>

@@ -1,3 +1,9 @@
+// A name is another number on each interface, or none, or two doors at once (i386's socketcall and
+// ipc beside direct calls); x32 lives in x86_64's table behind a bit. libseccomp knows the numbers
+// but the youngest, which stand here. A name that nobody knows cannot be kept: it is an error if
+// the filter would be milder without it. A number beyond those a profile names is a call that was
+// invented later, and gets ENOSYS, so that a C library falls back. The machine's own interface has
+// a table even if the profile lists only others.
 #include "runtime/seccomp/filter.h"
 
 #include <linux/audit.h>

@@ -1,3 +1,9 @@
+// A jump of BPF leads forwards and, with a condition, over 255 instructions at most; a register has
+// 32 bits. So the program is built from its end, where each target is there already: an answer that
+// is near is used again, and one that is far is reached by a jump in between. A 64-bit comparison
+// asks the upper halves and, if they are equal, the lower ones. What calls with one number say is
+// joined first: a decision without conditions counts whatever the others say, else the first that
+// fits.
 #include "runtime/seccomp/program.h"
 
 #include <linux/seccomp.h>

@@ -8,8 +8,7 @@
 //                    ◀── pid ───────    clone ──────────────────▶       keys; session
 //                    ◀── console ─────────────────────────────────      its terminal
 //                    ◀── ready ───────────────────────────────────
-//      raise rlimits ── limited ────────────────────────────────▶       privileges; find the
-//      program
+//      raise rlimits ── limited ────────────────────────────────▶       privileges; find program
 //                    ◀── (close by the exec) ─────────────────────      exec
 //
 // The container sees the process from its birth on, with CAP_SYS_PTRACE also its descriptors and

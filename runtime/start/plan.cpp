@@ -1,3 +1,8 @@
+// What can be refused is refused here, when there is nothing to undo. What depends on the machine
+// is asked once, while the host's paths are the paths: namespaces to join, the environment that a
+// service manager gave us, how SELinux writes a label. Some steps wait for others: the variables of
+// the environment are made unique when ours are among them, and whether a profile feigns a call
+// depends on the process as it will be.
 #include "runtime/start/plan.h"
 
 #include <fcntl.h>

@@ -1,6 +1,7 @@
-// What a container is decided to be, before anything of it is made: everything that can be computed
-// from the bundle and the command line. Init (launch.cpp) only acts; a restored container
-// (checkpoint.cpp) comes from the same plan.
+// What a container is decided to be, before anything of it is made: by the bundle, the command line
+// and what of the machine must be known by then (namespaces to join are opened, the environment is
+// read, SELinux is asked about a label). Init (launch.cpp) only acts; a restored container
+// (runtime/checkpoint/restore.cpp) comes from the same plan.
 #pragma once
 
 #include <sched.h>

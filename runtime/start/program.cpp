@@ -1,3 +1,9 @@
+// Words of config.json become paths here, in a root that others made. chdir may lead through an
+// open descriptor to a directory of the host's, which glibc's getcwd would not tell: so the kernel
+// is asked. It is tried as root and, if that fails, as the user, each of whom may go where the
+// other may not. A seccomp filter that is in force already may not know faccessat2, whose EPERM is
+// then not the file's. Where the filter comes depends on no_new_privs: without it, loading takes a
+// capability.
 #include "runtime/start/program.h"
 
 #include <link.h>

@@ -56,5 +56,5 @@ std::string become_program(const spec::Process& process, const CapabilityPlan& c
 // Reads a byte like read(2), which may take days: the pages of this program's code and constants
 // are given back for it, and come again from its file when they are needed.
 long read_without_code(int fd, char* byte);
-// Signals, their mask and the affinity are as if nobody had touched them.
+// Signals and their mask are as if nobody had touched them.
 void reset_signals();

@@ -1,3 +1,9 @@
+// What is seen may be changing, so a look has an order. A record with a pid is enough. Without one
+// the lock decides, and if nobody holds it the record is read again: who held it at the first look
+// may have ended since. A pid is ours only with its start time, which is compared after the process
+// was opened, and it is signalled by that descriptor. destroy() may be killed at any step and is
+// then done again from the start: what is gone already is no error, hooks run while the state is
+// still there, and state.json goes last.
 #include "runtime/state/container.h"
 
 #include <dirent.h>
@@ -390,8 +396,8 @@ bool Container::have_lock(UniqueFd directory) {
 
 namespace {
 
-// Who holds the lock on it, as the kernel tells in /proc/locks: "1: FLOCK  ADVISORY  WRITE 4711
-// 00:1b:1234 0 EOF".
+// Who holds the lock on it, as the kernel tells in /proc/locks:
+// "1: FLOCK  ADVISORY  WRITE 4711 00:1b:1234 0 EOF".
 std::optional<int> lock_holder(int directory) {
     const struct stat wanted = sys::fstat(directory);
     for (const std::string& line : split(read_file("/proc/locks"), '\n')) {

@@ -9,18 +9,18 @@
 // matters whether somebody holds it he asks with a shared one, which keeps no other looker away,
 // and for which create waits. What is seen, then:
 //
-//      directory    state.json   pid    fifo          lock     it is
-//      none         -            -      -             -        not there
-//      there        none         -      -             held     not there, yet or any more: create
-//      begins, delete ends there        none         -      -             free     what a killed
-//      create or delete left: stopped there        unreadable   -      -             any      an
-//      error, for all but delete --force (see recover) there        there        0      - held
-//      creating there        there        0      -             free     stopped: its create was
-//      killed there        there        dead   any           any      stopped there        there
-//      alive  create.fifo   any      creating; "any", for its create may have been killed there
-//      there        alive  exec.fifo     any      created, as long as init has the fifo open; then
-//      running there        there        alive  none          any      running the last two, with a
-//      frozen cgroup                      paused
+//      directory  state.json  pid    fifo         lock  it is
+//      none       -           -      -            -     not there
+//      there      none        -      -            held  not there: create begins, delete ends
+//      there      none        -      -            free  stopped; with config or fifo: as below
+//      there      unreadable  -      -            any   an error, but for delete --force (recover)
+//      there      there       0      -            held  creating
+//      there      there       0      -            free  stopped: its create was killed
+//      there      there       dead   any          any   stopped
+//      there      there       alive  create.fifo  any   creating; free: create may have been killed
+//      there      there       alive  exec.fifo    any   created as long as init has it open; then
+//      there      there       alive  none         any   running
+//      the last two, with a frozen cgroup               paused
 //
 // So state.json comes first and goes last, and the fifo has the name that `start` looks for only
 // when create is done.
@@ -80,7 +80,7 @@ public:
     UniqueFd make_exec_fifo() const;
     // The end of create: from here on it is "created".
     void open_for_start() const;
-    // It stays, and the lock is whose who takes it over.
+    // It stays. Gives the lock, which holds for as long as the descriptor is open.
     UniqueFd keep() {
         armed_ = false;
         return std::move(lock_);

@@ -1,3 +1,8 @@
+// A hook may leave children that hold its streams open, and need not read what it is told. So it
+// gets files in memory: nobody has to read while it writes, and only its own end is waited for.
+// That wait ends with its timeout, with the init it works for, or with a signal to us, and whatever
+// is thrown kills it. Inside a container a filter may know no poll, so a hook without a timeout is
+// waited for without one.
 #include "runtime/state/hooks.h"
 
 #include <limits.h>

@@ -1,3 +1,8 @@
+// A manager asks who sent a message when it reads it, and a sender that has ended by then is
+// nobody. So READY is followed by BARRIER=1 with one end of a pipe, and we stay until the manager
+// has closed it, or for 30 seconds. Of what the container says only READY passes; which process to
+// watch is ours to say. The path of a state directory may be too long for a socket's name, so the
+// socket is bound through its descriptor.
 #include "runtime/state/notify_socket.h"
 
 #include <poll.h>

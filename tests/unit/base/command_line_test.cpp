@@ -1,3 +1,6 @@
+// Proves that the two command lines are runc's and Docker's, in what they take and in the words
+// with which they refuse; and that no line of words does anything but run a command or throw an
+// Error.
 #include "base/command_line.h"
 
 #include <unistd.h>

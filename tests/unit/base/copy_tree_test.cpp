@@ -1,3 +1,6 @@
+// Proves that a copy lacks nothing. What a poor copy loses does not show in its bytes: a hole, a
+// second name of one inode, nanoseconds, a mode that chown takes away. And the tree is deeper than
+// a process may have descriptors.
 #include "base/copy_tree.h"
 
 #include <fcntl.h>

@@ -1,3 +1,5 @@
+// Proves that only a stored regular file is opened, by the words of the refusal: they say that a
+// FIFO was looked at, where an open would have waited for its other end.
 #include "base/regular_file.h"
 
 #include <fcntl.h>

@@ -1,3 +1,5 @@
+// Proves that a tree of any depth goes with few descriptors, and that what cannot be removed does
+// not keep the rest. Root can remove everything, except what is immutable.
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>

@@ -1,3 +1,5 @@
+// Proves the Dockerfile's language: words, statements, patterns. It is defined by what BuildKit
+// does in its corners, so many cases are from its tests, as tables in tests/data/builder.
 #include <map>
 
 #include "base/error.h"

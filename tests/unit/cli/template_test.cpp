@@ -1,3 +1,5 @@
+// Proves that a --format means what it means to Go's templates: what is true, what is printed for a
+// null, where blanks go. What it cannot mean must be an error: a wrong text would look right.
 #include "cli/template.h"
 
 #include "tests/unit/catch.h"

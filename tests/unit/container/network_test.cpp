@@ -1,3 +1,6 @@
+// Proves what can be told of a network without having one: the texts that go to the container and
+// to nft, and the arithmetic of addresses, which /proc/net/route has byte by byte the other way
+// round.
 #include "container/network.h"
 
 #include "container/files.h"

@@ -1,3 +1,5 @@
+// Proves which calls the default profile allows, for capabilities, machines and kernels that are
+// not ours: so the rules are evaluated here, and no filter is loaded.
 #include "container/seccomp_profile.h"
 
 #include <algorithm>

@@ -1,3 +1,6 @@
+// Proves that options become Docker's config.json. make_config asks the machine for no more than
+// the seccomp profile's rules, so each case gives its answers itself; what is tested is where
+// options meet.
 #include "engine/config.h"
 
 #include <algorithm>

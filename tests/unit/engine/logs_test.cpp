@@ -1,3 +1,5 @@
+// Proves where output is cut into records and what counts as a time. A duration is one before now,
+// so its result is only right within a minute.
 #include "engine/logs.h"
 
 #include <chrono>

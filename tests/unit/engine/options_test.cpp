@@ -1,3 +1,5 @@
+// Proves what the small languages of run's options mean. Most of what is wrong in them looks nearly
+// right, so the refusals are compared to the word.
 #include "engine/settings.h"
 
 #include "base/error.h"

@@ -1,3 +1,5 @@
+// Proves that what others wrote is loaded and that a bad archive leaves no image behind. No tool
+// writes the bad ones, so the archives are made here byte by byte.
 #include "image/archive.h"
 
 #include <fcntl.h>

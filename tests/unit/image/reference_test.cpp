@@ -1,3 +1,5 @@
+// Proves the grammar of image names. What is hard to get right is where a domain ends:
+// "localhost/app" and "Registry/app" begin with one, "grafana/grafana" does not.
 #include "image/reference.h"
 
 #include "base/error.h"

@@ -1,3 +1,6 @@
+// Where CRIU could be led astray, found without running it: which mounts lead out of the container
+// (v1's groups are one mount for each hierarchy, v2's are one, with a cgroup namespace there are
+// none), which names it would read back as another mount's, which namespaces it cannot join.
 #include "runtime/checkpoint/criu_options.h"
 
 #include "base/error.h"

@@ -2,8 +2,8 @@
 // word by word, does; and as libseccomp's program does for simple ones on x86_64. (Where several
 // rules of one call have several conditions, or order is asked for, libseccomp 2.5.4 answers
 // differently from how such a profile reads, or takes for ever.) Where a call reads less of an
-// argument than its register holds, the two differ by intent (seccomp_arguments.h): libseccomp is
-// asked about what the call reads, and we about the whole register.
+// argument than its register holds, the two differ by intent (runtime/seccomp/arguments.h):
+// libseccomp is asked about what the call reads, and we about the whole register.
 #include "tests/unit/filters.h"
 
 #include <random>

@@ -1,3 +1,5 @@
+// Proves what is refused and what is kept of the specs' documents. Refusals are known by their
+// words, the place in the document among them: one for another reason would look the same.
 #include "base/error.h"
 #include "spec/image.h"
 #include "spec/runtime.h"
