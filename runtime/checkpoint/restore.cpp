@@ -254,7 +254,8 @@ UniqueFd readable_inside(const UniqueFd& images, const UniqueFd& place) {
 
 Created restore(const CreateOptions& options, const CriuOptions& criu_options) {
     const Bundle bundle = load_bundle(options.bundle, options.config);
-    Plan plan = make_plan(options, bundle);
+    Plan plan = make_plan(options, bundle, gather_facts(options, bundle));
+    warn_about_unknown(plan.capabilities);
     check_terminal(options, *plan.config.process);
     if (is_rootless()) log_warning(criu_needs_root);
     check_profile(criu_options.lsm_profile, *plan.config.process);

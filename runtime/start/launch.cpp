@@ -316,53 +316,73 @@ spec::State Init::state_inside(Status status) const {
     return state;
 }
 
-// Makes init. A pid namespace to join holds for children, so the parent enters it for the moment of
-// the clone. A user namespace to join must own the namespaces that are made, and entering it cannot
-// be taken back: a process in between does it, and makes init as its own sibling. That also joins,
-// before it or init is in a user namespace, what may belong to another one.
-Child spawn_init(Plan& plan, Channel& channel, StateDir& dir, int fifo, const UniqueFd& cgroup) {
-    const auto body = [&] {
-        dir.forget_lock();
-        forget_signals_while_waiting();
-        Init(plan, channel, fifo).run();
-    };
-    const auto report = [&](const std::exception& e) {
-        if (channel.fd() >= 0)
-            return channel.send(Step::error, str("error during container init: ", e.what()));
-        // After `create` went: the container's own stderr is all there is, and no log.
-        ::dprintf(2, "%s\n", e.what());
-        ::_exit(255);
-    };
+// Where init must be from its birth on, as it cannot go there later, or may not.
+struct EarlyJoins {
     const OpenNamespace *users = nullptr, *pids = nullptr;
     std::vector<OpenNamespace*> others;  // without the mount namespace, whose paths are not ours
+    bool any() const { return users || pids || !others.empty(); }
+};
+
+EarlyJoins find_early_joins(Plan& plan) {
+    EarlyJoins found;
     for (OpenNamespace& target : plan.joined) {
         if (target.flag == CLONE_NEWUSER)
-            users = &target;
+            found.users = &target;
         else if (target.flag == CLONE_NEWPID)
-            pids = &target;
+            found.pids = &target;
         else if (target.flag != CLONE_NEWNS && plan.user_namespace())
-            others.push_back(&target);
+            found.others.push_back(&target);
     }
-    if (!users && !pids && others.empty())
-        return clone_process({.flags = plan.namespaces.with_clone, .cgroup = cgroup.get()}, body,
-                             report);
+    return found;
+}
 
-    Child between = clone_process(
-        {.cgroup = cgroup.get()},
+// In whoever makes init, as in init itself.
+void report_failure(Channel& channel, const std::exception& e) {
+    if (channel.fd() >= 0)
+        return channel.send(Step::error, str("error during container init: ", e.what()));
+    // After `create` went: the container's own stderr is all there is, and no log.
+    ::dprintf(2, "%s\n", e.what());
+    ::_exit(255);
+}
+
+Child clone_init(const Plan& plan, Channel& channel, StateDir& dir, int fifo,
+                 const CloneOptions& options) {
+    return clone_process(
+        options,
         [&] {
-            channel.become(Side::init);
-            channel.carry_log();
-            end_with_creator(channel);
-            if (users || pids) hide();
-            for (OpenNamespace* target : others) target->joined = try_join(*target);
-            if (users) join(*users), hide(), end_with_creator(channel);
-            if (pids) join(*pids);
-            Child init =
-                clone_process({.flags = plan.namespaces.with_clone | CLONE_PARENT}, body, report);
-            channel.send(Step::pid, std::to_string(init.release()));
-            ::_exit(0);
+            dir.forget_lock();
+            forget_signals_while_waiting();
+            Init(plan, channel, fifo).run();
         },
-        report);
+        [&](const std::exception& e) { report_failure(channel, e); });
+}
+
+// The process in between. A user namespace must own the namespaces that are made, and entering it
+// cannot be taken back; a pid namespace holds for children only; and what may belong to another
+// user namespace is joined before we or init are in ours. Init is made as our sibling: its parent
+// is create.
+void make_sibling(Plan& plan, Channel& channel, StateDir& dir, int fifo, const EarlyJoins& early) {
+    channel.become(Side::init);
+    channel.carry_log();
+    end_with_creator(channel);
+    if (early.users || early.pids) hide();
+    for (OpenNamespace* target : early.others) target->joined = try_join(*target);
+    if (early.users) join(*early.users), hide(), end_with_creator(channel);
+    if (early.pids) join(*early.pids);
+    Child init =
+        clone_init(plan, channel, dir, fifo, {.flags = plan.namespaces.with_clone | CLONE_PARENT});
+    channel.send(Step::pid, std::to_string(init.release()));
+    ::_exit(0);
+}
+
+Child spawn_init(Plan& plan, Channel& channel, StateDir& dir, int fifo, const UniqueFd& cgroup) {
+    const EarlyJoins early = find_early_joins(plan);
+    if (!early.any())
+        return clone_init(plan, channel, dir, fifo,
+                          {.flags = plan.namespaces.with_clone, .cgroup = cgroup.get()});
+    Child between = clone_process(
+        {.cgroup = cgroup.get()}, [&] { make_sibling(plan, channel, dir, fifo, early); },
+        [&](const std::exception& e) { report_failure(channel, e); });
     channel.become(Side::create);
     const Message born = channel.expect(Step::pid);
     const auto pid = parse_number<int>(born.text);
@@ -462,7 +482,8 @@ void check_alive(Channel& channel, const Child& init) {
 
 Created create(const CreateOptions& options) {
     const Bundle bundle = load_bundle(options.bundle, options.config);
-    Plan plan = make_plan(options, bundle);
+    Plan plan = make_plan(options, bundle, gather_facts(options, bundle));
+    warn_about_unknown(plan.capabilities);
     check_terminal(options, *plan.config.process);
 
     // If it fails once there was an init, poststop hooks follow: last, when all else is undone.

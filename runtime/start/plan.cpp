@@ -1,28 +1,19 @@
-// What can be refused is refused here, when there is nothing to undo. What depends on the machine
-// is asked once, while the host's paths are the paths: namespaces to join, the environment that a
-// service manager gave us, how SELinux writes a label. Some steps wait for others: the variables of
-// the environment are made unique when ours are among them, and whether a profile feigns a call
-// depends on the process as it will be.
+// What can be refused is refused here, when there is nothing to undo. Some steps wait for others:
+// the variables of the environment are made unique when ours are among them, and whether a profile
+// feigns a call depends on the process as it will be.
 #include "runtime/start/plan.h"
 
-#include <fcntl.h>
-#include <limits.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
-#include "base/sys.h"
 #include "runtime/cgroup/v2.h"
 #include "runtime/process/attributes.h"
-#include "runtime/process/passage.h"
-#include "runtime/process/security_labels.h"
-#include "runtime/rootfs/host_binds.h"
 #include "runtime/rootfs/mounts.h"
 #include "runtime/start/program.h"
 #include "runtime/state/notify_socket.h"
@@ -44,28 +35,11 @@ Bundle load_bundle(const std::string& path, const std::string& config) {
 
 namespace {
 
-// Descriptors that a service manager passes: they follow 2, and LISTEN_FDS says how many.
-int count_listen_fds() {
-    const auto number = [](const char* name) -> std::optional<int> {
-        const char* text = std::getenv(name);
-        if (!text || !*text) return {};
-        const auto found = parse_number_between<int>(text, 0, INT_MAX);
-        if (!found)
-            throw Error("invalid value ", quoted(text), " of ", name,
-                        " in the environment: not a number from 0 to ", INT_MAX);
-        return found;
-    };
-    const auto whose = number("LISTEN_PID");
-    if (whose && *whose != ::getpid()) return 0;  // inherited from somebody they were meant for
-    return number("LISTEN_FDS").value_or(0);
-}
-
-void add_listen_environment(std::vector<std::string>& env, int count) {
-    if (count <= 0) return;
-    env.push_back(str("LISTEN_FDS=", count));
+void add_listen_environment(std::vector<std::string>& env, const Facts& facts) {
+    if (facts.listen_fds <= 0) return;
+    env.push_back(str("LISTEN_FDS=", facts.listen_fds));
     env.push_back("LISTEN_PID=1");
-    if (const char* names = std::getenv("LISTEN_FDNAMES"))
-        env.push_back(str("LISTEN_FDNAMES=", names));
+    if (facts.listen_names) env.push_back("LISTEN_FDNAMES=" + *facts.listen_names);
 }
 
 CgroupRequest plan_cgroup(const Plan& plan) {
@@ -79,17 +53,11 @@ CgroupRequest plan_cgroup(const Plan& plan) {
             .owner = v2::plan_owner(plan.config)};
 }
 
-// A network namespace that is joined may be the one we are in: its settings are not the
-// container's.
-void check_private_network(const Plan& plan) {
-    const auto joined =
-        std::ranges::find(plan.joined, uint64_t(CLONE_NEWNET), &OpenNamespace::flag);
-    struct stat own{};
-    if (joined == plan.joined.end() || ::stat("/proc/self/ns/net", &own) < 0) return;
-    if (sys::fstat(joined->fd.get()).st_ino != own.st_ino) return;
-    if (!plan.config.linux.net_devices.empty())
+// What is set in a network namespace is the container's only if that is not the one we are in.
+void check_private_network(const spec::Config& config) {
+    if (!config.linux.net_devices.empty())
         throw Error("unable to move network devices without a private NET namespace");
-    for (const auto& [key, value] : plan.config.linux.sysctl)
+    for (const auto& [key, value] : config.linux.sysctl)
         if (spec::sysctl_path(key).value_or("").starts_with("net/"))
             throw Error("sysctl ", quoted(key), " not allowed in host network namespace");
 }
@@ -104,49 +72,40 @@ std::string without_root(const std::string& destination, std::initializer_list<s
 
 }  // namespace
 
-Plan make_plan(const CreateOptions& options, const Bundle& bundle) {
+Plan make_plan(const CreateOptions& options, const Bundle& bundle, Facts facts) {
     Plan plan{.options = options, .config = bundle.config};
-    const std::string& path = plan.config.root->path;
-    const std::string whole =
-        std::filesystem::path(path.starts_with('/') ? path : bundle.path + "/" + path)
-            .lexically_normal()
-            .string();
-    char resolved[PATH_MAX];
-    if (!::realpath(whole.c_str(), resolved)) throw SysError("invalid rootfs: stat ", whole);
-    plan.rootfs = resolved;
-    for (spec::Mount& mount : plan.config.mounts)
-        mount.destination = without_root(mount.destination, {whole, plan.rootfs});
     if (!plan.config.process) throw Error("process property must not be empty");
-    require_label_modules(plan.config.process->apparmor_profile,
-                          plan.config.process->selinux_label);
-    if (!plan.config.linux.mount_label.empty() && !selinux_enabled())
+    if (!plan.config.linux.mount_label.empty() && !facts.selinux)
         throw Error("mountLabel is specified in config, but selinux is disabled or not supported");
+    plan.rootfs = facts.rootfs;
+    for (spec::Mount& mount : plan.config.mounts)
+        mount.destination = without_root(mount.destination, {facts.written_root, facts.rootfs});
+    plan.config.process->selinux_label = facts.selinux_label;
     plan.namespaces = plan_namespaces(plan.config.linux);
-    plan.joined = open_namespaces(plan.namespaces);
+    plan.joined = std::move(facts.joined);
     // The root is not there to be covered before init is in it.
     for (const std::string& covered : plan.config.linux.readonly_paths)
         if (std::filesystem::path(covered).lexically_normal() == "/")
             plan.config.root->readonly = true;
     plan.capabilities = plan_capabilities(*plan.config.process);
     if (plan.config.linux.seccomp) plan.filter = plan_filter(*plan.config.linux.seccomp);
-    plan.created_hidden = can_create_hidden();
-    plan.host_binds = plan.user_namespace() && may_clone_mounts();
+    plan.created_hidden = facts.can_create_hidden;
+    plan.host_binds = facts.may_clone_mounts;
     plan.propagation = propagation_flag(plan.config.linux.rootfs_propagation);
-    plan.notifies = add_notify_socket(plan.config, options.state_root + "/" + options.id);
-    plan.listen_fds = count_listen_fds();
-    add_listen_environment(plan.config.process->env, plan.listen_fds);
+    plan.notifies = facts.manager;
+    if (plan.notifies) add_notify_socket(plan.config, options.state_root + "/" + options.id);
+    plan.listen_fds = facts.listen_fds;
+    add_listen_environment(plan.config.process->env, facts);
     plan.config.process->env = unique_environment(plan.config.process->env);
     for (const spec::Rlimit& limit : plan.config.process->rlimits) rlimit_number(limit.type);
-    require_descriptors(3, int64_t(plan.listen_fds) + options.preserve_fds);
-    check_private_network(plan);
+    if (facts.joins_own_network) check_private_network(plan.config);
     if (plan.config.linux.intel_rdt) {
         plan.intel_rdt = plan_intel_rdt(*plan.config.linux.intel_rdt, options.id);
-        plan.resctrl = resctrl_root();
+        plan.resctrl = facts.resctrl;
     }
     plan.cgroup = plan_cgroup(plan);
     if (plan.config.linux.seccomp)
         check_nothing_feigned(*plan.config.linux.seccomp, *plan.config.process);
-    warn_about_unknown(plan.capabilities);
     return plan;
 }
 

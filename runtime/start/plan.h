@@ -1,7 +1,8 @@
-// What a container is decided to be, before anything of it is made: by the bundle, the command line
-// and what of the machine must be known by then (namespaces to join are opened, the environment is
-// read, SELinux is asked about a label). Init (launch.cpp) only acts; a restored container
-// (runtime/checkpoint/restore.cpp) comes from the same plan.
+// What a container is decided to be, before anything of it is made. First the machine is asked
+// (gather_facts: namespaces to join are opened, the environment is read, SELinux is asked about a
+// label); from the answers, the bundle and the command line make_plan decides, which is pure. Init
+// (launch.cpp) only acts; a restored container (runtime/checkpoint/restore.cpp) comes from the same
+// plan.
 #pragma once
 
 #include <sched.h>
@@ -36,6 +37,22 @@ struct Bundle {
     spec::Config config;
 };
 Bundle load_bundle(const std::string& path, const std::string& config = {});
+
+struct Facts {
+    std::string written_root, rootfs;  // as the config has it, made absolute; and resolved
+    std::vector<OpenNamespace> joined;
+    bool joins_own_network = false;  // one of them is the network namespace we are in
+    bool selinux = false;            // asked if there is a mount label
+    std::string selinux_label;       // the process's, as SELinux writes it
+    bool can_create_hidden = false;  // we are root
+    bool may_clone_mounts = false;   // asked for a container with a user namespace
+    bool manager = false;            // a service manager wants to hear of READY=1
+    int listen_fds = 0;              // what it passes, from 3 on, with their names
+    std::optional<std::string> listen_names;
+    std::string resctrl;  // where its file system is, if the config needs one
+};
+// Throws Error for what is not there: the root, a namespace, a security module, a descriptor.
+Facts gather_facts(const CreateOptions& options, const Bundle& bundle);
 
 // What init is to be.
 struct Plan {
@@ -77,8 +94,8 @@ struct Plan {
     bool limited_by_create() const { return user_namespace() && !config.process->rlimits.empty(); }
 };
 
-// Throws Error for what cannot be. Opens the namespaces to join; makes nothing.
-Plan make_plan(const CreateOptions& options, const Bundle& bundle);
+// Pure. Throws Error for what cannot be.
+Plan make_plan(const CreateOptions& options, const Bundle& bundle, Facts facts);
 // A terminal needs somebody who takes its master.
 void check_terminal(const CreateOptions& options, const spec::Process& process);
 

@@ -42,8 +42,9 @@ UniqueFd datagram_socket() {
 
 }  // namespace
 
-bool add_notify_socket(spec::Config& config, const std::string& state_directory) {
-    if (manager_socket().empty() || !config.process) return false;
+bool has_manager_socket() { return !manager_socket().empty(); }
+
+void add_notify_socket(spec::Config& config, const std::string& state_directory) {
     config.mounts.push_back({.destination = notify_directory_inside,
                              .type = "bind",
                              .source = state_directory + "/notify",
@@ -51,7 +52,6 @@ bool add_notify_socket(spec::Config& config, const std::string& state_directory)
                              .uid_mappings = {},
                              .gid_mappings = {}});
     config.process->env.push_back(str("NOTIFY_SOCKET=", notify_directory_inside, "/notify.sock"));
-    return true;
 }
 
 void make_notify_directory(const std::string& state_directory) {

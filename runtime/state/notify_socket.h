@@ -12,8 +12,10 @@
 
 constexpr const char* notify_directory_inside = "/run/notify";
 
-// Mount and environment for a container whose creator has a NOTIFY_SOCKET; false if it has none.
-bool add_notify_socket(spec::Config& config, const std::string& state_directory);
+// Whether we have a NOTIFY_SOCKET.
+bool has_manager_socket();
+// Mount and environment for a container whose creator has one.
+void add_notify_socket(spec::Config& config, const std::string& state_directory);
 void make_notify_directory(const std::string& state_directory);
 
 class NotifySocket {

@@ -11,6 +11,7 @@
 #include "runtime/process/security_labels.h"
 #include "runtime/process/signals.h"
 #include "runtime/rootfs/mounts.h"
+#include "runtime/start/plan.h"
 #include "runtime/start/program.h"
 #include "tests/unit/catch.h"
 
@@ -218,5 +219,54 @@ TEST_CASE("the kernel's answer names the AppArmor profile that was asked for") {
     for (auto& [answer, profile, same] : cases) {
         CAPTURE(answer, profile);
         CHECK(is_profile(answer, profile) == same);
+    }
+}
+
+namespace {
+
+Bundle small_bundle() {
+    Bundle bundle{.path = "/bundle", .text = {}, .config = {}};
+    bundle.config.root = {.path = "rootfs"};
+    bundle.config.process.emplace().args = {"sh"};
+    return bundle;
+}
+Facts small_facts() {
+    Facts facts;
+    facts.written_root = "/bundle/rootfs", facts.rootfs = "/data/rootfs";
+    return facts;
+}
+
+}  // namespace
+
+TEST_CASE("what the machine says decides with the bundle, and nothing else does") {
+    Bundle bundle = small_bundle();
+    bundle.config.mounts = {{.destination = "/bundle/rootfs/a"},
+                            {.destination = "/data/rootfs/b"},
+                            {.destination = "/c"}};
+    Facts facts = small_facts();
+    facts.can_create_hidden = facts.may_clone_mounts = facts.manager = true;
+    facts.listen_fds = 2, facts.listen_names = "a:b";
+    const Plan plan = make_plan({.state_root = "/state", .id = "c"}, bundle, std::move(facts));
+    CHECK(plan.rootfs == "/data/rootfs");
+    CHECK(plan.config.mounts[0].destination == "/a");
+    CHECK(plan.config.mounts[1].destination == "/b");
+    CHECK(plan.config.mounts[2].destination == "/c");
+    CHECK((plan.created_hidden && plan.host_binds && plan.notifies));
+    CHECK(plan.config.mounts[3].source == "/state/c/notify");
+    CHECK(plan.config.process->env ==
+          std::vector<std::string>{"NOTIFY_SOCKET=/run/notify/notify.sock", "LISTEN_FDS=2",
+                                   "LISTEN_PID=1", "LISTEN_FDNAMES=a:b"});
+}
+
+TEST_CASE("what would be set in the host's own network is refused") {
+    Bundle devices = small_bundle(), sysctl = small_bundle();
+    devices.config.linux.net_devices["eth0"] = {};
+    sysctl.config.linux.sysctl["net.ipv4.ip_forward"] = "1";
+    for (const Bundle& bundle : {devices, sysctl}) {
+        CHECK(error_of([&] { make_plan({.id = "c"}, bundle, small_facts()); }) == "");
+        Facts facts = small_facts();
+        facts.joins_own_network = true;
+        CHECK_THAT(error_of([&] { make_plan({.id = "c"}, bundle, std::move(facts)); }),
+                   ContainsSubstring("network") || ContainsSubstring("private NET namespace"));
     }
 }
