@@ -107,18 +107,10 @@ void be_the_process(const EnterPlan& plan, Channel& channel) {
     if (plan.own_keys) join_new_session_keyring();
     check(::setsid(), "setsid");
     if (process.terminal) {
-        Terminal terminal = open_terminal(Root("/").open("/dev/pts", O_PATH | O_DIRECTORY).get(),
-                                          process.console_size);
-        const int master[] = {terminal.master.get()};
-        channel.send(Step::console, terminal.name, master);
-        terminal.master.reset();
-        check(::fchown(terminal.slave.get(), process.user.uid, gid_t(-1)), "chown of the terminal");
+        Terminal terminal = give_terminal(process, Root("/"), channel);
         attach_terminal(terminal);
     }
-    set_scheduler(process.scheduler, plan.config.linux);
-    set_io_priority(process.io_priority);
-    set_personality(plan.config.linux.personality);
-    set_memory_policy(plan.config.linux.memory_policy);
+    set_attributes(process, plan.config.linux);
     channel.send(Step::ready);
     channel.expect(Step::limited);
     outlive_creator();

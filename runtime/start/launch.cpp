@@ -90,7 +90,6 @@ private:
     void open_terminal(const Root& root);
     void set_names();
     void write_sysctls(const Procfs& procfs);
-    void set_attributes();
     void heed_signals();
     void receive_filter();
     void wait_for_start();
@@ -156,7 +155,7 @@ void Init::run() {
     finish_root(config_.root->readonly, plan_.propagation);
     reopen_null(procfs);
     give_streams_to(process_.user.uid);
-    set_attributes();
+    set_attributes(process_, config_.linux);
     set_limits();
 
     heed_signals();
@@ -238,26 +237,12 @@ void Init::write_sysctls(const Procfs& procfs) {
     }
 }
 
-void Init::set_attributes() {
-    set_scheduler(process_.scheduler, config_.linux);
-    set_io_priority(process_.io_priority);
-    set_personality(config_.linux.personality);
-    set_memory_policy(config_.linux.memory_policy);
-}
-
-// The terminal is made in the container's own devpts, whose ptmx is reached by descriptor; the
-// master goes to create, which gives it to who asked for it.
 void Init::open_terminal(const Root& root) {
     if (!process_.terminal) return;
-    const UniqueFd pts = root.open("/dev/pts", O_PATH | O_DIRECTORY);
-    terminal_ = ::open_terminal(pts.get(), process_.console_size);
-    const int master[] = {terminal_.master.get()};
-    channel_.send(Step::console, terminal_.name, master);
-    terminal_.master.reset();
+    terminal_ = give_terminal(process_, root, channel_);
     // /dev/console is the slave itself, by descriptor (CVE-2025-52565).
     const UniqueFd console = make_mount_point(root.make_place("/dev/console"), 0666);
     attach(clone_tree(terminal_.slave.get()).get(), console.get(), "/dev/console");
-    check(::fchown(terminal_.slave.get(), process_.user.uid, gid_t(-1)), "chown of the terminal");
     attach_terminal(terminal_);
 }
 

@@ -22,6 +22,7 @@
 #include "base/error.h"
 #include "base/regular_file.h"
 #include "base/sys.h"
+#include "runtime/process/attributes.h"
 #include "runtime/process/passage.h"
 #include "runtime/process/raw_call.h"
 #include "runtime/seccomp/agent.h"
@@ -167,6 +168,23 @@ std::string find_executable(const spec::Process& process) {
     }
     if (denied) throw Error("exec: ", quoted(name), ": permission denied");
     throw Error("exec: ", quoted(name), ": executable file not found in $PATH");
+}
+
+Terminal give_terminal(const spec::Process& process, const Root& root, Channel& channel) {
+    const UniqueFd pts = root.open("/dev/pts", O_PATH | O_DIRECTORY);
+    Terminal terminal = open_terminal(pts.get(), process.console_size);
+    const int master[] = {terminal.master.get()};
+    channel.send(Step::console, terminal.name, master);
+    terminal.master.reset();
+    check(::fchown(terminal.slave.get(), process.user.uid, gid_t(-1)), "chown of the terminal");
+    return terminal;
+}
+
+void set_attributes(const spec::Process& process, const spec::Linux& container) {
+    set_scheduler(process.scheduler, container);
+    set_io_priority(process.io_priority);
+    set_personality(container.personality);
+    set_memory_policy(container.memory_policy);
 }
 
 void require_descriptors(int first, int64_t count) {

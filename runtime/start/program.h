@@ -10,6 +10,7 @@
 #include "runtime/process/channel.h"
 #include "runtime/process/credentials.h"
 #include "runtime/process/procfs.h"
+#include "runtime/process/terminal.h"
 #include "runtime/seccomp/filter.h"
 #include "spec/runtime.h"
 
@@ -27,6 +28,11 @@ void make_working_directory(const Root& root, const std::string& cwd);
 bool try_change_directory(const std::string& cwd);
 void change_directory(const std::string& cwd);
 
+// Opens its terminal in the container's own devpts, whose ptmx is reached by descriptor, and gives
+// the master to whoever made us; the slave is the user's. For attach_terminal.
+Terminal give_terminal(const spec::Process& process, const Root& root, Channel& channel);
+// What the kernel keeps of a process beside its rights and limits.
+void set_attributes(const spec::Process& process, const spec::Linux& container);
 // Standard descriptors that are the host's null device become the container's own, so that nothing
 // of the host's /dev stays open (and CRIU finds where they lead). A container without one keeps the
 // host's.
