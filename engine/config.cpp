@@ -28,8 +28,9 @@ std::vector<std::string> capability_list(const char* option,
     for (const std::string& word : typed) {
         std::string name = upper(word);
         if (name != "ALL" && !name.starts_with("CAP_")) name = "CAP_" + name;
-        if (name != "ALL" && std::ranges::none_of(spec::capability_names(),
-                                                  [&](const char* known) { return name == known; }))
+        if (name != "ALL" &&
+            std::ranges::none_of(spec::capability_names(),
+                                 [&](std::string_view known) { return name == known; }))
             throw Error("invalid ", option, ": unknown capability: ", quoted(name));
         out.push_back(name);
     }

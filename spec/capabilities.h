@@ -3,11 +3,12 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace spec {
 
-std::span<const char* const> capability_names();  // in the order of the kernel's numbers
+std::span<const std::string_view> capability_names();  // in the order of the kernel's numbers
 const std::vector<std::string>&
 container_capabilities();  // what Docker gives, and images are written for
 

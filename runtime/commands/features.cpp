@@ -19,6 +19,7 @@
 #include "runtime/process/namespaces.h"
 #include "runtime/rootfs/mounts.h"
 #include "runtime/seccomp/filter.h"
+#include "spec/capabilities.h"
 
 static int features(const Arguments&, const Arguments&) {
     spec::Features all;
@@ -30,7 +31,7 @@ static int features(const Arguments&, const Arguments&) {
     for (const NamespaceKind& kind : namespace_kinds())
         all.linux.namespaces.emplace_back(kind.type);
     std::ranges::sort(all.linux.namespaces);
-    for (const std::string_view name : capability_names())
+    for (const std::string_view name : spec::capability_names())
         all.linux.capabilities.emplace_back(name);
     const std::vector<std::string_view> managers = cgroup_manager_names();
     const bool by_systemd = std::ranges::find(managers, "systemd") != managers.end();

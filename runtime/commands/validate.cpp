@@ -83,13 +83,13 @@ static void check_applicable(const Arguments& globals, const std::string& path,
                              const spec::Config& config, std::vector<Violation>& out) {
     if (!out.empty()) return;
     try {
-        const CreateOptions options{.state_root = state_root(globals),
-                                    .id = "validate",
-                                    .bundle = path,
-                                    .cgroup_manager = cgroup_manager(globals),
-                                    .rootless = rootless(globals)};
+        const CreateOptions create{.state_root = state_root(globals),
+                                   .id = "validate",
+                                   .bundle = path,
+                                   .cgroup_manager = cgroup_manager(globals),
+                                   .rootless = rootless(globals)};
         const Bundle bundle{.path = path, .text = {}, .config = config};
-        const Plan plan = make_plan(options, bundle, gather_facts(options, bundle));
+        const Plan plan = make_plan(create, bundle, gather_facts(create, bundle));
         plan_limits(Cgroup::plan(plan.cgroup), plan.cgroup.resources);
         if (config.linux.seccomp) compile_filter(*config.linux.seccomp);
     } catch (const Error& e) {

@@ -16,61 +16,20 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "spec/capabilities.h"
 
 namespace {
 
-constexpr std::string_view names[] = {
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETPCAP",
-    "CAP_LINUX_IMMUTABLE",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN",
-    "CAP_NET_RAW",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
-    "CAP_SYS_MODULE",
-    "CAP_SYS_RAWIO",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT",
-    "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG",
-    "CAP_MKNOD",
-    "CAP_LEASE",
-    "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MAC_ADMIN",
-    "CAP_SYSLOG",
-    "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ",
-    "CAP_PERFMON",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
-};
+const std::span<const std::string_view> names = spec::capability_names();
 
 uint64_t bits(const std::vector<std::string>& words, std::vector<std::string>& unknown) {
     uint64_t set = 0;
     for (const std::string& word : words) {
         std::string name = upper(word);
         if (!name.starts_with("CAP_")) name = "CAP_" + name;
-        const auto* found = std::ranges::find(names, name);
-        if (found != std::end(names))
-            set |= uint64_t(1) << (found - names);
+        const auto found = std::ranges::find(names, name);
+        if (found != names.end())
+            set |= uint64_t(1) << (found - names.begin());
         else if (std::ranges::find(unknown, word) == unknown.end())
             unknown.push_back(word);
     }
@@ -145,8 +104,6 @@ void set_user(uint32_t uid, uint64_t can) {
 }
 
 }  // namespace
-
-std::span<const std::string_view> capability_names() { return names; }
 
 CapabilityPlan plan_capabilities(const spec::Process& process) {
     CapabilityPlan plan;

@@ -4,9 +4,7 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "spec/runtime.h"
@@ -19,7 +17,6 @@ struct CapabilityPlan {
 // Pure. Names with or without "CAP_", any case.
 CapabilityPlan plan_capabilities(const spec::Process& process);
 void warn_about_unknown(const CapabilityPlan& plan);
-std::span<const std::string_view> capability_names();  // "CAP_CHOWN" …, by number
 
 // Groups, user and capabilities of the process; the caller is root in its user namespace.
 void become(const spec::User& user, const CapabilityPlan& capabilities);
