@@ -4,8 +4,8 @@
 // chown takes away set-user-ID bits and capabilities, so the owner comes first, and what is put
 // into a directory changes its times, so a directory's attributes come when it is full.
 #include "base/copy_tree.h"
+#include "base/directory.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -94,14 +94,7 @@ void Copy::run() {
 }
 
 void Copy::read_here() {
-    DIR* dir = ::fdopendir(open_directory(from_.get(), ".").release());
-    if (!dir) throw SysError("read");
-    std::vector<std::string> names;
-    while (const dirent* entry = ::readdir(dir))
-        if (entry->d_name != std::string_view(".") && entry->d_name != std::string_view(".."))
-            names.emplace_back(entry->d_name);
-    ::closedir(dir);
-    for (const std::string& name : names) copy_entry(name);
+    for (const std::string& name : names_in(from_.get(), "a directory")) copy_entry(name);
 }
 
 void Copy::copy_entry(const std::string& name) {

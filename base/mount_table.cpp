@@ -31,3 +31,12 @@ std::vector<MountEntry> parse_mount_table(std::string_view mountinfo) {
 std::vector<MountEntry> mount_table() {
     return parse_mount_table(read_file("/proc/self/mountinfo"));
 }
+
+std::vector<std::string> mounts_below(const std::string& directory) {
+    std::vector<std::string> points;
+    for (MountEntry& mount : mount_table())
+        if (mount.point == directory || mount.point.starts_with(directory + "/"))
+            points.push_back(std::move(mount.point));
+    std::ranges::reverse(points);
+    return points;
+}

@@ -17,3 +17,5 @@ struct MountEntry {
 std::vector<MountEntry> parse_mount_table(std::string_view mountinfo);
 // Throws SysError without /proc.
 std::vector<MountEntry> mount_table();
+// Where something is mounted at the directory or below it, what was mounted last first.
+std::vector<std::string> mounts_below(const std::string& directory);

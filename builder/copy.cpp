@@ -4,7 +4,6 @@
 // were written.
 #include "builder/copy.h"
 
-#include <dirent.h>
 #include <sys/sendfile.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -14,25 +13,13 @@
 #include <cstdlib>
 #include <memory>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/regular_file.h"
 #include "base/sys.h"
 #include "image/apply.h"
 
 namespace {
-
-std::vector<std::string> children(int dir) {
-    std::vector<std::string> names;
-    const UniqueFd self = sys::openat(dir, ".", O_RDONLY | O_DIRECTORY);
-    DIR* listing = ::fdopendir(::fcntl(self.get(), F_DUPFD_CLOEXEC, 3));
-    if (!listing) throw SysError("open a directory");
-    while (const dirent* entry = ::readdir(listing))
-        if (const std::string_view name = entry->d_name; name != "." && name != "..")
-            names.emplace_back(name);
-    ::closedir(listing);
-    std::ranges::sort(names);
-    return names;
-}
 
 std::string below(const std::string& path, const std::string& name) {
     return path.empty() ? name : path + "/" + name;
@@ -64,7 +51,7 @@ bool is_left_out(const Root& root, const std::string& path, const IgnoreRules& i
     if (!ignore.ignores(path)) return false;
     if (!ignore.has_exceptions() || !S_ISDIR(stat_in(root, path).st_mode)) return true;
     const UniqueFd dir = root.open(path, O_PATH | O_DIRECTORY);
-    return std::ranges::all_of(children(dir.get()), [&](const std::string& name) {
+    return std::ranges::all_of(names_in(dir.get(), "a directory"), [&](const std::string& name) {
         return is_left_out(root, below(path, name), ignore);
     });
 }
@@ -73,7 +60,7 @@ void find_matches(const Root& root, const std::string& pattern, const std::strin
                   const IgnoreRules& ignore, std::vector<std::string>& out) {
     const auto depth = std::ranges::count(pattern, '/');
     const UniqueFd dir = root.open(path, O_PATH | O_DIRECTORY);
-    for (const std::string& name : children(dir.get())) {
+    for (const std::string& name : names_in(dir.get(), "a directory")) {
         const std::string child = below(path, name);
         if (match_path(pattern, child)) {
             if (!is_left_out(root, child, ignore)) out.push_back(child);
@@ -216,7 +203,7 @@ private:
     }
 
     void contents(int from, const std::string& path, int to) {
-        for (const std::string& name : children(from)) {
+        for (const std::string& name : names_in(from, "a directory")) {
             const std::string child = below(path, name);
             if (is_left_out(from_, child, ignore_)) continue;
             item(Entry(sys::openat(from, name, O_PATH | O_NOFOLLOW)), child, to, name);

@@ -5,7 +5,6 @@
 // below it, which containers the runtime's state in it names.
 #include "builder/workplace.h"
 
-#include <dirent.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -13,39 +12,21 @@
 #include <algorithm>
 #include <vector>
 
-#include "base/defer.h"
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mount_table.h"
 #include "runtime/client.h"
 
 namespace {
 
-// Deepest first.
-std::vector<std::string> mounts_below(const std::string& directory) {
-    std::vector<std::string> out;
-    for (const std::string& line : split(read_file("/proc/self/mountinfo"), '\n')) {
-        const std::vector<std::string> fields = split(line, ' ');
-        if (fields.size() > 4 && fields[4].starts_with(directory + "/")) out.push_back(fields[4]);
-    }
-    std::ranges::reverse(out);
-    return out;
-}
-
-std::vector<std::string> names_in(const std::string& directory) {
-    std::vector<std::string> out;
-    DIR* const dir = ::opendir(directory.c_str());
-    if (!dir) return out;
-    const Defer closed([&] { ::closedir(dir); });
-    while (const dirent* entry = ::readdir(dir))
-        if (entry->d_name[0] != '.') out.emplace_back(entry->d_name);
-    return out;
-}
-
 void clear(const std::string& work) {
     const RuntimeClient runtime(work + "/state");
-    for (const std::string& id : names_in(runtime.state_root()))
-        attempt("removing the container of a build that was killed", [&] { runtime.remove(id); });
+    attempt("looking for containers of a build that was killed", [&] {
+        for (const std::string& id : names_in_if_exists(runtime.state_root()))
+            attempt("removing such a container", [&] { runtime.remove(id); });
+    });
     for (const std::string& target : mounts_below(work))
         attempt("unmounting " + target, [&] { sys::umount(target, MNT_DETACH | UMOUNT_NOFOLLOW); });
     attempt("removing " + work, [&] { sys::remove_tree(work); });

@@ -1,6 +1,7 @@
 // Which containers use which images and layers. A container whose settings cannot be read may use
 // any: it is named on stderr, and whoever wants to delete something is told that the answer is not
 // complete.
+#include "base/directory.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "cli/commands.h"
@@ -14,7 +15,7 @@ template <class Use>
 bool for_each_container(const std::string& root, Use&& use) {
     bool complete = true;
     const Containers containers(root);
-    for (const std::string& id : entries_of(root + "/containers")) {
+    for (const std::string& id : names_in_if_exists(root + "/containers")) {
         if (id.size() != 64 || !sys::exists(str(root, "/containers/", id, "/settings.json")))
             continue;
         try {

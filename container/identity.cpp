@@ -7,7 +7,6 @@
 // makes rmdir fail, and then it stays.
 #include "container/identity.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -15,7 +14,7 @@
 #include <array>
 #include <optional>
 
-#include "base/defer.h"
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sys.h"
@@ -56,13 +55,8 @@ std::string volatile_directory(const std::string& store_root) {
 }
 
 static bool has_containers(const std::string& directory) {
-    if (!sys::exists(directory)) return false;
-    DIR* dir = ::opendir(directory.c_str());
-    if (!dir) throw SysError("reading ", directory);
-    const Defer closed([&] { ::closedir(dir); });
-    while (const dirent* entry = ::readdir(dir))
-        if (std::string_view(entry->d_name).size() == 64) return true;
-    return false;
+    return std::ranges::any_of(names_in_if_exists(directory),
+                               [](const std::string& name) { return name.size() == 64; });
 }
 
 // Under the names' lock nobody makes a container, and who has none has nothing below /run.

@@ -4,7 +4,6 @@
 // "none".
 #include "engine/config.h"
 
-#include <dirent.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -340,10 +340,8 @@ void add_node(const std::string& host, const std::string& inside, const std::str
 
 // Every node below a directory of /dev; what the container's own /dev holds already is left out.
 void add_all_nodes(const std::string& directory, ConfigInputs& in) {
-    DIR* dir = ::opendir(directory.c_str());
-    if (!dir) return;
-    while (const dirent* entry = ::readdir(dir)) {
-        const std::string name = entry->d_name, path = directory + "/" + name;
+    for (const std::string& name : names_in_if_exists(directory)) {
+        const std::string path = directory + "/" + name;
         struct stat info{};
         if (name[0] == '.' || ::lstat(path.c_str(), &info) < 0) continue;
         static constexpr const char* own[] = {
@@ -355,7 +353,6 @@ void add_all_nodes(const std::string& directory, ConfigInputs& in) {
         else if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode))
             add_node(path, path, "rwm", in);
     }
-    ::closedir(dir);
 }
 
 }  // namespace

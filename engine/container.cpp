@@ -1,7 +1,6 @@
 // Who may do what is said by flock, never by the presence of a file: locks of the dead are free.
 #include "engine/container.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include <set>
 
 #include "base/defer.h"
+#include "base/directory.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/sys.h"
@@ -30,19 +30,6 @@ inline constexpr auto json::fields<State> = std::tuple(
     json::optional("oom_killed", &State::oom_killed), json::optional("error", &State::error),
     json::optional("started_at", &State::started_at),
     json::optional("finished_at", &State::finished_at), json::required("network", &State::network));
-
-namespace {
-
-std::vector<std::string> entries(const std::string& directory) {
-    std::vector<std::string> names;
-    DIR* dir = ::opendir(directory.c_str());
-    if (!dir) throw SysError("reading ", directory);
-    while (const dirent* entry = ::readdir(dir)) names.emplace_back(entry->d_name);
-    ::closedir(dir);
-    return names;
-}
-
-}  // namespace
 
 State Container::last_state() const {
     try {
@@ -206,7 +193,7 @@ Containers::Made Containers::create(Settings settings) const {
 
 std::vector<Container> Containers::all() const {
     std::vector<Container> all;
-    for (const std::string& name : entries(root_))
+    for (const std::string& name : names_in(root_))
         if (name.size() == 64)
             if (auto container = load(name)) all.push_back(std::move(*container));
     return all;
@@ -233,7 +220,7 @@ std::vector<Container> Containers::damaged() const {
 }
 
 std::string Containers::name_leading_to(const std::string& id) const {
-    for (const std::string& name : entries(root_ + "/names"))
+    for (const std::string& name : names_in(root_ + "/names"))
         if (name[0] != '.' && read_file_if_exists(root_ + "/names/" + name) == id) return name;
     return {};
 }
@@ -247,7 +234,7 @@ std::optional<Container> Containers::find_even_damaged(const std::string& typed)
     if (const auto owner = owner_of(word))
         if (auto container = load(*owner)) return container;
     std::vector<std::string> matches;
-    for (const std::string& id : entries(root_))
+    for (const std::string& id : names_in(root_))
         if (id.size() == 64 && id.starts_with(word)) matches.push_back(id);
     if (matches.size() > 1) throw Error("Multiple IDs found with provided prefix: ", word);
     return matches.empty() ? std::nullopt : load(matches[0]);
@@ -304,7 +291,7 @@ bool Containers::is_left(const std::string& name) const {
 }
 
 void Containers::collect() const {
-    for (const std::string& name : entries(root_)) {
+    for (const std::string& name : names_in(root_)) {
         if (!is_left(name)) continue;
         const std::string directory = root_ + "/" + name;
         attempt("removing what is left of a container", [&] {

@@ -12,7 +12,6 @@
 // mounts alone.
 #include "engine/volumes.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -20,23 +19,13 @@
 #include <algorithm>
 
 #include "base/copy_tree.h"
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/sys.h"
 
 namespace {
 
-std::vector<std::string> entries(const std::string& directory) {
-    std::vector<std::string> names;
-    DIR* dir = ::opendir(directory.c_str());
-    if (!dir) throw SysError("reading ", directory);
-    while (const dirent* entry = ::readdir(dir))
-        if (entry->d_name != std::string_view(".") && entry->d_name != std::string_view(".."))
-            names.emplace_back(entry->d_name);
-    ::closedir(dir);
-    return names;
-}
-
-bool is_empty(const std::string& directory) { return entries(directory).empty(); }
+bool is_empty(const std::string& directory) { return names_in(directory).empty(); }
 
 // Both are tried to be as they should be, also where an older keg has made them.
 void make_private(const std::string& directory) {
@@ -45,7 +34,7 @@ void make_private(const std::string& directory) {
 }
 
 void forget_unfinished(const std::string& volume) {
-    for (const std::string& name : entries(volume))
+    for (const std::string& name : names_in(volume))
         if (name.starts_with("filling.")) sys::remove_tree(volume + "/" + name);
 }
 
@@ -62,7 +51,7 @@ void copy_beside(const UniqueFd& source, const std::string& volume) {
 
 // Into a directory that is there: containers may have it mounted.
 void move_in(const std::string& filled, const std::string& data) {
-    for (const std::string& name : entries(filled)) {
+    for (const std::string& name : names_in(filled)) {
         const std::string to = data + "/" + name;
         if (::renameat2(AT_FDCWD, (filled + "/" + name).c_str(), AT_FDCWD, to.c_str(),
                         RENAME_NOREPLACE) < 0 &&

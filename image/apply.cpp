@@ -14,11 +14,11 @@
 #include <sys/xattr.h>
 
 #include <algorithm>
-#include <dirent.h>
 #include <set>
 #include <utility>
 #include <vector>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/root.h"
@@ -60,17 +60,6 @@ std::pair<std::string, std::string> split_parent(const std::string& path) {
     const size_t slash = path.find_last_of('/');
     if (slash == std::string::npos) return {"", path};
     return {path.substr(0, slash), path.substr(slash + 1)};
-}
-
-std::vector<std::string> names_in(int directory) {
-    DIR* listing = ::fdopendir(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!listing) throw SysError("read a directory");
-    std::vector<std::string> names;
-    while (const dirent* child = ::readdir(listing))
-        if (const std::string_view name = child->d_name; name != "." && name != "..")
-            names.emplace_back(name);
-    ::closedir(listing);
-    return names;
 }
 
 std::string below(const std::string& directory, const std::string& name) {
@@ -212,7 +201,7 @@ void Layer::clear_untouched(UniqueFd directory, const std::string& top) {
         if (!cleared_.insert(identity).second) return;
         here = std::move(self);
         levels.push_back({path, identity, {}});
-        for (std::string& name : names_in(here.get())) {
+        for (std::string& name : names_in(here.get(), "a directory")) {
             if (!touched_.contains(below(path, name)))
                 remove(here.get(), name, below(path, name));
             else

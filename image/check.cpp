@@ -11,6 +11,7 @@
 #include <map>
 #include <set>
 
+#include "base/directory.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "image/names.h"
@@ -92,8 +93,8 @@ void Check::leftovers() {
 }
 
 void Check::blobs() {
-    for (const std::string& algorithm : entries_of(store_.root() + "/blobs"))
-        for (const std::string& hex : entries_of(store_.root() + "/blobs/" + algorithm)) {
+    for (const std::string& algorithm : names_in_if_exists(store_.root() + "/blobs"))
+        for (const std::string& hex : names_in_if_exists(store_.root() + "/blobs/" + algorithm)) {
             const std::string digest = algorithm + ":" + hex;
             if (Digest::is_valid(digest))
                 blob(Digest(digest));
@@ -154,7 +155,7 @@ void Check::make_index(const std::string& why) {
     const std::string path = store_.root() + "/index.json";
     if (sys::exists(path)) problem.repaired = quarantine(path, "index.json", nullptr) + ", and ";
     spec::Index made{.media_type = std::string(spec::media::index)};
-    for (const std::string& hex : entries_of(store_.root() + "/blobs/sha256")) {
+    for (const std::string& hex : names_in_if_exists(store_.root() + "/blobs/sha256")) {
         const std::string digest = "sha256:" + hex;
         if (!Digest::is_valid(digest) || damaged_.contains(digest)) continue;
         const int64_t size = sys::lstat(store_.blob_path(Digest(digest))).st_size;
@@ -233,7 +234,7 @@ void Check::image(const NamedImage& named) {
 
 void Check::layers() {
     const Snapshots snapshots(store_);
-    for (const std::string& hex : entries_of(store_.root() + "/layers/sha256")) {
+    for (const std::string& hex : names_in_if_exists(store_.root() + "/layers/sha256")) {
         const std::string path = "layers/sha256/" + hex;
         if (!Digest::is_valid("sha256:" + hex)) {
             found("layer", path, "its name is no digest");

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/sys.h"
 #include "image/work.h"
@@ -23,10 +24,9 @@ bool counts(const std::string& path) {
            !(S_ISCHR(info.st_mode) && info.st_rdev == 0);  // the latter is overlayfs's whiteout
 }
 
-std::vector<std::string> names_in(const std::string& directory) {
-    std::vector<std::string> names = entries_of(directory);
+std::vector<std::string> counting_names_in(const std::string& directory) {
+    std::vector<std::string> names = names_in_if_exists(directory);
     std::erase_if(names, [&](const std::string& name) { return !counts(directory + "/" + name); });
-    std::ranges::sort(names);
     return names;
 }
 
@@ -89,8 +89,8 @@ std::string first_difference(const std::string& is, const std::string& should_be
     while (!ahead.empty()) {
         const std::string here = std::move(ahead.back());
         ahead.pop_back();
-        const std::vector<std::string> names = names_in(is + here),
-                                       wanted = names_in(should_be + here);
+        const std::vector<std::string> names = counting_names_in(is + here),
+                                       wanted = counting_names_in(should_be + here);
         std::vector<std::string> only;
         std::ranges::set_difference(wanted, names, std::back_inserter(only));
         if (!only.empty()) return str(quoted(here + "/" + only[0]), " is missing");

@@ -6,7 +6,6 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <dirent.h>
 #include <locale.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -16,6 +15,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/sys.h"
 
@@ -152,7 +152,7 @@ private:
     void enter(UniqueFd directory, const std::string& path) {
         const struct stat info = sys::fstat(directory.get());
         here_ = std::move(directory);
-        levels_.push_back({path, info.st_dev, info.st_ino, names_in(here_.get(), path)});
+        levels_.push_back({path, info.st_dev, info.st_ino, names_in(here_.get(), quoted(path))});
         if (!path.empty() && is_opaque(here_.get())) marker(path + "/.wh..wh..opq");
     }
     void leave() {
@@ -164,18 +164,6 @@ private:
             throw Error("the directory ", quoted(levels_.back().path),
                         " was moved while it was read");
     }
-    static std::vector<std::string> names_in(int dir, const std::string& path) {
-        std::vector<std::string> names;
-        DIR* listing = ::fdopendir(::openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        if (!listing) throw SysError("open ", quoted(path));
-        while (const dirent* entry = ::readdir(listing))
-            if (const std::string_view name = entry->d_name; name != "." && name != "..")
-                names.emplace_back(name);
-        ::closedir(listing);
-        std::ranges::sort(names);
-        return names;
-    }
-
     void marker(const std::string& path) {
         Entry entry;
         archive_entry_copy_pathname(entry.get(), path.c_str());

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/sys.h"
@@ -127,7 +128,7 @@ uint64_t disk_usage(const std::string& path) {
     if (::lstat(path.c_str(), &info) < 0) return 0;
     uint64_t bytes = uint64_t(info.st_blocks) * 512;
     if (!S_ISDIR(info.st_mode)) return bytes;
-    for (const std::string& name : entries_of(path)) bytes += disk_usage(path + "/" + name);
+    for (const std::string& name : names_in_if_exists(path)) bytes += disk_usage(path + "/" + name);
     return bytes;
 }
 
@@ -136,21 +137,21 @@ public:
     Collection(const Store& store, const Needed& needed) : root_(store.root()), needed_(needed) {}
 
     void blobs() {
-        for (const std::string& hex : entries_of(root_ + "/blobs/sha256"))
+        for (const std::string& hex : names_in_if_exists(root_ + "/blobs/sha256"))
             // Only what has a blob's name is one.
             if (const std::string digest = "sha256:" + hex;
                 Digest::is_valid(digest) && !needed_.has_blob(digest))
                 drop(root_ + "/blobs/sha256/" + hex);
     }
     void layers() {
-        for (const std::string& hex : entries_of(root_ + "/layers/sha256"))
+        for (const std::string& hex : names_in_if_exists(root_ + "/layers/sha256"))
             if (const std::string id = "sha256:" + hex;
                 Digest::is_valid(id) && !needed_.has_layer(id))
                 name_aside(hex);
     }
     // A record that names a blob or a layer which is gone says nothing any more.
     void cache() {
-        for (const std::string& name : entries_of(root_ + "/cache")) {
+        for (const std::string& name : names_in_if_exists(root_ + "/cache")) {
             const std::string path = root_ + "/cache/" + name;
             attempt("reading " + path, [&] {
                 const auto text = name.starts_with('.') ? std::nullopt : read_file_if_exists(path);

@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "image/work.h"
 
@@ -19,8 +20,8 @@ void write_index(const std::string& root, const spec::Index& index) {
 }
 
 bool has_blobs(const std::string& root) {
-    for (const std::string& algorithm : entries_of(root + "/blobs"))
-        if (!entries_of(root + "/blobs/" + algorithm).empty()) return true;
+    for (const std::string& algorithm : names_in_if_exists(root + "/blobs"))
+        if (!names_in_if_exists(root + "/blobs/" + algorithm).empty()) return true;
     return false;
 }
 
@@ -45,7 +46,7 @@ void Names::make_if_new(const std::string& root) {
 void Names::save() { write_index(root_, index_); }
 
 void Names::remove_torn() const {
-    for (const std::string& name : entries_of(root_))
+    for (const std::string& name : names_in_if_exists(root_))
         if (name.starts_with(".index.json.")) ::unlink(str(root_, "/", name).c_str());
 }
 

@@ -6,7 +6,6 @@
 
 #include "image/snapshots.h"
 
-#include <dirent.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
@@ -14,6 +13,7 @@
 #include <algorithm>
 
 #include "base/defer.h"
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/sys.h"
@@ -43,19 +43,10 @@ std::vector<std::string> lower_dirs(const Store& store, Layers layers) {
     return dirs;
 }
 
-bool is_empty_directory(const std::string& path) {
-    DIR* dir = ::opendir(path.c_str());
-    if (!dir) return false;
-    int count = 0;
-    while (::readdir(dir)) ++count;
-    ::closedir(dir);
-    return count <= 2;
-}
-
 // The root directory of an overlay is the upper one's: a new one looks like the one it hides.
 void copy_root_attributes(const std::string& from, const std::string& to) {
     struct stat info{};
-    if (::stat(from.c_str(), &info) < 0 || !is_empty_directory(to)) return;
+    if (::stat(from.c_str(), &info) < 0 || !names_in(to).empty()) return;
     if (::chown(to.c_str(), info.st_uid, info.st_gid) < 0) throw SysError("chown ", to);
     ::chmod(to.c_str(), info.st_mode & 07777);
     const timespec times[2] = {info.st_atim, info.st_mtim};

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/sys.h"
@@ -36,7 +37,7 @@ constexpr std::string_view known_names[] = {
 
 // "--root /srv" must not make a store of somebody's directory, nor close it to him.
 void refuse_foreign_files(const std::string& root) {
-    for (const std::string& name : entries_of(root))
+    for (const std::string& name : names_in_if_exists(root))
         if (!name.starts_with('.') && std::ranges::find(known_names, name) == std::end(known_names))
             throw Error(root, " is no store, and holds other files (", quoted(name),
                         "): a store is made in a new or an empty directory");

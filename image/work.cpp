@@ -5,32 +5,15 @@
 // first.
 #include "image/work.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 
-#include <ranges>
-
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/mount_table.h"
 #include "base/sys.h"
-
-std::vector<std::string> entries_of(const std::string& directory) {
-    std::vector<std::string> names;
-    DIR* dir = ::opendir(directory.c_str());
-    if (!dir && errno == ENOENT) return names;
-    if (!dir) throw SysError("read ", directory);
-    for (errno = 0; const dirent* entry = ::readdir(dir); errno = 0) {
-        const std::string_view name = entry->d_name;
-        if (name != "." && name != "..") names.emplace_back(name);
-    }
-    const int code = errno;
-    ::closedir(dir);
-    if (code != 0) throw SysError(code, "read " + directory);
-    return names;
-}
 
 // Whoever finds an unlocked entry may remove it, even between our making and our locking it: then
 // we make another.
@@ -57,7 +40,7 @@ Claimed claim(const std::string& directory, const std::string& purpose, Claim wh
 std::vector<std::string> collect_dead(const std::string& directory,
                                       const std::function<void(const std::string& path)>& bury) {
     std::vector<std::string> held;
-    for (const std::string& name : entries_of(directory)) {
+    for (const std::string& name : names_in_if_exists(directory)) {
         const std::string path = directory + "/" + name;
         const auto fd = sys::try_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
         if (!fd && fd.error() == ENOENT) continue;
@@ -72,9 +55,7 @@ std::vector<std::string> collect_dead(const std::string& directory,
 
 // Mounts of a process that died stay: without them the tree can be removed.
 static void unmount_below(const std::string& path) {
-    for (const MountEntry& mount : mount_table() | std::views::reverse)
-        if (mount.point == path || mount.point.starts_with(path + "/"))
-            ::umount2(mount.point.c_str(), MNT_DETACH);
+    for (const std::string& point : mounts_below(path)) ::umount2(point.c_str(), MNT_DETACH);
 }
 
 void remove_work(const std::string& path) {

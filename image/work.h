@@ -9,10 +9,6 @@
 
 #include "base/unique_fd.h"
 
-// The names in a directory, without "." and ".."; none if it is not there. Throws SysError if it
-// cannot be read.
-std::vector<std::string> entries_of(const std::string& directory);
-
 struct Claimed {
     std::string path;
     UniqueFd lock;

@@ -5,7 +5,6 @@
 // says will be there: only that is undone if the container does not come to be.
 #include "runtime/cgroup/intel_rdt.h"
 
-#include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <map>
 
 #include "base/defer.h"
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/mount_table.h"
@@ -218,14 +218,8 @@ RdtStats read_rdt_stats(const RdtRecord& record, const std::string& root) {
     for (const std::string& line : split(own, '\n'))
         if (!trim(line).empty()) stats.schemata.emplace_back(trim(line));
     const std::string data = (record.monitor.empty() ? record.group : record.monitor) + "/mon_data";
-    DIR* dir = ::opendir(data.c_str());
-    if (!dir) return stats;
-    const Defer closing([&] { ::closedir(dir); });
-    std::vector<std::string> nodes;
-    while (const dirent* entry = ::readdir(dir))
-        if (entry->d_name[0] != '.') nodes.push_back(data + "/" + entry->d_name);
-    std::ranges::sort(nodes);
-    for (const std::string& node : nodes) {
+    for (const std::string& name : names_in_if_exists(data)) {
+        const std::string node = data + "/" + name;
         if (sys::exists(node + "/mbm_total_bytes"))
             stats.mbm.push_back(
                 {number(node + "/mbm_total_bytes"), number(node + "/mbm_local_bytes")});

@@ -2,13 +2,12 @@
 // number per file has a function below them.
 #include "runtime/cgroup/stats.h"
 
-#include <dirent.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <limits>
 
-#include "base/defer.h"
+#include "base/directory.h"
 #include "base/number_list.h"
 #include "base/sys.h"
 #include "base/text.h"
@@ -302,11 +301,7 @@ void read_v2(Stats& stats, const StatFile& file) {
 // As in the names of the controller's files: hugepages-2048kB is 2MB.
 std::vector<std::string> huge_page_sizes() {
     std::vector<std::string> names;
-    DIR* dir = ::opendir("/sys/kernel/mm/hugepages");
-    if (!dir) return names;
-    const Defer closing([&] { ::closedir(dir); });
-    while (const dirent* entry = ::readdir(dir)) {
-        std::string_view name(entry->d_name);
+    for (const std::string_view name : names_in_if_exists("/sys/kernel/mm/hugepages")) {
         if (!name.starts_with("hugepages-") || !name.ends_with("kB")) continue;
         uint64_t size = number(name.substr(10, name.size() - 12));
         const char* unit = "KB";

@@ -10,7 +10,7 @@
 
 #include <vector>
 
-#include "base/defer.h"
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/unique_fd.h"
 
@@ -26,14 +26,14 @@ UniqueFd open_group(int parent, const std::string& name) {
         ::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 }
 
-std::vector<std::string> groups_in(int group) {
+std::vector<std::string> groups_in(int group) try {
     std::vector<std::string> found;
-    DIR* dir = ::fdopendir(::openat(group, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!dir) return found;  // it is gone
-    const Defer closing([&] { ::closedir(dir); });
-    while (const dirent* entry = ::readdir(dir))
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.') found.emplace_back(entry->d_name);
+    for (DirectoryEntry& entry : entries_in(group, "a cgroup"))
+        if (entry.type == DT_DIR) found.push_back(std::move(entry.name));
     return found;
+} catch (const SysError& e) {
+    if (e.code() == ENOENT || e.code() == ENODEV) return {};  // it is gone
+    throw;
 }
 
 // From the top down again, when the way up is lost because a group was removed under us; as far as

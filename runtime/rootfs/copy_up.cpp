@@ -6,7 +6,6 @@
 // away meanwhile is as if it had not been there.
 #include "runtime/rootfs/copy_up.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -16,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "base/defer.h"
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/regular_file.h"
 #include "base/sys.h"
@@ -111,15 +110,8 @@ void CopyUp::note_level() {
     levels_.push_back({.device = info.st_dev, .inode = info.st_ino, .ahead = {}});
 }
 
-// The stream has a descriptor of its own, closed before anything is entered.
 void CopyUp::copy_entries() {
-    DIR* dir = ::fdopendir(::openat(from_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!dir) throw SysError("reading a directory");
-    const Defer closing([&] { ::closedir(dir); });
-    while (const dirent* entry = ::readdir(dir)) {
-        const std::string name = entry->d_name;
-        if (name != "." && name != "..") copy_entry(name);
-    }
+    for (const std::string& name : names_in(from_.get(), "a directory")) copy_entry(name);
 }
 
 void CopyUp::enter(const std::string& name) {

@@ -6,7 +6,6 @@
 // still there, and state.json goes last.
 #include "runtime/state/container.h"
 
-#include <dirent.h>
 #include <limits.h>
 #include <poll.h>
 #include <regex.h>
@@ -26,6 +25,7 @@
 #include <ranges>
 
 #include "base/defer.h"
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -222,17 +222,15 @@ const char* status_name(Status status) { return rule_of(status).name; }
 
 namespace {
 
-std::vector<std::string> ids_in(const std::string& root) {
-    std::vector<std::string> ids;
-    DIR* dir = ::opendir(root.c_str());
-    if (!dir && (errno == ENOENT || errno == ENOTDIR)) return ids;
-    if (!dir) throw SysError("open ", root);
-    const Defer closing([&] { ::closedir(dir); });
-    while (const dirent* entry = ::readdir(dir))
-        if (is_id(entry->d_name) && (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN))
-            ids.emplace_back(entry->d_name);
-    std::ranges::sort(ids);
+std::vector<std::string> ids_in(const std::string& root) try {
+    std::vector<std::string> ids = names_in_if_exists(root);
+    std::erase_if(ids, [&](const std::string& name) {
+        return !is_id(name) || !std::filesystem::is_directory(root + "/" + name);
+    });
     return ids;
+} catch (const SysError& e) {
+    if (e.code() == ENOTDIR) return {};
+    throw;
 }
 
 // Of what was killed before it had written or after it had removed its state.
