@@ -52,12 +52,12 @@ static constexpr std::string_view names[] = {
 std::span<const std::string_view> capability_names() { return names; }
 
 const std::vector<std::string>& container_capabilities() {
-    static const std::vector<std::string> names = {
+    static const std::vector<std::string> given = {
         "CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",
         "CAP_MKNOD",   "CAP_NET_RAW",      "CAP_SETGID",           "CAP_SETUID",
         "CAP_SETFCAP", "CAP_SETPCAP",      "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT",
         "CAP_KILL",    "CAP_AUDIT_WRITE"};
-    return names;
+    return given;
 }
 
 }  // namespace spec
