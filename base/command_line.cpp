@@ -5,6 +5,12 @@
 // rest. Values are checked as they are read, in the words of Go's strconv, and kept as the commands
 // read them ("0x1f" as "31").
 //
+// Boost.Program_options has a description of one table's options. Its own reading of the words is
+// not Go's ("-b -f" is no value to it, nor "--bundle="), so we read them and hand it what is typed
+// of options: it finds them by name, gives their long names, and refuses those that do not exist or
+// have no value. That is the end of the reading, so what is wrong in an earlier word is told first;
+// and ours are the words in which it is told.
+//
 // Before all that the process itself is put right: it may have been started without standard
 // streams, or with the ends of its children ignored.
 #include "base/command_line.h"
@@ -14,6 +20,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/make_shared.hpp>
+#include <boost/program_options/errors.hpp>
+#include <boost/program_options/options_description.hpp>
+#include <boost/program_options/parsers.hpp>
+#include <boost/program_options/value_semantic.hpp>
 #include <cstdio>
 #include <cstring>
 #include <expected>
@@ -21,6 +32,8 @@
 #include "base/boolean.h"
 #include "base/duration.h"
 #include "base/error.h"
+
+namespace po = boost::program_options;
 
 std::optional<bool> parse_bool(std::string_view word) {
     static constexpr std::string_view yes[] = {"1", "t", "T", "true", "TRUE", "True"};
@@ -76,6 +89,32 @@ std::expected<int64_t, std::errc> parse_integer(std::string_view text, int base)
     return value;
 }
 
+// What Boost knows of an option. A switch has a value, too ("--force=false"); the one that is left
+// out is filled in before Boost looks.
+struct Known : po::untyped_value {
+    explicit Known(const Option& its) : option(its) {}
+    const Option& option;
+};
+
+// Words as they are read: the options are for Boost, which need not see the positional ones.
+struct Reading {
+    const std::vector<std::string>& words;
+    size_t at;  // the next one
+    std::vector<po::option> options;
+    std::vector<std::string> positional;
+    std::string word, name;  // of the last option, as they were typed: for complaints
+
+    void add(const std::string& key, const std::vector<std::string>& value) {
+        options.emplace_back(key, value);
+    }
+    void add_word() { positional.push_back(words[at++]); }
+    // Boost refuses it; what follows it does not matter.
+    void add_unknown(const std::string& key) {
+        add(key, {});
+        at = words.size();
+    }
+};
+
 }  // namespace
 
 struct Parser {
@@ -83,12 +122,25 @@ struct Parser {
     std::span<const Option> options;
     bool interspersed;
     bool global = false;  // before the command, where --version is one
+    mutable std::optional<po::options_description> described = {};
 
-    const Option* find(std::string_view name) const {
+    // Made for the first option that is typed: many starts have none of one table.
+    const po::options_description& description() const {
+        if (described) return *described;
+        described.emplace();
+        // The table's names are in Boost's form: the long one, a comma, the letter.
         for (const Option& option : options)
-            for (const std::string& known : split(option.names, ','))
-                if (known == name) return &option;
-        return nullptr;
+            described->add(
+                boost::make_shared<po::option_description>(option.names, new Known(option)));
+        return *described;
+    }
+
+    // Boost keeps a letter with its dash; to it, nothing is the letter of all that have none.
+    static std::string key(const std::string& name) { return name.size() == 1 ? "-" + name : name; }
+    const Option* find(const std::string& name) const {
+        if (name.empty() || name[0] == '-') return nullptr;
+        const auto* found = description().find_nothrow(key(name), false);
+        return found ? &static_cast<const Known&>(*found->semantic()).option : nullptr;
     }
 
     [[noreturn]] void fail(const std::string& why) const {
@@ -152,25 +204,13 @@ struct Parser {
         fail_value(option, name, value, "parse error");
     }
 
-    void give(Arguments& out, const Option& option, const std::string& name,
-              const std::string& value) const {
-        out.given_[long_name(option)].push_back(checked(option, name, value));
-    }
-
-    void give_switch(Arguments& out, const Option& option, const std::string& name,
-                     const std::string& value) const {
-        if (const auto on = parse_bool(value))
-            return give(out, option, name, *on ? "true" : "false");
+    std::string checked_switch(const Option& option, const std::string& name,
+                               const std::string& value) const {
+        if (const auto on = parse_bool(value)) return *on ? "true" : "false";
         if (style == Style::runc)
             fail(str("invalid boolean value ", quoted(value), " for -", name, ": parse error"));
         fail(str("invalid argument ", quoted(value), " for --", long_name(option),
                  ": expected true or false"));
-    }
-
-    // A positional word. Behind the first one runc takes what it does not know for one, too.
-    bool is_positional(const std::string& word, const Arguments& out) const {
-        if (word.size() < 2 || word[0] != '-') return true;
-        return style == Style::runc && !out.words_.empty() && !find(name_of(word));
     }
 
     // Words from `at` on; stops behind the options if they are not interspersed. Gives the index of
@@ -178,76 +218,104 @@ struct Parser {
     size_t parse(const std::vector<std::string>& words, size_t at, Arguments& out) const {
         for (const Option& option : options)
             if (*option.fallback) out.fallbacks_[long_name(option)] = option.fallback;
-        for (; at < words.size(); ++at) {
-            const std::string& word = words[at];
-            if (word == "--") {
-                ++at;
-                break;
-            }
-            if (wants_help(word) || wants_version(word)) return at;
-            if (is_positional(word, out)) {
-                if (!interspersed) break;
-                out.words_.push_back(word);
-                continue;
-            }
-            const bool dashes = word.starts_with("--");
-            const std::string name = name_of(word);
-            if (style == Style::runc && (name.empty() || name[0] == '-'))
-                fail("bad flag syntax: " + word);
-            std::optional<std::string> value;
-            if (const size_t equals = word.find('='); equals != std::string::npos)
-                value = word.substr(equals + 1);
-            const bool whole = style == Style::runc || dashes == (name.size() > 1);
-            const Option* option = whole ? find(name) : nullptr;
-            if (option) {
-                if (!option->value)
-                    give_switch(out, *option, name, value.value_or("true"));
-                else if (value)
-                    give(out, *option, name, *value);
-                else if (++at < words.size())
-                    give(out, *option, name, words[at]);
-                else
-                    fail(str("flag needs an argument: ", style == Style::runc ? "-" + name : word));
-                continue;
-            }
-            if (dashes) fail(unknown(word, name));
-            at = parse_cluster(words, at, out);
-        }
-        while (interspersed && at < words.size()) out.words_.push_back(words[at++]);
-        return at;
+        Reading in{.words = words, .at = at};
+        read(in);
+        for (const po::option& option : ask_boost(in))
+            out.given_[option.string_key].push_back(option.value[0]);
+        out.words_ = std::move(in.positional);
+        return in.at;
     }
 
 private:
-    // "-it", "-p8080:80", "-dp 8080:80"
-    size_t parse_cluster(const std::vector<std::string>& words, size_t at, Arguments& out) const {
-        const std::string& word = words[at];
-        for (size_t i = 1; i < word.size(); ++i) {
-            const std::string name(1, word[i]);
-            const Option* option = find(name);
-            if (!option) fail(unknown(word, style == Style::runc ? name_of(word) : name));
-            if (!option->value) {
-                if (i + 1 < word.size() && word[i + 1] == '=') {
-                    give_switch(out, *option, name, word.substr(i + 2));
-                    return at;
-                }
-                give_switch(out, *option, name, "true");
+    // Which options these are, by their long names. Boost asks for a word's options while words are
+    // left: all options are one word's. None is left that it could take for a value, and it need
+    // not move the others forward each time.
+    std::vector<po::option> ask_boost(const Reading& in) const try {
+        if (in.options.empty()) return {};
+        const auto hand_over = [&](std::vector<std::string>& left) {
+            left.clear();
+            return in.options;
+        };
+        return po::command_line_parser(std::vector{in.word})
+            .options(description())
+            .extra_style_parser(hand_over)
+            .run()
+            .options;
+    } catch (const po::unknown_option&) {
+        fail(unknown(in.word, in.name));
+    } catch (const po::invalid_command_line_syntax&) {  // the value that it must have is missing
+        fail(str("flag needs an argument: ",
+                 style == Style::runc ? "-" + name_of(in.word) : in.word));
+    }
+
+    void read(Reading& in) const {
+        while (in.at < in.words.size()) {
+            const std::string& word = in.words[in.at];
+            if (word == "--") {
+                ++in.at;
+                break;
+            }
+            if (wants_help(word) || wants_version(word)) return;
+            if (!is_positional(in)) {
+                read_option(in);
                 continue;
             }
-            std::string rest = word.substr(i + 1);
-            if (rest.starts_with('='))
-                rest.erase(0, 1);
-            else if (rest.empty()) {
-                if (++at >= words.size()) fail(str("flag needs an argument: ", word));
-                rest = words[at];
-            }
-            give(out, *option, name, rest);
-            return at;
+            if (!interspersed) return;
+            in.add_word();
         }
-        return at;
+        while (interspersed && in.at < in.words.size()) in.add_word();
+    }
+
+    // A positional word. Behind the first one runc takes what it does not know for one, too.
+    bool is_positional(const Reading& in) const {
+        const std::string& word = in.words[in.at];
+        if (word.size() < 2 || word[0] != '-') return true;
+        return style == Style::runc && !in.positional.empty() && !find(name_of(word));
+    }
+
+    void read_option(Reading& in) const {
+        in.word = in.words[in.at++];
+        in.name = name_of(in.word);
+        const bool dashes = in.word.starts_with("--");
+        if (style == Style::runc && (in.name.empty() || in.name[0] == '-'))
+            fail("bad flag syntax: " + in.word);
+        const bool whole = style == Style::runc || dashes == (in.name.size() > 1);
+        if (const Option* option = whole ? find(in.name) : nullptr) {
+            const size_t equals = in.word.find('=');
+            const bool has_value = equals != std::string::npos;
+            take(in, *option, has_value ? std::optional(in.word.substr(equals + 1)) : std::nullopt);
+        } else if (dashes)
+            in.add_unknown(in.word);
+        else
+            read_cluster(in);
+    }
+
+    // "-it", "-p8080:80", "-dp 8080:80"
+    void read_cluster(Reading& in) const {
+        for (size_t i = 1; i < in.word.size(); ++i) {
+            in.name = in.word[i];
+            const Option* option = find(in.name);
+            if (!option) return in.add_unknown(key(in.name));
+            const bool is_last = i + 1 == in.word.size();
+            if (!is_last && in.word[i + 1] == '=') return take(in, *option, in.word.substr(i + 2));
+            if (!is_last && option->value) return take(in, *option, in.word.substr(i + 1));
+            take(in, *option, {});
+        }
+    }
+
+    // With what is typed behind it, or else the next word; without either Boost refuses it.
+    void take(Reading& in, const Option& option, std::optional<std::string> value) const {
+        if (option.value && !value && in.at < in.words.size()) value = in.words[in.at++];
+        if (!option.value)
+            in.add(key(in.name), {checked_switch(option, in.name, value.value_or("true"))});
+        else if (value)
+            in.add(key(in.name), {checked(option, in.name, *value)});
+        else
+            in.add(key(in.name), {});
     }
 
     std::string unknown(const std::string& word, const std::string& name) const {
-        if (style == Style::runc) return str("flag provided but not defined: -", name);
+        if (style == Style::runc) return str("flag provided but not defined: -", name_of(word));
         if (word.starts_with("--")) return str("unknown flag: --", name);
         return str("unknown shorthand flag: '", name, "' in ", word);
     }

@@ -1,6 +1,8 @@
 // Commands and their options as tables; help, errors and dispatch are made from them. The rules of
 // Go's flag packages, which runc's and Docker's users type: "--name value", "--name=value",
 // "--switch=false", "-n value", "-nvalue", "-it" for two switches; what follows "--" is data.
+// Which option a name is, and whether it may stand there as it does, says Boost.Program_options,
+// from the same tables.
 //
 // What is hard: runc's and Docker's packages differ in the small. runc takes one dash for two, and
 // where options may follow the words it takes only those it knows for options ("kill web -9"); it

@@ -95,9 +95,16 @@ TEST_CASE(
         {{"kill", "-force", "c"}, "kill force=true c"},
         {{"kill", "--f", "c", "--bundle=x"}, "kill force=true bundle=x c"},
         {{"kill", "c", "-9"}, "kill c -9"},
+        {{"kill", "c", "-fb"}, "kill c -fb"},
         {{"kill", "c", "--", "--force"}, "kill c --force"},
         {{"kill", "-f=false", "-b", "", "c"}, "kill force=false bundle= c"},
         {{"kill", "-fb", "x", "c"}, "kill force=true bundle=x c"},  // crun's
+        {{"kill", "-b", "-f", "c"}, "kill bundle=-f c"},
+        {{"kill", "--bundle", "force", "c"}, "kill bundle=force c"},
+        {{"kill", "-b", "--", "-f", "c"}, "kill force=true bundle=-- c"},
+        {{"kill", "--bundle", "--help", "c"}, "kill bundle=--help c"},
+        {{"kill", "--bundle=", "-b==x", "c"}, "kill bundle==x c"},
+        {{"kill", "-f", "true", "c"}, "kill force=true true c"},
         {{"exec", "-f", "c", "-f", "--help"}, "exec force=true c -f --help"},
         {{"exec", "--", "c", "--", "-x"}, "exec c -- -x"},
         {{"kill", "c", "-help"}, "help"},
@@ -115,6 +122,10 @@ TEST_CASE(
         {{"kill", "---f"}, "bad flag syntax: ---f"},
         {{"kill", "--=x"}, "bad flag syntax: --=x"},
         {{"kill", "-b"}, "flag needs an argument: -b"},
+        {{"kill", "-fb"}, "flag needs an argument: -fb"},
+        {{"kill", "--forc", "c"}, "flag provided but not defined: -forc"},
+        {{"kill", "-f=maybe", "--nope"}, "invalid boolean value \"maybe\" for -f: parse error"},
+        {{"kill", "--nope", "-f=maybe"}, "flag provided but not defined: -nope"},
         {{"kill", "-f=maybe", "c"}, "invalid boolean value \"maybe\" for -f: parse error"},
     };
     for (const auto& [words, want] : cases) {
@@ -159,6 +170,15 @@ TEST_CASE("Docker's command line: one dash for short options, two for long ones"
         {{"kill", "c", "--nope"}, "unknown flag: --nope"},
         {{"kill", "c", "-x"}, "unknown shorthand flag: 'x' in -x"},
         {{"kill", "--f", "c"}, "unknown flag: --f"},
+        {{"kill", "---f", "c"}, "unknown flag: ---f"},
+        {{"kill", "-=x", "c"}, "unknown shorthand flag: '=' in -=x"},
+        {{"kill", "-f-", "c"}, "unknown shorthand flag: '-' in -f-"},
+        {{"kill", "--Force", "c"}, "unknown flag: --Force"},
+        {{"kill", "-fb=x", "-f=0", "c"}, "kill force=false bundle=x c"},
+        {{"kill", "c", "-fw"}, "flag needs an argument: -fw"},
+        {{"kill", "-w", "long", "--nope"},
+         "invalid argument \"long\" for \"-w, --wait\" flag: strconv.ParseInt: parsing \"long\": "
+         "invalid syntax"},
         {{"moon"}, "unknown command: rt moon"},
     };
     for (const auto& [words, want] : cases) {
