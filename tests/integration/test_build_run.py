@@ -15,7 +15,7 @@ import unittest
 import keg
 
 
-def waited(condition, seconds=20):
+def waited(condition, seconds=120):
     """Whether it becomes true in that time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

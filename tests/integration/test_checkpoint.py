@@ -24,7 +24,7 @@ needs_criu = unittest.skipUnless(criu_works(), "needs a kernel on which `criu ch
 COUNT = "i=0; while :; do i=$((i+1)); echo $i > /count; sleep 0.1; done"
 
 
-def until(true, what, seconds=30):
+def until(true, what, seconds=120):
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:
@@ -222,7 +222,7 @@ class Memory(CheckpointCase):
         server = self.server("page-server", "--images-dir", self.images, "--port", port)
         until(lambda: self.listens(port), "a page server")
         self.checkpoint("--page-server", f"127.0.0.1:{port}")
-        self.assertEqual(server.wait(timeout=30), 0)
+        self.assertEqual(server.wait(timeout=120), 0)
         self.restore()
         self.goes_on()
 

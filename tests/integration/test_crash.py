@@ -26,7 +26,7 @@ def processes_of(text):
     return found
 
 
-def wait_until(condition, what, seconds=20):
+def wait_until(condition, what, seconds=120):
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

@@ -16,7 +16,7 @@ import keg
 from test_run import wait_until
 
 
-def read_terminal(master, until, seconds=10):
+def read_terminal(master, until, seconds=120):
     """What a terminal shows until that is among it."""
     shown = b""
     end = time.monotonic() + seconds
@@ -29,7 +29,7 @@ def read_terminal(master, until, seconds=10):
     return shown
 
 
-def waited(pid, seconds=15):
+def waited(pid, seconds=120):
     """The exit code of a child, or None if it does not end."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -86,8 +86,8 @@ class WhileItStarts(EngineCase):
         time.sleep(0.3)
         self.assertIsNone(command.poll(), "it did not wait")
         self.go.touch()
-        out, err = command.communicate(timeout=20)
-        self.assertEqual(starting.wait(timeout=20), 0)
+        out, err = command.communicate(timeout=120)
+        self.assertEqual(starting.wait(timeout=120), 0)
         return command.returncode, out, err
 
     def test_rm_with_force_waits_for_the_start_and_removes_it(self):
@@ -113,7 +113,7 @@ class WhileItStarts(EngineCase):
             process.send_signal(signal.SIGINT)
             time.sleep(0.2)
             self.go.touch()
-            self.assertEqual(process.wait(timeout=15), 130)
+            self.assertEqual(process.wait(timeout=120), 130)
             self.assertEqual(self.containers(), left)
             self.assertNotIn(str(self.store), pathlib.Path("/proc/self/mounts").read_text())
             self.waiting.unlink(), self.go.unlink()
@@ -123,7 +123,7 @@ class WhileItStarts(EngineCase):
         process.send_signal(signal.SIGINT)
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(timeout=5), 130)
+        self.assertEqual(process.wait(timeout=120), 130)
         self.go.touch()
         self.assertTrue(wait_until(lambda: self.containers() == []))
 
@@ -210,9 +210,9 @@ class FullDisk(EngineCase):
         self.assertTrue(wait_until(lambda: self.containers() == ["full running"]))
         waiter = self.start("wait", "full")
         self.fill()
-        self.assertEqual(process.wait(timeout=20), 7)
+        self.assertEqual(process.wait(timeout=120), 7)
         process.communicate()
-        self.assertEqual(waiter.communicate(timeout=20)[0], "7\n")
+        self.assertEqual(waiter.communicate(timeout=120)[0], "7\n")
         self.assertEqual(self.keg("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "full").stdout, "exited 7\n")
         self.assertNotIn(f"{self.store}/containers", pathlib.Path("/proc/self/mounts").read_text())
         self.keg("rm", "full")
@@ -381,7 +381,7 @@ class Streams(EngineCase):
         process = self.start("run", "--network", "none", "--name", "talks", "base", "yes")
         self.assertEqual(process.stdout.readline(), "y\n")
         process.stdout.close()
-        self.assertEqual(process.wait(timeout=15), 1)
+        self.assertEqual(process.wait(timeout=120), 1)
         self.assertIn("broken pipe", process.stderr.read())
         process.stderr.close()
         self.keg("rm", "-f", "talks")

@@ -230,7 +230,7 @@ class Private(Hostile):
                 waiting.kill()
                 waiting.wait()
 
-    def wait_until(self, happened, seconds=30):
+    def wait_until(self, happened, seconds=120):
         end = time.monotonic() + seconds
         while not happened():
             self.assertLess(time.monotonic(), end, "it did not happen in time")

@@ -462,7 +462,7 @@ class TwoAtOnce(KillCase):
             answers = []
             for process in pair:
                 # The container itself may keep our pipe: the runtime's last line is all that we wait for.
-                code = process.wait(timeout=30)
+                code = process.wait(timeout=120)
                 answers.append((code, process.stderr.readline() if code else ""))
                 process.stderr.close()
             words.append(answers)

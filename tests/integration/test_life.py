@@ -30,7 +30,7 @@ class LifeCase(RuntimeCase):
         self.addCleanup(process.kill)
         return process
 
-    def until(self, condition, seconds=20):
+    def until(self, condition, seconds=120):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if condition():
@@ -45,7 +45,7 @@ class LifeCase(RuntimeCase):
         """Gives the number of its first process."""
         pid = self.dir / "pid"
         run = self.command("run", "-d", "--pid-file", pid, "-b", self.bundle(*args, edit=edit, name=name), id or self.name)
-        self.assertEqual(run.wait(timeout=20), 0)
+        self.assertEqual(run.wait(timeout=120), 0)
         return int(pid.read_text())
 
     def assert_gone(self, pid):
@@ -76,7 +76,7 @@ class Impatience(LifeCase):
                 with self.subTest(kind, signal=number):
                     create = self.create_with_a_hook_that_hangs(kind)
                     create.send_signal(number)
-                    self.assertEqual(create.wait(timeout=20), 128 + number)
+                    self.assertEqual(create.wait(timeout=120), 128 + number)
                     self.assertIn("interrupted: ", create.stderr.read())
                     self.assertEqual((os.listdir(self.state), self.groups()), ([], []))
                     (self.dir / f"mark-{kind}").unlink()
@@ -90,7 +90,7 @@ class Impatience(LifeCase):
         self.until(mark.exists)
         create.send_signal(signal.SIGHUP)
         mark.unlink()
-        self.assertEqual(create.wait(timeout=20), 0)
+        self.assertEqual(create.wait(timeout=120), 0)
         self.assertEqual(self.status(), "created")
 
     def test_delete_force_ends_a_create_whose_hook_hangs(self):
@@ -99,7 +99,7 @@ class Impatience(LifeCase):
                 create = self.create_with_a_hook_that_hangs(kind)
                 self.runtime("delete", "--force", self.name, timeout=9)
                 self.assertEqual((os.listdir(self.state), self.groups()), ([], []))
-                self.assertEqual(create.wait(timeout=20), 1)
+                self.assertEqual(create.wait(timeout=120), 1)
                 self.assertIn("container", create.stderr.read())
 
     def test_delete_force_ends_a_create_that_does_nothing_any_more(self):
@@ -107,7 +107,7 @@ class Impatience(LifeCase):
         create.send_signal(signal.SIGSTOP)
         self.runtime("delete", "--force", self.name, timeout=20)
         self.assertEqual((os.listdir(self.state), self.groups()), ([], []))
-        self.assertEqual(create.wait(timeout=20), -signal.SIGKILL)
+        self.assertEqual(create.wait(timeout=120), -signal.SIGKILL)
 
     def test_a_caller_that_ignores_the_ends_of_his_children(self):
         """For himself: the runtime hears of the ends of its own."""
@@ -115,10 +115,10 @@ class Impatience(LifeCase):
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         hook = {"path": "/bin/true"}
         bundle = self.bundle("sh", "-c", "exit 7", edit=lambda config: config.update(hooks={"createRuntime": [hook]}))
-        self.assertEqual(self.command("run", "-b", bundle, self.name, preexec_fn=ignore).wait(timeout=20), 7)
+        self.assertEqual(self.command("run", "-b", bundle, self.name, preexec_fn=ignore).wait(timeout=120), 7)
         sleeping = self.bundle("sleep", "1000", name="sleeping")
-        self.assertEqual(self.command("run", "-d", "-b", sleeping, self.name).wait(timeout=20), 0)
-        self.assertEqual(self.command("exec", self.name, "sh", "-c", "exit 8", preexec_fn=ignore).wait(timeout=20), 8)
+        self.assertEqual(self.command("run", "-d", "-b", sleeping, self.name).wait(timeout=120), 0)
+        self.assertEqual(self.command("exec", self.name, "sh", "-c", "exit 8", preexec_fn=ignore).wait(timeout=120), 8)
 
 
 @needs_root
@@ -146,7 +146,7 @@ class Looking(LifeCase):
             time.sleep(0.01)
             if directory is not None:
                 os.close(directory)
-            self.assertEqual(create.wait(timeout=20), 0)
+            self.assertEqual(create.wait(timeout=120), 0)
             self.runtime("delete", "--force", self.name)
 
     def test_what_is_just_begun_or_nearly_removed_does_not_exist(self):
@@ -161,7 +161,7 @@ class Looking(LifeCase):
     def test_nobody_sees_a_container_anew_while_it_is_deleted(self):
         bundle = self.bundle("true")
         for _ in range(15):
-            self.assertEqual(self.command("run", "-d", "-b", bundle, self.name).wait(timeout=20), 0)
+            self.assertEqual(self.command("run", "-d", "-b", bundle, self.name).wait(timeout=120), 0)
             delete = self.command("delete", "--force", self.name)
             while delete.poll() is None:
                 seen = self.runtime("state", self.name, check=False)
@@ -248,7 +248,7 @@ class PidFile(LifeCase):
         self.addCleanup(os.close, end)
         bundle = self.bundle("sleep", "1000")
         for path in (fifo, file):
-            self.assertEqual(self.command("create", "--pid-file", path, "-b", bundle, self.name).wait(timeout=20), 0)
+            self.assertEqual(self.command("create", "--pid-file", path, "-b", bundle, self.name).wait(timeout=120), 0)
             pid = json.loads(self.runtime("state", self.name).stdout)["pid"]
             self.assertEqual(os.read(end, 100).decode() if path == fifo else path.read_text(), str(pid))
             self.assertTrue(path.is_fifo() == (path == fifo))

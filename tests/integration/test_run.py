@@ -15,7 +15,7 @@ import urllib.request
 import keg
 
 
-def wait_until(condition, seconds=10):
+def wait_until(condition, seconds=120):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():
@@ -64,7 +64,7 @@ class Run(keg.StoreCase):
     def test_a_slow_reader_gets_everything(self):
         process = subprocess.Popen([keg.KEG, "--root", self.store, "run", "--rm", "base", "sh", "-c", "head -c 300000 /dev/zero; exit 3"], stdout=subprocess.PIPE)
         time.sleep(1)
-        self.assertEqual(len(process.communicate(timeout=20)[0]), 300000)
+        self.assertEqual(len(process.communicate(timeout=120)[0]), 300000)
         self.assertEqual(process.returncode, 3)
 
     def test_a_reader_that_stalls_keeps_nobody_from_removing_the_container(self):
@@ -75,7 +75,7 @@ class Run(keg.StoreCase):
         self.assertEqual(self.keg("ps", "-aq").stdout, "")
         with process.stdout as output:
             self.assertTrue(output.read().startswith(b"y\ny\n"))
-        self.assertEqual(process.wait(timeout=10), 137)
+        self.assertEqual(process.wait(timeout=120), 137)
 
     def test_sigterm_is_passed_on(self):
         process = subprocess.Popen([keg.KEG, "--root", self.store, "run", "--rm", "base", "sh", "-c",
@@ -83,7 +83,7 @@ class Run(keg.StoreCase):
                                    stdout=subprocess.PIPE, text=True)
         self.assertEqual(process.stdout.readline(), "ready\n")
         process.send_signal(signal.SIGTERM)
-        self.assertEqual(process.communicate(timeout=20)[0], "got\n")
+        self.assertEqual(process.communicate(timeout=120)[0], "got\n")
         self.assertEqual(process.returncode, 9)
 
     def test_a_terminal(self):
@@ -230,7 +230,7 @@ class Run(keg.StoreCase):
         self.keg("pause", "paused")
         self.keg("kill", "paused")   # thaws it, or the signal would wait
         self.assertEqual(self.keg("wait", "paused").stdout, "137\n")
-        self.assertEqual(follower.wait(timeout=10), 0)
+        self.assertEqual(follower.wait(timeout=120), 0)
 
     def test_a_paused_container_is_stopped_and_removed(self):
         for words in (["stop", "-t", "1"], ["rm", "-f"]):
@@ -312,7 +312,7 @@ class Run(keg.StoreCase):
         shell = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
         name = shell.stdout.readline().strip()
         os.killpg(shell.pid, signal.SIGKILL)
-        self.assertEqual(shell.communicate(timeout=10)[0], "")     # nobody holds its output either
+        self.assertEqual(shell.communicate(timeout=120)[0], "")     # nobody holds its output either
         self.assertTrue(wait_until(lambda: self.keg("logs", name).stdout == "up\n"))
         self.assertTrue(wait_until(lambda: self.keg("exec", name, "wget", "-qO-", "127.0.0.1", check=False).returncode == 0))
         self.assertEqual(self.get(f"http://127.0.0.1:{port}/"), "container\n")

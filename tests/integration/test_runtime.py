@@ -31,7 +31,7 @@ class Life(RuntimeCase):
         process = subprocess.Popen([*self.command(), "run", "-b", str(bundle), "c"], stdin=subprocess.DEVNULL)
         self.wait_for("c", "running")
         self.runtime("kill", "c", "KILL")
-        self.assertEqual(process.wait(timeout=20), 137)
+        self.assertEqual(process.wait(timeout=120), 137)
 
     def command(self):
         return [RUNTIME, "--root", str(self.state)]

@@ -340,7 +340,7 @@ class Notify(RuntimeCase):
         container.connect(f"/proc/{pid}/root/run/notify/notify.sock")
         container.send(b"STATUS=warming up")
         container.send(b"READY=1")
-        self.assertEqual(starting.wait(timeout=20), 0)
+        self.assertEqual(starting.wait(timeout=120), 0)
         listener.join(timeout=20)
         self.assertEqual(heard, [f"READY=1\nMAINPID={pid}\n", "BARRIER=1"])
 
@@ -371,7 +371,7 @@ class Notify(RuntimeCase):
         process = self.started("c", "run", "-d")
         manager.close()
         self.say("c", b"READY=1")
-        self.assertEqual(process.wait(timeout=20), 0)
+        self.assertEqual(process.wait(timeout=120), 0)
         self.assertEqual(json.loads(self.runtime("state", "c").stdout)["status"], "running")
 
     def test_start_ends_with_a_container_that_never_is_ready(self):

@@ -42,7 +42,7 @@ class Executable(Hostile):
                 if [ "$(tr '\\0' ' ' < $p/cmdline)" = "/proc/self/exe --log /tmp/go list " ]; then pid=${p#/proc/}; fi
                 done; [ "$pid" ] && break; sleep 0.1; done; """
             attack = run(*base, "exec", "s", "sh", "-c", find + self.WRITE_LATER.replace("echo > /tmp/go", "cat /tmp/go & sleep 0.1"), check=False)
-            held.wait(timeout=20)
+            held.wait(timeout=120)
             self.assertIn("Read-only file system", attack.stdout + attack.stderr)
             self.assertNotIn("WRITTEN", attack.stdout)
         self.assertEqual(mine.read_bytes(), before)

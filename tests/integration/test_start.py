@@ -567,7 +567,7 @@ def hook_of(create):
             if pathlib.Path(f"/proc/{hook}/cmdline").read_bytes().startswith(b"sleep")]
 
 
-def wait_until(ready, seconds=30):
+def wait_until(ready, seconds=120):
     end = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > end:

@@ -15,7 +15,7 @@ from keg import RUNTIME, RuntimeCase, needs_root
 LOOP = "while :; do sleep 0.05; done"
 
 
-def read_until(fd, text, seconds=10):
+def read_until(fd, text, seconds=120):
     """What comes from a terminal or a pipe until that text is in it, or until it ends."""
     data = b""
     while text.encode() not in data and select.select([fd], [], [], seconds)[0]:
@@ -57,7 +57,7 @@ class AtTerminal:
         os.write(self.master, keys)
 
     def end(self):
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=120)
 
     def is_as_before(self):
         return termios.tcgetattr(self.slave) == self.before
@@ -213,7 +213,7 @@ class Signals(TerminalCase):
                 self.assertEqual(read_until(out, "\n"), "50\n")
                 process.send_signal(signal.SIGUSR2)
                 self.assertEqual(process.stdout.read(), b"")
-                self.assertEqual(process.wait(timeout=20), 5)
+                self.assertEqual(process.wait(timeout=120), 5)
 
 
 if __name__ == "__main__":
