@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <ctime>
 
+#include "base/duration.h"
 #include "base/log.h"
 #include "cli/template.h"
 
@@ -91,22 +92,6 @@ Filters parse_filters(const std::vector<std::string>& typed, std::span<const cha
         out[key].emplace_back(trim(filter.substr(equals + 1)));
     }
     return out;
-}
-
-std::string human_duration(int64_t seconds) {
-    const int64_t minutes = seconds / 60;
-    const auto hours = int64_t(double(seconds) / 3600 + 0.5);
-    if (seconds < 1) return "Less than a second";
-    if (seconds == 1) return "1 second";
-    if (seconds < 60) return str(seconds, " seconds");
-    if (minutes == 1) return "About a minute";
-    if (minutes < 60) return str(minutes, " minutes");
-    if (hours == 1) return "About an hour";
-    if (hours < 48) return str(hours, " hours");
-    if (hours < 24 * 7 * 2) return str(hours / 24, " days");
-    if (hours < 24 * 30 * 2) return str(hours / 24 / 7, " weeks");
-    if (hours < 24 * 365 * 2) return str(hours / 24 / 30, " months");
-    return str(seconds / 3600 / 24 / 365, " years");
 }
 
 std::string time_since(const std::string& time) {

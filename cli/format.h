@@ -26,8 +26,6 @@ void print_listing(const std::string& format, const std::string& fallback,
 using Filters = std::map<std::string, std::vector<std::string>>;
 Filters parse_filters(const std::vector<std::string>& typed, std::span<const char* const> known);
 
-// "3 minutes", "About an hour", "2 weeks": Docker's words for a span of time in seconds.
-std::string human_duration(int64_t seconds);
 // "3 minutes ago" for an RFC 3339 time; "N/A" for none, or for Go's zero time.
 std::string time_since(const std::string& rfc3339_time);
 // "2026-11-24 10:04:05 +0000 UTC", as Go prints a time; "N/A" likewise.

@@ -61,12 +61,6 @@ void serve(const RuntimeClient& runtime, const ExecSession& session, const winsi
 
 }  // namespace
 
-int exec_failure_code(const std::string& words) {
-    const auto says = [&](const char* some) { return words.find(some) != std::string::npos; };
-    if (says("not found") || says("no such file")) return 127;
-    return says("permission denied") || says("is a directory") ? 126 : 1;
-}
-
 Monitored start_exec_session(const RuntimeClient& runtime, const ExecSession& session) {
     assert_single_threaded();
     MonitoredStart start(
@@ -77,7 +71,7 @@ Monitored start_exec_session(const RuntimeClient& runtime, const ExecSession& se
         try {
             serve(runtime, session, start.size(), caller);
         } catch (const std::exception& e) {
-            caller.tell(str("failed ", exec_failure_code(e.what()), " ", e.what()));
+            caller.tell(str("failed ", failure_code(e.what(), 1), " ", e.what()));
         }
         ::_exit(0);
     }

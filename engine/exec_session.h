@@ -14,5 +14,3 @@ struct ExecSession {
 // Returns when the process runs; throws what kept it from that, with Docker's exit code. No threads
 // may be alive.
 Monitored start_exec_session(const RuntimeClient& runtime, const ExecSession& session);
-// Docker's way to tell 126 and 127 from others: by the runtime's words.
-int exec_failure_code(const std::string& words);

@@ -101,18 +101,6 @@ private:
 
 int pidfd_open(pid_t pid) { return int(::syscall(SYS_pidfd_open, pid, 0)); }
 
-// Docker's way to tell 126 and 127 from 125: by the runtime's words.
-int code_for(const std::string& text) {
-    const auto says = [&](const char* words) { return text.find(words) != std::string::npos; };
-    if (says("executable file not found") || says("no such file or directory") ||
-        says("system cannot find"))
-        return 127;
-    if (says("permission denied") || says("is a directory") || says("not a directory") ||
-        says("exec format error"))
-        return 126;
-    return 125;
-}
-
 void Monitor::run() noexcept {
     try {
         become_independent();
@@ -264,7 +252,8 @@ void Monitor::note_end() {
 
 void Monitor::note_failure(const Error& error) {
     const std::string text = error.what();
-    const int code = error.exit_code() ? error.exit_code() : code_for(created_ ? text : "");
+    int code = error.exit_code();
+    if (!code) code = created_ ? failure_code(text, 125) : 125;
     state_ = {};
     state_.error = text, state_.exit_code = code == 125 ? 128 : code;
     last_word_ = str("failed ", code, " ", text);

@@ -5,7 +5,5 @@
 
 #include "engine/container.h"
 
-// "Less than a second", "About a minute", "3 hours", from whole seconds.
-std::string duration_words(long long seconds);
 // The STATUS column: "Up 3 minutes", "Exited (1) 2 days ago", "Created".
 std::string status_words(const State& state, long long now_nanoseconds);

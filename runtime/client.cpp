@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 #include <cstdlib>
 #include <filesystem>
@@ -92,6 +93,16 @@ Call silent(std::vector<std::string> words) {
 }
 
 }  // namespace
+
+int failure_code(std::string_view words, int otherwise) {
+    static constexpr std::string_view none[] = {"executable file not found",
+                                                "no such file or directory", "system cannot find"},
+                                      not_runnable[] = {"permission denied", "is a directory",
+                                                        "not a directory", "exec format error"};
+    const auto says = [&](std::string_view some) { return words.contains(some); };
+    if (std::ranges::any_of(none, says)) return 127;
+    return std::ranges::any_of(not_runnable, says) ? 126 : otherwise;
+}
 
 RuntimeClient::RuntimeClient(std::string state_root, std::string program)
     : program_(find_program(std::move(program))), state_root_(std::move(state_root)) {}

@@ -3,10 +3,15 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/process.h"
 #include "spec/state.h"
+
+// Docker's way to tell a program that is not there (127) and one that cannot be run (126) from
+// other failures of a runtime: by its words, which runc, crun and keg-runtime share.
+int failure_code(std::string_view words, int otherwise);
 
 class RuntimeClient {
 public:

@@ -97,7 +97,7 @@ int exec(const Arguments& globals, const Arguments& args) {
                                    .io = io})
             .shell();
     } catch (Error& e) {
-        if (!e.exit_code()) e.exit_with(exec_failure_code(e.what()));
+        if (!e.exit_code()) e.exit_with(failure_code(e.what(), 1));
         e.prefix("OCI runtime exec failed");
         throw;
     }

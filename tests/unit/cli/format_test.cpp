@@ -1,5 +1,6 @@
 #include "cli/format.h"
 
+#include "base/duration.h"
 #include "base/error.h"
 #include "tests/unit/catch.h"
 
