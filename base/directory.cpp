@@ -1,3 +1,5 @@
+// readdir(3) gives null at the end and for an error alike: only errno, cleared before each call,
+// tells. And a stream takes its descriptor along when it is closed, so it always has its own.
 #include "base/directory.h"
 
 #include <dirent.h>

@@ -1,3 +1,5 @@
+// A field is decoded once, when it is read: whoever compares a path with one as mountinfo writes it
+// misses every mount whose path has a blank.
 #include "base/mount_table.h"
 
 #include <algorithm>
