@@ -1,3 +1,5 @@
+// Go adds up as many numbers with units as there are, with fractions; a sum that 64 bits of
+// nanoseconds do not hold is refused rather than wrapped.
 #include "base/duration.h"
 
 #include <algorithm>
