@@ -17,6 +17,7 @@ struct Alias {
 constexpr Alias aliases[] = {
     {"x86_64", "amd64", ""}, {"x86-64", "amd64", ""}, {"aarch64", "arm64", ""},
     {"armhf", "arm", "v7"},  {"armel", "arm", "v6"},  {"i386", "386", ""},
+    {"armv7l", "arm", "v7"}, {"armv6l", "arm", "v6"}, {"i686", "386", ""},
 };
 
 // The variant that an empty one means.

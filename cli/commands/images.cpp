@@ -71,15 +71,20 @@ bool parse_bool(const std::string& key, const std::string& text) {
 // Values of one key are alternatives (labels must all be there); keys are conditions that all hold.
 bool wanted(const Store& store, const Entry& entry, const Filters& filters) {
     for (const auto& [key, values] : filters) {
+        // As instants: of the same one there are many texts.
+        const auto instant = [](const Image& image) {
+            const std::string& time = image.config.created;
+            return time.empty() ? 0 : parse_rfc3339(time);
+        };
         const auto created = [&](const std::string& name) {
-            return store.load(store.get(name).descriptor).config.created;
+            return instant(store.load(store.get(name).descriptor));
         };
         const auto holds = [&](const std::string& value) {
             if (key == "dangling") return parse_bool(key, value) == !entry.named.name;
             if (key == "reference") return matches(entry.named, value);
             if (key == "label") return has_label(entry.image, value);
-            if (key == "before") return entry.image.config.created < created(value);
-            return entry.image.config.created > created(value);
+            if (key == "before") return instant(entry.image) < created(value);
+            return instant(entry.image) > created(value);
         };
         if (!(key == "label" ? std::ranges::all_of(values, holds)
                              : std::ranges::any_of(values, holds)))
