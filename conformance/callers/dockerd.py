@@ -31,7 +31,7 @@ def main(users):
 def remapped():
     """Every container in a user namespace: dockerd makes the user dockremap and gives it ids."""
     check("a container's root is nobody", "docker run --rm busybox cat /proc/self/uid_map", "^ +0 +[1-9][0-9]+ +65536\n$")
-    check("a container's files are its root's", "docker run --rm busybox stat -c %u:%g /etc/passwd /dev/null /proc/self", "^0:0\n65534:65534|0:0\n0:0\n$")
+    check("a container's files are its root's", "docker run --rm busybox stat -c %u:%g /etc/passwd /dev/null /proc/self", "^0:0\n(65534:65534|0:0)\n")
     check("the host's files are nobody's", "docker run --rm -v /etc:/host busybox sh -c 'stat -c %u /host/passwd; touch /host/x 2>&1'",
           "^65534\n.*Permission denied", exit=1)
 
