@@ -8,7 +8,6 @@
 // it reads no more input.
 #include "base/process.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>

@@ -4,12 +4,11 @@
 // that Docker gives them, not what this libc's RTMIN is.
 #include "spec/image_words.h"
 
-#include <signal.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "base/error.h"
+#include "base/signal_names.h"
 
 namespace spec {
 
@@ -102,45 +101,11 @@ UserName::UserName(const std::string& text) : text_(text) {
     if (parts.size() == 2) group_ = parts[1];
 }
 
-namespace {
-
-struct SignalName {
-    std::string_view name;
-    int number;
-};
-constexpr SignalName signal_names[] = {
-    {"HUP", SIGHUP},       {"INT", SIGINT},     {"QUIT", SIGQUIT}, {"ILL", SIGILL},
-    {"TRAP", SIGTRAP},     {"ABRT", SIGABRT},   {"IOT", SIGIOT},   {"BUS", SIGBUS},
-    {"FPE", SIGFPE},       {"KILL", SIGKILL},   {"USR1", SIGUSR1}, {"SEGV", SIGSEGV},
-    {"USR2", SIGUSR2},     {"PIPE", SIGPIPE},   {"ALRM", SIGALRM}, {"TERM", SIGTERM},
-    {"STKFLT", SIGSTKFLT}, {"CHLD", SIGCHLD},   {"CLD", SIGCHLD},  {"CONT", SIGCONT},
-    {"STOP", SIGSTOP},     {"TSTP", SIGTSTP},   {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},
-    {"URG", SIGURG},       {"XCPU", SIGXCPU},   {"XFSZ", SIGXFSZ}, {"PROF", SIGPROF},
-    {"VTALRM", SIGVTALRM}, {"WINCH", SIGWINCH}, {"IO", SIGIO},     {"POLL", SIGIO},
-    {"PWR", SIGPWR},       {"SYS", SIGSYS}};
-// What glibc leaves of the kernel's: the numbers that Docker gives to these names.
-constexpr int first_real_time = 34, last_real_time = 64;
-
-int signal_number(const std::string& text) {
+static int signal_number(const std::string& text) {
     if (const auto number = parse_number<int>(text))
-        return *number <= last_real_time ? std::max(*number, 0) : 0;
-    std::string name = upper(text);
-    if (name.starts_with("SIG")) name.erase(0, 3);
-    if (const auto known = std::ranges::find(signal_names, name, &SignalName::name);
-        known != std::end(signal_names))
-        return known->number;
-    if (name == "RTMIN") return first_real_time;
-    if (name == "RTMAX") return last_real_time;
-    const auto offset = name.size() > 6
-                            ? parse_number_between<int>(std::string_view(name).substr(6), 0,
-                                                        last_real_time - first_real_time)
-                            : std::nullopt;
-    if (offset && name.starts_with("RTMIN+")) return first_real_time + *offset;
-    if (offset && name.starts_with("RTMAX-")) return last_real_time - *offset;
-    return 0;
+        return *number <= last_realtime_signal ? std::max(*number, 0) : 0;
+    return signal_of_name(text).value_or(0);
 }
-
-}  // namespace
 
 Signal::Signal(const std::string& text) : text_(text), number_(signal_number(text)) {
     if (!text.empty() && number_ == 0) throw Error("invalid signal: ", shown(text));
