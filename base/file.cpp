@@ -55,14 +55,28 @@ void replace_file(const std::string& path, std::string_view data, mode_t mode,
     if (durability == Durability::fsync) sys::fsync_directory(directory);
 }
 
-FileLock::FileLock(const std::string& path, bool shared)
-    : fd_(sys::open(path, O_RDWR | O_CREAT, 0600)) {
-    context(path, [&] { sys::flock(fd_.get(), shared ? LOCK_SH : LOCK_EX); });
+// A lock on a file that was removed while it was waited for keeps nobody out.
+static bool has_name(int fd, const std::string& path) {
+    const struct stat held = sys::fstat(fd);
+    struct stat named{};
+    return ::stat(path.c_str(), &named) == 0 && named.st_dev == held.st_dev &&
+           named.st_ino == held.st_ino;
+}
+
+FileLock::FileLock(const std::string& path, bool shared) {
+    do {
+        fd_ = sys::open(path, O_RDWR | O_CREAT, 0600);
+        context(path, [&] { sys::flock(fd_.get(), shared ? LOCK_SH : LOCK_EX); });
+    } while (!has_name(fd_.get(), path));
 }
 
 std::optional<FileLock> FileLock::try_lock(const std::string& path) {
-    UniqueFd fd = sys::open(path, O_RDWR | O_CREAT, 0600);
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return FileLock(std::move(fd));
-    if (errno == EWOULDBLOCK) return {};
-    throw SysError("lock ", path);
+    for (;;) {
+        UniqueFd fd = sys::open(path, O_RDWR | O_CREAT, 0600);
+        if (::flock(fd.get(), LOCK_EX | LOCK_NB) < 0) {
+            if (errno == EWOULDBLOCK) return {};
+            throw SysError("lock ", path);
+        }
+        if (has_name(fd.get(), path)) return FileLock(std::move(fd));
+    }
 }

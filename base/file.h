@@ -28,7 +28,8 @@ enum class Durability { rename_only, fsync };
 void replace_file(const std::string& path, std::string_view data, mode_t mode = 0644,
                   Durability durability = Durability::fsync);
 
-// An exclusive flock(2) on a file that is created if it is not there; released with the object.
+// An exclusive flock(2) on a file that is created if it is not there; released with the object. The
+// file has the name when the lock is had, and keeps it if whoever removes it holds the lock, too.
 class FileLock {
 public:
     explicit FileLock(const std::string& path, bool shared = false);

@@ -34,6 +34,18 @@ UniqueFd openat(int dir, const std::string& path, int flags, mode_t mode) {
     return UniqueFd(fd);
 }
 
+void close_from(int first, std::vector<int> but) {
+    std::ranges::sort(but);
+    for (const int kept : but) {
+        if (kept < first) continue;
+        if (kept > first)
+            check(::syscall(SYS_close_range, unsigned(first), unsigned(kept - 1), 0),
+                  "close_range");
+        first = kept + 1;
+    }
+    check(::syscall(SYS_close_range, unsigned(first), ~0U, 0), "close_range");
+}
+
 std::expected<UniqueFd, int> try_open(const std::string& path, int flags, mode_t mode) {
     const int fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
     if (fd < 0) return std::unexpected(errno);

@@ -11,6 +11,7 @@
 #include <expected>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/unique_fd.h"
 
@@ -51,6 +52,8 @@ void umount(const std::string& target, int flags = 0);
 
 std::string proc_fd(int fd);  // "/proc/self/fd/N"
 
+// Closes all descriptors from this number on but these.
+void close_from(int first, std::vector<int> but);
 struct Pipe {
     UniqueFd read, write;
 };

@@ -1,7 +1,7 @@
 // Leaving the network takes seconds (container/network.h), and nobody shall wait for that, nor can
 // a build that is killed do it. So a process of its own session waits for the build's end, however
-// that comes, and then leaves for it. Others of the build (who clear its work directories) may hold
-// its place a while longer.
+// that comes, and then leaves for it. It keeps nothing else of the build's open: no lock, no lease.
+// Others of the build (who clear its work directories) may hold its place a while longer.
 #include "builder/build_network.h"
 
 #include <fcntl.h>
@@ -37,7 +37,9 @@ void BuildNetwork::make() {
             const UniqueFd nothing = sys::open("/dev/null", O_RDWR);
             for (const int fd : {0, 1, 2})
                 ::dup2(nothing.get(), fd);  // whoever reads the build's output waits for its end
-            namespace_.reset();
+            std::vector<int> kept = endpoint.descriptors();
+            kept.push_back(build.get());
+            sys::close_from(3, std::move(kept));
             pollfd ended{build.get(), POLLIN, 0};
             while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {
             }

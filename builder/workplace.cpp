@@ -1,12 +1,14 @@
 // A build may end at any moment, but nothing of it must go on or stay: no container, no mount, no
-// directory. So a process of its own session waits for the end of a pipe that only the build holds,
-// and then removes what there is. It has the build's locks too: nobody else touches the directory
-// before that is done. It is not told what was done in the directory, but looks: what is mounted
-// below it, which containers the runtime's state in it names.
+// directory. So a process of its own session waits for the build's end, and then removes what there
+// is, also when the build was removing it. It has the build's locks too: nobody else touches the
+// directory before that is done. It is not told what was done in the directory, but looks: what is
+// mounted below it, which containers the runtime's state in it names.
 #include "builder/workplace.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -47,20 +49,19 @@ Workplace::Workplace(const Store& store, const std::string& purpose)
     : Workplace(store, purpose, SignalsBlocked()) {}
 
 Workplace::Workplace(const Store& store, const std::string& purpose, const SignalsBlocked&)
-    : work_(store.work_dir(purpose)), pipe_(sys::pipe()) {
+    : work_(store.work_dir(purpose)) {
+    const pid_t build = ::getpid();
+    const UniqueFd lives(int(check(::syscall(SYS_pidfd_open, build, 0), "pidfd_open")));
     guard_ = clone_process(
-        {}, [this, build = ::getpid()] { wait_and_clear(build); },
+        {},
+        [&] {
+            ::setsid();
+            pollfd ended{lives.get(), POLLIN, 0};
+            while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {
+            }
+            // Who has another parent has seen the runtime killed: it starts nothing any more.
+            while (::getppid() == build) ::usleep(1000);
+            clear(path());
+        },
         [](const std::exception& e) { log_warning(e.what()); });
-    pipe_.read.reset();
-}
-
-void Workplace::wait_and_clear(pid_t build) {
-    ::setsid();
-    pipe_.write.reset();
-    char none;
-    while (::read(pipe_.read.get(), &none, 1) < 0 && errno == EINTR) {
-    }
-    // Who has another parent has seen the runtime killed: it starts nothing any more.
-    while (::getppid() == build) ::usleep(1000);
-    clear(path());
 }

@@ -27,9 +27,7 @@ private:
         sigset_t before_;
     };
     Workplace(const Store& store, const std::string& purpose, const SignalsBlocked& blocked);
-    void wait_and_clear(pid_t build);
 
+    Child guard_;  // killed when the directory is gone
     WorkDir work_;
-    sys::Pipe pipe_;
-    Child guard_;  // killed when the work is done, before the pipe is closed
 };

@@ -69,7 +69,11 @@ void remove_volatile_directory_locked(const std::string& store_root) {
     if (has_containers(containers)) return;
     if (::rmdir((directory + "/runtime").c_str()) < 0 && errno != ENOENT)
         return;  // one that is just being deleted
-    sys::remove_tree(directory + "/net");
+    if (sys::exists(directory + "/net")) {
+        const FileLock nobody_comes(directory + "/net/lock");
+        if (sys::exists(directory + "/net/subnet")) return;
+        sys::remove_tree(directory + "/net");
+    }
     ::rmdir(directory.c_str());
 }
 

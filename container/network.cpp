@@ -225,13 +225,24 @@ void warn_of_foreign_drops() {
 
 }  // namespace
 
+// Whoever was last may be removing the directory.
+static FileLock lock_network(const std::string& directory) {
+    for (;;) {
+        sys::make_directories(directory, 0700);
+        try {
+            return FileLock(directory + "/lock");
+        } catch (const SysError& e) {
+            if (e.code() != ENOENT) throw;
+        }
+    }
+}
+
 Endpoint::Endpoint(const std::string& store_root, const std::string& container_id,
                    const std::vector<PortBinding>& wanted)
     : store_root_(store_root), directory_(volatile_directory(store_root) + "/net"),
       hash_(store_hash(store_root)), bridge_("keg-" + hash_), id_(container_id),
       firewall_("keg_" + hash_, bridge_) {
-    sys::make_directories(directory_, 0700);
-    const FileLock lock(directory_ + "/lock");
+    const FileLock lock = lock_network(directory_);
     sys::make_directories(directory_ + "/addresses", 0700);
     user_.emplace(directory_ + "/users", true);
     take_ports(wanted);
@@ -466,6 +477,14 @@ void Endpoint::withdraw() {
     }
     sockets_.clear();
     withdrawing_.reset();
+}
+
+std::vector<int> Endpoint::descriptors() const {
+    std::vector<int> all;
+    for (const auto* lock : {&user_, &address_, &withdrawing_})
+        if (*lock) all.push_back((*lock)->fd());
+    for (const UniqueFd& socket : sockets_) all.push_back(socket.get());
+    return all;
 }
 
 void Endpoint::release(unsigned linger) {

@@ -42,6 +42,9 @@ public:
     void release(unsigned linger = 3);
 
     const NetworkState& state() const { return state_; }
+    // Those by which it holds its address, its ports and its place in the network: for a process
+    // that keeps nothing else.
+    std::vector<int> descriptors() const;
 
 private:
     void sync_network();

@@ -7,7 +7,6 @@
 #include "runtime/start/program.h"
 
 #include <link.h>
-#include <linux/close_range.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -195,19 +194,12 @@ void require_descriptors(int first, int64_t count) {
     }
 }
 
-void close_from(int first, std::vector<int> but) {
+void close_from(int first, const std::vector<int>& but) {
     // Closed now and not by the exec: what is open here can be reached as /proc/self/fd/N while the
     // kernel resolves the working directory and the program (CVE-2024-21626).
-    std::ranges::sort(but);
-    int next = first;
-    for (const int kept : but) {
-        if (kept < next) continue;
-        if (kept > next)
-            check(::syscall(SYS_close_range, unsigned(next), unsigned(kept - 1), 0), "close_range");
-        ::fcntl(kept, F_SETFD, FD_CLOEXEC);
-        next = kept + 1;
-    }
-    check(::syscall(SYS_close_range, unsigned(next), ~0U, 0), "close_range");
+    sys::close_from(first, but);
+    for (const int kept : but)
+        if (kept >= first) ::fcntl(kept, F_SETFD, FD_CLOEXEC);
     // Those below are given on purpose, whatever flag they came with.
     for (int fd = 3; fd < first; ++fd) ::fcntl(fd, F_SETFD, 0);
 }

@@ -52,7 +52,7 @@ void require_descriptors(int first, int64_t count);
 // Closes all but 0, 1, 2, the preserved (those below `first`), and until the exec those of `but`,
 // none of which may be a directory. Before the container's words are resolved as paths, and before
 // the seccomp filter, which may forbid it; what is opened later is close-on-exec anyway.
-void close_from(int first, std::vector<int> but);
+void close_from(int first, const std::vector<int>& but);
 // The last change of all: working directory, user, capabilities, no_new_privs, seccomp, in the
 // order that suits them, and with them the search of the program, so that it fails where somebody
 // still listens. Gives the program's path.

@@ -26,11 +26,11 @@ def processes_of(text):
     return found
 
 
-def wait_until(condition, what, seconds=120):
-    end = time.monotonic() + seconds
+def wait_until(condition, what, more=lambda: ""):
+    end = time.monotonic() + 120
     while not condition():
         if time.monotonic() > end:
-            raise AssertionError(f"waited in vain: {what}")
+            raise AssertionError(f"waited in vain: {what} {more()}")
         time.sleep(0.02)
 
 
@@ -81,7 +81,8 @@ class Kills(StoreCase):
         self.keg(*words)
         self.keg("rmi", "-f", made)
         # Who clears up after those that were killed needs a moment, and holds what they used for that long.
-        wait_until(lambda: not os.listdir(self.store / "tmp") and not processes_of(str(self.store)), "an end of the clearing up", 60)
+        left = lambda: [*os.listdir(self.store / "tmp"), *processes_of(str(self.store))]
+        wait_until(lambda: not left(), "an end of the clearing up", left)
         self.keg("image", "prune", "-f")
         self.assertEqual(os.listdir(self.store / "tmp"), [])
         self.assertEqual(files_of(self.store), untouched)
