@@ -15,15 +15,12 @@ namespace {
 
 constexpr uint32_t filter_by_protocol = 1 << 3, filter_by_destination_port = 1 << 5;
 
-NetlinkRequest request(int verb, uint16_t flags) {
-    const nfgenmsg head{.nfgen_family = AF_INET, .version = NFNETLINK_V0, .res_id = 0};
-    NetlinkRequest out(uint16_t(NFNL_SUBSYS_CTNETLINK << 8 | verb), flags);
-    out.header(head);
-    return out;
+NetlinkRequest of_flows(int verb, uint16_t flags) {
+    return netfilter_request(NFNL_SUBSYS_CTNETLINK, AF_INET, verb, flags);
 }
 
 void forget(Netlink& netlink, uint8_t protocol, uint16_t port) {
-    NetlinkRequest list = request(IPCTNL_MSG_CT_GET, NLM_F_DUMP);
+    NetlinkRequest list = of_flows(IPCTNL_MSG_CT_GET, NLM_F_DUMP);
     const uint16_t wire_port = htons(port);
     list.open(CTA_TUPLE_ORIG | NLA_F_NESTED).open(CTA_TUPLE_PROTO | NLA_F_NESTED);
     list.add_byte(CTA_PROTO_NUM, protocol)
@@ -33,7 +30,7 @@ void forget(Netlink& netlink, uint8_t protocol, uint16_t port) {
         .add(CTA_FILTER_REPLY_FLAGS, uint32_t(0))
         .close();
     for (const std::string& flow : netlink.list(std::move(list), "listing flows")) {
-        NetlinkRequest gone = request(IPCTNL_MSG_CT_DELETE, 0);
+        NetlinkRequest gone = of_flows(IPCTNL_MSG_CT_DELETE, 0);
         gone.add(CTA_TUPLE_ORIG | NLA_F_NESTED,
                  netlink_attribute(flow, sizeof(nfgenmsg), CTA_TUPLE_ORIG));
         (void)netlink.try_send(std::move(gone));  // it may have ended meanwhile

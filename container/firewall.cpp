@@ -110,16 +110,13 @@ std::string gone(const std::string& table) {
     return str("add table inet ", table, "\ndelete table inet ", table, "\n");
 }
 
-NetlinkRequest request(int verb, uint16_t flags) {
-    const nfgenmsg head{.nfgen_family = NFPROTO_UNSPEC, .version = NFNETLINK_V0, .res_id = 0};
-    NetlinkRequest out(uint16_t(NFNL_SUBSYS_NFTABLES << 8 | verb), flags);
-    out.header(head);
-    return out;
+NetlinkRequest of_rules(int verb, uint16_t flags) {
+    return netfilter_request(NFNL_SUBSYS_NFTABLES, NFPROTO_UNSPEC, verb, flags);
 }
 
 std::vector<std::string> dump(int verb) {
     return Netlink(NETLINK_NETFILTER)
-        .list(request(verb, NLM_F_DUMP), "asking for the firewall's rules");
+        .list(of_rules(verb, NLM_F_DUMP), "asking for the firewall's rules");
 }
 
 uint32_t number_in(std::string_view attribute) {
@@ -132,7 +129,7 @@ uint32_t number_in(std::string_view attribute) {
 uint32_t generation() {
     return number_in(netlink_attribute(
         Netlink(NETLINK_NETFILTER)
-            .ask(request(NFT_MSG_GETGEN, 0), "asking for the firewall's generation"),
+            .ask(of_rules(NFT_MSG_GETGEN, 0), "asking for the firewall's generation"),
         sizeof(nfgenmsg), NFTA_GEN_ID));
 }
 

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
@@ -164,6 +165,13 @@ static std::string mac_bytes(const std::string& text) {
     for (const std::string& part : split(text, ':'))
         out += char(parse_number<int>(part, 16).value_or(0));
     return out;
+}
+
+NetlinkRequest netfilter_request(uint8_t subsystem, uint8_t family, int verb, uint16_t flags) {
+    const nfgenmsg head{.nfgen_family = family, .version = NFNETLINK_V0, .res_id = 0};
+    NetlinkRequest request(uint16_t(subsystem << 8 | verb), flags);
+    request.header(head);
+    return request;
 }
 
 static ifinfomsg link_header(int index, bool up) {

@@ -33,6 +33,9 @@ private:
     std::vector<size_t> open_;
 };
 
+// Of a subsystem of NETLINK_NETFILTER, for one family of addresses (NFPROTO_*).
+NetlinkRequest netfilter_request(uint8_t subsystem, uint8_t family, int verb, uint16_t flags);
+
 // A socket that belongs to the network namespace it was opened in.
 class Netlink {
 public:

@@ -101,7 +101,7 @@ void check_scheduler(const Process& process, Findings& out) {
                 "SchedDeadline policy");
 }
 
-constexpr Rule rules[] = {
+constexpr Rule config_rules[] = {
     {"specification-version", "ociVersion MUST be in SemVer v2.0.0 format",
      [](const Config& config, Findings& out) {
          if (config.oci_version.empty())
@@ -353,7 +353,7 @@ void check_ranges(const std::vector<IdMapping>& map, const std::string& at, Find
     }
 }
 
-std::span<const Rule> rules_of_config() { return rules; }
+std::span<const Rule> rules_of_config() { return config_rules; }
 
 std::vector<Violation> violations(const Config& config) {
     std::vector<Violation> out;

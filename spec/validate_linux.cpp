@@ -68,7 +68,7 @@ void check_mappings(const Config& config, Findings& out) {
 
 bool is_device_number(int64_t major, int64_t minor) { return major < 1 << 12 && minor < 1 << 20; }
 
-constexpr Rule rules[] = {
+constexpr Rule linux_rules[] = {
     {"namespaces",
      "the following namespace types SHOULD be supported: pid, network, mount, ipc, uts, user, "
      "cgroup, time",
@@ -454,6 +454,6 @@ constexpr Rule rules[] = {
 
 }  // namespace
 
-std::span<const Rule> rules_of_linux() { return rules; }
+std::span<const Rule> rules_of_linux() { return linux_rules; }
 
 }  // namespace spec

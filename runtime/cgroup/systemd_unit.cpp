@@ -15,8 +15,6 @@
 #include "runtime/cgroup/devices.h"
 #include "runtime/cgroup/variant_text.h"
 
-using dbus::Value;
-
 namespace {
 
 constexpr uint64_t infinity = UINT64_MAX;
@@ -75,8 +73,8 @@ std::string path_of(const UnitPlace& place) {
     return place.is_slice() ? expand_slice(place.unit) : slice + "/" + place.unit;
 }
 
-Value as_argument(const Properties& properties) {
-    std::vector<Value> list;
+dbus::Value as_argument(const Properties& properties) {
+    std::vector<dbus::Value> list;
     for (const auto& [name, value] : properties)
         list.push_back(dbus::structure({dbus::text(name), dbus::variant(value)}));
     return dbus::array("(sv)", std::move(list));
@@ -104,7 +102,7 @@ Properties unit_properties(const UnitPlace& place, const std::string& id, int pi
 namespace {
 
 // What a file holds, as a property's value; nothing if systemd has no words for it.
-using Told = std::optional<Value>;
+using Told = std::optional<dbus::Value>;
 
 Told amount(const std::string& text) {
     if (text == "max" || text.starts_with('-')) return dbus::u64(infinity);
@@ -126,7 +124,7 @@ Told idle_weight(const std::string& text) { return text == "1" ? Told(dbus::u64(
 Told mask_of_bytes(const std::string& text) {
     const auto list = parse_number_list(text);
     if (!list || list->empty()) return {};
-    std::vector<Value> bytes;
+    std::vector<dbus::Value> bytes;
     const std::vector<unsigned long> mask = bit_mask(*list);
     for (unsigned byte = 0; byte <= list->back().last / 8; ++byte)
         bytes.push_back(
@@ -134,12 +132,12 @@ Told mask_of_bytes(const std::string& text) {
     return dbus::array("y", std::move(bytes));
 }
 
-struct Row {
+struct Translation {
     std::string_view file, property;
     Told (*told)(const std::string&);
     int since = 0;  // the version of systemd; ours are all older than Linux 5.12 unless it says so
 };
-constexpr Row rows[] = {
+constexpr Translation translations[] = {
     {"memory.max", "MemoryMax", amount},
     {"memory.high", "MemoryHigh", amount},
     {"memory.low", "MemoryLow", amount},
@@ -185,7 +183,7 @@ void add_cpu_quota(Properties& all, const std::vector<Write>& writes) {
 Properties limit_properties(const std::vector<Write>& writes, const std::function<int()>& version) {
     Properties all;
     for (const Write& write : writes)
-        for (const Row& row : rows) {
+        for (const Translation& row : translations) {
             if (row.file != write.file) continue;
             const Told told = row.told(write.value);
             if (told && (!row.since || version() >= row.since))
@@ -223,7 +221,7 @@ Properties device_properties(const std::vector<spec::DeviceRule>& wanted) {
     if (plan.asked[0].allow) return no_rule;
     std::vector<spec::DeviceRule> rules(plan.asked.begin() + 1, plan.asked.end());
     rules.insert(rules.end(), plan.always.begin(), plan.always.end());
-    std::vector<Value> allowed;
+    std::vector<dbus::Value> allowed;
     for (const spec::DeviceRule& rule : rules) {
         const auto name = device_name(rule.type == "b" ? "block" : "char", rule);
         if (!rule.allow || !name) return no_rule;
@@ -236,7 +234,7 @@ Properties device_properties(const std::vector<spec::DeviceRule>& wanted) {
 
 namespace {
 
-Value microseconds(const Value& seconds) {
+dbus::Value microseconds(const dbus::Value& seconds) {
     if (const auto* number = std::get_if<double>(&seconds.data))
         return dbus::u64(uint64_t(std::llround(*number * 1e6)));
     if (const auto* number = std::get_if<int64_t>(&seconds.data))
@@ -258,7 +256,7 @@ Properties annotation_properties(const spec::Annotations& annotations) {
         if (!std::ranges::all_of(name, is_letter))
             throw Error("annotation ", key, " name incorrect: contains non-alphabetic character");
         context(str("annotation ", key, "=", text, " value parse error"), [&] {
-            Value value = parse_variant(text);
+            dbus::Value value = parse_variant(text);
             if (name.ends_with("Sec") && name.size() > 3 && name[name.size() - 4] >= 'a') {
                 name.replace(name.size() - 3, 3, "USec");
                 value = microseconds(value);

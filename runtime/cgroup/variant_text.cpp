@@ -9,8 +9,6 @@
 
 #include "base/error.h"
 
-using dbus::Value;
-
 namespace {
 
 // Words before a number, and what becomes of it. Without one it is an int32, or a double if it has
@@ -27,15 +25,15 @@ class Parser {
 public:
     explicit Parser(std::string_view text) : rest_(text) {}
 
-    Value whole() {
-        Value found = value(0);
+    dbus::Value whole() {
+        dbus::Value found = value(0);
         skip_blanks();
         if (!rest_.empty()) throw Error("unexpected ", quoted(rest_));
         return found;
     }
 
 private:
-    Value value(int depth) {
+    dbus::Value value(int depth) {
         if (depth > 16) throw Error("nested too deeply");
         skip_blanks();
         if (rest_.empty()) throw Error("unexpected end");
@@ -56,18 +54,18 @@ private:
         return number(first, first.find('.') == std::string::npos ? "i" : "d");
     }
 
-    Value array(int depth, const std::string& type) {
-        std::vector<Value> elements = list(']', depth);
+    dbus::Value array(int depth, const std::string& type) {
+        std::vector<dbus::Value> elements = list(']', depth);
         if (elements.empty() && type.empty()) throw Error("an empty array needs its type: @as []");
         const std::string signature = type.empty() ? elements[0].signature : type.substr(1);
-        for (const Value& element : elements)
+        for (const dbus::Value& element : elements)
             if (element.signature != signature)
                 throw Error("an array of values of more than one type");
         return dbus::array(signature, std::move(elements));
     }
 
-    std::vector<Value> list(char end, int depth) {
-        std::vector<Value> elements;
+    std::vector<dbus::Value> list(char end, int depth) {
+        std::vector<dbus::Value> elements;
         for (skip_blanks(); !take(end); skip_blanks()) {
             if (!elements.empty() && !take(',')) throw Error("a comma or ", end, " was expected");
             elements.push_back(value(depth + 1));
@@ -75,7 +73,7 @@ private:
         return elements;
     }
 
-    static Value number(const std::string& digits, std::string_view signature) {
+    static dbus::Value number(const std::string& digits, std::string_view signature) {
         const auto of = [&](auto found) {
             if (!found) throw Error("invalid number: ", quoted(digits));
             return *found;
@@ -136,4 +134,4 @@ private:
 
 }  // namespace
 
-Value parse_variant(std::string_view text) { return Parser(text).whole(); }
+dbus::Value parse_variant(std::string_view text) { return Parser(text).whole(); }

@@ -32,23 +32,23 @@ void append(Code& code, const Code& more) { code.insert(code.end(), more.begin()
 // A comparison of a half of an argument, and where to go: on, to the end of the condition (it
 // holds), or past the decision (it does not). A condition is a short list of these.
 enum class Go : uint8_t { on, holds, fails };
-struct Step {
+struct Test {
     sock_filter instruction;
     Go if_true = Go::on, if_false = Go::on;
 };
 
-constexpr Step keep(uint32_t mask) { return {{BPF_ALU | BPF_AND | BPF_K, 0, 0, mask}}; }
+constexpr Test keep(uint32_t mask) { return {{BPF_ALU | BPF_AND | BPF_K, 0, 0, mask}}; }
 
 constexpr uint64_t mask_of(unsigned bits) {
     return bits == 64 ? UINT64_MAX : (uint64_t(1) << bits) - 1;
 }
 
-constexpr Step test(uint16_t comparison, uint32_t value, Go if_true, Go if_false) {
+constexpr Test test(uint16_t comparison, uint32_t value, Go if_true, Go if_false) {
     return {{uint16_t(BPF_JMP | BPF_K | comparison), 0, 0, value}, if_true, if_false};
 }
 
 // The upper halves decide, unless they are equal.
-void compare_upper_half(std::vector<Step>& steps, const Condition& c) {
+void compare_upper_half(std::vector<Test>& steps, const Condition& c) {
     const auto upper = uint32_t(c.value >> 32), second = uint32_t(c.second >> 32) & upper;
     switch (c.compare) {
         case Compare::masked_equal:
@@ -69,7 +69,7 @@ void compare_upper_half(std::vector<Step>& steps, const Condition& c) {
     }
 }
 
-void compare_lower_half(std::vector<Step>& steps, const Condition& c) {
+void compare_lower_half(std::vector<Test>& steps, const Condition& c) {
     const auto lower = uint32_t(c.value);
     switch (c.compare) {
         case Compare::masked_equal:
@@ -87,11 +87,11 @@ void compare_lower_half(std::vector<Step>& steps, const Condition& c) {
     }
 }
 
-std::vector<Step> steps_of(const Condition& c, bool wide, unsigned bits) {
+std::vector<Test> steps_of(const Condition& c, bool wide, unsigned bits) {
     constexpr bool little = std::endian::native == std::endian::little;
     const size_t at = offsetof(seccomp_data, args) + 8 * c.argument;
     const bool whole = asks_for_upper_bits(c, bits);
-    std::vector<Step> steps;
+    std::vector<Test> steps;
     if (wide && whole) {
         steps.push_back({load(at + (little ? 4 : 0))});
         compare_upper_half(steps, c);
@@ -104,12 +104,12 @@ std::vector<Step> steps_of(const Condition& c, bool wide, unsigned bits) {
 
 Code decision_code(const CallTable::Call& call) {
     const Decision& decision = *call.decision;
-    std::vector<std::vector<Step>> conditions;
+    std::vector<std::vector<Test>> conditions;
     size_t size = 1;  // the answer itself
     for (const Condition& c : decision.conditions)
         size += conditions.emplace_back(steps_of(c, call.wide, call.bits[c.argument])).size();
     Code code;
-    for (const std::vector<Step>& steps : conditions)
+    for (const std::vector<Test>& steps : conditions)
         for (size_t i = 0; i < steps.size(); ++i) {
             const auto distance = [&](Go go) {
                 return uint8_t(go == Go::on      ? 0
