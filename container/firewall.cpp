@@ -12,7 +12,6 @@
 #include "container/firewall.h"
 
 #include <arpa/inet.h>
-#include <dlfcn.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -24,6 +23,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/shared_library.h"
 #include "container/netlink.h"
 #include "image/digest.h"
 
@@ -67,8 +67,8 @@ std::string firewall_elements(const std::string& verb, const std::string& table,
 namespace {
 
 // Loaded when it is needed: most commands touch no rule, and would pay 1 ms for it at their start.
-struct Nftables {
-    void* library = ::dlopen("libnftables.so.1", RTLD_NOW | RTLD_LOCAL);
+struct Nftables : SharedLibrary {
+    Nftables() : SharedLibrary("libnftables.so.1", "bridge networks") {}
     decltype(&::nft_ctx_new) ctx_new = find<decltype(ctx_new)>("nft_ctx_new");
     decltype(&::nft_ctx_free) ctx_free = find<decltype(ctx_free)>("nft_ctx_free");
     decltype(&::nft_ctx_buffer_output) buffer_output =
@@ -81,14 +81,6 @@ struct Nftables {
         find<decltype(get_error_buffer)>("nft_ctx_get_error_buffer");
     decltype(&::nft_run_cmd_from_buffer) run_cmd_from_buffer =
         find<decltype(run_cmd_from_buffer)>("nft_run_cmd_from_buffer");
-
-private:
-    template <class Function>
-    Function find(const char* name) const {
-        void* const symbol = library ? ::dlsym(library, name) : nullptr;
-        if (!symbol) throw Error("bridge networks need libnftables: ", ::dlerror());
-        return reinterpret_cast<Function>(symbol);
-    }
 };
 
 // One transaction: all of it or nothing. Gives what it printed.

@@ -23,8 +23,8 @@
 #include "base/log.h"
 #include "base/root.h"
 #include "base/sys.h"
-#include "image/archive_reader.h"
 #include "image/inflate.h"
+#include "image/layer/tar_stream.h"
 #include "image/path_set.h"
 #include "image/read_ahead.h"
 
@@ -34,8 +34,9 @@ constexpr std::string_view whiteout_prefix = ".wh.";
 constexpr std::string_view opaque_marker = ".wh..wh..opq";
 constexpr std::string_view aufs_prefix =
     ".wh..wh.";  // of AUFS's own files, which old images still hold
-constexpr unsigned largest_major = 0xfff,
-                   largest_minor = 0xfffff;  // of the kernel's device numbers
+// Of the kernel: its device numbers, and its owners (the one above means "as it was").
+constexpr unsigned largest_major = 0xfff, largest_minor = 0xfffff;
+constexpr int64_t largest_id = 0xfffffffe;
 
 bool is_aufs_own(const std::string& path) {
     if (path.find(aufs_prefix) == std::string::npos) return false;
@@ -74,20 +75,13 @@ Identity identity_of(int fd) {
 
 // An entry of a directory that was there describes all of it: attributes that it does not have are
 // gone.
-void drop_other_xattrs(archive_entry* entry, int directory, const std::string& path) {
+void drop_other_xattrs(const TarEntry& entry, int directory, const std::string& path) {
     char names[65536];
     const ssize_t length = ::flistxattr(directory, names, sizeof names);
     for (const char* name = names; length > 0 && name < names + length;
          name += std::string_view(name).size() + 1) {
         if (is_foreign_xattr(name) || !is_of_layers(name)) continue;
-        bool stays = false;
-        const char* key = nullptr;
-        const void* value = nullptr;
-        size_t size = 0;
-        archive_entry_xattr_reset(entry);
-        while (!stays && archive_entry_xattr_next(entry, &key, &value, &size) == ARCHIVE_OK)
-            stays = std::string_view(key) == name;
-        if (!stays && ::fremovexattr(directory, name) < 0 && errno != ENODATA)
+        if (!entry.xattrs.contains(name) && ::fremovexattr(directory, name) < 0 && errno != ENODATA)
             throw SysError("remove ", name, " of ", quoted(path));
     }
 }
@@ -97,7 +91,7 @@ public:
     Layer(const std::string& directory, const ApplyOptions& options)
         : root_(directory), options_(options) {}
 
-    void apply(archive_entry* entry, ArchiveReader& reader, uint64_t& bytes);
+    void apply(const TarEntry& entry, TarStream& tar, uint64_t& bytes);
     void finish();  // what must come last: the times of directories
 
 private:
@@ -111,12 +105,12 @@ private:
     void remove_untouched(int parent, const std::string& name, const std::string& path);
     void clear_untouched(UniqueFd directory, const std::string& path);
     void whiteout(const std::string& directory, const std::string& name);
-    void make(archive_entry* entry, ArchiveReader& reader, int dir, const std::string& name,
+    void make(const TarEntry& entry, TarStream& tar, int dir, const std::string& name,
               const std::string& path, uint64_t& bytes);
-    void make_directory(archive_entry* entry, int dir, const std::string& name,
+    void make_directory(const TarEntry& entry, int dir, const std::string& name,
                         const std::string& path);
     void link_to(int dir, const std::string& name, const std::string& target);
-    void set_metadata(archive_entry* entry, int dir, const std::string& name,
+    void set_metadata(const TarEntry& entry, int dir, const std::string& name,
                       const std::string& path, int fd);
 
     Root root_;
@@ -245,7 +239,7 @@ void Layer::whiteout(const std::string& directory, const std::string& name) {
     remove_untouched(there->get(), hidden, below(directory, hidden));
 }
 
-void Layer::make_directory(archive_entry* entry, int dir, const std::string& name,
+void Layer::make_directory(const TarEntry& entry, int dir, const std::string& name,
                            const std::string& path) {
     bool is_new = ::mkdirat(dir, name.c_str(), 0700) == 0;
     if (!is_new) {
@@ -278,26 +272,44 @@ void Layer::link_to(int dir, const std::string& name, const std::string& target)
 }
 
 // Holes stay holes: a few bytes of a layer may describe a file of any size.
-static void write_content(archive_entry* entry, ArchiveReader& reader, int fd,
-                          const std::string& path, uint64_t& bytes) {
-    int64_t end = 0;
-    while (const auto piece = reader.read_block()) {
-        if (piece->offset != end && ::lseek(fd, piece->offset, SEEK_SET) < 0)
+static void write_content(const TarEntry& entry, TarStream& tar, int fd, const std::string& path,
+                          uint64_t& bytes) {
+    uint64_t end = 0;
+    while (const auto piece = tar.read()) {
+        if (piece->offset != end && ::lseek(fd, off_t(piece->offset), SEEK_SET) < 0)
             throw SysError("write ", quoted(path));
         sys::write_all(fd, piece->data);
         bytes += piece->data.size();
-        end = piece->offset + int64_t(piece->data.size());
+        end = piece->offset + piece->data.size();
     }
-    if (end < archive_entry_size(entry) && ::ftruncate(fd, archive_entry_size(entry)) < 0)
+    if (end < entry.size && ::ftruncate(fd, off_t(entry.size)) < 0)
         throw SysError("write ", quoted(path));
 }
 
-void Layer::make(archive_entry* entry, ArchiveReader& reader, int dir, const std::string& name,
+static void make_node(const TarEntry& entry, int dir, const std::string& name,
+                      const std::string& path) {
+    using enum TarEntry::Type;
+    const uint64_t device_major = entry.device_major, device_minor = entry.device_minor;
+    if (device_major > largest_major || device_minor > largest_minor)
+        throw Error("device number ", device_major, ":", device_minor, " is out of range");
+    const dev_t device = makedev(unsigned(device_major), unsigned(device_minor));
+    // It is overlayfs's own whiteout.
+    if (entry.type == character_device && device == 0)
+        throw Error("a character device 0:0 cannot be part of a layer");
+    const mode_t type = entry.type == fifo               ? S_IFIFO
+                        : entry.type == character_device ? S_IFCHR
+                                                         : S_IFBLK;
+    if (::mknodat(dir, name.c_str(), type | 0600, device) < 0)
+        throw SysError("create ", quoted(path));
+}
+
+void Layer::make(const TarEntry& entry, TarStream& tar, int dir, const std::string& name,
                  const std::string& path, uint64_t& bytes) {
-    if (const char* target = archive_entry_hardlink(entry)) {
+    using enum TarEntry::Type;
+    if (entry.type == hard_link) {
         struct stat before{}, wanted{};
         // "a" linked to "a" would remove what it links to.
-        const std::string clean = clean_path(target);
+        const std::string clean = clean_path(entry.target);
         if (clean == path) return;
         const Root::Place place = root_.place(clean);
         if (::fstatat(place.parent.get(), place.name.c_str(), &wanted, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -305,73 +317,55 @@ void Layer::make(archive_entry* entry, ArchiveReader& reader, int dir, const std
             before.st_ino == wanted.st_ino && before.st_dev == wanted.st_dev)
             return;
         remove(dir, name, path);
-        return link_to(dir, name, target);
+        return link_to(dir, name, entry.target);
     }
-    const mode_t type = archive_entry_filetype(entry);
-    if (type == AE_IFDIR) return make_directory(entry, dir, name, path);
+    if (entry.type == directory) return make_directory(entry, dir, name, path);
     remove(dir, name, path);
-    if (type == AE_IFREG) {
+    if (entry.type == file) {
         const int fd =
             ::openat(dir, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0) throw SysError("create ", quoted(path));
-        const UniqueFd file(fd);
-        write_content(entry, reader, fd, path, bytes);
+        const UniqueFd made(fd);
+        write_content(entry, tar, fd, path, bytes);
         return set_metadata(entry, dir, name, path, fd);
     }
-    if (type == AE_IFLNK) {
-        const char* target = archive_entry_symlink(entry);
-        if (!target || !*target) throw Error("symbolic link without a target");
-        if (::symlinkat(target, dir, name.c_str()) < 0) throw SysError("create ", quoted(path));
-    } else if (type == AE_IFCHR || type == AE_IFBLK || type == AE_IFIFO) {
-        const auto major = archive_entry_rdevmajor(entry), minor = archive_entry_rdevminor(entry);
-        if (type != AE_IFIFO && (major > largest_major || minor > largest_minor))
-            throw Error("device number ", major, ":", minor, " is out of range");
-        const dev_t device = type == AE_IFIFO ? 0 : makedev(unsigned(major), unsigned(minor));
-        // Character device 0:0 is overlayfs's own whiteout.
-        if (type == AE_IFCHR && device == 0)
-            throw Error("a character device 0:0 cannot be part of a layer");
-        if (::mknodat(dir, name.c_str(), type | 0600, device) < 0)
+    if (entry.type == symlink) {
+        if (::symlinkat(entry.target.c_str(), dir, name.c_str()) < 0)
             throw SysError("create ", quoted(path));
     } else {
-        throw Error("entry has a type that layers cannot hold");
+        make_node(entry, dir, name, path);
     }
     set_metadata(entry, dir, name, path, -1);
 }
 
-void Layer::set_metadata(archive_entry* entry, int dir, const std::string& name,
+void Layer::set_metadata(const TarEntry& entry, int dir, const std::string& name,
                          const std::string& path, int fd) {
-    const mode_t type = archive_entry_filetype(entry);
+    using enum TarEntry::Type;
     UniqueFd own;
     std::string via;
-    if (type == AE_IFDIR && fd < 0)
+    if (entry.type == directory && fd < 0)
         own = sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), fd = own.get();
-    const auto uid = uid_t(archive_entry_uid(entry)), gid = gid_t(archive_entry_gid(entry));
-    if (archive_entry_uid(entry) < 0 || archive_entry_uid(entry) > 0xfffffffe ||
-        archive_entry_gid(entry) < 0 || archive_entry_gid(entry) > 0xfffffffe)
-        throw Error("owner ", archive_entry_uid(entry), ":", archive_entry_gid(entry),
-                    " is out of range");
-    const auto [owner, group] = options_.owner.value_or(std::pair(uid, gid));
+    if (entry.uid < 0 || entry.uid > largest_id || entry.gid < 0 || entry.gid > largest_id)
+        throw Error("owner ", entry.uid, ":", entry.gid, " is out of range");
+    const auto [owner, group] =
+        options_.owner.value_or(std::pair(uid_t(entry.uid), gid_t(entry.gid)));
     if (::fchownat(dir, name.c_str(), owner, group, AT_SYMLINK_NOFOLLOW) < 0)
         throw SysError("chown ", quoted(path));
-    const mode_t mode = archive_entry_perm(entry);
-    if (type != AE_IFLNK) {
+    const mode_t mode = entry.mode;
+    if (entry.type != symlink) {
         // The entry was made by us just now, in a directory nobody else writes to: it is no link.
         if ((fd >= 0 ? ::fchmod(fd, mode) : ::fchmodat(dir, name.c_str(), mode, 0)) < 0)
             throw SysError("chmod ", quoted(path));
     }
-    const char* key = nullptr;
-    const void* value = nullptr;
-    size_t size = 0;
-    archive_entry_xattr_reset(entry);
-    while (archive_entry_xattr_next(entry, &key, &value, &size) == ARCHIVE_OK) {
+    for (const auto& [key, value] : entry.xattrs) {
         if (is_foreign_xattr(key)) continue;
         int result;
         if (fd >= 0) {
-            result = ::fsetxattr(fd, key, value, size, 0);
+            result = ::fsetxattr(fd, key.c_str(), value.data(), value.size(), 0);
         } else {
             // No call sets an xattr relative to a directory: through the parent's descriptor.
             via = sys::proc_fd(dir) + "/" + name;
-            result = ::lsetxattr(via.c_str(), key, value, size, 0);
+            result = ::lsetxattr(via.c_str(), key.c_str(), value.data(), value.size(), 0);
         }
         if (result == 0 || errno == EPERM) continue;  // links and devices take no user.*
         if (errno != ENOTSUP) throw SysError("set ", key, " of ", quoted(path));
@@ -379,26 +373,20 @@ void Layer::set_metadata(archive_entry* entry, int dir, const std::string& name,
             log_warning(str("the file system does not take ", key, " of ", quoted(path),
                             ": such attributes are left out"));
     }
-    const timespec modified{archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)};
-    if (type == AE_IFDIR) {
-        times_.push_back({path, modified});
+    if (entry.type == directory) {
+        times_.push_back({path, entry.modified});
         return;
     }
-    const timespec times[2] = {
-        archive_entry_atime_is_set(entry)
-            ? timespec{archive_entry_atime(entry), archive_entry_atime_nsec(entry)}
-            : modified,
-        modified};
+    const timespec times[2] = {entry.accessed.value_or(entry.modified), entry.modified};
     ::utimensat(dir, name.c_str(), times, AT_SYMLINK_NOFOLLOW);
 }
 
-void Layer::apply(archive_entry* entry, ArchiveReader& reader, uint64_t& bytes) {
-    const char* raw = archive_entry_pathname(entry);
-    if (!raw || !*raw) throw Error("entry without a name");
-    const std::string path = clean_path(raw);
+void Layer::apply(const TarEntry& entry, TarStream& tar, uint64_t& bytes) {
+    if (entry.name.empty()) throw Error("entry without a name");
+    const std::string path = clean_path(entry.name);
     context(quoted(path.empty() ? "/" : path), [&] {
         if (path.empty()) {  // the root itself
-            if (archive_entry_filetype(entry) != AE_IFDIR)
+            if (entry.type != TarEntry::Type::directory)
                 throw Error("the root must be a directory");
             return set_metadata(entry, root_.fd(), ".", "", -1);
         }
@@ -407,7 +395,7 @@ void Layer::apply(archive_entry* entry, ArchiveReader& reader, uint64_t& bytes) 
         if (options_.whiteouts && name.starts_with(whiteout_prefix))
             return whiteout(directory, name);
         const int dir = parent(directory);
-        make(entry, reader, dir, name, path, bytes);
+        make(entry, tar, dir, name, path, bytes);
         touched_.insert(path);
     });
 }
@@ -443,9 +431,9 @@ Applied apply_layer(int blob_fd, const std::string& directory, const ApplyOption
     Applied result;
     if (!inflated.is_empty()) {
         ReadAhead ahead([&] { return inflated.read(); });
-        ArchiveReader tar([&] { return ahead.next(); }, ArchiveReader::Kind::tar);
+        TarStream tar([&] { return ahead.next(); });
         Layer layer(directory, options);
-        while (archive_entry* entry = tar.next()) layer.apply(entry, tar, result.bytes);
+        while (const TarEntry* entry = tar.next()) layer.apply(*entry, tar, result.bytes);
         layer.finish();
         // Bytes behind the end of the archive count for the digests.
         while (!ahead.next().empty()) {

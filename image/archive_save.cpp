@@ -15,7 +15,7 @@
 #include "base/json.h"
 #include "base/sys.h"
 #include "image/archive.h"
-#include "image/archive_reader.h"
+#include "image/layer/decoder.h"
 
 namespace {
 
@@ -150,14 +150,13 @@ Part plain_layer(const Store& store, const spec::Descriptor& layer, const Digest
     Part out{.path = work.path() + "/" + diff_id.hex(), .digest = diff_id};
     const UniqueFd from = store.open_blob(Digest(layer.digest));
     const UniqueFd to = sys::open(out.path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    ArchiveReader reader(from.get(), ArchiveReader::Kind::raw);
+    const auto plain = make_decoder(bytes_of(from.get()));
     Hasher hasher(diff_id.algorithm());
-    if (reader.next())
-        for (std::string_view piece = reader.read(); !piece.empty(); piece = reader.read()) {
-            hasher.update(piece);
-            sys::write_all(to.get(), piece);
-            out.size += piece.size();
-        }
+    for (std::string_view piece = plain->read(); !piece.empty(); piece = plain->read()) {
+        hasher.update(piece);
+        sys::write_all(to.get(), piece);
+        out.size += piece.size();
+    }
     if (hasher.finish() != diff_id)
         throw Error("layer ", layer.digest, " does not hold what its image says (", diff_id.text(),
                     ")");

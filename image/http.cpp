@@ -4,15 +4,15 @@
 #include "image/http.h"
 
 #include <curl/curl.h>
-#include <dlfcn.h>
 
 #include <exception>
 #include <memory>
 
+#include "base/shared_library.h"
+
 namespace {
 
-struct Curl {
-    void* library = ::dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
+struct Curl : SharedLibrary {
     decltype(&::curl_global_init) global_init = find<decltype(global_init)>("curl_global_init");
     decltype(&::curl_easy_init) easy_init = find<decltype(easy_init)>("curl_easy_init");
     decltype(&::curl_easy_cleanup) easy_cleanup = find<decltype(easy_cleanup)>("curl_easy_cleanup");
@@ -27,15 +27,7 @@ struct Curl {
     decltype(&::curl_slist_free_all) slist_free_all =
         find<decltype(slist_free_all)>("curl_slist_free_all");
 
-    Curl() { global_init(CURL_GLOBAL_DEFAULT); }
-
-private:
-    template <class Function>
-    Function find(const char* name) const {
-        void* const symbol = library ? ::dlsym(library, name) : nullptr;
-        if (!symbol) throw Error("registries need libcurl: ", ::dlerror());
-        return reinterpret_cast<Function>(symbol);
-    }
+    Curl() : SharedLibrary("libcurl.so.4", "registries") { global_init(CURL_GLOBAL_DEFAULT); }
 };
 
 const Curl& curl() {

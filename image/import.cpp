@@ -4,23 +4,24 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "image/archive.h"
-#include "image/archive_reader.h"
 #include "image/changes.h"
+#include "image/layer/decoder.h"
+#include "image/layer/tar_stream.h"
 #include "image/snapshots.h"
 
 namespace {
 
 void copy_checked(int fd, BlobWriter& layer) {
-    ArchiveReader plain(fd, ArchiveReader::Kind::raw);
-    if (!plain.next()) throw Error("not a tar archive: it is empty");
+    const auto plain = make_decoder(bytes_of(fd));
     const auto pass_on = [&] {
-        const std::string_view piece = plain.read();
+        const std::string_view piece = plain->read();
         if (!piece.empty()) layer.write(piece);
         return piece;
     };
-    ArchiveReader tar(pass_on, ArchiveReader::Kind::tar);
+    TarStream tar(pass_on);
     size_t entries = 0;
     while (tar.next()) ++entries;
+    if (tar.position() == 0) throw Error("not a tar archive: it is empty");
     while (!pass_on().empty()) {
     }  // what follows the end mark is part of the digest
     log_debug(str("imported ", entries, " entries"));

@@ -3,8 +3,8 @@
 // part of the diff ID.
 #pragma once
 
-#include "image/archive_reader.h"
 #include "image/digest.h"
+#include "image/layer/decoder.h"
 
 class InflatedLayer {
 public:
@@ -27,10 +27,10 @@ public:
 private:
     std::string_view read_blob();
 
-    int fd_;
     Hash what_;
     Hasher tar_, blob_;
-    std::unique_ptr<char[]> buffer_;
-    ArchiveReader plain_;
+    ByteSource source_;
+    std::unique_ptr<Decoder> plain_;
+    std::string_view first_;  // read to know whether there is any
     bool any_;
 };

@@ -1,0 +1,89 @@
+// A tar as a stream of entries: ustar, pax, GNU and star headers, both kinds of sparse files. It is
+// read once, from the front, in fixed memory. Names are bytes: nothing converts them.
+//
+// Where readers disagree about what an archive says, it is refused: a scanner and a runtime must
+// see the same files. So are broken extension records, a zero byte in a name, a wrong checksum, one
+// block of zeros alone, a sparse map that does not fit its file. Written after POSIX.1-2024 (pax)
+// and the GNU tar manual.
+#pragma once
+
+#include <sys/types.h>
+#include <time.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+struct TarEntry {
+    enum class Type { file, hard_link, symlink, character_device, block_device, directory, fifo };
+    struct Segment {
+        uint64_t offset, size;  // in the file; what lies between is zeros
+    };
+
+    Type type = Type::file;
+    std::string name, target;  // as they are written; the target of a link, never empty there
+    uint32_t mode = 0;         // permissions, 07777
+    int64_t uid = 0, gid = 0;  // any number: the caller knows which it takes
+    timespec modified{};
+    std::optional<timespec> accessed = {};
+    uint64_t device_major = 0, device_minor = 0;
+    std::map<std::string, std::string> xattrs = {};
+    uint64_t size = 0;     // of a file's content, with its holes; 0 for all that is no file
+    uint64_t data_at = 0;  // where the content's first byte is in the tar
+    // Of a sparse file the pieces that are stored, one behind the other: ascending, apart, within
+    // the size. Nothing for a file that is stored whole.
+    std::optional<std::vector<Segment>> segments = {};
+};
+
+class TarStream {
+public:
+    // `read` gives the next bytes, which stay until it is called again, and nothing at the end.
+    explicit TarStream(std::function<std::string_view()> read);
+
+    // The next entry, which stays until the next call; nullptr at the end of the archive. What was
+    // not read of the last one is passed over. Throws Error ("not a tar archive", "damaged archive:
+    // …", with the entry's name where it has one).
+    const TarEntry* next();
+
+    // The next bytes of the entry's content, and where in the file they are; nothing at its end.
+    struct Block {
+        uint64_t offset;
+        std::string_view data;
+    };
+    std::optional<Block> read();
+
+    // How many bytes of the tar were taken so far.
+    uint64_t position() const { return position_; }
+
+private:
+    using Records = std::map<std::string, std::string, std::less<>>;
+    struct Header;
+    struct Extensions;
+
+    std::string_view take(uint64_t most);
+    bool read_block(Header& header);
+    bool read_header(Header& header);
+    void skip(uint64_t count);
+    std::string read_extension(const Header& header, std::string_view what);
+    void take_global(const std::string& text);
+    void describe(const Header& header, const Extensions& extensions);
+    void apply_records(const Records& records);
+    void find_content(const Header& header, const Records& records);
+    void read_old_map(const Header& header);
+    void read_new_map();
+    void set_segments(std::vector<TarEntry::Segment> all, uint64_t size);
+
+    std::function<std::string_view()> read_;
+    std::string_view pending_;
+    bool ended_ = false, any_ = false;
+    uint64_t position_ = 0;
+    Records global_;
+    TarEntry entry_;
+    uint64_t left_ = 0, padding_ = 0;  // of the entry's stored content
+    size_t segment_ = 0;
+    uint64_t within_ = 0;  // the segment, or the whole file
+};
