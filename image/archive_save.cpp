@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <set>
 
@@ -16,43 +15,27 @@
 #include "base/sys.h"
 #include "image/archive.h"
 #include "image/layer/decoder.h"
+#include "image/layer/tar_writer.h"
 
 namespace {
 
-// --- tar
-
-struct TarHeader {  // POSIX ustar
-    char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, link[100],
-        magic[6], version[2], owner[32], group[32], major[8], minor[8], prefix[155], padding[12];
-};
-static_assert(sizeof(TarHeader) == 512);
-
-template <size_t width>
-void put_octal(char (&field)[width], uint64_t value) {
-    for (size_t i = width - 1; i-- > 0; value >>= 3) field[i] = char('0' + (value & 7));
-    field[width - 1] = '\0';
-}
-
-void put_size(char (&field)[12], uint64_t size) {
-    if (size >> 33 == 0) return put_octal(field, size);
-    for (size_t i = 12; i-- > 0; size >>= 8)
-        field[i] = char(size & 0xff);  // GNU's form for 8 GiB and more
-    field[0] = char(0x80);
-}
-
-class TarWriter {
+class ArchiveWriter {
 public:
-    explicit TarWriter(int fd) : fd_(fd) {}
+    explicit ArchiveWriter(int fd)
+        : tar_([fd](std::string_view data) {
+              context("writing the archive", [&] { sys::write_all(fd, data); });
+          }) {}
 
-    void directory(const std::string& name) { header(name, '5', 0755, 0); }
+    void directory(const std::string& name) {
+        tar_.entry({.type = TarEntry::Type::directory, .name = name, .target = {}, .mode = 0755});
+    }
     void document(const std::string& name, std::string_view data) {
-        header(name, '0', 0644, data.size());
-        write(data);
-        pad(data.size());
+        begin_file(name, data.size());
+        tar_.data(data);
     }
     // Exactly `size` bytes of that digest, or it throws.
     void file(const std::string& name, int from, uint64_t size, const Digest& digest) {
-        header(name, '0', 0644, size);
+        begin_file(name, size);
         Hasher hasher(digest.algorithm());
         std::vector<char> buffer(size_t(1) << 20);
         for (uint64_t left = size; left > 0;) {
@@ -61,41 +44,19 @@ public:
                       "reading blob ", digest.text());
             if (got == 0) throw Error("blob ", digest.text(), " is cut off");
             hasher.update({buffer.data(), size_t(got)});
-            write({buffer.data(), size_t(got)});
+            tar_.data({buffer.data(), size_t(got)});
             left -= uint64_t(got);
         }
         if (hasher.finish() != digest) throw Error("blob ", digest.text(), " is damaged");
-        pad(size);
     }
-    void finish() { write(std::string(1024, '\0')); }
+    void finish() { tar_.finish(); }
 
 private:
-    void write(std::string_view data) {
-        context("writing the archive", [&] { sys::write_all(fd_, data); });
-    }
-    void pad(uint64_t size) { write(std::string((512 - size % 512) % 512, '\0')); }
-    void header(const std::string& name, char type, unsigned mode, uint64_t size) {
-        TarHeader h{};
-        if (name.size() > sizeof h.name)
-            throw Error("the name ", ::quoted(name), " is too long for a tar");
-        std::memcpy(h.name, name.data(), name.size());
-        put_octal(h.mode, mode);
-        put_octal(h.uid, 0);
-        put_octal(h.gid, 0);
-        put_size(h.size, size);
-        put_octal(h.mtime, 0);
-        h.type = type;
-        std::memcpy(h.magic, "ustar", 6);
-        std::memcpy(h.version, "00", 2);
-        std::memset(h.checksum, ' ', sizeof h.checksum);
-        const std::string_view bytes(reinterpret_cast<const char*>(&h), sizeof h);
-        unsigned sum = 0;
-        for (const char c : bytes) sum += static_cast<unsigned char>(c);
-        put_octal(h.checksum, sum);
-        write(bytes);
+    void begin_file(const std::string& name, uint64_t size) {
+        tar_.entry({.name = name, .target = {}, .mode = 0644, .size = size});
     }
 
-    int fd_;
+    TarWriter tar_;
 };
 
 // --- what goes into the archive
@@ -203,7 +164,7 @@ public:
             if (!repositories_.empty())
                 parts_["repositories"] = document(json::dump(repositories_));
         }
-        TarWriter tar(fd);
+        ArchiveWriter tar(fd);
         std::set<std::string> directories;
         for (const auto& [name, part] : parts_) {
             for (size_t slash = name.find('/'); slash != std::string::npos;

@@ -4,9 +4,6 @@
 
 #include "image/diff.h"
 
-#include <archive.h>
-#include <archive_entry.h>
-#include <locale.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
@@ -18,67 +15,42 @@
 #include "base/directory.h"
 #include "base/error.h"
 #include "base/sys.h"
+#include "image/layer/tar_writer.h"
 
 namespace {
 
-using Sink = std::function<void(std::string_view)>;
-
+// What of it becomes the tar.
 class Writer {
 public:
-    explicit Writer(const Sink& sink) : sink_(sink), archive_(archive_write_new()) {
-        ::setlocale(LC_CTYPE, "C.UTF-8");  // names stay the bytes they are
-        archive_write_set_format_pax_restricted(archive_);
-        archive_write_set_options(archive_, "pax:xattrheader=SCHILY");
-        archive_write_set_bytes_per_block(archive_, 0);
-        archive_write_set_bytes_in_last_block(archive_, 1);
-        if (archive_write_open(archive_, this, nullptr, pass, nullptr) != ARCHIVE_OK) fail();
-    }
-    ~Writer() { archive_write_free(archive_); }
+    explicit Writer(const std::function<void(std::string_view)>& sink) : tar_(sink) {}
 
-    void header(archive_entry* entry) {
-        if (archive_write_header(archive_, entry) < ARCHIVE_WARN) fail();
+    void header(const TarEntry& entry) {
+        tar_.entry(entry);
         ++result.entries;
     }
     void data(std::string_view bytes) {
-        if (archive_write_data(archive_, bytes.data(), bytes.size()) != la_ssize_t(bytes.size()))
-            fail();
+        tar_.data(bytes);
         result.bytes += bytes.size();
     }
-    void close() {
-        if (archive_write_close(archive_) != ARCHIVE_OK) fail();
-    }
+    void close() { tar_.finish(); }
 
     Diff result;
 
 private:
-    static la_ssize_t pass(archive*, void* self, const void* data, size_t size) {
-        auto* writer = static_cast<Writer*>(self);
-        try {
-            writer->sink_({static_cast<const char*>(data), size});
-            return la_ssize_t(size);
-        } catch (...) {  // libarchive is C: kept until we are back
-            writer->error_ = std::current_exception();
-            return -1;
-        }
-    }
-    [[noreturn]] void fail() {
-        if (error_) std::rethrow_exception(error_);
-        const char* why = archive_error_string(archive_);
-        throw Error("writing a layer: ", why ? why : "unknown");
-    }
-
-    const Sink& sink_;
-    archive* archive_;
-    std::exception_ptr error_;
+    TarWriter tar_;
 };
 
-struct Entry {
-    struct Free {
-        void operator()(archive_entry* entry) const { archive_entry_free(entry); }
-    };
-    std::unique_ptr<archive_entry, Free> handle{archive_entry_new()};
-    archive_entry* get() const { return handle.get(); }
-};
+TarEntry::Type type_of(mode_t mode) {
+    using enum TarEntry::Type;
+    switch (mode & S_IFMT) {
+        case S_IFDIR: return directory;
+        case S_IFLNK: return symlink;
+        case S_IFCHR: return character_device;
+        case S_IFBLK: return block_device;
+        case S_IFIFO: return fifo;
+    }
+    return file;
+}
 
 bool is_opaque(int dir) {
     char value[2];
@@ -90,19 +62,17 @@ bool belongs_in_layer(std::string_view xattr) {
            xattr == "system.posix_acl_access" || xattr == "system.posix_acl_default";
 }
 
-void add_xattrs(archive_entry* entry, const std::string& path) {
+void add_xattrs(TarEntry& entry, const std::string& path) {
     char names[65536];
     const ssize_t length = ::llistxattr(path.c_str(), names, sizeof names);
     if (length <= 0) return;  // a file system without xattrs has none
-    std::vector<std::string> sorted;
-    for (const char* name = names; name < names + length; name += std::string_view(name).size() + 1)
-        if (belongs_in_layer(name) && !std::string_view(name).starts_with("user.overlay."))
-            sorted.emplace_back(name);
-    std::ranges::sort(sorted);
-    for (const std::string& name : sorted) {
+    for (const char* name = names; name < names + length;
+         name += std::string_view(name).size() + 1) {
+        if (!belongs_in_layer(name) || std::string_view(name).starts_with("user.overlay."))
+            continue;
         char value[65536];
-        const ssize_t size = ::lgetxattr(path.c_str(), name.c_str(), value, sizeof value);
-        if (size >= 0) archive_entry_xattr_add_entry(entry, name.c_str(), value, size_t(size));
+        const ssize_t size = ::lgetxattr(path.c_str(), name, value, sizeof value);
+        if (size >= 0) entry.xattrs[name] = std::string(value, size_t(size));
     }
 }
 
@@ -130,10 +100,9 @@ public:
     // The root's own entry, which other layers only have if it looks otherwise than the one below.
     void root(int top) {
         const struct stat info = sys::fstat(top);
-        Entry entry;
-        describe(entry.get(), info, "./");
-        add_xattrs(entry.get(), sys::proc_fd(top));
-        writer_.header(entry.get());
+        TarEntry entry = describe(info, "./");
+        add_xattrs(entry, sys::proc_fd(top));
+        writer_.header(entry);
     }
 
 private:
@@ -164,24 +133,20 @@ private:
             throw Error("the directory ", quoted(levels_.back().path),
                         " was moved while it was read");
     }
-    void marker(const std::string& path) {
-        Entry entry;
-        archive_entry_copy_pathname(entry.get(), path.c_str());
-        archive_entry_set_filetype(entry.get(), AE_IFREG);
-        archive_entry_set_perm(entry.get(), 0);
-        archive_entry_set_size(entry.get(), 0);
-        archive_entry_set_mtime(entry.get(), 0, 0);
-        writer_.header(entry.get());
-    }
+    void marker(const std::string& path) { writer_.header({.name = path, .target = {}}); }
 
-    static void describe(archive_entry* entry, const struct stat& info, const std::string& name) {
-        archive_entry_copy_pathname(entry, name.c_str());
-        archive_entry_set_filetype(entry, info.st_mode & S_IFMT);
-        archive_entry_set_perm(entry, info.st_mode & 07777);
-        archive_entry_set_uid(entry, info.st_uid);
-        archive_entry_set_gid(entry, info.st_gid);
-        archive_entry_set_mtime(entry, info.st_mtim.tv_sec, 0);
-        archive_entry_set_size(entry, S_ISREG(info.st_mode) ? info.st_size : 0);
+    static TarEntry describe(const struct stat& info, const std::string& name) {
+        TarEntry entry{.type = type_of(info.st_mode),
+                       .name = name,
+                       .target = {},
+                       .mode = info.st_mode & 07777,
+                       .uid = info.st_uid,
+                       .gid = info.st_gid,
+                       .modified = {info.st_mtim.tv_sec, 0}};
+        if (S_ISREG(info.st_mode)) entry.size = uint64_t(info.st_size);
+        if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode))
+            entry.device_major = major(info.st_rdev), entry.device_minor = minor(info.st_rdev);
+        return entry;
     }
 
     void item(int dir, const std::string& name, const std::string& path) {
@@ -194,28 +159,25 @@ private:
             const size_t at = slash == std::string::npos ? 0 : slash + 1;
             return marker(path.substr(0, at) + ".wh." + path.substr(at));
         }
-        Entry entry;
-        describe(entry.get(), info, S_ISDIR(info.st_mode) ? path + "/" : path);
+        TarEntry entry = describe(info, S_ISDIR(info.st_mode) ? path + "/" : path);
         if (!S_ISDIR(info.st_mode) && info.st_nlink > 1) {
             const auto [first, is_new] = links_.try_emplace({info.st_dev, info.st_ino}, path);
             if (!is_new) {
-                archive_entry_copy_hardlink(entry.get(), first->second.c_str());
-                archive_entry_set_size(entry.get(), 0);
-                return writer_.header(entry.get());
+                entry.type = TarEntry::Type::hard_link;
+                entry.target = first->second, entry.size = 0;
+                return writer_.header(entry);
             }
         }
-        if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode))
-            archive_entry_set_rdev(entry.get(), info.st_rdev);
         const std::string via = sys::proc_fd(dir) + "/" + name;
         if (S_ISLNK(info.st_mode)) {
             std::string target(size_t(info.st_size) + 1, '\0');
             const ssize_t length = ::readlinkat(dir, name.c_str(), target.data(), target.size());
             if (length < 0) throw SysError("readlink ", quoted(path));
             target.resize(size_t(length));
-            archive_entry_copy_symlink(entry.get(), target.c_str());
+            entry.target = std::move(target);
         }
-        add_xattrs(entry.get(), via);
-        writer_.header(entry.get());
+        add_xattrs(entry, via);
+        writer_.header(entry);
         if (S_ISREG(info.st_mode)) content(dir, name, path, info.st_size);
         if (S_ISDIR(info.st_mode))
             enter(sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), path);
