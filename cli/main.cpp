@@ -29,6 +29,7 @@ Command also_named(const char* name, Command command) {
 }
 const Command container_create_command = also_named("container create", create_command);
 const Command container_exec_command = also_named("container exec", exec_command);
+const Command container_export_command = also_named("container export", export_command);
 const Command container_inspect_command = also_named("container inspect", inspect_command);
 const Command container_kill_command = also_named("container kill", kill_command);
 const Command container_logs_command = also_named("container logs", logs_command);
@@ -54,6 +55,7 @@ const Command* const commands[] = {
     &build_command,
     &create_command,
     &exec_command,
+    &export_command,
     &inspect_command,
     &kill_command,
     &logs_command,
@@ -84,6 +86,7 @@ const Command* const commands[] = {
     // Second names
     &container_create_command,
     &container_exec_command,
+    &container_export_command,
     &container_inspect_command,
     &container_kill_command,
     &container_logs_command,

@@ -13,29 +13,6 @@ constexpr int64_t most_small = 4 << 10;     // what else is kept in memory
 constexpr int64_t most_memory = 128 << 20;  // all of that
 constexpr size_t most_entries = 100'000, most_links = 8;
 
-struct Magic {
-    std::string_view bytes, name;
-};
-constexpr Magic magics[] = {
-    {std::string_view("\x1f\x8b\x08", 3), "gzip"},
-    {std::string_view("\x28\xb5\x2f\xfd", 4), "zstd"},
-    {std::string_view("BZh", 3), "bzip2"},
-    {std::string_view("\xfd"
-                      "7zXZ\0",
-                      6),
-     "xz"},
-};
-
-std::string_view compression_of(std::string_view start) {
-    for (const Magic& magic : magics)
-        if (start.starts_with(magic.bytes)) return magic.name;
-    // zstd's skippable frames, which zstd:chunked may begin with: 184D2A50 to 184D2A5F.
-    if (start.size() >= 4 && (static_cast<unsigned char>(start[0]) & 0xf0) == 0x50 &&
-        start.substr(1, 3) == "\x2a\x4d\x18")
-        return "zstd";
-    return "";
-}
-
 // "./a//b" as "a/b". A name that leads out of the archive is an attack, not a mistake.
 std::string inside(const std::string& name, const std::string& from_directory = {}) {
     std::vector<std::string> parts;
@@ -102,16 +79,30 @@ void ArchiveContents::take(ArchiveReader& reader, archive_entry* entry) {
             inside(to ? to : "", slash == std::string::npos ? "." : path.substr(0, slash));
     } else if (archive_entry_filetype(entry) == AE_IFREG) {
         if (files_.contains(path)) throw Error("the archive has ", ::quoted(path), " twice");
-        files_.emplace(path, take_file(reader));
+        files_.emplace(path, take_file([&] { return reader.read(); }));
     }  // directories say nothing; devices have no place here
 }
 
-ArchiveContents::File ArchiveContents::take_file(ArchiveReader& reader) {
+ArchiveContents::File& ArchiveContents::inflate(const std::string& path) {
+    if (const auto done = inflated_.find(path); done != inflated_.end()) return done->second;
+    File& file = *find(path);
+    UniqueFd blob;
+    if (file.blob) blob = file.blob->open();
+    const auto plain = make_decoder(blob ? bytes_of(blob.get()) : [&file, given = false]() mutable {
+        return std::exchange(given, true) ? std::string_view{} : file.data;
+    });
+    const auto bytes = [&] { return plain->read(); };
+    return context(::quoted(path), [&]() -> File& {
+        return inflated_.emplace(path, take_file(bytes)).first->second;
+    });
+}
+
+ArchiveContents::File ArchiveContents::take_file(const ByteSource& bytes) {
     File out;
-    std::string_view piece = reader.read();
+    std::string_view piece = bytes();
     const bool document = piece.starts_with('{') || piece.starts_with('[');
     out.compression = compression_of(piece);
-    for (; !piece.empty(); piece = reader.read()) {
+    for (; !piece.empty(); piece = bytes()) {
         out.size += int64_t(piece.size());
         if (!out.blob && out.size <= (document ? most_document : most_small)) {
             out.data += piece;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "image/archive_reader.h"
+#include "image/layer/decoder.h"
 #include "image/store.h"
 
 class ArchiveContents {
@@ -27,16 +28,18 @@ public:
     File* find(const std::string& path);
     // Of an image layout: blobs/ALGORITHM/HEX. Throws Error for what is no digest.
     File* find_blob(const std::string& digest);
+    // The same file without its compression.
+    File& inflate(const std::string& path);
     // A JSON document's text, or nothing if it is not there.
     std::optional<std::string> document(const std::string& path);
 
 private:
     void take(ArchiveReader& reader, archive_entry* entry);
-    File take_file(ArchiveReader& reader);
+    File take_file(const ByteSource& bytes);
 
     const Store& store_;
     WorkDir work_;  // of the blobs, none of which stays open: an archive has any number
-    std::map<std::string, File> files_;
+    std::map<std::string, File> files_, inflated_;
     std::map<std::string, std::string> links_;
     int64_t memory_ = 0;
     size_t entries_ = 0;

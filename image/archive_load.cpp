@@ -7,6 +7,7 @@
 // Whose word counts: where a layout and manifest.json describe the same config they must list the
 // same layers; if not (docker 25.0.0 wrote its OCI layers in random order) manifest.json is right.
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/json.h"
@@ -53,6 +54,9 @@ public:
 
     std::vector<Planned> plan() {
         const auto items = context("manifest.json", [&] { return read_items(); });
+        for (const Item& item : items.value_or(std::vector<Item>{}))
+            if (const File* config = contents_.find(item.config))
+                configs_of_items_.insert(config->digest.text());
         const auto index = contents_.document("index.json");
         if (!items && !index)
             throw Error("not an image archive: it has neither manifest.json nor index.json");
@@ -71,11 +75,30 @@ private:
         return json::read<std::vector<Item>>(json::parse(*text));
     }
 
+    // Some write the platforms of an image as entries of one name, without an index around them:
+    // the name is that of the one for this machine.
     void plan_index(const spec::Index& index) {
+        std::map<std::string, spec::Index> named;
+        for (const spec::Descriptor& entry : index.manifests)
+            if (const auto name = name_from(entry.annotations); name && entry.platform)
+                named[name->canonical()].manifests.push_back(entry);
         for (const spec::Descriptor& entry : index.manifests) {
+            const auto name = name_from(entry.annotations);
+            if (name && entry.platform) {
+                const spec::Index& platforms = named.at(name->canonical());
+                if (platforms.manifests.size() > 1 && !is_chosen(platforms, entry)) continue;
+            }
             const auto leaf = follow(entry, 0);
             if (leaf) plan_manifest(*leaf, entry.annotations);
         }
+    }
+
+    static bool is_chosen(const spec::Index& platforms, const spec::Descriptor& entry) {
+        const spec::Descriptor* const found = find_platform(platforms, "");
+        if (!found)
+            throw Error("no image for platform ", host_platform(), " has the name that ",
+                        entry.digest, " and others have");
+        return found->digest == entry.digest;
     }
 
     // The image manifest an entry means: of an index the one for this machine, else its only one.
@@ -122,14 +145,25 @@ private:
         image.manifest = document(descriptor);
         image.parsed = spec::read_manifest(image.manifest);
         image.media_type = descriptor.media_type;
-        if (spec::oci_media_type(image.parsed.config.media_type) != spec::media::config)
-            return;  // an artifact
+        if (spec::oci_media_type(image.parsed.config.media_type) != spec::media::config ||
+            holds_no_layer(image.parsed))
+            return;  // an artifact, such as a signature
         context("manifest " + descriptor.digest, [&] { spec::check_layers(image.parsed); });
         add_blob(image, image.parsed.config);
         for (const spec::Descriptor& layer : image.parsed.layers) add_blob(image, layer);
-        check_config(image.parsed, config_of(image.parsed));
+        const spec::ImageConfig config = config_of(image.parsed);
+        // Docker 25.0 wrote manifests without layers beside a manifest.json that has them.
+        if (!configs_of_items_.contains(image.parsed.config.digest))
+            check_config(image.parsed, config);
         if (const auto name = name_from(annotations)) image.call(*name);
         add(std::move(image));
+    }
+
+    static bool holds_no_layer(const spec::Manifest& manifest) {
+        return !manifest.layers.empty() &&
+               std::ranges::none_of(manifest.layers, [](const spec::Descriptor& layer) {
+                   return spec::is_layer(layer.media_type);
+               });
     }
 
     void add_blob(Planned& image, const spec::Descriptor& blob) {
@@ -210,13 +244,15 @@ private:
             {"", spec::media::layer},
             {"gzip", spec::media::layer_gzip},
             {"zstd", spec::media::layer_zstd}};
-        File* const file = contents_.find(path);
+        File* file = contents_.find(path);
         if (!file) throw Error("the archive lacks the layer ", ::quoted(path));
+        // Docker's load inflates these two. No media type of a layer says them: it is kept plain.
+        if (file->compression == "xz" || file->compression == "bzip2")
+            file = &contents_.inflate(path);
         const auto* type =
             std::ranges::find(types, file->compression, [](const auto& row) { return row.first; });
         if (type == std::end(types))
-            throw Error("the layer ", ::quoted(path), " is compressed with ", file->compression,
-                        ", which images cannot be");
+            throw Error("the layer ", ::quoted(path), " is compressed twice");
         // Of a compressed one the diff ID is checked when it is unpacked, before the image gets its
         // name.
         if (file->compression.empty() && file->digest.text() != diff_id)
@@ -260,6 +296,7 @@ private:
 
     const Store& store_;
     ArchiveContents& contents_;
+    std::set<std::string> configs_of_items_;  // their digests
     std::vector<Planned> images_;
 };
 

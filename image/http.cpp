@@ -61,7 +61,8 @@ size_t take_body(char* data, size_t, size_t count, void* user) {
         long status = 0;
         curl().easy_getinfo(transfer.handle, CURLINFO_RESPONSE_CODE, &status);
         if (transfer.request.sink && status / 100 == 2) {
-            transfer.request.sink({data, count});
+            transfer.response.status = status;
+            transfer.request.sink(transfer.response, {data, count});
         } else {
             if (transfer.response.body.size() + count > transfer.request.most_body)
                 throw Error("the answer of ", transfer.request.url, " is too large");

@@ -9,15 +9,6 @@
 
 #include "base/error.h"
 
-struct HttpRequest {
-    std::string url;
-    std::vector<std::string> headers;    // "Accept: …"
-    bool plain_http = false;             // http:// may be spoken, also where a redirect leads
-    size_t most_body = size_t(4) << 20;  // of `body`
-    // Takes the body of a 2xx answer piece by piece instead. What it throws ends the transfer.
-    std::function<void(std::string_view)> sink;
-};
-
 struct HttpResponse {
     long status = 0;
     std::multimap<std::string, std::string> headers;  // names in lower case
@@ -27,6 +18,16 @@ struct HttpResponse {
         const auto at = headers.find(name);
         return at == headers.end() ? "" : at->second;
     }
+};
+
+struct HttpRequest {
+    std::string url;
+    std::vector<std::string> headers;    // "Accept: …"
+    bool plain_http = false;             // http:// may be spoken, also where a redirect leads
+    size_t most_body = size_t(4) << 20;  // of `body`
+    // Takes the body of a 2xx answer piece by piece instead; the status and the headers are known
+    // by then. What it throws ends the transfer.
+    std::function<void(const HttpResponse& answer, std::string_view piece)> sink;
 };
 
 // The server could not be talked to: nothing is said about what was asked for.

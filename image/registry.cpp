@@ -21,7 +21,9 @@
 namespace {
 
 constexpr size_t parallel_downloads = 3;
-constexpr int attempts = 3;
+constexpr int attempts = 3;         // that bring nothing
+constexpr size_t most_indexes = 4;  // in indexes, as the store reads them
+constexpr int64_t some_progress = 64 << 10;
 
 bool is_loopback(const std::string& domain) {
     if (domain.starts_with("[")) return domain.starts_with("[::1]");
@@ -160,14 +162,24 @@ public:
             response.body};
     }
 
+    // A transfer that breaks off goes on where it was. Only tries that bring nothing are counted: a
+    // large layer comes over a line that breaks again and again.
     void fetch(const Store& store, const spec::Descriptor& blob, Progress& progress) {
-        for (int attempt = 1;; ++attempt) try {
-                return fetch_once(store, blob, progress);
+        BlobWriter writer = store.new_blob();
+        for (int fruitless = 0;;) {
+            const int64_t before = writer.size();
+            try {
+                fetch_rest(writer, blob, progress);
+                break;
             } catch (const TransportError& e) {
-                if (attempt == attempts) throw;
-                log_debug(str(e.what(), ": trying again"));
-                std::this_thread::sleep_for(std::chrono::seconds(attempt));
+                if (writer.size() == blob.size) break;  // behind the last byte
+                fruitless = writer.size() - before >= some_progress ? 0 : fruitless + 1;
+                if (fruitless == attempts) throw;
+                log_debug(str(e.what(), ": going on at byte ", writer.size()));
+                std::this_thread::sleep_for(std::chrono::seconds(fruitless));
             }
+        }
+        writer.commit(blob.media_type, blob.digest, blob.size);
     }
 
 private:
@@ -186,26 +198,38 @@ private:
         return at != document.end() && at->is_string() ? at->get<std::string>() : "";
     }
 
-    void fetch_once(const Store& store, const spec::Descriptor& blob, Progress& progress) {
+    // RFC 9110: 206 brings what was asked for, and says what it brings; 200 brings all of it.
+    void fetch_rest(BlobWriter& writer, const spec::Descriptor& blob, Progress& progress) {
         const Digest digest(blob.digest);
-        BlobWriter writer = store.new_blob();
-        const auto sink = [&](std::string_view piece) {
+        const int64_t begin = writer.size();
+        auto known = size_t(begin);  // bytes at the front of a 200 that are there already
+        const auto sink = [&](const HttpResponse& answer, std::string_view piece) {
+            if (answer.status == 206) {
+                const std::string range = answer.header("content-range");
+                if (!range.starts_with(str("bytes ", begin, "-")))
+                    throw Error("blob ", blob.digest, ": asked for the bytes from ", begin,
+                                " on, the registry sends ", ::quoted(range));
+                known = 0;
+            }
+            const size_t skipped = std::min(known, piece.size());
+            piece.remove_prefix(skipped), known -= skipped;
             if (writer.size() + int64_t(piece.size()) > blob.size)
                 throw Error("blob ", blob.digest, " is larger than its manifest says (", blob.size,
                             " bytes)");
             writer.write(piece);
             progress.add(piece.size());
         };
-        const HttpResponse response = get("blobs/" + digest.text(), {}, sink);
+        std::vector<std::string> headers;
+        if (begin > 0) headers.push_back(str("Range: bytes=", begin, "-"));
+        const HttpResponse response = get("blobs/" + digest.text(), std::move(headers), sink);
         if (response.status >= 500 || response.status == 429)
             throw TransportError("fetching blob ", blob.digest, ": status ", response.status);
-        if (response.status != 200)
+        if (response.status != 200 && response.status != 206)
             throw Error("fetching blob ", blob.digest, ": ", refusal_of(response).text());
-        writer.commit(blob.media_type, blob.digest, blob.size);
     }
 
     HttpResponse get(const std::string& path, std::vector<std::string> headers,
-                     std::function<void(std::string_view)> sink = {}) {
+                     decltype(HttpRequest::sink) sink = {}) {
         const HttpRequest request{.url = base_ + name_.path + "/" + path,
                                   .headers = std::move(headers),
                                   .plain_http = plain_http_,
@@ -331,13 +355,20 @@ Image pull(const Store& store, const Reference& name, const PullOptions& options
     const Lease lease = store.use();
     Repository repository(name);
     auto document = repository.manifest(name.digest.empty() ? name.tag : name.digest, name.digest);
-    if (spec::oci_media_type(document.descriptor.media_type) == spec::media::index) {
+    // The name is that of the index, if this machine would find the same image in it again.
+    std::vector<Repository::Document> indexes;
+    bool finds_again = true;
+    while (spec::oci_media_type(document.descriptor.media_type) == spec::media::index) {
+        if (indexes.size() == most_indexes)
+            throw Error(name.familiar(), ": its indexes are nested too deep");
         const spec::Index index = spec::read_index(document.text);
         const spec::Descriptor* const found = find_platform(index, options.platform);
         if (!found)
             throw Error("no matching manifest for ",
                         options.platform.empty() ? host_platform() : options.platform,
                         " in the manifest list entries");
+        finds_again &= found == find_platform(index, "");
+        indexes.push_back(std::move(document));
         document = repository.manifest(found->digest, found->digest);
     }
     if (spec::oci_media_type(document.descriptor.media_type) != spec::media::manifest)
@@ -356,6 +387,8 @@ Image pull(const Store& store, const Reference& name, const PullOptions& options
         store.put_blob(document.text, document.descriptor.media_type);
     const Image image = store.load(descriptor, options.platform);
     Snapshots(store).unpack(image);  // checks each diff ID: the name comes after it
-    store.tag(descriptor, name);
+    for (const Repository::Document& index : indexes)
+        store.put_blob(index.text, index.descriptor.media_type);
+    store.tag(finds_again && !indexes.empty() ? indexes[0].descriptor : descriptor, name);
     return store.load(descriptor, options.platform);
 }

@@ -84,6 +84,8 @@ void BlobWriter::write(std::string_view data) {
     size_ += int64_t(data.size());
 }
 
+UniqueFd BlobWriter::open() const { return sys::open(path_, O_RDONLY); }
+
 void BlobWriter::set_aside() {
     digest();
     fd_.reset();

@@ -76,6 +76,8 @@ public:
     // Closes the file until commit(): who writes many blobs at once has not as many descriptors.
     // Only for a blob in a work directory, whose lock keeps it.
     void set_aside();
+    // To read what was written, from its beginning.
+    UniqueFd open() const;
     // Makes it durable and visible, in place of what has that digest already: these bytes are known
     // to be right. If `expected` (or the size) is given and differs, throws Error and nothing
     // stays.

@@ -208,12 +208,15 @@ std::string write(const ContainerConfig& config, int indent) {
     return json::to_text(config, indent);
 }
 
+bool is_layer(std::string_view media_type) {
+    const std::string_view known = oci_media_type(media_type);
+    return known == media::layer || known == media::layer_gzip || known == media::layer_zstd;
+}
+
 void check_layers(const Manifest& manifest) {
     for (size_t i = 0; i < manifest.layers.size(); ++i) {
         const std::string& type = manifest.layers[i].media_type;
-        const std::string_view known = oci_media_type(type);
-        if (known == media::layer || known == media::layer_gzip || known == media::layer_zstd)
-            continue;
+        if (is_layer(type)) continue;
         throw Error("layers: [", i, "]: mediaType: ", quoted(type),
                     " is no layer that can be unpacked: expected a tar, plain or compressed with "
                     "gzip or zstd");

@@ -118,6 +118,8 @@ std::string write(const ContainerConfig& config, int indent = -1);
 // Throws Error for an image with a layer that is no tar, plain or by gzip or zstd: read as one, a
 // layer of another kind may be an empty archive, and the image would be empty without a word.
 void check_layers(const Manifest& manifest);
+// Is it the type of a layer that can be unpacked?
+bool is_layer(std::string_view media_type);
 
 // The OCI name of a Docker or OCI media type ("" if it is neither): the two are synonyms here.
 std::string_view oci_media_type(std::string_view media_type);

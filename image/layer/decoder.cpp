@@ -211,22 +211,30 @@ std::unique_ptr<Decoder> make(std::unique_ptr<Input> input) {
 }
 
 using namespace std::string_view_literals;
-// zstd:chunked and others begin with one of zstd's sixteen kinds of frames to be skipped.
-bool is_skippable(std::string_view head) {
-    return head.size() >= 4 && (head[0] & 0xf0) == 0x50 && head.substr(1, 3) == "\x2a\x4d\x18"sv;
-}
 
-constexpr struct {
-    std::string_view magic;
+bool is_gzip(std::string_view head) { return head.starts_with("\x1f\x8b"sv); }
+// zstd:chunked and others begin with one of zstd's sixteen kinds of frames to be skipped.
+bool is_zstd(std::string_view head) {
+    const bool skipped =
+        head.size() >= 4 && (head[0] & 0xf0) == 0x50 && head.substr(1, 3) == "\x2a\x4d\x18"sv;
+    return skipped || head.starts_with("\x28\xb5\x2f\xfd"sv);
+}
+bool is_xz(std::string_view head) { return head.starts_with("\xfd\x37zXZ\0"sv); }
+bool is_bzip2(std::string_view head) { return head.starts_with("BZh"sv); }
+bool is_anything(std::string_view) { return true; }
+
+constexpr struct Codec {
+    std::string_view name;
+    bool (*is)(std::string_view head);
     std::unique_ptr<Decoder> (*make)(std::unique_ptr<Input>);
 } codecs[] = {
-    {"\x1f\x8b"sv, make<Gzip>},
-    {"\x28\xb5\x2f\xfd"sv, make<Zstd>},
-    {"\xfd"
-     "7zXZ\0"sv,
-     make<Other>},
-    {"BZh"sv, make<Other>},
+    {"gzip", is_gzip, make<Gzip>},    {"zstd", is_zstd, make<Zstd>},  {"xz", is_xz, make<Other>},
+    {"bzip2", is_bzip2, make<Other>}, {"", is_anything, make<Plain>},
 };
+
+const Codec& codec_of(std::string_view head) {
+    return *std::ranges::find_if(codecs, [&](const Codec& codec) { return codec.is(head); });
+}
 
 }  // namespace
 
@@ -240,11 +248,10 @@ ByteSource bytes_of(int fd) {
     };
 }
 
+std::string_view compression_of(std::string_view head) { return codec_of(head).name; }
+
 std::unique_ptr<Decoder> make_decoder(ByteSource blob) {
     auto input = std::make_unique<Input>(std::move(blob));
-    const std::string_view head = input->peek(longest_magic);
-    for (const auto& codec : codecs)
-        if (head.starts_with(codec.magic)) return codec.make(std::move(input));
-    if (is_skippable(head)) return make<Zstd>(std::move(input));
-    return make<Plain>(std::move(input));
+    const Codec& codec = codec_of(input->peek(longest_magic));
+    return codec.make(std::move(input));
 }

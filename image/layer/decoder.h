@@ -12,6 +12,10 @@ using ByteSource = std::function<std::string_view()>;
 // What a descriptor gives from where it stands; it stays the caller's.
 ByteSource bytes_of(int fd);
 
+// What a blob that begins so is compressed with, one of: "" (not), "gzip", "zstd", "xz", "bzip2".
+// The first six bytes say it.
+std::string_view compression_of(std::string_view head);
+
 class Decoder {
 public:
     virtual ~Decoder() = default;

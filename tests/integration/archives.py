@@ -64,7 +64,8 @@ def files_of(directory):
 
 
 class FakeRegistry:
-    """Answers by a table of {path: (status, headers, body)}; notes every request. Over TLS with that context."""
+    """Answers by a table of {path: (status, headers, body)}; notes every request. Over TLS with that context.
+    A fourth word of an answer is how many bytes of the body are sent before the line breaks."""
 
     def __init__(self, answers, tls=None):
         self.answers, self.requests = answers, []
@@ -76,14 +77,14 @@ class FakeRegistry:
                 answer = fake.answers.get(self.path.split("?")[0], (404, {}, b"<html>nothing here</html>"))
                 if callable(answer):
                     answer = answer(self)
-                status, headers, body = answer
+                status, headers, body, *sent = answer
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 try:
-                    self.wfile.write(body)
+                    self.wfile.write(body[:sent[0]] if sent else body)
                 except ConnectionError:  # the client was killed, or had enough
                     pass
 

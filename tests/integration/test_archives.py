@@ -142,6 +142,34 @@ class ByHand(StoreCase):
         files = {"l1": stored[0], "l2": stored[1], "c.json": self.config, "manifest.json": self.docker_items(["l1", "l2"], config="c.json")}
         self.loads(files)
 
+    def test_layers_in_xz_and_bzip2_are_kept_plain(self):
+        files = {"l1": lzma.compress(LOWER), "l2": bz2.compress(UPPER), "c.json": self.config, "manifest.json": self.docker_items(["l1", "l2"], config="c.json")}
+        self.loads(files)
+        self.fails("load", "-i", self.write("bad", tar_of({**files, "l1": lzma.compress(LOWER)[:-20]})), code=1, says="l1")
+        self.fails("load", "-i", self.write("bad", tar_of({**files, "l1": lzma.compress(UPPER)})), code=1, says="l1")
+
+    def test_docker_25_whose_layout_has_no_layers(self):
+        self.loads(self.new_docker([]))
+
+    def test_platforms_of_one_name_without_an_index(self):
+        arch = json.loads(self.config)["architecture"]
+        other = self.config.replace(arch.encode(), b"s390x")
+        manifests = [oci_manifest(config, [LOWER, UPPER]) for config in (self.config, other)]
+        name = {"io.containerd.image.name": "docker.io/library/app:1"}
+        entries = [descriptor(manifest, MANIFEST, annotations=name, platform={"architecture": each, "os": "linux"}) for manifest, each in zip(manifests, (arch, "s390x"))]
+        files = {**blobs(LOWER, UPPER, self.config, other, *manifests), "oci-layout": LAYOUT}
+        for order in (entries, entries[::-1]):
+            self.loads({**files, "index.json": index(*order)})
+        self.fails("load", "-i", self.write("bad", tar_of({**files, "index.json": index(entries[1], {**entries[1], "platform": {"architecture": "riscv64", "os": "linux"}})})),
+                   code=1, says="no image for platform")
+
+    def test_a_signature_beside_the_image_is_no_image(self):
+        signature = oci_manifest(self.config, [b"{}"], "application/vnd.dev.cosign.simplesigning.v1+json")
+        files = self.new_docker([LOWER, UPPER])
+        entries = json.loads(files["index.json"])["manifests"]
+        entry = descriptor(signature, MANIFEST, annotations={"org.opencontainers.image.ref.name": "sha256-1.sig"})
+        self.loads({**files, **blobs(signature, b"{}"), "index.json": index(*entries, entry)})
+
     def test_wrong_digests_and_sizes_are_refused(self):
         manifest = oci_manifest(self.config, [LOWER, UPPER])
         whole = {**blobs(LOWER, UPPER, self.config, manifest), "index.json": index(descriptor(manifest, MANIFEST)), "oci-layout": LAYOUT}

@@ -360,6 +360,73 @@ class FakePulls(ImageCase):
         self.keg("pull", "-q", "--platform", "linux/amd64", f"{fake.host}/app:v1")
         self.fails("pull", "--platform", "linux/riscv64", f"{fake.host}/app:v1", says="no matching manifest for linux/riscv64")
 
+    def test_a_name_is_that_of_the_index_it_was_pulled_by(self):
+        answers, manifest = self.image()
+        entry = {"mediaType": MANIFEST, "digest": "sha256:" + sha(manifest), "size": len(manifest)}
+        arch = json.loads(config_of())["architecture"]
+        index = json.dumps({"schemaVersion": 2, "mediaType": self.INDEX, "manifests": [
+            entry | {"digest": "sha256:" + "0" * 64, "platform": {"os": "linux", "architecture": "s390x"}},
+            entry | {"platform": {"os": "linux", "architecture": arch}}]}).encode()
+        outer = json.dumps({"schemaVersion": 2, "mediaType": self.INDEX, "manifests": [
+            {"mediaType": self.INDEX, "digest": "sha256:" + sha(index), "size": len(index), "platform": {"os": "linux", "architecture": arch}}]}).encode()
+        for document in (index, outer):
+            answers["/v2/app/manifests/sha256:" + sha(document)] = (200, {"Content-Type": self.INDEX}, document)
+        answers["/v2/app/manifests/sha256:" + sha(manifest)] = (200, {"Content-Type": MANIFEST}, manifest)
+        for document in (index, outer):
+            answers["/v2/app/manifests/v1"] = (200, {"Content-Type": self.INDEX}, document)
+            fake = self.fake(answers)
+            digest = "sha256:" + sha(document)
+            self.assertIn(f"Digest: {digest}\n", self.keg("pull", f"{fake.host}/app:v1").stdout)
+            self.assertIn("up to date", self.keg("pull", f"{fake.host}/app:v1").stdout)
+            self.keg("image", "prune", "-f")
+            [shown] = json.loads(self.keg("image", "inspect", f"{fake.host}/app:v1").stdout)
+            self.assertEqual(shown["RepoDigests"], [f"{fake.host}/app@{digest}"])
+            self.keg("rmi", f"{fake.host}/app:v1")
+            self.keg("pull", "-q", f"{fake.host}/app@{digest}")
+            self.keg("image", "inspect", f"{fake.host}/app@{digest}")
+            self.keg("system", "check")
+            self.keg("save", "-o", self.dir / "saved.tar", f"{fake.host}/app@{digest}")
+            self.keg("rmi", f"{fake.host}/app@{digest}")
+            self.assertEqual(self.keg("images", "-q").stdout, "")
+
+    def broken(self, line, answer_range=True):
+        """Answers for a layer of half a megabyte, of which each transfer brings so many bytes."""
+        answers, _ = self.image(tar_of({"data": os.urandom(500_000)}))
+        path, (_, _, blob) = max(((path, answer) for path, answer in answers.items() if "/blobs/" in path), key=lambda each: len(each[1][2]))
+
+        def give(request):
+            asked = request.headers.get("Range")
+            if not asked or not answer_range:
+                return 200, {}, blob, next(line)
+            begin = int(asked.removeprefix("bytes=").removesuffix("-"))
+            return 206, {"Content-Range": f"bytes {begin}-{len(blob) - 1}/{len(blob)}"}, blob[begin:], next(line)
+
+        return answers | {path: give}
+
+    def test_a_transfer_that_breaks_goes_on_where_it_was(self):
+        fake = self.fake(self.broken(iter([100_000] * 20)))
+        self.keg("pull", "-q", f"{fake.host}/app:v1")
+        self.keg("rmi", f"{fake.host}/app:v1")
+        fake.answers = self.broken(iter([300_000, 200_000, 600_000]), answer_range=False)   # the whole of it each time
+        self.keg("pull", "-q", f"{fake.host}/app:v1")
+
+    def test_a_registry_that_sends_another_part_is_refused(self):
+        answers = self.broken(iter([200_000, 600_000]))
+        path = next(path for path, answer in answers.items() if callable(answer))
+        honest = answers[path]
+
+        def lie(request):
+            status, headers, body, sent = honest(request)
+            return status, {name: "bytes 0-9/10" for name in headers}, body, sent
+
+        fake = self.fake(answers | {path: lie})
+        self.fails("pull", "-q", f"{fake.host}/app:v1", code=1, says="asked for the bytes from 200000")
+
+    def test_a_line_that_brings_nothing_is_given_up(self):
+        fake = self.fake(self.broken(iter([200_000] + [0] * 20)))
+        self.fails("pull", "-q", f"{fake.host}/app:v1", code=1, says="/blobs/sha256:")
+        self.assertLess(len(fake.requests), 10)
+
     def test_lies_of_a_registry_are_refused(self):
         answers, manifest = self.image()
         blobs = [path for path in answers if "/blobs/" in path]

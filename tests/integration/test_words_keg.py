@@ -57,19 +57,19 @@ class Words(keg.StoreCase):
                 self.check(words.split() if isinstance(words, str) else words, code, says)
 
     def test_commands_and_options_that_are_not_there(self):
-        commands = ("build create exec inspect kill logs pause port ps rename restart rm run start stop unpause wait "
+        commands = ("build create exec export inspect kill logs pause port ps rename restart rm run start stop unpause wait "
                     "history images import load pull rmi save tag unpack").split()
         self.check_table([(f"{command} --no-such-flag", 125, "--no-such-flag") for command in commands])
         self.check_table([("fly", 1, "keg fly"), ("image fly", 1, "image"), ("--no-such-flag ps", 125, "--no-such-flag")])
 
     def test_words_that_are_missing_or_too_many(self):
         self.check_table([(command, 125 if command == "run" else 1, f'"keg {command}" requires')
-                          for command in ("build", "exec", "inspect", "kill", "logs", "pause", "port", "rename", "restart", "rm", "run", "start",
+                          for command in ("build", "exec", "export", "inspect", "kill", "logs", "pause", "port", "rename", "restart", "rm", "run", "start",
                                           "stop", "unpause", "wait", "history", "import", "pull", "rmi", "save", "tag", "unpack")])
         self.check_table([("ps extra", 1, "requires"), ("load extra", 1, "requires"), ("rename made b c", 1, "requires"), ("tag a b c", 1, "requires")])
 
     def test_names_that_nobody_has(self):
-        containers = ["exec nosuch true", "kill nosuch", "logs nosuch", "pause nosuch", "port nosuch", "rename nosuch other", "restart nosuch",
+        containers = ["exec nosuch true", "export nosuch", "kill nosuch", "logs nosuch", "pause nosuch", "port nosuch", "rename nosuch other", "restart nosuch",
                       "rm nosuch", "start nosuch", "stop nosuch", "unpause nosuch", "wait nosuch"]
         self.check_table([(words, 1, "No such container: nosuch") for words in containers])
         self.check_table([("start -a nosuch", 1, "No such container: nosuch"),
