@@ -144,12 +144,14 @@ void pause_container(const Containers& containers, const Container& container) {
 }
 
 int wait_container(const Container& container) {
-    const FileLock lock(container.file("lock"), true);  // the monitor has let go
+    // The file as it is now: of a container that removes itself nothing else is left to read.
+    const UniqueFd lock = sys::open(container.file("lock"), O_RDONLY);
+    sys::flock(lock.get(), LOCK_SH);  // the monitor has let go
     // It was killed: nobody knows how the process will end.
     if (const UniqueFd process = open_process(container.last_state()))
         return wait_for(process, -1), 255;
     char text[size_of_exit_note];
-    const ssize_t n = ::pread(lock.fd(), text, sizeof text, 0);
+    const ssize_t n = ::pread(lock.get(), text, sizeof text, 0);
     return parse_number<int>(trim(std::string_view(text, n > 0 ? size_t(n) : 0)))
         .value_or(container.state().exit_code);
 }
