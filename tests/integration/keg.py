@@ -3,13 +3,18 @@
 KEG_BUILD names the build directory (tests/run.py sets it). Tests that need root or a peer say so with
 the decorators below and are skipped with the reason where it is missing.
 """
+import contextlib
 import functools
 import json
 import os
 import pathlib
+import platform
+import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
@@ -30,6 +35,22 @@ def rounds(times, least=3):
     return max(least, times * ROUNDS // 100)
 
 
+# How many seconds a test waits for what must happen: another machine can be ten times slower than one's own, and
+# busy. What a test awaits comes long before, or never: so the figure decides nothing but when the never is told.
+PATIENCE = 120
+QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+def wait_until(condition, what, more=lambda: ""):
+    """The condition's value, as soon as it is true. A failure says what was awaited, and what more() says then."""
+    end = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"waited in vain for {what} {more()}".rstrip())
+        time.sleep(0.02)
+    return value
+
+
 needs_root = unittest.skipUnless(os.geteuid() == 0, "needs root")
 
 
@@ -37,13 +58,31 @@ def needs(program):
     return unittest.skipUnless(shutil.which(program), f"needs {program}")
 
 
-def run(*argv, check=True, input=None, timeout=120, **options):
+def run(*argv, check=True, input=None, timeout=PATIENCE, **options):
     """Runs a program to its end; with check a failure shows what it wrote."""
     result = subprocess.run([str(a) for a in argv], capture_output=True, text=True, input=input,
                             timeout=timeout, **({} if input is not None else {"stdin": subprocess.DEVNULL}), **options)
     if check and result.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, argv))}: exit {result.returncode}\n{result.stdout}{result.stderr}")
     return result
+
+
+def processes_of(text):
+    """Processes whose command line has that text."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and text in (entry / "cmdline").read_text().replace("\0", " "):
+                found.append(entry.name)
+        except OSError:
+            pass
+    return found
+
+
+def waits_for_a_lock(process):
+    """Whether it is in flock(2). (/proc/locks hides the locks whose first holder has ended and left them to his children.)"""
+    flock = {"x86_64": "73", "aarch64": "32"}[platform.machine()]
+    return pathlib.Path(f"/proc/{process.pid}/syscall").read_text().split()[0] == flock
 
 
 # Both are the same every time, and an emulated machine takes long for a program.
@@ -120,6 +159,18 @@ class StoreCase(TempCase):
         (self.dir / name).write_bytes(data)
         return self.dir / name
 
+    @contextlib.contextmanager
+    def stopped_after(self, call, *words, of=None):
+        """keg, which stands still after its first such system call (on that file), and goes on after the body."""
+        trace = self.dir / "trace"
+        process = subprocess.Popen(["strace", "-f", "-o", trace, *(["-P", of] if of else []), "-e", f"trace={call}",
+                                    "-e", f"inject={call}:signal=SIGSTOP:when=1", KEG, "--root", self.store, *words],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        stopped = lambda: trace.exists() and re.search(r"(?m)^(\d+) +--- stopped by SIGSTOP", trace.read_text())
+        pid = int(wait_until(stopped, f"keg {words[0]} to come to {call}", trace.read_text)[1])
+        yield process
+        os.kill(pid, signal.SIGCONT)
+
     def fails(self, *words, code=None, says=()):
         """The command fails with that exit code and one clear error that has these words."""
         result = self.keg(*words, check=False)
@@ -134,6 +185,8 @@ class StoreCase(TempCase):
 class RuntimeCase(TempCase):
     """Bundles for keg-runtime: self.bundle(edit) makes one from `keg-runtime spec` and a busybox root."""
 
+    name = "c"   # of the container that is meant where none is named
+
     def setUp(self):
         super().setUp()
         self.state = self.dir / "state"
@@ -146,6 +199,18 @@ class RuntimeCase(TempCase):
 
     def runtime(self, *words, check=True, **options):
         return run(RUNTIME, "--root", self.state, *words, check=check, **options)
+
+    def detached(self, *words, **options):
+        """A command whose container stays, and keeps its streams: a pipe of ours would end only with it."""
+        subprocess.run([RUNTIME, "--root", str(self.state), *map(str, words)], check=True, timeout=PATIENCE, **{**QUIET, **options})
+
+    def status(self, name=None):
+        """None: there is no such container."""
+        state = self.runtime("state", name or self.name, check=False)
+        return json.loads(state.stdout)["status"] if state.returncode == 0 else None
+
+    def wait_for(self, status, name=None):
+        wait_until(lambda: self.status(name) == status, f"{name or self.name} to be {status}", lambda: f"(it is {self.status(name)})")
 
     def bundle(self, *args, edit=None, name="bundle"):
         directory = self.dir / name

@@ -6,11 +6,10 @@ import json
 import lzma
 import os
 import subprocess
-import time
 import unittest
 
 from archives import MANIFEST, config_of, sha, tar_of
-from keg import StoreCase, needs, needs_root, run
+from keg import StoreCase, needs, needs_root, run, wait_until
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -227,16 +226,14 @@ class ByTheTools(StoreCase):
         daemon = subprocess.Popen(["containerd", "-c", self.dir / "containerd.toml"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(daemon.wait)
         self.addCleanup(daemon.terminate)
-        end = time.monotonic() + 30
-        while not (self.dir / "c.sock").exists() and time.monotonic() < end:
-            time.sleep(0.05)
+        wait_until((self.dir / "c.sock").exists, "containerd")
         ctr = ["ctr", "-a", self.dir / "c.sock", "images"]
         self.keg("tag", "base", "hello:stable")
         for form in ("docker-archive", "oci-archive"):
             with self.subTest(form):
                 self.keg("save", "--format", form, "-o", self.dir / "keg.tar", "hello:stable")
-                run(*ctr, "import", "--no-unpack", self.dir / "keg.tar", timeout=60) if "--no-unpack" in run("ctr", "images", "import", "--help").stdout \
-                    else run(*ctr, "import", self.dir / "keg.tar", timeout=60)
+                run(*ctr, "import", "--no-unpack", self.dir / "keg.tar") if "--no-unpack" in run("ctr", "images", "import", "--help").stdout \
+                    else run(*ctr, "import", self.dir / "keg.tar")
                 self.assertIn("docker.io/library/hello:stable", run(*ctr, "ls", "-q").stdout)
                 run(*ctr, "export", self.dir / "ctr.tar", "docker.io/library/hello:stable")
                 want = self.layers("base")

@@ -9,20 +9,9 @@ import signal
 import socket
 import subprocess
 import tarfile
-import time
 import unittest
 
 import keg
-
-
-def waited(condition, seconds=120):
-    """Whether it becomes true in that time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return condition()
 
 
 class BuildCase(keg.StoreCase):
@@ -103,8 +92,8 @@ class Network(BuildCase):
     def test_it_goes_with_the_build(self):
         self.build("FROM base\nRUN true\n")
         digest = keg.run("sha256sum", input=str(self.store.resolve())).stdout[:8]
-        self.assertTrue(waited(lambda: not os.path.exists(f"/sys/class/net/keg-{digest}")), "the bridge is still there")
-        self.assertTrue(waited(lambda: not os.path.exists(f"/run/keg-stores/{digest}/net/subnet")))
+        keg.wait_until(lambda: not os.path.exists(f"/sys/class/net/keg-{digest}"), "the end of the bridge")
+        keg.wait_until(lambda: not os.path.exists(f"/run/keg-stores/{digest}/net/subnet"), "the end of what is known of it")
 
     def test_a_given_proxy_is_in_its_environment_and_nowhere_else(self):
         first = self.build("FROM base\nRUN echo \"$http_proxy\" > /result\n", "--build-arg", "http_proxy=http://u:p@proxy:1")
@@ -191,14 +180,15 @@ class Killed(BuildCase):
                                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
                     # With a directory of its own, and who clears that: in the step.
                     in_step = lambda: self.left() and pathlib.Path(f"/proc/{build.pid}/task/{build.pid}/children").read_text()
-                    waited(lambda: build.poll() is not None or in_step())
+                    keg.wait_until(lambda: build.poll() is not None or in_step(), f"the {step} of a build")
                     build.send_signal(how)
-                    build.wait(30)
-                    if how == signal.SIGKILL and not waited(lambda: not self.left()):
+                    build.wait(keg.PATIENCE)
+                    keg.wait_until(lambda: not keg.processes_of(str(self.store)), "the end of who clears up")
+                    if how == signal.SIGKILL and self.left():
                         # Killed in the moment between a directory and its guard: the next command takes it away.
                         self.assertEqual([os.listdir(self.store / "tmp" / name) for name in self.left()], [[]])
                         self.keg("build", "-q", "--no-cache", "-f", "-", self.dir / "context", input="FROM base\nWORKDIR /x\n")
-                    self.assertTrue(waited(lambda: not self.left()), self.left())
+                    self.assertEqual(self.left(), [])
 
 
 @keg.needs_root

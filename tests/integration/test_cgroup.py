@@ -12,7 +12,7 @@ import subprocess
 import time
 import unittest
 
-from keg import RUNTIME, RuntimeCase, needs_root, run
+from keg import PATIENCE, RUNTIME, RuntimeCase, needs_root, run, wait_until
 
 TOP = pathlib.Path("/sys/fs/cgroup")
 V2 = (TOP / "cgroup.controllers").exists()
@@ -81,7 +81,7 @@ class CgroupCase(RuntimeCase):
         # Not to a pipe: the container would keep it open.
         with open(self.dir / "out", "w+") as out:
             subprocess.run([RUNTIME, "--root", self.state, *flags, "run", "--detach", "--bundle", bundle, name],
-                           stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False, timeout=60)
+                           stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False, timeout=PATIENCE)
             out.seek(0)
             return out.read()
 
@@ -176,7 +176,8 @@ class Limits(CgroupCase):
     def test_cgroup_with_strangers_in_it_is_refused_and_left_alone(self):
         group("pids", "shared").mkdir(parents=True)
         stranger = subprocess.Popen(["sleep", "60"])
-        self.addCleanup(lambda: (stranger.kill(), stranger.wait(), time.sleep(0.05), group("pids", "shared").rmdir()))
+        empty = lambda: subprocess.run(["rmdir", group("pids", "shared")], stderr=subprocess.DEVNULL).returncode == 0
+        self.addCleanup(lambda: (stranger.kill(), stranger.wait(), wait_until(empty, "the end of the stranger's cgroup")))
         (group("pids", "shared") / "cgroup.procs").write_text(str(stranger.pid))
         self.assertIn("container's cgroup is not empty: 1 process(es) found", self.start("shared"))
         self.assertIsNone(stranger.poll())
@@ -233,7 +234,7 @@ class Managers(CgroupCase):
             bundle = self.bundle("true", edit=lambda config: config["linux"].update(resources=resources), name=name)
             command = f"while umount -l {TOP} 2>/dev/null; do :; done; exec {RUNTIME} --root {self.state} run -b {bundle} none"
             result = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", command],
-                                    stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+                                    stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
             self.assertEqual((result.returncode, result.stdout), (1, ""), name)
             self.assertIn(f"linux.resources.{name}", result.stderr)
             self.assertEqual(os.listdir(self.state), [])
@@ -383,10 +384,7 @@ class Update(CgroupCase):
     def test_limit_below_what_is_used_changes_nothing(self):
         self.start("c", "sh", "-c", "exec dd if=/dev/zero of=/dev/stdout bs=20M count=1 | sleep 60",
                    resources={"memory": {"limit": 67108864}, "cpu": {"shares": 555}})
-        for _ in range(100):
-            if int(setting("c", "memory/memory.usage_in_bytes", "")) > 20 << 20:
-                break
-            time.sleep(0.05)
+        wait_until(lambda: int(setting("c", "memory/memory.usage_in_bytes", "")) > 20 << 20, "20 MiB to be used")
         before = self.limits()
         self.fails("update", "--memory", "1M", "--cpu-share", "100", "--pids-limit", "5", "c", says="unable to set memory limit to 1048576 (current usage: ")
         self.assertEqual(self.limits(), before)
@@ -406,10 +404,7 @@ class Update(CgroupCase):
     def test_stopped_container_is_not_updated(self):
         self.start("c")
         self.runtime("kill", "c", "KILL")
-        for _ in range(100):
-            if json.loads(self.runtime("state", "c").stdout)["status"] == "stopped":
-                break
-            time.sleep(0.02)
+        self.wait_for("stopped")
         self.fails("update", "--pids-limit", "5", "c", says="container not running")
 
 
@@ -425,18 +420,43 @@ class Events(CgroupCase):
         self.assertGreater(data["memory"]["usage"]["usage"], 0)
         self.assertGreater(data["cpu"]["usage"]["total"], 0)
 
+    def events(self, interval):
+        """A process that tells of them, line by line."""
+        events = subprocess.Popen([RUNTIME, "--root", self.state, "events", "--interval", interval, "c"],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(events.communicate)
+        self.addCleanup(events.kill)
+        return events
+
+    def rest_of(self, events):
+        """What is told until the container ends, which it does now."""
+        self.runtime("kill", "c", "KILL")
+        lines = events.communicate(timeout=PATIENCE)[0].splitlines()
+        self.assertEqual(events.returncode, 0)
+        return [json.loads(line) for line in lines]
+
     def test_events_come_at_the_interval_until_the_container_ends(self):
-        self.start("c", "sleep", "3")
-        lines = self.runtime("events", "--interval", "500ms", "c").stdout.splitlines()
-        self.assertTrue(2 <= len(lines) <= 6, lines)
-        self.assertTrue(all(json.loads(line)["type"] == "stats" for line in lines))
+        self.start("c", "sleep", "1000")
+        began = time.monotonic()
+        events = self.events("100ms")
+        told = [json.loads(events.stdout.readline()) for _ in range(30)]
+        took = time.monotonic() - began
+        self.assertGreaterEqual(took, 30 * 0.1)       # never sooner
+        self.assertLess(took, PATIENCE)               # the default of 5 s would make it 150
+        told += self.rest_of(events)
+        self.assertEqual({event["type"] for event in told}, {"stats"})
         self.fails("events", "--stats", "c", says="container with id c is not running")
 
     def test_want_of_memory_is_told(self):
-        self.start("c", "sh", "-c", "sleep 1; dd if=/dev/zero of=/dev/null bs=60M count=1; sleep 1",
+        self.start("c", "sh", "-c", "until [ -e /go ]; do sleep 0.1; done; dd if=/dev/zero of=/dev/null bs=60M count=1; sleep 1000",
                    resources={"memory": {"limit": 33554432, "swap": 33554432}})
-        lines = self.runtime("events", "--interval", "10s", "c").stdout.splitlines()
-        self.assertEqual([json.loads(line) for line in lines], [{"type": "oom", "id": "c"}])
+        events = self.events("100ms")
+        told = [json.loads(events.stdout.readline())]   # it watches
+        (self.dir / "c/rootfs/go").touch()
+        while told[-1]["type"] != "oom":
+            told.append(json.loads(events.stdout.readline()))
+        told += self.rest_of(events)
+        self.assertEqual([event for event in told if event["type"] != "stats"], [{"type": "oom", "id": "c"}])
 
     def test_interval_must_be_one(self):
         self.start("c")

@@ -11,7 +11,7 @@ import subprocess
 import time
 import unittest
 
-from keg import RUNTIME, RuntimeCase, needs, needs_root, run
+from keg import PATIENCE, QUIET, RUNTIME, RuntimeCase, needs, needs_root, run, wait_until
 from test_labels import PROFILE
 
 
@@ -24,14 +24,6 @@ needs_criu = unittest.skipUnless(criu_works(), "needs a kernel on which `criu ch
 COUNT = "i=0; while :; do i=$((i+1)); echo $i > /count; sleep 0.1; done"
 
 
-def until(true, what, seconds=120):
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            raise AssertionError(f"{what} did not come about")
-        time.sleep(0.05)
-
-
 class CheckpointCase(RuntimeCase):
     """A container whose life shows in the file /count of its root."""
 
@@ -42,8 +34,8 @@ class CheckpointCase(RuntimeCase):
     def detached(self, *words, **stdio):
         """Without files of ours, which CRIU could not find again; what goes wrong is in a log."""
         log = self.dir / "log"
-        stdio = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL) | stdio
-        status = subprocess.run([RUNTIME, "--root", str(self.state), "--log", str(log), *map(str, words)], timeout=60, **stdio).returncode
+        stdio = QUIET | stdio
+        status = subprocess.run([RUNTIME, "--root", str(self.state), "--log", str(log), *map(str, words)], timeout=PATIENCE, **stdio).returncode
         self.assertEqual(status, 0, log.read_text() if log.exists() else "")
 
     def count(self):
@@ -52,7 +44,7 @@ class CheckpointCase(RuntimeCase):
 
     def goes_on(self, before=None):
         before = self.count() if before is None else before
-        until(lambda: self.count() > before + 1, "counting")
+        wait_until(lambda: self.count() > before + 1, "counting")
 
     def run_counter(self, edit=None, args=("sh", "-c", COUNT), options=(), **stdio):
         bundle = self.bundle(*args, edit=edit)
@@ -61,7 +53,7 @@ class CheckpointCase(RuntimeCase):
         return bundle
 
     def checkpoint(self, *options, id="c", check=True, **more):
-        return self.runtime("checkpoint", "--image-path", self.images, *options, id, check=check, timeout=60, **more)
+        return self.runtime("checkpoint", "--image-path", self.images, *options, id, check=check, **more)
 
     def restore(self, *options, id="c", bundle="bundle", **stdio):
         self.detached("restore", "-d", "-b", self.dir / bundle, "--image-path", self.images, *options, id, **stdio)
@@ -220,9 +212,9 @@ class Memory(CheckpointCase):
         self.images.mkdir()
         port = 27277
         server = self.server("page-server", "--images-dir", self.images, "--port", port)
-        until(lambda: self.listens(port), "a page server")
+        wait_until(lambda: self.listens(port), "a page server")
         self.checkpoint("--page-server", f"127.0.0.1:{port}")
-        self.assertEqual(server.wait(timeout=120), 0)
+        self.assertEqual(server.wait(timeout=PATIENCE), 0)
         self.restore()
         self.goes_on()
 
@@ -240,11 +232,11 @@ class Memory(CheckpointCase):
         without = self.runtime("restore", "-d", "-b", self.dir / "bundle", "--image-path", self.images, "other", check=False)
         self.assertIn("has not all of the memory", without.stderr)
         pages = self.server("lazy-pages", "--page-server", "--address", "127.0.0.1", "--port", port, "--images-dir", self.images)
-        until(lambda: (self.images / "lazy-pages.socket").exists(), "a server of pages")
+        wait_until(lambda: (self.images / "lazy-pages.socket").exists(), "a server of pages")
         before = self.count()
         self.restore("--lazy-pages", id="other")
         self.goes_on(before)
-        self.assertEqual((pages.wait(timeout=60), dump.wait(timeout=60)), (0, 0))
+        self.assertEqual((pages.wait(timeout=PATIENCE), dump.wait(timeout=PATIENCE)), (0, 0))
         self.assertEqual(self.runtime("list", "-q").stdout, "other\n")
 
     def test_lazy_pages_that_nobody_could_ask_for_are_refused(self):
@@ -280,7 +272,7 @@ class Connections(CheckpointCase):
         path = self.dir / f"console-{id(listener)}"
         listener.bind(str(path))
         listener.listen()
-        listener.settimeout(30)
+        listener.settimeout(PATIENCE)
 
         def accept():
             connection = listener.accept()[0]
@@ -319,15 +311,15 @@ class Connections(CheckpointCase):
         self.assertIn("cannot allocate tty if runc will detach without setting console socket", result.stderr)
 
     def test_an_established_connection_stays(self):
-        self.run_counter(args=("sh", "-c", "sleep 1000 | nc -l -p 99 > /got & sleep 0.5; (i=0; while :; do i=$((i+1)); echo $i; echo $i > /count; sleep 0.1; done) | nc 127.0.0.1 99"))
+        self.run_counter(args=("sh", "-c", "sleep 1000 | nc -l -p 99 > /got & while :; do (i=0; while :; do i=$((i+1)); echo $i; echo $i > /count; sleep 0.1; done) | nc 127.0.0.1 99; done"))
         got = self.dir / "bundle/rootfs/got"
-        until(lambda: got.exists() and got.stat().st_size > 10, "a connection")
+        wait_until(lambda: got.exists() and got.stat().st_size > 10, "a connection")
         refused = self.checkpoint(check=False)
         self.assertIn("tcp", refused.stderr)
         self.assertEqual(self.status(), "running")
         self.goes_on_after(["--tcp-established"], ["--tcp-established"])
         before = got.stat().st_size
-        until(lambda: got.stat().st_size > before, "what is sent")
+        wait_until(lambda: got.stat().st_size > before, "what is sent")
 
     def test_a_locked_file_stays_locked(self):
         def edit(config):   # busybox has no flock
@@ -369,7 +361,7 @@ class Surroundings(CheckpointCase):
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         path = f"/proc/{process.pid}/ns/{file}"
-        until(lambda: os.readlink(path) != os.readlink(f"/proc/self/ns/{file}"), "a namespace")
+        wait_until(lambda: os.readlink(path) != os.readlink(f"/proc/self/ns/{file}"), "a namespace")
         return path
 
     def test_a_network_namespace_that_was_joined_is_joined_again(self):
@@ -408,7 +400,7 @@ class Surroundings(CheckpointCase):
         self.addCleanup(holder.wait)
         self.addCleanup(holder.kill)
         children = pathlib.Path(f"/proc/{holder.pid}/task/{holder.pid}/children")
-        until(lambda: children.read_text(), "a first process")
+        wait_until(lambda: children.read_text(), "a first process")
         path = f"/proc/{children.read_text().strip()}/ns/pid"
         self.run_counter(self.joins("pid", path))
         self.goes_on_after()

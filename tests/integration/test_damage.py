@@ -7,7 +7,7 @@ import random
 import subprocess
 import unittest
 
-from keg import RUNTIME, RuntimeCase, needs_root
+from keg import PATIENCE, RUNTIME, RuntimeCase, needs_root
 
 VALUES = (None, True, False, "", "..", "x", "/proc", "/proc/self", "/dev/null", "rbind", "tmpfs", "CAP_SYS_ADMIN", "0-3", -1, 0, 1, 7, 4096, 2**31, 2**32, 2**63, 2**64, 0.5, [], {}, ["x"], [None])
 
@@ -60,7 +60,7 @@ class Damage(RuntimeCase):
             with self.subTest(seed=seed, done=done):
                 # In mounts of its own: a config may have none, and then they are the caller's.
                 with open(self.dir / "stderr", "w+") as stderr:
-                    code = subprocess.run(["unshare", "--mount", "--propagation", "private", RUNTIME, "--root", self.state, "create", "-b", bundle, "c"], timeout=60,
+                    code = subprocess.run(["unshare", "--mount", "--propagation", "private", RUNTIME, "--root", self.state, "create", "-b", bundle, "c"], timeout=PATIENCE,
                                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr).returncode
                     stderr.seek(0)
                     errors = [line for line in stderr if "level=warning" not in line]

@@ -14,33 +14,31 @@ import time
 import unittest
 
 import keg
-from test_run import wait_until
+from keg import PATIENCE, wait_until, waits_for_a_lock
 
 
-def read_terminal(master, until, seconds=120):
-    """What a terminal shows until that is among it."""
+def read_terminal(master, until):
+    """What a terminal shows until that is among it, or until it closes."""
     shown = b""
-    end = time.monotonic() + seconds
-    while until not in shown and time.monotonic() < end:
-        if select.select([master], [], [], 0.1)[0]:
-            try:
-                shown += os.read(master, 65536)
-            except OSError:
-                break
+    while until not in shown:
+        if not select.select([master], [], [], PATIENCE)[0]:
+            raise AssertionError(f"waited in vain for {until} after {shown}")
+        try:
+            shown += os.read(master, 65536)
+        except OSError:
+            break
     return shown
 
 
-def waited(pid, seconds=120):
-    """The exit code of a child, or None if it does not end."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.05)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return None
+def exit_code_of(pid):
+    """Of a child, which ends by itself."""
+    try:
+        _, status = wait_until(lambda: (ended := os.waitpid(pid, os.WNOHANG))[0] and ended, "the end of a command")
+    except AssertionError:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+    return os.waitstatus_to_exitcode(status)
 
 
 class EngineCase(keg.StoreCase):
@@ -77,18 +75,26 @@ class WhileItStarts(EngineCase):
         process = self.start("--runtime", self.slow_runtime(), "run", *words, "--network", "none", "--name", name, "base", "sleep", "1000")
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
-        self.assertTrue(wait_until(self.waiting.exists))
+        wait_until(self.waiting.exists, "a runtime in create")
         return process
+
+    def interrupt(self, process):
+        """Until it has heard of it, and sleeps again."""
+        def has_heard():
+            status = dict(line.split(":\t") for line in pathlib.Path(f"/proc/{process.pid}/status").read_text().splitlines())
+            return status["State"].startswith("S") and not int(status["ShdPnd"], 16)
+        process.send_signal(signal.SIGINT)
+        wait_until(has_heard, "a command that has heard of SIGINT")
 
     def while_it_starts(self, *words):
         """That command, begun while the container starts, which then goes on."""
         starting = self.starting("-d")
         command = self.start(*words)
-        time.sleep(0.3)
+        time.sleep(0.3)    # a command that has not come so far yet waits all the same: this only shows less then
         self.assertIsNone(command.poll(), "it did not wait")
         self.go.touch()
-        out, err = command.communicate(timeout=120)
-        self.assertEqual(starting.wait(timeout=120), 0)
+        out, err = command.communicate(timeout=PATIENCE)
+        self.assertEqual(starting.wait(timeout=PATIENCE), 0)
         return command.returncode, out, err
 
     def test_rm_with_force_waits_for_the_start_and_removes_it(self):
@@ -111,30 +117,28 @@ class WhileItStarts(EngineCase):
     def test_an_interrupt_ends_the_start_and_what_it_made(self):
         for options, left in ((["--rm"], []), ([], ["slow created"])):
             process = self.starting(*options)
-            process.send_signal(signal.SIGINT)
-            time.sleep(0.2)
+            self.interrupt(process)
             self.go.touch()
-            self.assertEqual(process.wait(timeout=120), 130)
+            self.assertEqual(process.wait(timeout=PATIENCE), 130)
             self.assertEqual(self.containers(), left)
             self.assertNotIn(str(self.store), pathlib.Path("/proc/self/mounts").read_text())
             self.waiting.unlink(), self.go.unlink()
 
     def test_a_second_interrupt_does_not_even_wait(self):
         process = self.starting("--rm")
+        self.interrupt(process)
         process.send_signal(signal.SIGINT)
-        time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(timeout=120), 130)
+        self.assertEqual(process.wait(timeout=PATIENCE), 130)
         self.go.touch()
-        self.assertTrue(wait_until(lambda: self.containers() == []))
+        wait_until(lambda: self.containers() == [], "the end of the container")
 
     def test_a_stopped_command_keeps_nobody_from_its_container(self):
         process = self.start("run", "--network", "none", "--name", "held", "base", "sleep", "1000")
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
-        self.assertTrue(wait_until(lambda: self.containers() == ["held running"]))
+        wait_until(lambda: self.containers() == ["held running"], "the container")
         process.send_signal(signal.SIGSTOP)
-        self.keg("rm", "-f", "held", timeout=20)
+        self.keg("rm", "-f", "held")
         self.assertEqual(self.containers(), [])
 
 
@@ -179,7 +183,7 @@ class Refused(EngineCase):
 
     def test_a_long_time_to_stop_is_a_long_time(self):
         self.keg("run", "-d", "--network", "none", "--name", "patient", "base", "sh", "-c", "trap 'sleep 2; exit 3' TERM; echo up; while :; do sleep 0.05; done")
-        self.assertTrue(wait_until(lambda: self.keg("logs", "patient").stdout == "up\n"))
+        wait_until(lambda: self.keg("logs", "patient").stdout == "up\n", "the program")
         self.keg("stop", "-t", "4294968", "patient")
         self.assertEqual(self.keg("inspect", "-f", "{{.State.ExitCode}}", "patient").stdout, "3\n")
         self.fails("stop", "-t", "9999999999", "patient", code=125, says='invalid argument "9999999999" for "-t, --time" flag: value out of range')
@@ -207,13 +211,18 @@ class FullDisk(EngineCase):
                     pass
 
     def test_the_exit_code_reaches_everybody(self):
-        process = self.start("run", "--network", "none", "--name", "full", "base", "sh", "-c", "sleep 2; exit 7")
-        self.assertTrue(wait_until(lambda: self.containers() == ["full running"]))
+        told = self.dir / "told"
+        told.mkdir()
+        process = self.start("run", "--network", "none", "--name", "full", "-v", f"{told}:/told", "base",
+                             "sh", "-c", "until [ -e /told/to-end ]; do sleep 0.05; done; exit 7")
+        wait_until(lambda: self.containers() == ["full running"], "the container")
         waiter = self.start("wait", "full")
+        wait_until(lambda: waits_for_a_lock(waiter), "keg wait to wait")
         self.fill()
-        self.assertEqual(process.wait(timeout=120), 7)
+        (told / "to-end").touch()
+        self.assertEqual(process.wait(timeout=PATIENCE), 7)
         process.communicate()
-        self.assertEqual(waiter.communicate(timeout=120)[0], "7\n")
+        self.assertEqual(waiter.communicate(timeout=PATIENCE)[0], "7\n")
         self.assertEqual(self.keg("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "full").stdout, "exited 7\n")
         self.assertNotIn(f"{self.store}/containers", pathlib.Path("/proc/self/mounts").read_text())
         self.keg("rm", "full")
@@ -221,12 +230,12 @@ class FullDisk(EngineCase):
 
     def test_a_container_that_filled_it_can_be_removed_with_all_it_had(self):
         self.keg("run", "-d", "--name", "full", "-p", "0:80", "base", "sh", "-c", "i=0; while [ $i -lt 60 ]; do seq 20000; i=$((i+1)); done; sleep 1000")
-        self.assertTrue(wait_until(lambda: os.statvfs(self.store).f_bavail < 50))   # no more than a few records fit
+        wait_until(lambda: os.statvfs(self.store).f_bavail < 50, "a full disk")   # no more than a few records fit
         self.fill()
         self.keg("rm", "-f", "full")
         hash8 = __import__("hashlib").sha256(os.path.realpath(self.store).encode()).hexdigest()[:8]
-        self.assertTrue(wait_until(lambda: not [link for link in os.listdir("/sys/class/net") if hash8 in link]))
-        self.assertTrue(wait_until(lambda: hash8 not in keg.run("nft", "list", "tables").stdout))
+        wait_until(lambda: not [link for link in os.listdir("/sys/class/net") if hash8 in link], "the end of its network")
+        wait_until(lambda: hash8 not in keg.run("nft", "list", "tables").stdout, "the end of its rules")
 
     def test_the_log_has_whole_lines_only(self):
         self.keg("run", "--network", "none", "--name", "full", "base", "sh", "-c", "i=0; while [ $i -lt 40 ]; do seq 20000; i=$((i+1)); done; exit 3", check=False)
@@ -279,9 +288,9 @@ class Damaged(EngineCase):
         pid = int(self.keg("inspect", "-f", "{{.State.Pid}}", "runs").stdout)
         for name in ("settings.json", "state.json"):
             (directory / name).write_text("")
-        self.keg("rm", "-f", "runs", timeout=20)
+        self.keg("rm", "-f", "runs")
         self.assertFalse(directory.exists())
-        self.assertTrue(wait_until(lambda: not os.path.exists(f"/proc/{pid}/root/bin")))
+        wait_until(lambda: not os.path.exists(f"/proc/{pid}/root/bin"), "the end of its process")
         self.assertNotIn(str(directory), pathlib.Path("/proc/self/mounts").read_text())
 
     def test_what_would_have_removed_itself_goes_with_the_next_run(self):
@@ -298,7 +307,7 @@ class Damaged(EngineCase):
         monitor = int(re.search(r"PPid:\s*(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
         os.kill(monitor, signal.SIGKILL)
         os.kill(pid, signal.SIGKILL)
-        self.assertTrue(wait_until(lambda: not os.path.exists(f"/proc/{pid}/root/bin")))
+        wait_until(lambda: not os.path.exists(f"/proc/{pid}/root/bin"), "the end of its process")
         with subprocess.Popen(["sleep", "1000"]) as other:   # has the number now
             self.addCleanup(other.kill)
             state = json.loads((directory / "state.json").read_text())
@@ -335,7 +344,7 @@ class Volumes(EngineCase):
     def test_everybody_sees_the_images_files_or_waits(self):
         self.image_with("mkdir /data; i=0; while [ $i -lt 2000 ]; do echo $i > /data/f$i; i=$((i+1)); done")
         runs = [self.start("run", "--rm", "--network", "none", "-v", "many:/data", "filled", "sh", "-c", "ls /data | wc -l") for _ in range(4)]
-        self.assertEqual([run.communicate(timeout=60) for run in runs], [("2000\n", "")] * 4)
+        self.assertEqual([run.communicate(timeout=PATIENCE) for run in runs], [("2000\n", "")] * 4)
 
     def test_a_copy_that_was_killed_is_made_anew(self):
         self.image_with("mkdir /data; echo one > /data/one; echo two > /data/two")
@@ -422,7 +431,7 @@ class Streams(EngineCase):
         process = self.start("run", "--network", "none", "--name", "talks", "base", "yes")
         self.assertEqual(process.stdout.readline(), "y\n")
         process.stdout.close()
-        self.assertEqual(process.wait(timeout=120), 1)
+        self.assertEqual(process.wait(timeout=PATIENCE), 1)
         self.assertIn("broken pipe", process.stderr.read())
         process.stderr.close()
         self.keg("rm", "-f", "talks")
@@ -430,12 +439,12 @@ class Streams(EngineCase):
     def test_a_terminal_is_read_by_the_foreground_only(self):
         pid, master = pty.fork()
         if pid == 0:
-            os.execvp("bash", ["bash", "--norc", "--noprofile", "-i"])
+            os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], {**os.environ, "TERM": "dumb"})
         self.addCleanup(os.close, master)
         os.write(master, b"PS1='shell> '\n")
         read_terminal(master, b"\nshell> ")
         os.write(master, f"{keg.KEG} --root {self.store} run -i --network none --name back base cat &\n".encode())
-        self.assertTrue(wait_until(lambda: self.containers() == ["back running"]))
+        wait_until(lambda: self.containers() == ["back running"], "the container")
         for number in range(5):
             os.write(master, b"echo typed-$((100+%d))\n" % number)
             self.assertIn(b"typed-%d" % (100 + number), read_terminal(master, b"typed-%d" % (100 + number)))
@@ -448,7 +457,7 @@ class Streams(EngineCase):
         os.write(master, b"to the cat\n")
         self.assertEqual(read_terminal(master, b"to the cat\r\nto the cat\r\n"), b"to the cat\r\nto the cat\r\n")   # the echo, and the cat
         os.write(master, b"\x04")
-        self.assertEqual(waited(pid), 0)
+        self.assertEqual(exit_code_of(pid), 0)
 
     def test_exec_can_be_left_by_its_keys(self):
         self.keg("run", "-d", "--network", "none", "--name", "keys", "base", "sleep", "1000")
@@ -456,7 +465,7 @@ class Streams(EngineCase):
         os.write(master, b"hello\n")
         read_terminal(master, b"hello\r\nhello\r\n")
         os.write(master, b"\x10\x11")
-        self.assertEqual(waited(pid), 0)
+        self.assertEqual(exit_code_of(pid), 0)
         time.sleep(0.3)
         self.assertIn("cat", self.keg("exec", "keys", "ps").stdout)   # it goes on
         self.keg("rm", "-f", "keys")
@@ -465,10 +474,10 @@ class Streams(EngineCase):
         self.keg("run", "-d", "--network", "none", "--name", "codes", "base", "sleep", "1000")
         pid, master = self.on_terminal("exec", "-it", "codes", "sh", "-c", "tty; exit 5")
         self.assertIn(b"/dev/pts/", read_terminal(master, b"\r\n"))
-        self.assertEqual(waited(pid), 5)
+        self.assertEqual(exit_code_of(pid), 5)
         pid, master = self.on_terminal("exec", "-it", "codes", "no-such-program")
         self.assertIn(b"executable file not found", read_terminal(master, b"not found"))
-        self.assertEqual(waited(pid), 127)
+        self.assertEqual(exit_code_of(pid), 127)
 
     def test_logs_follow_a_log_that_is_copied_and_truncated(self):
         self.keg("run", "-d", "--network", "none", "--name", "rotated", "base", "sh", "-c", "i=0; while :; do i=$((i+1)); echo line-$i; sleep 0.05; done")
@@ -476,7 +485,7 @@ class Streams(EngineCase):
         with self.start("logs", "-f", "rotated") as follower:
             self.addCleanup(follower.kill)
             self.assertEqual(follower.stdout.readline(), "line-1\n")
-            self.assertTrue(wait_until(lambda: log.stat().st_size > 1000))
+            wait_until(lambda: log.stat().st_size > 1000, "a log of some length")
             os.truncate(log, 0)
             last = int(follower.stdout.readline().split("-")[1])
             for _ in range(20):

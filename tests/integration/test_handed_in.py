@@ -7,11 +7,10 @@ import pathlib
 import socket
 import stat
 import subprocess
-import time
 import unittest
 
 from hostile import Hostile, swapping, without, without_dev
-from keg import RUNTIME, run
+from keg import RUNTIME, run, wait_until
 
 MAPPED = [{"containerID": 0, "hostID": 100000, "size": 65536}]
 
@@ -221,7 +220,7 @@ class Private(Hostile):
                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
                 there = self.state / "n/notify/notify.sock"
-                self.wait_until(there.exists)
+                wait_until(there.exists, "the container's socket")
                 said = self.as_nobody("python3", "-c", f"import socket; socket.socket(1, 2).sendto(b'READY=1', {str(there)!r})")
                 self.assertIn("PermissionError", said.stderr)
                 manager.setblocking(False)
@@ -229,12 +228,6 @@ class Private(Hostile):
             finally:
                 waiting.kill()
                 waiting.wait()
-
-    def wait_until(self, happened, seconds=120):
-        end = time.monotonic() + seconds
-        while not happened():
-            self.assertLess(time.monotonic(), end, "it did not happen in time")
-            time.sleep(0.02)
 
 
 class Files(Hostile):
@@ -255,7 +248,7 @@ class Files(Hostile):
         os.mkfifo(self.dir / "fifo")
         with swapping(bundle / "rootfs/data/file", self.dir / "fifo"):
             for i in range(60):
-                run(RUNTIME, "--root", self.state, "run", "-b", bundle, f"c{i}", timeout=60)
+                run(RUNTIME, "--root", self.state, "run", "-b", bundle, f"c{i}")
 
     def test_what_is_copied_up_is_as_it_was_at_any_depth(self):
         def edit(config):

@@ -1,7 +1,6 @@
 """What a hostile process cannot do to who enters its container, nor a hostile image to who prepares it: the
 attacks that have no number. docs/security.md says which of its points each test is for.
 """
-import ctypes
 import json
 import os
 import pathlib
@@ -12,11 +11,10 @@ import socket
 import struct
 import subprocess
 import threading
-import time
 import unittest
 
 from hostile import Hostile, libc, swapping, with_python, without, without_dev
-from keg import RUNTIME, rounds, run
+from keg import PATIENCE, RUNTIME, rounds, run
 
 SYS_ADD_KEY, SYS_KEYCTL = 248, 250   # x86_64
 
@@ -223,7 +221,7 @@ print("looked at", seen, flush=True)
                 if enough and select.select([spy.stdout], [], [], 0)[0]:
                     break
             (bundle / "rootfs/stop").write_text("")
-            *found, last = spy.communicate(timeout=60)[0].splitlines()
+            *found, last = spy.communicate(timeout=PATIENCE)[0].splitlines()
             self.assertRegex(last, r"^looked at [1-9]")
             return found
 
@@ -266,7 +264,7 @@ while not os.path.exists("/stop"):
                 else:
                     self.assertNotEqual(result.returncode, 0)
             (bundle / "rootfs/stop").write_text("")
-            hostile.communicate(timeout=60)
+            hostile.communicate(timeout=PATIENCE)
 
     def test_raced_working_directory_stays_inside(self):
         """CVE-2024-21626 with a moving target: a directory in one moment, a link into somebody's descriptors in the next."""
@@ -394,13 +392,13 @@ class Listener(Hostile):
                 edit(config)
                 config["process"]["noNewPrivileges"] = nnp
             bundle = self.bundle("sh", "-c", "echo ran", edit=whole, name=f"nnp{nnp}")
-            self.assertEqual(self.runtime("run", "-b", bundle, "c", timeout=20).stdout, "ran\n")
+            self.assertEqual(self.runtime("run", "-b", bundle, "c").stdout, "ran\n")
         with self.sleeping():
             config = self.dir / "state/s/config.json"
             changed = json.loads(config.read_text())
             edit(changed)
             config.write_text(json.dumps(changed))
-            self.assertEqual(self.runtime("exec", "s", "echo", "ran", timeout=20).stdout, "ran\n")
+            self.assertEqual(self.runtime("exec", "s", "echo", "ran").stdout, "ran\n")
 
     def test_dead_agents_container_runs_without_those_calls(self):
         self.serve(1, lambda connection: connection.recv(1))   # the descriptor is dropped
@@ -419,7 +417,7 @@ class Listener(Hostile):
             except BlockingIOError:
                 break
             waiting.append(client)
-        result = self.runtime("run", "-b", self.bundle("true", edit=self.asking("mkdir")), "c", check=False, timeout=30)
+        result = self.runtime("run", "-b", self.bundle("true", edit=self.asking("mkdir")), "c", check=False)
         self.assertEqual(result.returncode, 1)
         self.assertIn(f"dial unix {self.dir}/agent: connect: resource temporarily unavailable", result.stderr)
         self.assertEqual(os.listdir(self.state), [])
@@ -428,9 +426,8 @@ class Listener(Hostile):
         held = []
         self.serve(1, lambda connection: held.append(connection.recvmsg(65536, socket.CMSG_SPACE(4))))
         bundle = self.bundle("sh", "-c", "mkdir /x; sleep 1000", edit=self.asking("mkdir"))
-        subprocess.run([RUNTIME, "--root", str(self.state), "run", "-d", "-b", str(bundle), "c"], check=True, timeout=20,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        self.runtime("delete", "--force", "c", timeout=20)
+        self.detached("run", "-d", "-b", bundle, "c")
+        self.runtime("delete", "--force", "c")
         self.assertEqual(os.listdir(self.state), [])
 
 

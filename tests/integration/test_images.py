@@ -1,18 +1,14 @@
 """Images go in and out: archives, registries, tarballs; what is broken is refused and leaves nothing."""
 import gzip
-import http.server
 import json
 import os
-import pathlib
 import socket
 import subprocess
-import threading
-import time
 import unittest
 import urllib.parse
 
 from archives import MANIFEST, LAYER, FakeRegistry, config_of, docker_archive, files_of, registry_image, sha, tar_of
-from keg import KEG, StoreCase, needs, needs_root, run
+from keg import KEG, StoreCase, needs, needs_root, run, wait_until
 
 
 @needs_root
@@ -252,13 +248,14 @@ class Pulls(ImageCase):
         self.registry = subprocess.Popen(["docker-registry", "serve", self.dir / "registry.yml"], stdout=subprocess.DEVNULL,
                                          stderr=subprocess.DEVNULL)
         self.addCleanup(self.stop_registry)
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(tuple([self.host.split(":")[0], int(self.host.split(":")[1])])) == 0:
-                    break
-            time.sleep(0.05)
+        wait_until(self.registry_answers, "the registry")
         self.keg("save", "-o", self.dir / "base.tar", "base")
         run("skopeo", "copy", "--dest-tls-verify=false", f"docker-archive:{self.dir}/base.tar", f"docker://{self.host}/lib/base:v1")
+
+    def registry_answers(self):
+        host, port = self.host.split(":")
+        with socket.socket() as probe:
+            return probe.connect_ex((host, int(port))) == 0
 
     def stop_registry(self):
         self.registry.kill()

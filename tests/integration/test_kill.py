@@ -15,13 +15,11 @@ import subprocess
 import time
 import unittest
 
-from keg import ROUNDS, RUNTIME, RuntimeCase, needs_root, rounds, run
+from keg import PATIENCE, QUIET, ROUNDS, RUNTIME, RuntimeCase, needs_root, rounds, run, wait_until
 from test_checkpoint import needs_criu
 from test_systemd import as_user, systemctl
 
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
-QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -153,13 +151,8 @@ class KillCase(RuntimeCase):
 
     def assert_nothing_is_left(self, when):
         # A process that was killed is gone a moment later.
-        for _ in range(1000):
-            children = living_children()
-            if not children:
-                break
-            time.sleep(0.01)
-        names = [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children if os.path.exists(f"/proc/{pid}")]
-        self.assertEqual(names, [], f"processes are left {when}")
+        names = lambda: [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() for pid in living_children() if os.path.exists(f"/proc/{pid}")]
+        wait_until(lambda: not living_children(), f"the end of processes {when}", names)
         self.assertEqual(self.groups(), [], f"cgroups are left {when}")
         self.assertEqual(os.listdir(self.state), [], f"state is left {when}")
         mounts = [line for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines() if str(self.dir) in line]
@@ -200,7 +193,7 @@ class KillCase(RuntimeCase):
         dice = random.Random(seed)
         prepare()
         started = time.monotonic()
-        self.command(*words).wait(timeout=60)
+        self.command(*words).wait(timeout=PATIENCE)
         whole = time.monotonic() - started
         self.check("without a kill")
         for _ in range(rounds(times, 5)):
@@ -209,15 +202,15 @@ class KillCase(RuntimeCase):
             process = self.command(*words)
             time.sleep(after)
             process.kill()
-            process.wait(timeout=60)
+            process.wait(timeout=PATIENCE)
             self.check(f"by {words[0]} killed after {after * 1000:.2f} ms (seed {seed})")
         self.assertEqual(set(self.files()) ^ set(self.before), set())
 
     def created(self):
-        self.assertEqual(self.command("create", "-b", self.where, "c").wait(timeout=60), 0)
+        self.assertEqual(self.command("create", "-b", self.where, "c").wait(timeout=PATIENCE), 0)
 
     def started(self):
-        self.assertEqual(self.command("run", "-d", "-b", self.where, "c").wait(timeout=60), 0)
+        self.assertEqual(self.command("run", "-d", "-b", self.where, "c").wait(timeout=PATIENCE), 0)
 
 
 @needs_root
@@ -248,11 +241,7 @@ class Kill(KillCase):
             with self.subTest(kind):
                 self.where = self.bundle("sleep", "1000", edit=lambda c: c.update(hooks={kind: [hook]}), name=kind)
                 process = self.command("create", "-b", self.where, "c")
-                for _ in range(500):
-                    if mark.exists():
-                        break
-                    time.sleep(0.01)
-                self.assertTrue(mark.exists(), kind)
+                wait_until(mark.exists, f"the {kind} hook")
                 process.kill()
                 process.wait()
                 self.check(f"by create killed in a {kind} hook")
@@ -393,11 +382,7 @@ class Systemd(KillCase):
         return systemctl("list-units", "--all", "--plain", "--no-legend", "kegkill-*")
 
     def assert_nothing_is_left(self, when):
-        for _ in range(100):
-            if not self.units():
-                break
-            time.sleep(0.1)
-        self.assertEqual(self.units(), "", f"units are left {when}")
+        wait_until(lambda: not self.units(), f"the end of units {when}", self.units)
         super().assert_nothing_is_left(when)
 
     def test_create(self):
@@ -441,7 +426,7 @@ class Restored(KillCase):
         self.make_bundle("sleep", "1000")
         images = self.dir / "images"
         self.started()
-        self.assertEqual(self.command("checkpoint", "--image-path", images, "c").wait(timeout=60), 0)
+        self.assertEqual(self.command("checkpoint", "--image-path", images, "c").wait(timeout=PATIENCE), 0)
         self.kill_at_random(("restore", "-d", "-b", self.where, "--image-path", images, "c"), times=25)
 
 
@@ -462,7 +447,7 @@ class TwoAtOnce(KillCase):
             answers = []
             for process in pair:
                 # The container itself may keep our pipe: the runtime's last line is all that we wait for.
-                code = process.wait(timeout=120)
+                code = process.wait(timeout=PATIENCE)
                 answers.append((code, process.stderr.readline() if code else ""))
                 process.stderr.close()
             words.append(answers)

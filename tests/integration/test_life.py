@@ -9,10 +9,9 @@ import subprocess
 import time
 import unittest
 
-from keg import RUNTIME, RuntimeCase, needs_root
+from keg import PATIENCE, QUIET, RUNTIME, RuntimeCase, needs_root, wait_until
 
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
-QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 class LifeCase(RuntimeCase):
@@ -30,22 +29,11 @@ class LifeCase(RuntimeCase):
         self.addCleanup(process.kill)
         return process
 
-    def until(self, condition, seconds=120):
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if condition():
-                return
-            time.sleep(0.02)
-        self.fail("it did not come to that in time")
-
-    def status(self):
-        return json.loads(self.runtime("state", self.name).stdout)["status"]
-
     def run_in_background(self, *args, edit=None, name="bundle", id=None):
         """Gives the number of its first process."""
         pid = self.dir / "pid"
         run = self.command("run", "-d", "--pid-file", pid, "-b", self.bundle(*args, edit=edit, name=name), id or self.name)
-        self.assertEqual(run.wait(timeout=120), 0)
+        self.assertEqual(run.wait(timeout=PATIENCE), 0)
         return int(pid.read_text())
 
     def assert_gone(self, pid):
@@ -55,7 +43,7 @@ class LifeCase(RuntimeCase):
                 return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
             except (FileNotFoundError, ProcessLookupError):
                 return True
-        self.until(gone)
+        wait_until(gone, f"the end of process {pid}")
 
     def create_with_a_hook_that_hangs(self, kind):
         """Gives the create, in the middle of the hook."""
@@ -64,7 +52,7 @@ class LifeCase(RuntimeCase):
         bundle = self.bundle("sleep", "1000", edit=lambda config: config.update(hooks={kind: [hook]}), name=kind)
         create = self.command("create", "-b", bundle, self.name, stderr=subprocess.PIPE, text=True)
         self.addCleanup(create.stderr.close)
-        self.until(mark.exists)
+        wait_until(mark.exists, f"the {kind} hook")
         return create
 
 
@@ -76,7 +64,7 @@ class Impatience(LifeCase):
                 with self.subTest(kind, signal=number):
                     create = self.create_with_a_hook_that_hangs(kind)
                     create.send_signal(number)
-                    self.assertEqual(create.wait(timeout=120), 128 + number)
+                    self.assertEqual(create.wait(timeout=PATIENCE), 128 + number)
                     self.assertIn("interrupted: ", create.stderr.read())
                     self.assertEqual((os.listdir(self.state), self.groups()), ([], []))
                     (self.dir / f"mark-{kind}").unlink()
@@ -87,27 +75,27 @@ class Impatience(LifeCase):
         hook = {"path": "/bin/sh", "args": ["sh", "-c", f"touch {mark}; while [ -e {mark} ]; do sleep 0.05; done"]}
         bundle = self.bundle("sleep", "1000", edit=lambda config: config.update(hooks={"createRuntime": [hook]}))
         create = self.command("create", "-b", bundle, self.name, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
-        self.until(mark.exists)
+        wait_until(mark.exists, "the hook")
         create.send_signal(signal.SIGHUP)
         mark.unlink()
-        self.assertEqual(create.wait(timeout=120), 0)
+        self.assertEqual(create.wait(timeout=PATIENCE), 0)
         self.assertEqual(self.status(), "created")
 
     def test_delete_force_ends_a_create_whose_hook_hangs(self):
         for kind in ("prestart", "createRuntime", "createContainer"):
             with self.subTest(kind):
                 create = self.create_with_a_hook_that_hangs(kind)
-                self.runtime("delete", "--force", self.name, timeout=9)
+                self.runtime("delete", "--force", self.name)
                 self.assertEqual((os.listdir(self.state), self.groups()), ([], []))
-                self.assertEqual(create.wait(timeout=120), 1)
+                self.assertEqual(create.wait(timeout=PATIENCE), 1)
                 self.assertIn("container", create.stderr.read())
 
     def test_delete_force_ends_a_create_that_does_nothing_any_more(self):
         create = self.create_with_a_hook_that_hangs("createRuntime")
         create.send_signal(signal.SIGSTOP)
-        self.runtime("delete", "--force", self.name, timeout=20)
+        self.runtime("delete", "--force", self.name)
         self.assertEqual((os.listdir(self.state), self.groups()), ([], []))
-        self.assertEqual(create.wait(timeout=120), -signal.SIGKILL)
+        self.assertEqual(create.wait(timeout=PATIENCE), -signal.SIGKILL)
 
     def test_a_caller_that_ignores_the_ends_of_his_children(self):
         """For himself: the runtime hears of the ends of its own."""
@@ -115,10 +103,10 @@ class Impatience(LifeCase):
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         hook = {"path": "/bin/true"}
         bundle = self.bundle("sh", "-c", "exit 7", edit=lambda config: config.update(hooks={"createRuntime": [hook]}))
-        self.assertEqual(self.command("run", "-b", bundle, self.name, preexec_fn=ignore).wait(timeout=120), 7)
+        self.assertEqual(self.command("run", "-b", bundle, self.name, preexec_fn=ignore).wait(timeout=PATIENCE), 7)
         sleeping = self.bundle("sleep", "1000", name="sleeping")
-        self.assertEqual(self.command("run", "-d", "-b", sleeping, self.name).wait(timeout=120), 0)
-        self.assertEqual(self.command("exec", self.name, "sh", "-c", "exit 8", preexec_fn=ignore).wait(timeout=120), 8)
+        self.assertEqual(self.command("run", "-d", "-b", sleeping, self.name).wait(timeout=PATIENCE), 0)
+        self.assertEqual(self.command("exec", self.name, "sh", "-c", "exit 8", preexec_fn=ignore).wait(timeout=PATIENCE), 8)
 
 
 @needs_root
@@ -146,7 +134,7 @@ class Looking(LifeCase):
             time.sleep(0.01)
             if directory is not None:
                 os.close(directory)
-            self.assertEqual(create.wait(timeout=120), 0)
+            self.assertEqual(create.wait(timeout=PATIENCE), 0)
             self.runtime("delete", "--force", self.name)
 
     def test_what_is_just_begun_or_nearly_removed_does_not_exist(self):
@@ -161,7 +149,7 @@ class Looking(LifeCase):
     def test_nobody_sees_a_container_anew_while_it_is_deleted(self):
         bundle = self.bundle("true")
         for _ in range(15):
-            self.assertEqual(self.command("run", "-d", "-b", bundle, self.name).wait(timeout=120), 0)
+            self.assertEqual(self.command("run", "-d", "-b", bundle, self.name).wait(timeout=PATIENCE), 0)
             delete = self.command("delete", "--force", self.name)
             while delete.poll() is None:
                 seen = self.runtime("state", self.name, check=False)
@@ -181,12 +169,12 @@ class Looking(LifeCase):
         def add_program(config):
             subprocess.run(["cc", "-static", "-pthread", "-o", self.dir / "bundle/rootfs/bin/leader", source], check=True)
         pid = self.run_in_background("leader", edit=add_program)
-        self.until(lambda: ") Z " in pathlib.Path(f"/proc/{pid}/stat").read_text())
+        wait_until(lambda: ") Z " in pathlib.Path(f"/proc/{pid}/stat").read_text(), "the end of the main thread")
         self.assertEqual(self.status(), "running")
         self.runtime("kill", self.name, "0")
         self.assertIn("not stopped", self.runtime("delete", self.name, check=False).stderr)
         self.runtime("kill", self.name, "KILL")
-        self.until(lambda: self.status() == "stopped")
+        self.wait_for("stopped")
 
 
 @needs_root
@@ -248,7 +236,7 @@ class PidFile(LifeCase):
         self.addCleanup(os.close, end)
         bundle = self.bundle("sleep", "1000")
         for path in (fifo, file):
-            self.assertEqual(self.command("create", "--pid-file", path, "-b", bundle, self.name).wait(timeout=120), 0)
+            self.assertEqual(self.command("create", "--pid-file", path, "-b", bundle, self.name).wait(timeout=PATIENCE), 0)
             pid = json.loads(self.runtime("state", self.name).stdout)["pid"]
             self.assertEqual(os.read(end, 100).decode() if path == fifo else path.read_text(), str(pid))
             self.assertTrue(path.is_fifo() == (path == fifo))

@@ -10,11 +10,10 @@ import shutil
 import subprocess
 import unittest
 
-from keg import RUNTIME, RuntimeCase, TempCase, make_busybox_root, needs, needs_root, run
+from keg import PATIENCE, QUIET, RUNTIME, RuntimeCase, TempCase, make_busybox_root, needs, needs_root, run
 
 UID = 12345
 SUBORDINATE = (200000, 65536)
-QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 BECOME = """#!/bin/sh
 exec unshare -m sh -ec '
@@ -81,7 +80,7 @@ class Rootless(TempCase):
     def detached(self, *args, edit=None):
         self.spec(*args, edit=edit)
         subprocess.run([str(self.home / "become"), str(self.home / "keg-runtime"), "run", "-d", "-b", str(self.home / "bundle"), "c"],
-                       check=True, timeout=20, **QUIET)
+                       check=True, timeout=PATIENCE, **QUIET)
 
     def map_subordinate(self, config):
         for which in ("uidMappings", "gidMappings"):
@@ -118,7 +117,7 @@ class Rootless(TempCase):
 
     def test_force_deletes_all_processes(self):
         self.detached("sleep", "1000")
-        subprocess.run([str(self.home / "become"), str(self.home / "keg-runtime"), "exec", "-d", "c", "sleep", "2000"], check=True, timeout=20, **QUIET)
+        subprocess.run([str(self.home / "become"), str(self.home / "keg-runtime"), "exec", "-d", "c", "sleep", "2000"], check=True, timeout=PATIENCE, **QUIET)
         pids = json.loads(self.keg("ps", "--format", "json", "c").stdout)
         self.assertEqual(len(pids), 2)
         self.keg("delete", "--force", "c")
@@ -268,7 +267,7 @@ class Delegated(RuntimeCase):
                 if path:
                     config["linux"]["cgroupsPath"] = path
             bundle = self.bundle("sleep", "1000", edit=edit, name=name)
-            subprocess.run([RUNTIME, "--root", str(self.state), "run", "-d", "-b", str(bundle), name], check=True, **QUIET)
+            self.detached("run", "-d", "-b", bundle, name)
             group = self.place / ("mine" if path else name)
             pid = str(json.loads(self.runtime("state", name).stdout)["pid"])
             self.assertEqual((group / "cgroup.procs").read_text().split(), [pid])

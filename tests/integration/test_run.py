@@ -13,15 +13,7 @@ import unittest
 import urllib.request
 
 import keg
-
-
-def wait_until(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
+from keg import PATIENCE, processes_of, wait_until, waits_for_a_lock
 
 
 def free_port():
@@ -64,18 +56,18 @@ class Run(keg.StoreCase):
     def test_a_slow_reader_gets_everything(self):
         process = subprocess.Popen([keg.KEG, "--root", self.store, "run", "--rm", "base", "sh", "-c", "head -c 300000 /dev/zero; exit 3"], stdout=subprocess.PIPE)
         time.sleep(1)
-        self.assertEqual(len(process.communicate(timeout=120)[0]), 300000)
+        self.assertEqual(len(process.communicate(timeout=PATIENCE)[0]), 300000)
         self.assertEqual(process.returncode, 3)
 
     def test_a_reader_that_stalls_keeps_nobody_from_removing_the_container(self):
         process = subprocess.Popen([keg.KEG, "--root", self.store, "run", "--name", "stalled", "base", "yes"], stdout=subprocess.PIPE)
-        self.assertTrue(wait_until(lambda: self.keg("ps", "-q").stdout))
+        wait_until(lambda: self.keg("ps", "-q").stdout, "the container")
         time.sleep(0.3)
-        self.keg("rm", "-f", "stalled", timeout=15)
+        self.keg("rm", "-f", "stalled")
         self.assertEqual(self.keg("ps", "-aq").stdout, "")
         with process.stdout as output:
             self.assertTrue(output.read().startswith(b"y\ny\n"))
-        self.assertEqual(process.wait(timeout=120), 137)
+        self.assertEqual(process.wait(timeout=PATIENCE), 137)
 
     def test_sigterm_is_passed_on(self):
         process = subprocess.Popen([keg.KEG, "--root", self.store, "run", "--rm", "base", "sh", "-c",
@@ -83,7 +75,7 @@ class Run(keg.StoreCase):
                                    stdout=subprocess.PIPE, text=True)
         self.assertEqual(process.stdout.readline(), "ready\n")
         process.send_signal(signal.SIGTERM)
-        self.assertEqual(process.communicate(timeout=120)[0], "got\n")
+        self.assertEqual(process.communicate(timeout=PATIENCE)[0], "got\n")
         self.assertEqual(process.returncode, 9)
 
     def test_a_terminal(self):
@@ -94,7 +86,7 @@ class Run(keg.StoreCase):
         while b"/dev/pts" not in shown:
             shown += os.read(master, 1000)
         os.write(master, b"line\n")
-        while select.select([master], [], [], 10)[0]:
+        while select.select([master], [], [], PATIENCE)[0]:
             try:
                 shown += os.read(master, 1000)
             except OSError:
@@ -174,7 +166,7 @@ class Run(keg.StoreCase):
         self.assertRegex(full, r"^[0-9a-f]{64}$")
         shown = self.keg("ps", "--format", "{{.ID}} {{.Names}} {{.State}} {{.Status}}").stdout
         self.assertRegex(shown, rf"^{full[:12]} web running Up ")
-        self.assertTrue(wait_until(lambda: self.keg("logs", "web").stdout == "hello\n"))
+        wait_until(lambda: self.keg("logs", "web").stdout == "hello\n", "its word")
         self.assertEqual(self.keg("exec", "web", "sh", "-c", "echo in; exit 4", check=False).returncode, 4)
         self.fails("run", "--name", "web", "base", "true", code=125, says='The container name "/web" is already in use')
         self.fails("rm", "web", code=1, says="container is running")
@@ -195,7 +187,7 @@ class Run(keg.StoreCase):
 
     def test_stop_sends_the_stop_signal(self):
         self.run_detached("--name", "stopme", "--stop-signal", "USR1", "base", "sh", "-c", "trap 'echo usr1; exit 3' USR1; echo up; while :; do sleep 0.05; done")
-        self.assertTrue(wait_until(lambda: "up" in self.keg("logs", "stopme").stdout))
+        wait_until(lambda: "up" in self.keg("logs", "stopme").stdout, "its word")
         self.keg("stop", "stopme")
         self.assertEqual(self.keg("logs", "stopme").stdout, "up\nusr1\n")
         self.assertEqual(self.keg("inspect", "-f", "{{.State.ExitCode}}", "stopme").stdout, "3\n")
@@ -207,8 +199,11 @@ class Run(keg.StoreCase):
         self.fails("kill", "killme", code=1, says="is not running")
 
     def test_wait_knows_the_end_of_what_removes_itself(self):
-        self.run_detached("--name", "gone", "--rm", "base", "sh", "-c", "sleep 0.5; exit 6")
-        self.assertEqual(self.keg("wait", "gone").stdout, "6\n")
+        self.run_detached("--name", "gone", "--rm", "base", "sh", "-c", "until [ -e /told ]; do sleep 0.05; done; exit 6")
+        waiter = subprocess.Popen([keg.KEG, "--root", self.store, "wait", "gone"], stdout=subprocess.PIPE, text=True)
+        wait_until(lambda: waits_for_a_lock(waiter), "keg wait to wait")
+        self.keg("exec", "gone", "touch", "/told")
+        self.assertEqual(waiter.communicate(timeout=PATIENCE)[0], "6\n")
 
     def test_logs_follow_to_the_end(self):
         self.run_detached("--name", "follow", "base", "sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.2; done")
@@ -230,13 +225,13 @@ class Run(keg.StoreCase):
         self.keg("pause", "paused")
         self.keg("kill", "paused")   # thaws it, or the signal would wait
         self.assertEqual(self.keg("wait", "paused").stdout, "137\n")
-        self.assertEqual(follower.wait(timeout=120), 0)
+        self.assertEqual(follower.wait(timeout=PATIENCE), 0)
 
     def test_a_paused_container_is_stopped_and_removed(self):
         for words in (["stop", "-t", "1"], ["rm", "-f"]):
             self.run_detached("--name", "paused", "--rm", "base", "sleep", "1000")
             self.keg("pause", "paused")
-            self.keg(*words, "paused", timeout=20)
+            self.keg(*words, "paused")
             self.assertEqual(self.keg("ps", "-aq").stdout, "")
 
     def test_exec_has_options(self):
@@ -257,7 +252,7 @@ class Run(keg.StoreCase):
         self.assertEqual(self.keg("exec", "orphan", "echo", "alive").stdout, "alive\n")
         # Its network stays when the last of the others goes.
         self.keg("run", "--rm", "base", "true")
-        time.sleep(4)
+        wait_until(lambda: not processes_of(str(self.store)), "the end of the other's monitor")
         gateway = self.keg("exec", "orphan", "sh", "-c", "ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p'").stdout.strip()
         self.keg("exec", "orphan", "ping", "-c", "1", "-W", "2", gateway)
         self.keg("rm", "-f", "orphan")
@@ -279,7 +274,7 @@ class Run(keg.StoreCase):
             keg.run("umount", "-l", self.store / "containers" / full / "rootfs")
             for path in self.cgroups():
                 if path.endswith(full):   # the kernel lets it go when the last process has been reaped
-                    self.assertTrue(wait_until(lambda: subprocess.run(["rmdir", path], stderr=subprocess.DEVNULL).returncode == 0))
+                    wait_until(lambda: subprocess.run(["rmdir", path], stderr=subprocess.DEVNULL).returncode == 0, "an empty cgroup")
         keg.run("ip", "link", "del", f"keg-{store}")
         keg.run("nft", "delete", "table", "inet", f"keg_{store}")
         shutil.rmtree(f"/run/keg-stores/{store}")
@@ -292,7 +287,7 @@ class Run(keg.StoreCase):
         self.assertEqual(self.keg("ps", "-a", "--format", "{{.Names}} {{.State}} {{.Ports}}").stdout, "stays exited \n")
         self.assertEqual(os.listdir(self.store / "volumes"), [])
         self.keg("start", "stays")
-        self.assertTrue(wait_until(lambda: self.keg("exec", "stays", "wget", "-qO-", "127.0.0.1", check=False).returncode == 0))
+        self.wait_until_it_serves("stays")
         self.assertEqual(self.get(f"http://127.0.0.1:{port}/"), "container\n")
         self.keg("rm", "-f", "stays")
         self.assert_nothing_left()
@@ -302,7 +297,7 @@ class Run(keg.StoreCase):
         pid, monitor = self.monitor_of("gone")
         os.kill(monitor, signal.SIGKILL)
         os.kill(pid, signal.SIGKILL)
-        self.assertTrue(wait_until(lambda: not os.path.exists(f"/proc/{pid}/root/bin")))
+        wait_until(lambda: not os.path.exists(f"/proc/{pid}/root/bin"), "the end of its process")
         self.assertEqual(self.keg("run", "--rm", "--name", "gone", "base", "echo", "again").stdout, "again\n")
         self.assert_nothing_left()
 
@@ -312,9 +307,9 @@ class Run(keg.StoreCase):
         shell = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
         name = shell.stdout.readline().strip()
         os.killpg(shell.pid, signal.SIGKILL)
-        self.assertEqual(shell.communicate(timeout=120)[0], "")     # nobody holds its output either
-        self.assertTrue(wait_until(lambda: self.keg("logs", name).stdout == "up\n"))
-        self.assertTrue(wait_until(lambda: self.keg("exec", name, "wget", "-qO-", "127.0.0.1", check=False).returncode == 0))
+        self.assertEqual(shell.communicate(timeout=PATIENCE)[0], "")     # nobody holds its output either
+        wait_until(lambda: self.keg("logs", name).stdout == "up\n", "its word")
+        self.wait_until_it_serves(name)
         self.assertEqual(self.get(f"http://127.0.0.1:{port}/"), "container\n")
         self.keg("rm", "-f", name)
         self.assert_nothing_left()
@@ -322,7 +317,7 @@ class Run(keg.StoreCase):
     def test_many_at_once_get_names_and_addresses_of_their_own(self):
         processes = [subprocess.Popen([keg.KEG, "--root", self.store, "run", "-d", "-p", "0:80", "base", "sleep", "1000"], stdout=subprocess.PIPE, text=True)
                      for _ in range(20)]
-        names = [p.communicate(timeout=60)[0].strip() for p in processes]
+        names = [p.communicate(timeout=PATIENCE)[0].strip() for p in processes]
         self.assertEqual([p.returncode for p in processes], [0] * 20)
         addresses = self.keg("inspect", "-f", "{{.NetworkSettings.IPAddress}}", *names).stdout.split()
         self.assertEqual(len(set(addresses)), 20)
@@ -333,24 +328,27 @@ class Run(keg.StoreCase):
     # --- the network
 
     def get(self, url):
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
             return answer.read().decode()
 
     def serve(self, *options):
         return self.run_detached(*options, "base", "sh", "-c", "mkdir /www; echo container > /www/index.html; exec httpd -f -p 80 -h /www")
 
+    def wait_until_it_serves(self, name):
+        wait_until(lambda: self.keg("exec", name, "wget", "-qO-", "127.0.0.1", check=False).returncode == 0, f"the server of {name}")
+
     def test_a_published_port_is_reached_from_everywhere(self):
         port = free_port()
         self.serve("--name", "web", "-p", f"{port}:80")
         address = self.keg("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web").stdout.strip()
-        self.assertTrue(wait_until(lambda: self.keg("exec", "web", "wget", "-qO-", "127.0.0.1", check=False).returncode == 0))
+        self.wait_until_it_serves("web")
         self.assertEqual(self.get(f"http://127.0.0.1:{port}/"), "container\n")
         self.assertEqual(self.get(f"http://localhost:{port}/"), "container\n")
         self.assertEqual(self.get(f"http://{address}/"), "container\n")
         gateway = self.keg("inspect", "-f", "{{.NetworkSettings.Gateway}}", "web").stdout.strip()
         for url in (f"http://{address}/", f"http://{gateway}:{port}/"):   # from a neighbour
-            self.assertEqual(self.keg("run", "--rm", "base", "timeout", "5", "wget", "-qO-", url).stdout, "container\n")
-        self.assertEqual(self.keg("exec", "web", "timeout", "5", "wget", "-qO-", f"http://{gateway}:{port}/").stdout, "container\n")
+            self.assertEqual(self.keg("run", "--rm", "base", "wget", "-qO-", url).stdout, "container\n")
+        self.assertEqual(self.keg("exec", "web", "wget", "-qO-", f"http://{gateway}:{port}/").stdout, "container\n")
         self.assertEqual(self.keg("port", "web").stdout, f"80/tcp -> 0.0.0.0:{port}\n")
         self.assertIn(f"0.0.0.0:{port}->80/tcp", self.keg("ps").stdout)
         self.fails("run", "--rm", "-p", f"{port}:80", "base", "true", code=125, says="port is already allocated")
@@ -367,7 +365,7 @@ class Run(keg.StoreCase):
     def test_loopback_services_of_the_host_stay_private(self):
         port = free_port()
         self.serve("--name", "lo", "-p", f"127.0.0.1:{port}:80")
-        self.assertTrue(wait_until(lambda: self.keg("exec", "lo", "wget", "-qO-", "127.0.0.1", check=False).returncode == 0))
+        self.wait_until_it_serves("lo")
         self.assertEqual(self.get(f"http://127.0.0.1:{port}/"), "container\n")
         gateway = self.keg("inspect", "-f", "{{.NetworkSettings.Gateway}}", "lo").stdout.strip()
         self.assertNotEqual(self.keg("exec", "lo", "timeout", "2", "wget", "-qO-", f"http://{gateway}:{port}/", check=False).returncode, 0)
@@ -386,7 +384,7 @@ class Run(keg.StoreCase):
 
     def test_containers_may_share_a_network(self):
         self.serve("--name", "first", "-h", "one")
-        self.assertTrue(wait_until(lambda: self.keg("exec", "first", "wget", "-qO-", "127.0.0.1", check=False).returncode == 0))
+        self.wait_until_it_serves("first")
         shared = lambda *words: self.keg("run", "--rm", "--network", "container:first", "base", *words).stdout
         self.assertEqual(shared("wget", "-qO-", "127.0.0.1"), "container\n")
         self.assertEqual(shared("hostname"), "one\n")
@@ -423,8 +421,7 @@ class Run(keg.StoreCase):
         return found
 
     def assert_nothing_left(self):
-        wait_until(lambda: not self.leftovers())
-        self.assertEqual(self.leftovers(), [])
+        wait_until(lambda: not self.leftovers(), "the end of what is left", self.leftovers)
 
     @keg.needs("nft")
     def test_nothing_stays_behind(self):

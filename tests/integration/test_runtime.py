@@ -2,10 +2,9 @@
 import json
 import os
 import subprocess
-import time
 import unittest
 
-from keg import RUNTIME, RuntimeCase, needs_root, run
+from keg import PATIENCE, RUNTIME, RuntimeCase, needs_root, run, wait_until
 
 
 def add_namespace(config, kind, path=None):
@@ -28,26 +27,10 @@ class Life(RuntimeCase):
 
     def test_death_by_signal_is_128_and_the_signal(self):
         bundle = self.bundle("sleep", "100")
-        process = subprocess.Popen([*self.command(), "run", "-b", str(bundle), "c"], stdin=subprocess.DEVNULL)
-        self.wait_for("c", "running")
+        process = subprocess.Popen([RUNTIME, "--root", self.state, "run", "-b", str(bundle), "c"], stdin=subprocess.DEVNULL)
+        self.wait_for("running")
         self.runtime("kill", "c", "KILL")
-        self.assertEqual(process.wait(timeout=120), 137)
-
-    def command(self):
-        return [RUNTIME, "--root", str(self.state)]
-
-    def wait_for(self, name, status):
-        for _ in range(200):
-            result = self.runtime("state", name, check=False)
-            if result.returncode == 0 and json.loads(result.stdout)["status"] == status:
-                return json.loads(result.stdout)
-            time.sleep(0.02)
-        self.fail(f"{name} never was {status}")
-
-    def detached(self, *words):
-        # The container keeps its stdio: a pipe of ours would never end.
-        subprocess.run([*self.command(), *map(str, words)], check=True, timeout=20, stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.assertEqual(process.wait(timeout=PATIENCE), 137)
 
     def test_create_start_kill_delete(self):
         bundle = self.bundle("sleep", "100")
@@ -56,11 +39,11 @@ class Life(RuntimeCase):
         self.assertEqual(state["status"], "created")
         self.assertEqual((self.dir / "pid").read_text(), str(state["pid"]))
         self.detached("start", "c")
-        self.wait_for("c", "running")
+        self.wait_for("running")
         refused = self.runtime("delete", "c", check=False)
         self.assertIn("cannot delete container c that is not stopped: running", refused.stderr)
         self.runtime("kill", "c", "SIGKILL")
-        self.wait_for("c", "stopped")
+        self.wait_for("stopped")
         self.assertIn("container not running", self.runtime("kill", "c", check=False).stderr)
         self.runtime("delete", "c")
         self.assertIn("container does not exist", self.runtime("state", "c", check=False).stderr)
@@ -176,11 +159,7 @@ class Life(RuntimeCase):
         lines = (line.split() for line in open(f"/proc/{pid}/smaps_rollup"))
         self.assertLess(sum(int(words[1]) for words in lines if words[0].startswith("Private_")), 1024)
         self.runtime("start", "c")
-        for _ in range(100):
-            if (bundle / "rootfs/ran").exists():
-                return
-            time.sleep(0.05)
-        self.fail("it did not run")
+        wait_until((bundle / "rootfs/ran").exists, "its program")
 
     def test_failing_hook_leaves_nothing(self):
         def edit(config):

@@ -7,7 +7,7 @@ import threading
 import time
 import unittest
 
-from keg import RUNTIME, RuntimeCase, needs_root, run
+from keg import PATIENCE, RUNTIME, RuntimeCase, needs_root, run, wait_until
 
 
 @needs_root
@@ -114,25 +114,11 @@ class Log(RuntimeCase):
 
 @needs_root
 class Running(RuntimeCase):
-    def detached(self, *words, **options):
-        subprocess.run([RUNTIME, "--root", str(self.state), *map(str, words)], check=True, timeout=20,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
-
     def start(self, *ids):
         bundle = self.bundle("sleep", "100")
         for name in ids:
             self.detached("run", "-d", "-b", bundle, name)
         return bundle
-
-    def status(self, name):
-        return json.loads(self.runtime("state", name).stdout)["status"]
-
-    def wait_stopped(self, name):
-        for _ in range(200):
-            if self.status(name) == "stopped":
-                return
-            time.sleep(0.02)
-        self.fail(f"{name} never stopped")
 
     def test_state_and_list_have_runcs_keys(self):
         bundle = self.start("c")
@@ -152,19 +138,18 @@ class Running(RuntimeCase):
         self.assertIn("exit status 1", self.runtime("ps", "c", "--nope", check=False).stderr)
         self.assertIn("couldn't find PID field", self.runtime("ps", "c", "-o", "args", check=False).stderr)
         self.runtime("kill", "c", "9")
-        self.wait_stopped("c")
+        self.wait_for("stopped")
         self.assertEqual(self.runtime("ps", "-f", "json", "c").stdout, "null\n")
 
     def test_signals_by_every_name(self):
         bundle = self.bundle("sh", "-c", "trap 'exit 0' 37; touch /ready; while :; do sleep 0.05; done")
         self.detached("run", "-d", "-b", bundle, "c")
-        while not (bundle / "rootfs/ready").exists():
-            time.sleep(0.02)
+        wait_until((bundle / "rootfs/ready").exists, "the program")
         for word in ("0", "WINCH", "sigwinch", "SIGCHLD", "28"):
             self.runtime("kill", "c", word)
             self.assertEqual(self.status("c"), "running")
         self.runtime("kill", "c", "RTMIN+3")
-        self.wait_stopped("c")
+        self.wait_for("stopped")
         self.runtime("kill", "--all", "c", "9")          # of a dead one: no error
         self.assertIn("container not running", self.runtime("kill", "c", "9", check=False).stderr)
 
@@ -177,7 +162,7 @@ class Running(RuntimeCase):
     def test_regular_expressions_name_many(self):
         self.start("web1", "web2", "db1")
         self.runtime("kill", "--regex", "^web", "KILL")
-        self.wait_stopped("web1"), self.wait_stopped("web2")
+        self.wait_for("stopped", "web1"), self.wait_for("stopped", "web2")
         self.assertEqual(self.status("db1"), "running")
         self.runtime("delete", "--regex", "web[0-9]$")
         self.assertEqual(self.runtime("list", "-q").stdout, "db1\n")
@@ -251,7 +236,7 @@ class Running(RuntimeCase):
         # A file, too, but not one that is only read.
         (self.dir / "read").write_text("")
         with open(self.dir / "written", "w") as written, open(self.dir / "read") as read:
-            subprocess.run([RUNTIME, "--root", self.state, "run", "-b", bundle, "f"], stdin=read, stdout=written, timeout=20, stderr=subprocess.DEVNULL)
+            subprocess.run([RUNTIME, "--root", self.state, "run", "-b", bundle, "f"], stdin=read, stdout=written, timeout=PATIENCE, stderr=subprocess.DEVNULL)
         self.assertEqual((self.dir / "written").read_text(), "out\n")
         self.assertEqual(((self.dir / "written").stat().st_uid, (self.dir / "read").stat().st_uid), (1000, 0))
 
@@ -261,7 +246,7 @@ class Running(RuntimeCase):
             run("sh", "-c", f"{RUNTIME} --root {self.state} {verb} {bundle} c <&- >&- 2>&-")
             if verb == "create -b":
                 self.runtime("start", "c")
-                self.wait_stopped("c")
+                self.wait_for("stopped")
             self.assertEqual((bundle / "rootfs/streams").read_text().splitlines(), ["/dev/null"] * 3)
         failed = run("sh", "-c", f"{RUNTIME} --root {self.state} start c 2>&-", check=False)
         self.assertEqual((failed.returncode, failed.stdout), (1, ""))
@@ -289,7 +274,7 @@ class Running(RuntimeCase):
         for name in ("TERM", "INT", "QUIT", "HUP"):
             self.detached("create", "-b", bundle, name)
             self.runtime("kill", name, name)
-            self.wait_stopped(name)
+            self.wait_for("stopped", name)
             self.assertIn("cannot start a container that has stopped", self.runtime("start", name, check=False).stderr)
 
     def test_a_failing_start_hook_is_told_once(self):
@@ -306,7 +291,7 @@ class Notify(RuntimeCase):
 
     def manager(self):
         manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        manager.settimeout(20)
+        manager.settimeout(PATIENCE)
         manager.bind(str(self.dir / "manager"))
         self.addCleanup(manager.close)
         return manager
@@ -327,12 +312,10 @@ class Notify(RuntimeCase):
         manager, heard = self.manager(), []
         listener = threading.Thread(target=self.hear, args=(manager, heard), daemon=True)
         listener.start()
-        subprocess.run([RUNTIME, "--root", self.state, "create", "-b", bundle, "c"], env=env, check=True, timeout=20,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.detached("create", "-b", bundle, "c", env=env)
         starting = subprocess.Popen([RUNTIME, "--root", self.state, "start", "c"], env=env)
-        while not (bundle / "rootfs/where").exists() or not (bundle / "rootfs/where").read_text():
-            time.sleep(0.02)
-        self.assertEqual((bundle / "rootfs/where").read_text(), "/run/notify/notify.sock\n")
+        where = bundle / "rootfs/where"
+        self.assertEqual(wait_until(lambda: where.exists() and where.read_text(), "the container's word"), "/run/notify/notify.sock\n")
         self.assertIsNone(starting.poll())
         pid = json.loads(self.runtime("state", "c").stdout)["pid"]
         container = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -340,8 +323,8 @@ class Notify(RuntimeCase):
         container.connect(f"/proc/{pid}/root/run/notify/notify.sock")
         container.send(b"STATUS=warming up")
         container.send(b"READY=1")
-        self.assertEqual(starting.wait(timeout=120), 0)
-        listener.join(timeout=20)
+        self.assertEqual(starting.wait(timeout=PATIENCE), 0)
+        listener.join(timeout=PATIENCE)
         self.assertEqual(heard, [f"READY=1\nMAINPID={pid}\n", "BARRIER=1"])
 
     def say(self, id, word):
@@ -356,8 +339,7 @@ class Notify(RuntimeCase):
                                    env={**os.environ, "NOTIFY_SOCKET": str(self.dir / "manager")}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
-        while '"running"' not in self.runtime("state", id, check=False).stdout:
-            time.sleep(0.02)
+        self.wait_for("running", id)
         return process
 
     def test_in_the_foreground_the_runtime_is_what_is_watched(self):
@@ -371,15 +353,14 @@ class Notify(RuntimeCase):
         process = self.started("c", "run", "-d")
         manager.close()
         self.say("c", b"READY=1")
-        self.assertEqual(process.wait(timeout=120), 0)
+        self.assertEqual(process.wait(timeout=PATIENCE), 0)
         self.assertEqual(json.loads(self.runtime("state", "c").stdout)["status"], "running")
 
     def test_start_ends_with_a_container_that_never_is_ready(self):
         self.manager()
         env = {**os.environ, "NOTIFY_SOCKET": str(self.dir / "manager")}
         self.runtime("run", "-b", self.bundle("true"), "c", env=env)
-        subprocess.run([RUNTIME, "--root", self.state, "run", "-d", "-b", self.dir / "bundle", "d"], env=env, check=True, timeout=20,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.detached("run", "-d", "-b", self.dir / "bundle", "d", env=env)
 
 
 class Spec(RuntimeCase):

@@ -16,7 +16,7 @@ import time
 import unittest
 
 from hostile import Hostile, in_private_mounts, libc, swapping, without, without_dev
-from keg import RUNTIME, rounds, run
+from keg import PATIENCE, RUNTIME, rounds, run
 
 
 class Executable(Hostile):
@@ -32,17 +32,18 @@ class Executable(Hostile):
             base = [str(mine), "--root", str(self.state)]
             # The attack works: a file of the container's own is overwritten like this.
             control = run(*base, "exec", "s", "sh", "-c", f"""mkdir /tmp/v; cp /bin/busybox /tmp/v/; mkfifo /tmp/go
-                /tmp/v/busybox cat /tmp/go & pid=$!; sleep 0.2; {self.WRITE_LATER}; rm /tmp/go""")
+                /tmp/v/busybox cat /tmp/go & pid=$!
+                until [ "$(readlink /proc/$pid/exe)" = /tmp/v/busybox ]; do sleep 0.01; done; {self.WRITE_LATER}; rm /tmp/go""")
             self.assertIn("WRITTEN", control.stdout)
             # keg-runtime itself, held where it opens its log, a fifo.
             run(*base, "exec", "s", "mkfifo", "/tmp/go")
             held = subprocess.Popen([*base, "exec", "s", "/proc/self/exe", "--log", "/tmp/go", "list"],
                                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            find = """for n in 1 2 3 4 5 6 7 8 9; do for p in /proc/[0-9]*; do
+            find = """for n in $(seq 900); do for p in /proc/[0-9]*; do
                 if [ "$(tr '\\0' ' ' < $p/cmdline)" = "/proc/self/exe --log /tmp/go list " ]; then pid=${p#/proc/}; fi
                 done; [ "$pid" ] && break; sleep 0.1; done; """
             attack = run(*base, "exec", "s", "sh", "-c", find + self.WRITE_LATER.replace("echo > /tmp/go", "cat /tmp/go & sleep 0.1"), check=False)
-            held.wait(timeout=120)
+            held.wait(timeout=PATIENCE)
             self.assertIn("Read-only file system", attack.stdout + attack.stderr)
             self.assertNotIn("WRITTEN", attack.stdout)
         self.assertEqual(mine.read_bytes(), before)
@@ -95,8 +96,7 @@ os.fchdir(fd); print(os.path.exists("../outside/program"))"""], capture_output=T
         self.dir.chmod(0o755)
         run("chown", "-R", "100000:100000", bundle / "rootfs")
         def owner(command):
-            subprocess.run([RUNTIME, "--root", str(self.state), *command, "c"], check=True, timeout=20,
-                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.detached(*command, "c")
             return os.stat(f"/proc/{json.loads(self.runtime('state', 'c').stdout)['pid']}/fd").st_uid
         self.assertEqual(owner(["create", "-b", str(bundle)]), 0)
         self.assertEqual(owner(["start"]), 100000)
@@ -145,7 +145,7 @@ class Proc(Hostile):
         with swapping(volume / "x", volume / "y"):
             started = time.monotonic()
             # Both sides of the race, or this showed little.
-            while (waited := time.monotonic() - started) < 2 or (len(seen) < 2 and waited < 60):
+            while (waited := time.monotonic() - started) < 2 or (len(seen) < 2 and waited < PATIENCE):
                 result = self.runtime("run", "-b", bundle, "c", check=False)
                 seen.add("ran" if result.stdout else "refused")
                 if result.stdout:
@@ -216,7 +216,7 @@ class Mounts(Hostile):
                 (volume / f"{name}-link").symlink_to(target)
                 swaps.enter_context(swapping(volume / name, volume / f"{name}-link"))
             seen, started = set(), time.monotonic()
-            while (waited := time.monotonic() - started) < 3 or (len(seen) < 2 and waited < 60):
+            while (waited := time.monotonic() - started) < 3 or (len(seen) < 2 and waited < PATIENCE):
                 result = self.runtime("run", "-b", bundle, "c", check=False)
                 seen.add(result.returncode)
                 if result.returncode != 0:

@@ -17,11 +17,10 @@ import shutil
 import signal
 import struct
 import subprocess
-import time
 import unittest
 
 from hostile import Hostile, libc, with_python
-from keg import RUNTIME, needs_root, run
+from keg import PATIENCE, RUNTIME, needs_root, run, wait_until
 from test_checkpoint import needs_criu
 
 libc.ptrace.restype = ctypes.c_long
@@ -288,8 +287,7 @@ class Start(Hostile):
 
     def start_detached(self, bundle, *command):
         """The container keeps its descriptors, so they are nobody's who waits for their end."""
-        subprocess.run([RUNTIME, "--root", str(self.state), *(command or ("run", "-d")), "-b", str(bundle), "c"], check=True,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
+        self.detached(*(command or ("run", "-d")), "-b", bundle, "c")
 
     def holds(self, walk, role, rule, but=lambda stop: False):
         """At every stop of it; gives them."""
@@ -528,12 +526,12 @@ class Alone(Start):
                 bundle = self.make("true", edit=whole, name=what.replace(" ", "-"))
                 create = subprocess.Popen([RUNTIME, "--root", str(self.state), "create", "-b", str(bundle), "c"],
                                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                wait_until(lambda: hook_of(create.pid))
+                wait_until(lambda: hook_of(create.pid), "the hook")
                 init = children_of(create.pid)[0]
                 pidfd = os.pidfd_open(init)
                 create.kill()
                 create.wait()
-                self.assertTrue(select.select([pidfd], [], [], 20)[0], "init lives on")
+                self.assertTrue(select.select([pidfd], [], [], PATIENCE)[0], "init lives on")
                 os.close(pidfd)
                 self.runtime("delete", "--force", "c")
 
@@ -566,14 +564,6 @@ def hook_of(create):
     """The `sleep` that a hook of init runs."""
     return [hook for init in children_of(create) for hook in children_of(init)
             if pathlib.Path(f"/proc/{hook}/cmdline").read_bytes().startswith(b"sleep")]
-
-
-def wait_until(ready, seconds=120):
-    end = time.monotonic() + seconds
-    while not ready():
-        if time.monotonic() > end:
-            raise AssertionError("it did not come to that")
-        time.sleep(0.01)
 
 
 class Joining(Start):

@@ -3,16 +3,14 @@ needed is kept while others collect; and it is its owner's alone."""
 import gzip
 import json
 import os
-import pathlib
 import re
 import stat
 import subprocess
 import tarfile
-import time
 import unittest
 
-from archives import MANIFEST, FakeRegistry, config_of, docker_archive, layered_archive, registry_image, sha, tar_of
-from keg import KEG, StoreCase, needs, needs_root, run
+from archives import FakeRegistry, config_of, layered_archive, registry_image, sha, tar_of
+from keg import KEG, PATIENCE, QUIET, StoreCase, needs, needs_root, run, wait_until, waits_for_a_lock
 
 
 @needs_root
@@ -45,12 +43,6 @@ class StoreOf(StoreCase):
 
     def alive(self, image="base"):
         self.assertEqual(self.keg("run", "--rm", "--network", "none", image, "echo", "alive").stdout, "alive\n")
-
-    def delayed(self, path, call, seconds, *words, when=1):
-        """keg, which waits for so long before that call on that file of the store."""
-        return subprocess.Popen(["strace", "-f", "-o", self.dir / "trace", "-P", self.store / path, "-e", "trace=" + call,
-                                 "-e", f"inject={call}:delay_enter={int(seconds * 1e6)}:when={when}", KEG, "--root", self.store, *words],
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 class Unreadable(StoreOf):
@@ -213,11 +205,8 @@ class Together(StoreOf):
                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.addCleanup(build.wait)
         self.addCleanup(build.kill)
-        deadline = time.monotonic() + 60
-        while not self.roots_that_wait():
-            self.assertLess(time.monotonic(), deadline, "RUN did not begin")
-            self.assertIsNone(build.poll())
-            time.sleep(0.05)
+        wait_until(lambda: self.roots_that_wait() or build.poll() is not None, "RUN")
+        self.assertIsNone(build.poll())
         return build
 
     def roots_that_wait(self):
@@ -227,13 +216,13 @@ class Together(StoreOf):
         self.small_image()
         build = self.build_that_waits("FROM base\nRUN echo first > /first\nRUN touch /waiting; while ! [ -e /go ]; do sleep 0.1; done; rm /go /waiting\nRUN cat /first\n")
         layers = self.files("layers")
-        self.keg("rmi", "other", timeout=60)
+        self.keg("rmi", "other")
         self.assertLess(self.files("layers"), layers)
-        self.keg("rmi", "-f", "base", timeout=60)
-        self.keg("image", "prune", "-af", timeout=60)
+        self.keg("rmi", "-f", "base")
+        self.keg("image", "prune", "-af")
         [root] = self.roots_that_wait()
         (root / "go").touch()
-        self.assertEqual(build.wait(60), 0, build.stderr.read())
+        self.assertEqual(build.wait(PATIENCE), 0, build.stderr.read())
         self.assertEqual(self.keg("run", "--rm", "--network", "none", "built", "cat", "/first").stdout, "first\n")
         self.assertEqual(os.listdir(self.store / "leases"), [])
 
@@ -243,28 +232,27 @@ class Together(StoreOf):
         build.kill()
         build.wait()
         self.keg("rmi", "-f", "base")
-        deadline = time.monotonic() + 60
-        while self.files("layers") | self.files("blobs") | set(os.listdir(self.store / "leases")):   # what it started ends, too
-            self.assertLess(time.monotonic(), deadline)
+        def left():
             self.keg("image", "prune", "-f")
+            return self.files("layers") | self.files("blobs") | set(os.listdir(self.store / "leases"))
+        wait_until(lambda: not left(), "the end of what the build needed", left)   # what it started ends, too
 
     @needs("strace")
     def test_a_name_given_while_the_image_is_removed_means_an_image(self):
-        tag = self.delayed("index.lock", "flock", 2, "tag", "base", "second")
-        time.sleep(0.7)
-        self.keg("rmi", "base")
+        with self.stopped_after("openat", "tag", "base", "second", of=self.store / "index.lock") as tag:
+            removal = subprocess.Popen([KEG, "--root", self.store, "rmi", "base"], **QUIET)
+            wait_until(lambda: waits_for_a_lock(removal), "keg rmi to wait for who has found the image")
         tag.communicate()
-        if tag.returncode == 0:
-            self.alive("second")
+        self.assertEqual((tag.returncode, removal.wait(PATIENCE)), (0, 0))
+        self.alive("second")
 
     @needs("strace")
-    def test_a_container_made_while_its_image_is_removed_has_its_layers(self):
-        create = self.delayed("lock", "flock", 2, "create", "--network", "none", "base", "echo", "alive")
-        time.sleep(0.7)
-        self.keg("rmi", "-f", "base")
-        made, _ = create.communicate()
-        if create.returncode == 0:
-            self.assertEqual(self.keg("start", "-a", made.strip()).stdout, "alive\n")
+    def test_no_container_is_made_of_an_image_that_is_removed_meanwhile(self):
+        with self.stopped_after("openat", "create", "--network", "none", "base", "echo", "alive", of=self.store / "lock") as create:
+            self.keg("rmi", "-f", "base")
+        made, said = create.communicate()
+        self.assertEqual((create.returncode, made), (125, ""))
+        self.assertIn("No such image", said)
 
     def test_an_image_in_use_stays(self):
         container = self.keg("create", "--network", "none", "base", "echo", "alive").stdout.strip()

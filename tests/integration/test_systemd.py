@@ -5,10 +5,9 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
 import unittest
 
-from keg import RUNTIME, RuntimeCase, run
+from keg import PATIENCE, RUNTIME, RuntimeCase, run, wait_until
 
 ROOT = os.geteuid() == 0
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
@@ -38,7 +37,7 @@ class Systemd(RuntimeCase):
         words = [RUNTIME, "--root", str(self.state), "--systemd-cgroup", "run", "-b", str(bundle), *(["-d"] if detach else []), self.name]
         # A container keeps its stdio: a pipe of ours would never end.
         with open(self.dir / "output", "w+") as output:
-            result = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=60)
+            result = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=PATIENCE)
             output.seek(0)
             self.output = output.read().replace('\\"', '"')   # as logrus writes it
         if check:
@@ -53,12 +52,8 @@ class Systemd(RuntimeCase):
         group = self.show("ControlGroup")["ControlGroup"].lstrip("/")
         return CGROUPS / group if V2 else CGROUPS / controller / group
 
-    def is_gone(self, unit=None):
-        for _ in range(100):
-            if self.show("LoadState", unit=unit)["LoadState"] == "not-found":
-                return True
-            time.sleep(0.05)
-        return False
+    def wait_until_gone(self):
+        wait_until(lambda: self.show("LoadState")["LoadState"] == "not-found", f"the end of {self.unit}", lambda: self.show("ActiveState"))
 
     def test_container_is_a_scope_that_systemd_knows(self):
         self.container()
@@ -72,7 +67,7 @@ class Systemd(RuntimeCase):
         self.runtime("exec", self.name, "true")
         self.assertEqual(self.runtime("ps", "--format", "json", self.name).stdout.strip(), f"[{pid}]")
         self.runtime("delete", "--force", self.name)
-        self.assertTrue(self.is_gone())
+        self.wait_until_gone()
         self.assertEqual(os.listdir(self.state), [])
 
     def test_cgroups_path_names_slice_and_scope(self):
@@ -80,7 +75,7 @@ class Systemd(RuntimeCase):
         self.container(path=f"kegtest-sub.slice:pre:{self.name}")
         self.assertTrue(self.show("ControlGroup")["ControlGroup"].endswith(f"/kegtest.slice/kegtest-sub.slice/{self.unit}"))
         self.runtime("delete", "--force", self.name)
-        self.assertTrue(self.is_gone())
+        self.wait_until_gone()
         systemctl("stop", "kegtest.slice")
 
     def test_other_paths_are_refused(self):
@@ -136,7 +131,7 @@ class Systemd(RuntimeCase):
         def edit(config):
             config["hooks"] = {"createRuntime": [{"path": "/bin/false"}]}
         self.assertEqual(self.container(edit=edit, check=False).returncode, 1)
-        self.assertTrue(self.is_gone())
+        self.wait_until_gone()
         self.assertNotIn(self.unit, systemctl("list-units", "--all", "--plain", "--no-legend", "--state=failed"))
 
     def files(self):
@@ -156,7 +151,7 @@ class Systemd(RuntimeCase):
         self.assertIn(f'unable to apply cgroup configuration: unable to start unit "{self.unit}": ', self.output)
         self.assertIn("NoSuchThing", self.output)
         self.assertEqual(os.listdir(self.state), [])
-        self.assertTrue(self.is_gone())
+        self.wait_until_gone()
 
     def test_pause_kill_and_exit_code(self):
         self.container()
@@ -164,17 +159,14 @@ class Systemd(RuntimeCase):
         self.assertEqual(json.loads(self.runtime("state", self.name).stdout)["status"], "paused")
         self.runtime("resume", self.name)
         self.runtime("kill", self.name, "KILL")
-        self.assertTrue(self.is_gone())   # systemd sees by itself that nobody is left
+        self.wait_until_gone()   # systemd sees by itself that nobody is left
         self.runtime("delete", self.name)
 
     def test_somebody_elses_unit_is_left_alone(self):
         systemd_run = ["systemd-run", *([] if ROOT else ["--user"]), "--scope", f"--unit={self.unit}", "sleep", "100"]
         other = subprocess.Popen(systemd_run, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            for _ in range(200):
-                if self.show("ActiveState")["ActiveState"] == "active":
-                    break
-                time.sleep(0.05)
+            wait_until(lambda: self.show("ActiveState")["ActiveState"] == "active", "somebody else's unit")
             slice_of_its_own = "kegother.slice" if ROOT else "app-kegother.slice"
             self.assertEqual(self.container(path=f"{slice_of_its_own}:keg:{self.name}", check=False).returncode, 1)
             self.assertIn(self.unit, self.output)
@@ -197,7 +189,7 @@ class Systemd(RuntimeCase):
         result = self.container(edit=edit, check=False)
         self.assertEqual(result.returncode, -signal.SIGKILL)
         self.runtime("delete", "--force", self.name)
-        self.assertTrue(self.is_gone())
+        self.wait_until_gone()
         self.assertEqual(os.listdir(self.state), [])
 
 

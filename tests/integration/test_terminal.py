@@ -10,15 +10,15 @@ import termios
 import time
 import unittest
 
-from keg import RUNTIME, RuntimeCase, needs_root
+from keg import PATIENCE, RUNTIME, RuntimeCase, needs_root, wait_until
 
 LOOP = "while :; do sleep 0.05; done"
 
 
-def read_until(fd, text, seconds=120):
+def read_until(fd, text):
     """What comes from a terminal or a pipe until that text is in it, or until it ends."""
     data = b""
-    while text.encode() not in data and select.select([fd], [], [], seconds)[0]:
+    while text.encode() not in data and select.select([fd], [], [], PATIENCE)[0]:
         try:
             piece = os.read(fd, 4096)
         except OSError:   # a terminal whose last user is gone
@@ -57,7 +57,7 @@ class AtTerminal:
         os.write(self.master, keys)
 
     def end(self):
-        return self.process.wait(timeout=120)
+        return self.process.wait(timeout=PATIENCE)
 
     def is_as_before(self):
         return termios.tcgetattr(self.slave) == self.before
@@ -71,8 +71,7 @@ class TerminalCase(RuntimeCase):
         return AtTerminal(self, "run", "-b", self.terminal_bundle(script), "c", **streams)
 
     def in_background(self, *args, **options):
-        subprocess.run([RUNTIME, "--root", self.state, "run", "-d", "-b", self.bundle(*args, name="background"), "c"], check=True,
-                       **{name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}, **options)
+        self.detached("run", "-d", "-b", self.bundle(*args, name="background"), "c", **options)
 
 
 @needs_root
@@ -129,12 +128,10 @@ class Terminal(TerminalCase):
     def test_a_slow_reader_keeps_no_signal(self):
         read, write = os.pipe()
         at = self.run_at_terminal(f"trap 'exit 4' TERM; yes & {LOOP}", stdout=write)
-        while select.select([], [write], [], 0)[1]:   # until the pipe is full
-            time.sleep(0.02)
+        wait_until(lambda: not select.select([], [write], [], 0)[1], "a full pipe")
         os.close(write)
         at.process.terminate()
-        while '"running"' in self.runtime("state", "c", check=False).stdout:
-            time.sleep(0.05)
+        wait_until(lambda: self.status() != "running", "the end of the program")
         while os.read(read, 65536):
             pass
         self.assertEqual(at.end(), 4)
@@ -173,12 +170,10 @@ class Terminal(TerminalCase):
         read, write = os.pipe()
         self.addCleanup(os.close, read)
         at = self.run_at_terminal("yes", stdout=write)
-        while select.select([], [write], [], 0)[1]:   # until the pipe is full
-            time.sleep(0.02)
+        wait_until(lambda: not select.select([], [write], [], 0)[1], "a full pipe")
         os.close(write)
         self.runtime("kill", "c", "KILL")
-        while '"running"' in self.runtime("state", "c", check=False).stdout:
-            time.sleep(0.05)
+        wait_until(lambda: self.status() != "running", "the end of the program")
         time.sleep(0.3)
         self.assertIsNone(at.process.poll(), "what was written is not thrown away")
         at.process.terminate()
@@ -213,7 +208,7 @@ class Signals(TerminalCase):
                 self.assertEqual(read_until(out, "\n"), "50\n")
                 process.send_signal(signal.SIGUSR2)
                 self.assertEqual(process.stdout.read(), b"")
-                self.assertEqual(process.wait(timeout=120), 5)
+                self.assertEqual(process.wait(timeout=PATIENCE), 5)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ class Words(keg.StoreCase):
         words = [word.replace("{dir}", str(self.dir)) for word in words]
         says = says.replace("{dir}", str(self.dir))
         before = self.what_there_is()
-        result = self.keg(*words, check=False, input="", timeout=60)
+        result = self.keg(*words, check=False, input="")
         said = USAGE.sub("\n", result.stderr)
         self.assertEqual(result.returncode, code, result.stderr)
         self.assertRegex(said, r"\Akeg: [^\n]+\n\Z")
