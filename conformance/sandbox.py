@@ -83,7 +83,8 @@ def remove_cgroups(made):
     """Processes that were just killed may hold a group for some milliseconds more."""
     for group in made:
         group = group.parent if group.name == "hidden" else group
-        for _ in range(200):
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
             for directory, _, _ in os.walk(group, topdown=False):
                 try:
                     os.rmdir(directory)

@@ -65,10 +65,10 @@ def skip(name, reason):
     print(f"skip {name}: {reason}", flush=True)
 
 
-def wait_for(command, seconds=60):
+def wait_for(command):
     """Until the command succeeds."""
-    end = time.monotonic() + seconds
-    while sh(command, timeout=30)[0] != 0:
+    end = time.monotonic() + machine.PATIENCE
+    while sh(command, timeout=machine.PATIENCE)[0] != 0:
         if time.monotonic() > end:
             return False
         time.sleep(0.1)
@@ -91,7 +91,7 @@ def daemon(command, log, ready):
     """Starts a daemon, which stop_daemons() ends; it is ready when the second command succeeds."""
     with open(log, "wb") as output:
         daemons.append(subprocess.Popen(shlex.split(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True))
-    if not wait_for(ready, seconds=120):
+    if not wait_for(ready):
         tell(f"start {command}", ["is not ready"], pathlib.Path(log).read_text(errors="replace")[-3000:])
         raise SystemExit(1)
 
@@ -100,7 +100,7 @@ def stop_daemons():
     for process in reversed(daemons):
         process.terminate()
         try:
-            process.wait(timeout=20)
+            process.wait(timeout=machine.PATIENCE)
         except subprocess.TimeoutExpired:
             tell(f"stop {process.args[0]}", ["did not end on SIGTERM"])
             process.kill()

@@ -77,7 +77,7 @@ def detached():
     check("logs", "docker run --name talk busybox sh -c 'echo one; echo two >&2'; docker logs talk; docker rm talk", "one.*two")
     check("exec: output and exit status", "docker exec web sh -c 'echo in; exit 4'", "^in\n$", exit=4)
     check("exec -it", "docker exec -it web tty", "/dev/pts/0", tty=True)
-    check("exec -d", "docker exec -d web touch /tmp/done && sleep 0.5 && docker exec web ls /tmp", "done")
+    check("exec -d", "docker exec -d web touch /tmp/done && until docker exec web ls /tmp | grep done; do sleep 0.1; done", "done")
     check("exec: user, directory, environment", "docker exec -u 33 -w /tmp -e A=b web sh -c 'id -u; pwd; echo $A'", "^33\n/tmp\nb\n$")
     check("exec: 126", "docker exec web /etc/passwd", "permission denied", exit=126)
     check("exec: 127", "docker exec web nonexistent", r'exec: "nonexistent": executable file not found in \$PATH', exit=126)  # by dockerd's choice

@@ -25,6 +25,7 @@ import sys
 import time
 import traceback
 
+PATIENCE = 120  # seconds, for what needs a moment: on a slow and busy machine as well
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 RUNTIME = "/usr/local/bin/keg-runtime"
 WRITTEN = ("/etc", "/home", "/opt", "/root", "/tmp", "/usr/local/bin", "/var")
@@ -99,12 +100,25 @@ class Cgroups:
     def __exit__(self, *_):
         for directory in self.directories:
             for cgroup in [*sorted(filter(pathlib.Path.is_dir, directory.rglob("*")), reverse=True), directory]:
-                for _ in range(50):  # the kernel lets go of the dead a moment later
-                    try:
-                        cgroup.rmdir()
-                        break
-                    except OSError:
-                        time.sleep(0.1)
+                waited(lambda: succeeds(cgroup.rmdir))  # the kernel lets go of the dead a moment later
+
+
+def waited(condition):
+    """Whether it becomes true."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def succeeds(work):
+    try:
+        work()
+    except OSError:
+        return False
+    return True
 
 
 def hides(path):
@@ -124,15 +138,15 @@ def start(command, cgroups):
 
 
 def hand_out_controllers(directory):
+    def hand_out(controller):
+        try:
+            (directory / "cgroup.subtree_control").write_text("+" + controller)
+        except OSError as error:
+            # Busy until the last process is out. Some the kernel keeps to itself, such as cpu beside real-time processes.
+            return error.errno != errno.EBUSY
+        return True
     for controller in (directory / "cgroup.controllers").read_text().split():
-        for _ in range(100):  # busy until the last process is out
-            try:
-                (directory / "cgroup.subtree_control").write_text("+" + controller)
-                break
-            except OSError as error:
-                if error.errno != errno.EBUSY:
-                    break  # the kernel keeps some to itself, such as cpu beside real-time processes
-            time.sleep(0.05)
+        waited(lambda: hand_out(controller))
 
 
 def mount(*words):
@@ -224,12 +238,12 @@ def be_init(work, kept):
             break
     if status != 0:
         yield f"the script ended with {os.waitstatus_to_exitcode(status)}"
-    for _ in range(30):
+
+    def all_are_gone():
         while bury():
             pass
-        if not list(processes()):
-            break
-        time.sleep(0.1)
+        return not list(processes())
+    waited(all_are_gone)
     yield from (f"process {words}" for words in processes())
     yield from (f"mount {point}" for point in sorted(mounts() - before) if not re.fullmatch(kept, point))
 
@@ -238,12 +252,9 @@ def use_as_it_is(work, kept):
     """Runs work() on the machine itself; what was not there before is yielded."""
     before = remains()
     work()
-    for _ in range(100):  # systemd tidies up in its own time
-        left = [thing for thing in sorted(remains() - before) if not re.fullmatch(f"{kept}|{SYSTEMDS}", thing)]
-        if not left:
-            break
-        time.sleep(0.1)
-    yield from left
+    left = lambda: [thing for thing in sorted(remains() - before) if not re.fullmatch(f"{kept}|{SYSTEMDS}", thing)]
+    if not waited(lambda: not left()):  # systemd tidies up in its own time
+        yield from left()
 
 
 # What comes by a user's login, and what systemd starts when it is asked something.

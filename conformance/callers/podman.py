@@ -94,7 +94,7 @@ def detached():
     check("logs", "podman run --name talk busybox sh -c 'echo one; echo two >&2'; podman logs talk; podman rm talk", "one.*two")
     check("exec: output and exit status", "podman exec web sh -c 'echo in; exit 3'", "^in\n$", exit=3)
     check("exec -it", "podman exec -it web tty", "/dev/pts/0", tty=True)
-    check("exec -d", "podman exec -d web touch /tmp/done && sleep 0.5 && podman exec web ls /tmp", "done")
+    check("exec -d", "podman exec -d web touch /tmp/done && until podman exec web ls /tmp | grep done; do sleep 0.1; done", "done")
     check("exec: user, directory, environment", "podman exec -u 33 -w /tmp -e A=b web sh -c 'id -u; pwd; echo $A'", "^33\n/tmp\nb\n$")
     check("exec: 126", "podman exec web /etc/passwd", "permission denied", exit=126)
     check("exec: 127", "podman exec web nonexistent", r"executable file not found in \$PATH|not found in \$PATH", exit=127)

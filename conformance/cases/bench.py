@@ -13,7 +13,8 @@ import shutil
 import subprocess
 import time
 
-TIMEOUT = 30
+# Seconds: longer than any machine needs for what a case awaits, however slow and busy it is.
+TIMEOUT = 120
 MB = 1 << 20
 
 
@@ -23,6 +24,16 @@ class Failed(Exception):
 
 class Skipped(Exception):
     """The machine cannot show it."""
+
+
+def wait_until(condition, what):
+    """The condition's value, as soon as it is true."""
+    end = time.monotonic() + TIMEOUT
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise Failed(f"waited in vain for {what}")
+        time.sleep(0.02)
+    return value
 
 
 class Done:
@@ -181,19 +192,19 @@ class Bench:
     def exec(self, *words, options=(), check=True):
         return self.rt("exec", *options, self.id, *words, check=check)
 
-    def state(self):
+    def state(self, id=None):
         try:
-            return json.loads(self.rt("state", self.id).out)
+            return json.loads(self.rt("state", id or self.id).out)
         except json.JSONDecodeError as error:
             raise Failed(f"state is no JSON: {error}") from None
 
-    def wait_for(self, status):
-        for _ in range(300):
-            state = self.state()
-            if state["status"] == status:
-                return state
-            time.sleep(0.02)
-        raise Failed(f"the container is {state['status']}, not {status}")
+    def wait_for(self, status, id=None):
+        """Gives the state that has it."""
+        return wait_until(lambda: (state := self.state(id))["status"] == status and state, f"a container that is {status}")
+
+    def wait_for_file(self, inside):
+        """What the container's program makes, when it is so far."""
+        wait_until((self.rootfs / inside.lstrip("/")).exists, f"the container's {inside}")
 
     def kill(self, signal="KILL"):
         self.rt("kill", self.id, signal)

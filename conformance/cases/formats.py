@@ -6,13 +6,14 @@ import re
 import socket
 import subprocess
 import threading
+import time
 
 from bench import TIMEOUT, case
 
 
 def listen(path):
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    server.settimeout(20)
+    server.settimeout(TIMEOUT)
     server.bind(str(path))
     server.listen(1)
     return server
@@ -39,7 +40,7 @@ class Receiver:
         self.thread.start()
 
     def message(self, bench):
-        self.thread.join(10)
+        self.thread.join(TIMEOUT)
         self.server.close()
         bench.true(self.box, "nothing came to the socket")
         return self.box[0]
@@ -231,7 +232,7 @@ def no_leaks(bench):
 def stdio(bench):
     bench.bundle("sh", "-c", "cat; echo error >&2")
     done = subprocess.run([bench.runtime, "--root", bench.root, "run", "--bundle", bench.dir, bench.id], input="through\n",
-                          capture_output=True, text=True, timeout=20, check=False)
+                          capture_output=True, text=True, timeout=TIMEOUT, check=False)
     bench.equal((done.stdout, done.stderr, done.returncode), ("through\n", "error\n", 0))
 
 
@@ -355,11 +356,7 @@ def exec_no_new_privs(bench):
 def exec_detach(bench):
     bench.start()
     bench.exec("sh", "-c", "sleep 0.3; echo done > /said", options=("--detach",))
-    for _ in range(100):
-        if (bench.rootfs / "said").exists():
-            return
-        threading.Event().wait(0.05)
-    bench.true(False, "it never came to its end")
+    bench.wait_for_file("/said")
 
 
 @case("runc: words after the container's name are the program's")
@@ -374,10 +371,10 @@ def exec_ignore_paused(bench):
     bench.rt("pause", bench.id)
     waiting = subprocess.Popen([bench.runtime, "--root", bench.root, "exec", "--ignore-paused", bench.id, "sh", "-c", "echo done > /said"])
     try:
-        threading.Event().wait(0.2)
+        time.sleep(0.2)
         bench.true(waiting.poll() is None, "it did not wait")
         bench.rt("resume", bench.id)
-        bench.equal(waiting.wait(10), 0)
+        bench.equal(waiting.wait(TIMEOUT), 0)
         bench.true((bench.rootfs / "said").exists(), "it did not run after the resume")
     finally:
         waiting.kill()
@@ -401,10 +398,7 @@ def run_keep(bench):
 def kill_names(bench):
     for word in ("SIGUSR1", "usr1", "10"):
         bench.start("sh", "-c", "trap 'echo > /got; exit 0' USR1; echo > /ready; while :; do sleep 0.05; done")
-        for _ in range(200):
-            if (bench.rootfs / "ready").exists():
-                break
-            threading.Event().wait(0.02)
+        bench.wait_for_file("/ready")
         bench.rt("kill", bench.id, word)
         bench.wait_for("stopped")
         bench.true((bench.rootfs / "got").exists(), f"{word} did not come")
@@ -424,18 +418,14 @@ def root_directory(bench):
 @case("sd_notify(3): NOTIFY_SOCKET reaches the container, start waits for READY=1")
 def notify_socket(bench):
     server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    server.settimeout(15)
+    server.settimeout(TIMEOUT)
     server.bind(str(bench.dir / "notify"))
     bench.bundle("sh", "-c", "test -S $NOTIFY_SOCKET && echo $NOTIFY_SOCKET > /said; sleep 1000")
     environment = {"NOTIFY_SOCKET": str(bench.dir / "notify")}
     bench.rt("create", bench.id, env=environment)
     starting = subprocess.Popen([bench.runtime, "--root", bench.root, "start", bench.id], env={"PATH": os.environ["PATH"], **environment})
     try:
-        for _ in range(100):
-            if (bench.rootfs / "said").exists():
-                break
-            threading.Event().wait(0.05)
-        bench.true((bench.rootfs / "said").exists(), "the container has no NOTIFY_SOCKET")
+        bench.wait_for_file("/said")    # it has the socket
     finally:
         starting.kill()
         starting.wait()

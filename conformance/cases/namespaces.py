@@ -1,9 +1,8 @@
 """linux.namespaces, id mappings, time offsets, network devices (config-linux.md)."""
 import os
 import subprocess
-import time
 
-from bench import USERS, case, namespaces, rows
+from bench import USERS, Failed, case, namespaces, rows, wait_until
 
 KINDS = {"pid": "pid", "network": "net", "ipc": "ipc", "uts": "uts", "mount": "mnt", "cgroup": "cgroup", "time": "time"}
 
@@ -46,17 +45,19 @@ def another(bench, kind):
     """A process in a namespace of that kind, to join it."""
     option = {"network": "net", "time": "time", "user": "map-root-user"}.get(kind, kind)
     process = subprocess.Popen(["unshare", f"--{option}", *(["--fork", "--kill-child"] if kind in ("pid", "time") else []), "sleep", "100"])
-    for _ in range(200):
+
+    def holder():
         children = open(f"/proc/{process.pid}/task/{process.pid}/children").read().split()
-        holder = children[0] if children else process.pid
+        pid = int(children[0]) if children else process.pid
         try:
-            if inode(holder, kind) != inode("self", kind):
-                return process, int(holder)
+            return pid if inode(pid, kind) != inode("self", kind) else None
         except OSError:
-            pass
-        time.sleep(0.01)
-    process.kill()
-    raise AssertionError(f"no {kind} namespace to join")
+            return None
+    try:
+        return process, wait_until(holder, f"a {kind} namespace to join")
+    except Failed:
+        process.kill()
+        raise
 
 
 def joined(bench, kind):
@@ -170,12 +171,8 @@ def first_process(bench):
 def kill_without_pid_namespace(bench):
     bench.start("sh", "-c", "sleep 1234 & sleep 1234", patch={"linux.namespaces": namespaces(without=["pid"])})
     bench.kill()
-    for _ in range(100):
-        left = [pid for pid in os.listdir("/proc") if pid.isdigit() and (bench_processes(pid, str(bench.rootfs)))]
-        if not left:
-            return
-        time.sleep(0.02)
-    bench.true(False, "a process of the container is left")
+    left = lambda: [pid for pid in os.listdir("/proc") if pid.isdigit() and bench_processes(pid, str(bench.rootfs))]
+    wait_until(lambda: not left(), "the end of all its processes")
 
 
 def bench_processes(pid, rootfs):

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 
-from bench import MB, TIMEOUT, Failed, case
+from bench import MB, TIMEOUT, Failed, case, wait_until
 
 
 def gone(bench):
@@ -120,12 +120,9 @@ def buildkit_signal(bench):
     bench.bundle("sh", "-c", "trap 'exit 9' TERM; echo > /ready; while :; do sleep 0.05; done")
     running = subprocess.Popen([bench.runtime, "--root", bench.root, "run", "--bundle", bench.dir, bench.id], stdin=subprocess.DEVNULL)
     try:
-        for _ in range(200):
-            if (bench.rootfs / "ready").exists():
-                break
-            time.sleep(0.02)
+        wait_until(lambda: (bench.rootfs / "ready").exists() or running.poll() is not None, "the process")
         running.send_signal(signal.SIGTERM)
-        bench.equal(running.wait(10), 9)
+        bench.equal(running.wait(TIMEOUT), 9)
     finally:
         running.kill()
         running.wait()
@@ -137,13 +134,12 @@ def buildah(bench):
     bench.rt("create", "--bundle", bench.dir, "--pid-file", bench.dir / "pid", bench.id)
     bench.rt("start", bench.id)
     seen = set()
-    for _ in range(200):
-        status = bench.state()["status"]
-        seen.add(status)
-        if status == "stopped":
-            break
-        time.sleep(0.02)
-    bench.true("stopped" in seen and seen <= {"creating", "created", "running", "stopped"}, f"the states were {seen}")
+
+    def stopped():
+        seen.add(bench.state()["status"])
+        return "stopped" in seen
+    wait_until(stopped, "the end of the process")
+    bench.true(seen <= {"creating", "created", "running", "stopped"}, f"the states were {seen}")
     bench.rt("delete", bench.id)
     gone(bench)
 
@@ -220,10 +216,7 @@ def pod(bench):
     bench.equal(bench.rt("exec", second, "readlink", "/proc/1/ns/pid").out, bench.exec("readlink", "/proc/self/ns/pid").out)
     bench.matches(bench.exec("ps").out, r"sleep(.|\n)*sleep")
     bench.rt("kill", second, "KILL")
-    for _ in range(100):
-        if json.loads(bench.rt("state", second).out)["status"] == "stopped":
-            break
-        time.sleep(0.02)
+    bench.wait_for("stopped", second)
     bench.rt("delete", second)
     bench.equal(bench.state()["status"], "running", "the first container")
 
@@ -249,6 +242,6 @@ def socket_is_closed(bench):
     subprocess.run([bench.runtime, "--root", bench.root, "run", "--detach", "--bundle", bench.dir, bench.id], pass_fds=[inside.fileno()], check=True,
                    timeout=TIMEOUT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     inside.close()
-    outside.settimeout(5)
+    outside.settimeout(TIMEOUT)
     bench.equal(outside.recv(1), b"")  # the end of the file: nobody has the other side any more
     outside.close()
