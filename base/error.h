@@ -20,6 +20,7 @@ public:
 
     const char* what() const noexcept override { return text_.c_str(); }
     void prefix(std::string_view doing) { text_ = str(doing, ": ", text_); }
+    void suffix(std::string_view more) { text_ += more; }
 
     // What the process should exit with if this reaches main; 0 leaves it to main.
     int exit_code() const { return exit_code_; }

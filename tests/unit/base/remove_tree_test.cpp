@@ -2,28 +2,21 @@
 // not keep the rest. Root can remove everything, except what is immutable.
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <sched.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/defer.h"
 #include "base/error.h"
 #include "base/sys.h"
 #include "tests/unit/catch.h"
+#include "tests/unit/deep_tree.h"
 #include "tests/unit/scratch.h"
 
 namespace {
-
-// Deeper than any path can be long: each level is made in the one before.
-void make_chain(const std::string& top, int depth) {
-    sys::mkdir(top, 0755);
-    UniqueFd here = sys::open(top, O_PATH | O_DIRECTORY);
-    for (int i = 0; i < depth; ++i) {
-        check(::mkdirat(here.get(), "d", 0755), "mkdir");
-        here = sys::openat(here.get(), "d", O_PATH | O_DIRECTORY);
-    }
-    sys::openat(here.get(), "file", O_WRONLY | O_CREAT, 0644);
-}
 
 // What is in it stays, for root too.
 void set_immutable(const std::string& directory, bool on) {
@@ -38,12 +31,9 @@ void set_immutable(const std::string& directory, bool on) {
 
 TEST_CASE("a tree of any depth is removed with a few descriptors") {
     const Scratch scratch;
-    make_chain(scratch.path + "/deep", 3000);
-    rlimit before{};
-    check(::getrlimit(RLIMIT_NOFILE, &before), "getrlimit");
-    const Defer restore([&] { ::setrlimit(RLIMIT_NOFILE, &before); });
-    const rlimit few{32, before.rlim_max};
-    check(::setrlimit(RLIMIT_NOFILE, &few), "setrlimit");
+    sys::mkdir(scratch.path + "/deep", 0755);
+    sys::openat(make_chain(scratch.path + "/deep", 3000).get(), "file", O_WRONLY | O_CREAT, 0644);
+    const FewDescriptors few;
     sys::remove_tree(scratch.path + "/deep");
     CHECK(!sys::exists(scratch.path + "/deep"));
 }
@@ -62,6 +52,30 @@ TEST_CASE("what cannot be removed is named, and the rest goes") {
     CHECK(!sys::exists(tree + "/a"));
     CHECK(!sys::exists(tree + "/z"));
     CHECK(!sys::exists(tree + "/top"));
+}
+
+TEST_CASE("what is mounted in a tree is not entered") {
+    if (::geteuid() != 0) return;
+    const Scratch scratch;
+    const std::string tree = scratch.path + "/tree";
+    for (const char* name : {"", "/a", "/mounted", "/z"}) sys::mkdir(tree + name, 0755);
+    const pid_t child = ::fork();
+    if (child == 0) {  // in a mount namespace of its own, which takes the mount along
+        const bool made = ::unshare(CLONE_NEWNS) == 0 &&
+                          ::mount("", "/", "", MS_REC | MS_PRIVATE, "") == 0 &&
+                          ::mount("tmpfs", (tree + "/mounted").c_str(), "tmpfs", 0, "") == 0 &&
+                          ::mkdir((tree + "/mounted/kept").c_str(), 0755) == 0;
+        if (!made) ::_exit(77);
+        const std::string said = error_of([&] { sys::remove_tree(tree); });
+        ::_exit(said == "remove " + tree + "/mounted: device or resource busy" &&
+                        sys::exists(tree + "/mounted/kept") && !sys::exists(tree + "/z")
+                    ? 0
+                    : 1);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) return;  // nothing can be mounted here
+    CHECK(status == 0);
 }
 
 TEST_CASE("a link is removed, not what it leads to") {
