@@ -43,7 +43,7 @@ void copy_beside(const UniqueFd& source, const std::string& volume) {
     sys::mkdir(filling, 0755);
     const UniqueFd target = sys::open(filling, O_RDONLY | O_DIRECTORY);
     context("copying the image's content to the volume",
-            [&] { copy_tree(source.get(), target.get()); });
+            [&] { copy_tree(source.get(), target.get(), Likeness::full); });
     check(::syncfs(target.get()), "syncing ",
           filling);  // after a power cut it is whole, or not there
     sys::rename(filling, volume + "/filled");

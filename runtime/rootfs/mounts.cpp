@@ -23,13 +23,13 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/copy_tree.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "runtime/cgroup/hierarchy.h"
 #include "runtime/cgroup/v1.h"
-#include "runtime/rootfs/copy_up.h"
 #include "runtime/rootfs/host_binds.h"
 
 #ifndef MS_NOSYMFOLLOW
@@ -639,7 +639,7 @@ UniqueFd mount_file_system(const Root& root, const spec::Mount& mount, const Mou
     UniqueFd top =
         make_detached(mount.type.c_str(), join(whole, ","),
                       later ? wanted & ~uint64_t(MOUNT_ATTR_RDONLY) : wanted, mount.source);
-    if (request.copy_up) copy_up(target.get(), top.get());
+    if (request.copy_up) copy_tree(target.get(), top.get(), Likeness::plain);
     if (labels_root) label_root(top.get(), environment.mount_label);
     set_propagation(top.get(), request);
     attach(top.get(), target.get(), quoted(mount.destination));
