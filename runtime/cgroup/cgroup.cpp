@@ -219,24 +219,25 @@ namespace {
 
 // Nothing if the group is gone, be it while its file is open. A threaded one tells only its
 // threads.
-std::optional<std::string> read_members(int parent, const std::string& group, const char* name) {
-    const UniqueFd file(::openat(parent, (group + name).c_str(), O_RDONLY | O_CLOEXEC));
+std::optional<std::string> read_members(const TreePlace& group, const char* file_name) {
+    const std::string name = str(group.name, file_name);
+    const UniqueFd file(::openat(group.parent, name.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file) return {};
     std::string text;
     char buffer[1024];
     ssize_t got;
     while ((got = ::read(file.get(), buffer, sizeof buffer)) > 0) text.append(buffer, size_t(got));
     if (got == 0) return text;
-    if (errno == EOPNOTSUPP) return read_members(parent, group, "/cgroup.threads");
+    if (errno == EOPNOTSUPP) return read_members(group, "/cgroup.threads");
     if (errno == ENODEV) return {};
-    throw SysError("read ", group, name);
+    throw SysError{errno, str("read ", group.shown(), file_name)};
 }
 
 std::vector<int> pids_in(const std::string& directory) {
     std::vector<int> pids;
-    each_group(directory, [&](int parent, const std::string& group) {
+    each_group(directory, [&](const TreePlace& group) {
         for (const std::string& line :
-             split(read_members(parent, group, "/cgroup.procs").value_or(""), '\n'))
+             split(read_members(group, "/cgroup.procs").value_or(""), '\n'))
             if (const auto pid = parse_number<int>(line)) pids.push_back(*pid);
     });
     return pids;
@@ -246,20 +247,16 @@ std::vector<int> pids_in(const std::string& directory) {
 void remove_tree_of_groups(const std::string& directory) {
     // Mostly there is nothing below.
     if (::rmdir(directory.c_str()) == 0 || errno == ENOENT) return;
-    Steps all;
     int patience = 2000;  // milliseconds, for all of them
-    each_group(directory, [&](int parent, const std::string& group) {
-        all.step(str("remove ", group), [&] {
-            // A process that was just reaped may keep it busy for a moment.
-            for (int wait = 1; ::unlinkat(parent, group.c_str(), AT_REMOVEDIR) < 0; wait *= 2) {
-                if (errno == ENOENT) return;
-                if (errno != EBUSY || patience <= 0) throw SysError("rmdir");
-                ::poll(nullptr, 0, wait);
-                patience -= wait;
-            }
-        });
+    each_group(directory, [&](const TreePlace& group) {
+        // A process that was just reaped may keep it busy for a moment.
+        for (int wait = 1; ::unlinkat(group.parent, group.name, AT_REMOVEDIR) < 0; wait *= 2) {
+            if (errno == ENOENT) return;
+            if (errno != EBUSY || patience <= 0) throw SysError{errno, "remove " + group.shown()};
+            ::poll(nullptr, 0, wait);
+            patience -= wait;
+        }
     });
-    all.finish();
 }
 
 }  // namespace

@@ -81,14 +81,14 @@ void thaw_tree(const CgroupRecord& record) {
     const std::string file = control_file(record);
     if (file.empty()) return;
     const size_t slash = file.rfind('/');
-    each_group(file.substr(0, slash), [&](int parent, const std::string& group) {
-        const UniqueFd control(
-            ::openat(parent, (group + file.substr(slash)).c_str(), O_RDWR | O_CLOEXEC));
+    each_group(file.substr(0, slash), [&](const TreePlace& group) {
+        const std::string name = group.name + file.substr(slash);
+        const UniqueFd control(::openat(group.parent, name.c_str(), O_RDWR | O_CLOEXEC));
         if (!control) return;  // it is gone
         const std::string_view thawed = record.v2 ? "0" : "THAWED";
         const auto state = sys::try_read_all(control.get(), 100);
         if (!state || state->starts_with(thawed)) return;
         if (::write(control.get(), thawed.data(), thawed.size()) < 0 && errno != ENODEV)
-            throw SysError("thawing ", group);
+            throw SysError{errno, "thawing " + group.shown()};
     });
 }
