@@ -11,11 +11,11 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "base/directory.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/sys.h"
+#include "base/tree_walk.h"
 #include "container/defaults.h"
 #include "container/seccomp_profile.h"
 #include "spec/capabilities.h"
@@ -340,19 +340,19 @@ void add_node(const std::string& host, const std::string& inside, const std::str
 
 // Every node below a directory of /dev; what the container's own /dev holds already is left out.
 void add_all_nodes(const std::string& directory, ConfigInputs& in) {
-    for (const std::string& name : names_in_if_exists(directory)) {
-        const std::string path = directory + "/" + name;
+    static constexpr std::string_view own[] = {
+        "/dev/pts",  "/dev/shm",  "/dev/fd",     "/dev/mqueue",  "/dev/console", "/dev/null",
+        "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty",     "/dev/ptmx"};
+    const auto add = [&](const TreePlace& at) {
+        const std::string path = directory + at.path();
         struct stat info{};
-        if (name[0] == '.' || ::lstat(path.c_str(), &info) < 0) continue;
-        static constexpr const char* own[] = {
-            "/dev/pts",  "/dev/shm",  "/dev/fd",     "/dev/mqueue",  "/dev/console", "/dev/null",
-            "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty",     "/dev/ptmx"};
-        if (std::ranges::any_of(own, [&](const char* known) { return path == known; })) continue;
-        if (S_ISDIR(info.st_mode))
-            add_all_nodes(path, in);
-        else if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode))
-            add_node(path, path, "rwm", in);
-    }
+        if (at.name[0] == '.' || std::ranges::find(own, path) != std::end(own) ||
+            ::fstatat(at.parent, at.name, &info, AT_SYMLINK_NOFOLLOW) < 0)
+            return false;
+        if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) add_node(path, path, "rwm", in);
+        return S_ISDIR(info.st_mode);
+    };
+    walk_tree(sys::open(directory, O_PATH | O_DIRECTORY).get(), ".", {.meet = add});
 }
 
 }  // namespace
