@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/json.h"
 
 namespace {
 
@@ -28,27 +29,6 @@ const char* name(LogLevel level) {
     return "error";
 }
 
-std::string json_string(const std::string& text) {
-    std::string out = "\"";
-    for (const char c : text) {
-        static constexpr char hex[] = "0123456789abcdef";
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\')
-            out += {'\\', c};
-        else if (c == '\n')
-            out += "\\n";
-        else if (c == '\t')
-            out += "\\t";
-        else if (c == '\r')
-            out += "\\r";
-        else if (byte < 0x20)
-            out += {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
-        else
-            out += c;
-    }
-    return out + '"';
-}
-
 void write_record(LogLevel level, const std::string& message) noexcept try {
     if (level < settings.level) return;
     std::string line;
@@ -58,13 +38,11 @@ void write_record(LogLevel level, const std::string& message) noexcept try {
                                               : "",
                    message, "\n");
     } else {
-        std::string now = rfc3339(1'000'000'000LL * ::time(nullptr));
+        const std::string now = rfc3339(1'000'000'000LL * ::time(nullptr));
         if (settings.format == LogFormat::json)
-            line = str("{\"level\":\"", name(level), "\",\"msg\":", json_string(message),
-                       ",\"time\":\"", now, "\"}\n");
+            line = json::dump({{"level", name(level)}, {"msg", message}, {"time", now}}) + "\n";
         else
-            line =
-                str("time=\"", now, "\" level=", name(level), " msg=", json_string(message), "\n");
+            line = str("time=\"", now, "\" level=", name(level), " msg=", quoted(message), "\n");
     }
     // One write, so that records of several processes do not mix in one file.
     if (::write(settings.fd, line.data(), line.size()) < 0) return;

@@ -92,6 +92,12 @@ class Log(RuntimeCase):
         self.assertEqual(result.stderr.strip(), record["msg"])
         self.assertEqual(os.listdir(self.state), [])
 
+    def test_a_record_is_json_and_utf_8_whatever_is_in_it(self):
+        log = self.dir / "log"
+        self.runtime("--log", log, "--log-format", "json", "create", "-b", os.fsdecode(b"/nowhere/\xff\x1b\n"), "c", check=False,
+                     errors="replace")
+        self.assertIn("/nowhere/\ufffd\x1b\n", json.loads(log.read_text())["msg"])
+
     def test_wrong_words_are_in_the_log(self):
         for words in (("moon",), ("create",), ("run", "--nope")):
             log = self.dir / words[0]
