@@ -18,6 +18,12 @@
 
 void hide() { ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 
+void set_out(Channel& channel) {
+    channel.become(Side::init);
+    channel.carry_log();
+    end_with_creator(channel);
+}
+
 bool can_create_hidden() { return ::geteuid() == 0; }
 
 void end_with_creator(const Channel& channel) {
@@ -29,6 +35,16 @@ void end_with_creator(const Channel& channel) {
 }
 
 void outlive_creator() { ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0); }
+
+void hand_over(Child sibling, Channel& channel) {
+    channel.send(Step::pid, std::to_string(sibling.release()));
+    ::_exit(0);
+}
+
+Child take_over(const Message& born) {
+    const int pid = parse_number<int>(born.text).value_or(-1);
+    return Child(pid, UniqueFd(int(::syscall(SYS_pidfd_open, pid, 0))));
+}
 
 void become_root_inside(const Channel& channel) {
     static constexpr const char* becoming =

@@ -5,7 +5,12 @@
 // nowhere else. docs/security.md has the table of a start: which of them holds from where to where.
 #pragma once
 
+#include "base/process.h"
 #include "runtime/process/channel.h"
+
+// Whoever is on the way begins so: takes its side of the channel, by which it logs from here on,
+// and ends with its creator.
+void set_out(Channel& channel);
 
 // Not dumpable: nobody may trace it or open its files in /proc but who has CAP_SYS_PTRACE in the
 // user namespace where the runtime was executed, and those files belong to that namespace's root. A
@@ -20,6 +25,11 @@ bool can_create_hidden();
 void end_with_creator(const Channel& channel);
 // From here on its end is not ours. An exec does not take the signal back.
 void outlive_creator();
+
+// Of one in between: its sibling is the creator's from here on, and it ends.
+[[noreturn]] void hand_over(Child sibling, Channel& channel);
+// By the creator: whom Step::pid tells of.
+Child take_over(const Message& born);
 
 // In a user namespace just joined or made: what was there before is nobody's. Hidden again, and
 // ends with its creator.

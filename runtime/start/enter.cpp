@@ -77,9 +77,7 @@ void ask_for_oom_score(const Procfs& procfs, std::optional<int> score) try {
 void go_between(EnterPlan& plan, int pidfd, const std::vector<UniqueFd>& tasks,
                 const Procfs& procfs, Channel& channel) {
     spec::Process& process = plan.process;
-    channel.become(Side::init);
-    channel.carry_log();
-    end_with_creator(channel);
+    set_out(channel);
     ask_for_oom_score(procfs, process.oom_score_adj);  // while its file is ours, if we are not root
     hide();
     overwrite_words();
@@ -158,7 +156,7 @@ std::optional<Entered> send_in(EnterPlan& plan, const Ways& ways, int pidfd, Cha
                 try {
                     Child process = clone_process(
                         {.flags = CLONE_PARENT}, [&] { be_the_process(plan, channel); }, report);
-                    channel.send(Step::pid, std::to_string(process.release()));
+                    hand_over(std::move(process), channel);
                 } catch (const SysError& e) {
                     if (e.code() != EAGAIN) throw;
                     channel.send(Step::full);
@@ -176,8 +174,7 @@ std::optional<Entered> send_in(EnterPlan& plan, const Ways& ways, int pidfd, Cha
     for (bool ready = false; !ready || entered.child.pid() < 0;) {
         Message message = channel.receive();
         if (message.step == Step::pid) {
-            const int pid = parse_number<int>(message.text).value_or(-1);
-            entered.child = Child(pid, UniqueFd(int(::syscall(SYS_pidfd_open, pid, 0))));
+            entered.child = take_over(message);
         } else if (message.step == Step::console && message.fds.size() == 1) {
             entered.console = std::move(message.fds[0]);
             if (options.console_socket.empty())

@@ -33,7 +33,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mount.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -106,10 +105,8 @@ private:
 };
 
 void Init::run() {
-    channel_.become(Side::init);
-    channel_.carry_log();
-    end_with_creator(channel_);  // From here we die with create.
-    overwrite_words();           // From here nothing of us shows the caller's words.
+    set_out(channel_);  // From here we die with create.
+    overwrite_words();  // From here nothing of us shows the caller's words.
     const UniqueFd time_offsets =
         open_time_offsets(plan_.namespaces);  // a file of ours before we change ids
     // A creator that is root hid us before we were born. Any other has to open our files for our id
@@ -347,17 +344,13 @@ Child clone_init(const Plan& plan, Channel& channel, StateDir& dir, int fifo,
 // user namespace is joined before we or init are in ours. Init is made as our sibling: its parent
 // is create.
 void make_sibling(Plan& plan, Channel& channel, StateDir& dir, int fifo, const EarlyJoins& early) {
-    channel.become(Side::init);
-    channel.carry_log();
-    end_with_creator(channel);
+    set_out(channel);
     if (early.users || early.pids) hide();
     for (OpenNamespace* target : early.others) target->joined = try_join(*target);
     if (early.users) join(*early.users), hide(), end_with_creator(channel);
     if (early.pids) join(*early.pids);
-    Child init =
-        clone_init(plan, channel, dir, fifo, {.flags = plan.namespaces.with_clone | CLONE_PARENT});
-    channel.send(Step::pid, std::to_string(init.release()));
-    ::_exit(0);
+    const CloneOptions sibling{.flags = plan.namespaces.with_clone | CLONE_PARENT};
+    hand_over(clone_init(plan, channel, dir, fifo, sibling), channel);
 }
 
 Child spawn_init(Plan& plan, Channel& channel, StateDir& dir, int fifo, const UniqueFd& cgroup) {
@@ -370,9 +363,8 @@ Child spawn_init(Plan& plan, Channel& channel, StateDir& dir, int fifo, const Un
         [&](const std::exception& e) { report_failure(channel, e); });
     channel.become(Side::create);
     const Message born = channel.expect(Step::pid);
-    const auto pid = parse_number<int>(born.text);
     between.wait();
-    return Child(pid.value_or(-1), UniqueFd(int(::syscall(SYS_pidfd_open, pid.value_or(-1), 0))));
+    return take_over(born);
 }
 
 HostMount make_host_mount(Plan& plan) {
