@@ -17,6 +17,7 @@
 #include "builder/mount_places.h"
 #include "container/defaults.h"
 #include "container/files.h"
+#include "container/host_cgroups.h"
 #include "container/seccomp_profile.h"
 #include "image/bundle.h"
 #include "runtime/client.h"

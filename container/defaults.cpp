@@ -3,9 +3,6 @@
 // has and our list does not is left out: it could not be named.
 #include "container/defaults.h"
 
-#include <linux/magic.h>
-#include <sys/vfs.h>
-
 #include "base/error.h"
 #include "base/file.h"
 #include "spec/capabilities.h"
@@ -78,9 +75,4 @@ std::vector<std::string> own_capabilities() {
             if (bits >> i & 1) out.emplace_back(spec::capability_names()[i]);
     }
     return out;
-}
-
-bool host_has_cgroup_v2() {
-    struct statfs info{};
-    return ::statfs("/sys/fs/cgroup", &info) == 0 && info.f_type == CGROUP2_SUPER_MAGIC;
 }

@@ -23,4 +23,3 @@ void open_ports_and_ping(spec::Linux& linux);
 spec::Capabilities rights(const std::vector<std::string>& capabilities, uint32_t uid);
 
 std::vector<std::string> own_capabilities();  // this process's bounding set
-bool host_has_cgroup_v2();

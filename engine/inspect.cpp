@@ -4,6 +4,7 @@
 // for the host name.
 #include "engine/inspect.h"
 
+#include "container/host_cgroups.h"
 #include "engine/config.h"
 
 namespace {

@@ -31,6 +31,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "container/host_cgroups.h"
 #include "container/network.h"
 #include "engine/caller.h"
 #include "engine/console.h"
@@ -229,15 +230,6 @@ void Monitor::relay() {
     }
 }
 
-// How many processes of the container the kernel killed for want of memory (cgroup v1, v2).
-static bool was_oom_killed(const std::string& cgroup) {
-    for (const std::string& file : {"/sys/fs/cgroup/memory" + cgroup + "/memory.oom_control",
-                                    "/sys/fs/cgroup" + cgroup + "/memory.events"})
-        for (const std::string& line : split(read_file_if_exists(file).value_or(""), '\n'))
-            if (line.starts_with("oom_kill ")) return line != "oom_kill 0";
-    return false;
-}
-
 void Monitor::note_end() {
     siginfo_t info{};
     const bool known = ::waitid(P_PIDFD, id_t(pidfd_.get()), &info, WEXITED) == 0;
@@ -247,7 +239,7 @@ void Monitor::note_end() {
                                                     : 128 + info.si_status;
     last_word_ = str("exit ", state_.exit_code);
     if (state_.exit_code == 137)
-        state_.oom_killed = was_oom_killed(settings_.cgroup_parent + "/keg-" + settings_.id);
+        state_.oom_killed = was_out_of_memory(settings_.cgroup_parent + "/keg-" + settings_.id);
 }
 
 void Monitor::note_failure(const Error& error) {

@@ -11,6 +11,7 @@
 #include "base/root.h"
 #include "base/sys.h"
 #include "container/files.h"
+#include "container/host_cgroups.h"
 #include "engine/config.h"
 #include "engine/volumes.h"
 

@@ -147,6 +147,11 @@ class Run(keg.StoreCase):
         self.assertEqual(self.keg("run", "--rm", "-m", "64m", "base", "sh", "-c", script).stdout, "67108864\n")
         self.fails("run", "--rm", "-m", "1m", "base", "true", code=125, says="Minimum memory limit allowed is 6MB")
 
+    def test_whom_the_kernel_killed_for_want_of_memory_is_told_from_others(self):
+        for name, script, killed in (("greedy", "tail /dev/zero", "true"), ("other", "kill -9 $$", "false")):
+            self.keg("run", "--name", name, "-m", "16m", "base", "sh", "-c", f"{script}; exit 137", check=False)
+            self.assertEqual(self.keg("inspect", "-f", "{{.State.ExitCode}} {{.State.OOMKilled}}", name).stdout, f"137 {killed}\n")
+
     def test_capabilities_are_dockers_and_may_be_changed(self):
         bounding = lambda *words: self.keg("run", "--rm", *words, "base", "sh", "-c", "grep CapBnd /proc/self/status").stdout.split()[1]
         self.assertEqual(bounding(), "00000000a80425fb")
