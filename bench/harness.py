@@ -37,6 +37,11 @@ int main(int count, char **words) {
 }
 
 
+def directory(typed):
+    """For argparse: the path as it is from everywhere, for it is given to programs that are run elsewhere."""
+    return pathlib.Path(typed).resolve()
+
+
 def enter_private_namespaces():
     if os.environ.get(STAGE):
         return
