@@ -410,7 +410,7 @@ class Export(EngineCase):
 
     def test_of_a_container_that_runs_and_of_one_that_never_did(self):
         self.keg("run", "-d", "--name", "up", "base", "sh", "-c", "echo hi > /new; exec sleep 1000")
-        keg.wait_until(lambda: self.keg("exec", "up", "cat", "/new", check=False).stdout, "the container has written")
+        keg.wait_until(lambda: self.keg("exec", "up", "cat", "/new", check=False).stdout, "what the container writes")
         self.assertIn("new", self.exported("up")[0])
         self.assertEqual(self.containers(), ["up running"])
         self.keg("create", "--name", "new", "base", "true")
