@@ -85,15 +85,15 @@ void ArchiveContents::take(ArchiveReader& reader, archive_entry* entry) {
 
 ArchiveContents::File& ArchiveContents::inflate(const std::string& path) {
     if (const auto done = inflated_.find(path); done != inflated_.end()) return done->second;
-    File& file = *find(path);
+    const File& file = *find(path);
     UniqueFd blob;
     if (file.blob) blob = file.blob->open();
-    const auto plain = make_decoder(blob ? bytes_of(blob.get()) : [&file, given = false]() mutable {
-        return std::exchange(given, true) ? std::string_view{} : file.data;
-    });
-    const auto bytes = [&] { return plain->read(); };
+    const auto small = [&file, given = false]() mutable {
+        return std::exchange(given, true) ? std::string_view{} : std::string_view(file.data);
+    };
     return context(::quoted(path), [&]() -> File& {
-        return inflated_.emplace(path, take_file(bytes)).first->second;
+        const auto plain = make_decoder(blob ? bytes_of(blob.get()) : ByteSource(small));
+        return inflated_.emplace(path, take_file([&] { return plain->read(); })).first->second;
     });
 }
 

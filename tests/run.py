@@ -286,15 +286,7 @@ def beside(build):
         count(output.read().splitlines())
 
 
-def hear_signals():
-    """Who starts us in the background lets us ignore these, and what we test would ignore them, too."""
-    for each in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
-        if signal.getsignal(each) == signal.SIG_IGN:
-            signal.signal(each, signal.default_int_handler if each == signal.SIGINT else signal.SIG_DFL)
-
-
 def main():
-    hear_signals()
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default=str(TESTS.parent / "build"))
     parser.add_argument("--sanitized", help="a build with sanitizers whose unit tests run too")

@@ -1,6 +1,6 @@
-// Entries as a tar: POSIX's ustar, and a pax extended header before an entry whose name, owner, size
-// or time does not fit, or that has attributes. The same entries are the same bytes: no names of
-// users, no process numbers, records in the order of their keys.
+// Entries as a tar: POSIX's ustar, and a pax extended header before an entry whose name, owner,
+// size or time does not fit, or that has attributes. The same entries are the same bytes: no names
+// of users, no process numbers, records in the order of their keys.
 #pragma once
 
 #include <cstdint>

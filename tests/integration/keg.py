@@ -35,6 +35,11 @@ def rounds(times, least=3):
     return max(least, times * ROUNDS // 100)
 
 
+# What is started in the background ignores what a terminal sends, and so would all that a test starts.
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+
 # How many seconds a test waits for what must happen: another machine can be ten times slower than one's own, and
 # busy. What a test awaits comes long before, or never: so the figure decides nothing but when the never is told.
 PATIENCE = 120

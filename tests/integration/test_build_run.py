@@ -176,8 +176,7 @@ class Killed(BuildCase):
                 with self.subTest(step=step, signal=how.name):
                     (self.dir / "context/Dockerfile").write_text(f"FROM base\n{line}\n")
                     build = subprocess.Popen([keg.KEG, "--root", self.store, "build", "-q", "--no-cache", self.dir / "context"],
-                                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
-                                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+                                             **keg.QUIET)
                     # With a directory of its own, and who clears that: in the step.
                     in_step = lambda: self.left() and pathlib.Path(f"/proc/{build.pid}/task/{build.pid}/children").read_text()
                     keg.wait_until(lambda: build.poll() is not None or in_step(), f"the {step} of a build")

@@ -11,7 +11,7 @@ import time
 import unittest
 
 from archives import FakeRegistry, config_of, files_of, layered_archive, registry_image, tar_of
-from keg import KEG, StoreCase, make_busybox_root, needs_root, processes_of, run, wait_until
+from keg import KEG, PATIENCE, StoreCase, make_busybox_root, needs_root, processes_of, run, wait_until
 
 
 @needs_root
@@ -105,7 +105,7 @@ class Kills(StoreCase):
                     os.killpg(build.pid, how)
                 else:
                     build.send_signal(how)
-                self.assertEqual(build.wait(), -how)
+                self.assertEqual(build.wait(PATIENCE), -how)
                 wait_until(lambda: not processes_of(str(self.store)), "the end of all processes")
                 self.assertEqual(processes_of("sleep 987"), [])
                 self.assertEqual(os.listdir(self.store / "tmp"), [])

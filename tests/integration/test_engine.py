@@ -393,9 +393,9 @@ class Export(EngineCase):
             return {member.name: member for member in tar.getmembers()}, (self.dir / "out.tar").read_bytes()
 
     def test_what_the_image_and_the_container_make_together_without_volumes(self):
-        self.keg("run", "--name", "c", "-v", "/data", "base", "sh", "-c",
+        self.keg("run", "--name", "one", "--network", "none", "-v", "/data", "base", "sh", "-c",
                  "echo hi > /new; ln -s new /link; ln /new /hard; mkdir /d; chown 5:6 /d; chmod 1777 /d; rm /bin/sh; echo no > /data/no")
-        members, data = self.exported("c")
+        members, data = self.exported("one")
         self.assertIn("bin", members)
         self.assertNotIn("bin/sh", members)
         self.assertNotIn("data/no", members)
@@ -403,22 +403,22 @@ class Export(EngineCase):
         self.assertEqual({members["new"].type, members["hard"].type}, {tarfile.REGTYPE, tarfile.LNKTYPE})
         self.assertFalse([name for name in members if ".wh." in name])
         # The same to standard output, and again: nothing of it changes the container.
-        shown = subprocess.run([keg.KEG, "--root", self.store, "export", "c"], stdout=subprocess.PIPE, check=True).stdout
+        shown = subprocess.run([keg.KEG, "--root", self.store, "export", "one"], stdout=subprocess.PIPE, check=True).stdout
         self.assertEqual(shown, data)
         self.keg("import", self.dir / "out.tar", "again")
-        self.assertEqual(self.keg("run", "--rm", "again", "/bin/busybox", "cat", "/hard").stdout, "hi\n")
+        self.assertEqual(self.keg("run", "--rm", "--network", "none", "again", "/bin/busybox", "cat", "/hard").stdout, "hi\n")
 
     def test_of_a_container_that_runs_and_of_one_that_never_did(self):
-        self.keg("run", "-d", "--name", "up", "base", "sh", "-c", "echo hi > /new; exec sleep 1000")
+        self.keg("run", "-d", "--name", "up", "--network", "none", "base", "sh", "-c", "echo hi > /new; exec sleep 1000")
         keg.wait_until(lambda: self.keg("exec", "up", "cat", "/new", check=False).stdout, "what the container writes")
         self.assertIn("new", self.exported("up")[0])
         self.assertEqual(self.containers(), ["up running"])
-        self.keg("create", "--name", "new", "base", "true")
+        self.keg("create", "--name", "new", "--network", "none", "base", "true")
         self.assertIn("bin/sh", self.exported("new")[0])
         self.keg("rm", "-f", "up", "new")
 
     def test_half_an_export_is_not_left(self):
-        self.keg("create", "--name", "new", "base", "true")
+        self.keg("create", "--name", "new", "--network", "none", "base", "true")
         shown = subprocess.run([keg.KEG, "--root", self.store, "export", "new"], stdout=open("/dev/full", "w"), stderr=subprocess.PIPE, text=True)
         self.assertEqual((shown.returncode, shown.stderr), (1, "keg: writing the archive: write: no space left on device\n"))
         self.assertIn("is a directory", self.keg("export", "-o", self.dir, "new", check=False).stderr)
