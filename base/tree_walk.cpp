@@ -27,9 +27,9 @@ struct Level {
     std::vector<std::pair<std::string, int>> ahead = {};  // to be entered, and how often they were
 };
 
-class Walk {
+class TreeWalk {
 public:
-    Walk(int parent, const TreeVisitor& visitor) : parent_(parent), visitor_(visitor) {}
+    TreeWalk(int parent, const TreeVisitor& visitor) : parent_(parent), visitor_(visitor) {}
     void run(const std::string& top);
 
 private:
@@ -70,7 +70,7 @@ bool is_at(const UniqueFd& directory, const Level& level) {
            info.st_ino == level.inode;
 }
 
-void Walk::run(const std::string& top) {
+void TreeWalk::run(const std::string& top) {
     levels_.push_back({.ahead = {{top, 0}}});
     for (;;) {
         auto& ahead = levels_.back().ahead;
@@ -93,7 +93,7 @@ void Walk::run(const std::string& top) {
 }
 
 template <class Step>
-void Walk::step(Step&& step) try {
+void TreeWalk::step(Step&& step) try {
     step();
 } catch (const Error&) {
     if (!visitor_.goes_on) throw;
@@ -101,7 +101,7 @@ void Walk::step(Step&& step) try {
     levels_.back().failed = true;
 }
 
-void Walk::enter(const std::string& name, int times) {
+void TreeWalk::enter(const std::string& name, int times) {
     UniqueFd directory = open_directory(here(), name.c_str());
     if (!directory && is_gone(errno)) return;
     if (!directory) throw SysError{errno, "open " + place(name).shown()};
@@ -114,7 +114,7 @@ void Walk::enter(const std::string& name, int times) {
 }
 
 template <class Each>
-void Walk::each_name_here(Each&& each) const {
+void TreeWalk::each_name_here(Each&& each) const {
     alignas(dirent64) char block[32768];
     for (ssize_t size; (size = ::getdents64(here(), block, sizeof block)) != 0;) {
         if (size < 0 && is_gone(errno)) return;
@@ -128,7 +128,7 @@ void Walk::each_name_here(Each&& each) const {
     }
 }
 
-void Walk::read_here() {
+void TreeWalk::read_here() {
     std::vector<std::pair<std::string, unsigned char>> found;
     each_name_here([&](const char* name, unsigned char type) {
         if (visitor_.reads_first)
@@ -139,14 +139,14 @@ void Walk::read_here() {
     for (const auto& [name, type] : found) meet(name.c_str(), type);
 }
 
-void Walk::meet(const char* name, unsigned char type) {
+void TreeWalk::meet(const char* name, unsigned char type) {
     step([&] {
         if (visitor_.meet({here(), name, type, &names_}))
             levels_.back().ahead.emplace_back(name, 0);
     });
 }
 
-void Walk::leave() {
+void TreeWalk::leave() {
     UniqueFd self = std::move(here_);
     size_t depth = names_.size() - 1;  // of what is left
     if (!climb(self)) {
@@ -164,7 +164,7 @@ void Walk::leave() {
 }
 
 // To the directory above, if that is where it was.
-bool Walk::climb(const UniqueFd& below) {
+bool TreeWalk::climb(const UniqueFd& below) {
     if (names_.size() == 1) return true;  // to the top's parent
     UniqueFd above = open_directory(below.get(), "..");
     if (!is_at(above, levels_.end()[-2])) return false;
@@ -173,7 +173,7 @@ bool Walk::climb(const UniqueFd& below) {
 }
 
 // From the top's parent, towards the directory above; says how far it came.
-size_t Walk::go_down_again() {
+size_t TreeWalk::go_down_again() {
     for (size_t depth = 0; depth + 1 < names_.size(); ++depth) {
         UniqueFd next = open_directory(here(), names_[depth].c_str());
         if (!is_at(next, levels_[depth + 1])) return depth;
@@ -200,5 +200,5 @@ std::string TreePlace::shown() const {
 }
 
 void walk_tree(int parent, const std::string& top, const TreeVisitor& visitor) {
-    Walk(parent, visitor).run(top);
+    TreeWalk(parent, visitor).run(top);
 }

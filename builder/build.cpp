@@ -32,8 +32,8 @@
 #include "builder/stage.h"
 #include "builder/words.h"
 #include "builder/workplace.h"
-#include "image/apply.h"
 #include "image/bundle.h"
+#include "image/layer/apply.h"
 #include "image/registry.h"
 
 namespace {

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "image/apply.h"
+#include "image/layer/apply.h"
 
 namespace {
 

@@ -17,7 +17,7 @@
 #include "base/error.h"
 #include "base/regular_file.h"
 #include "base/sys.h"
-#include "image/apply.h"
+#include "image/layer/apply.h"
 
 namespace {
 

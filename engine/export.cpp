@@ -4,7 +4,7 @@
 
 #include "base/defer.h"
 #include "base/error.h"
-#include "image/diff.h"
+#include "image/layer/diff.h"
 #include "image/snapshots.h"
 
 static dev_t device_of(const std::string& path) {

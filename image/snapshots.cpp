@@ -17,10 +17,10 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/sys.h"
-#include "image/apply.h"
 #include "image/compare.h"
-#include "image/diff.h"
-#include "image/inflate.h"
+#include "image/layer/apply.h"
+#include "image/layer/diff.h"
+#include "image/layer/inflate.h"
 
 namespace {
 

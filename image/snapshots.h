@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "image/apply.h"
+#include "image/layer/apply.h"
 #include "image/store.h"
 
 using Layers = std::span<const Digest>;  // diff IDs, lowest first

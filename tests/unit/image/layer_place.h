@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sys.h"
-#include "image/apply.h"
+#include "image/layer/apply.h"
 #include "tests/unit/catch.h"
 
 struct Item {

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "base/root.h"
-#include "image/path_set.h"
+#include "image/layer/path_set.h"
 #include "image/store.h"
 #include "tests/unit/image/layer_place.h"
 #include "tests/unit/scratch.h"

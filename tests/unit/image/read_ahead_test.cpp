@@ -1,4 +1,4 @@
-#include "image/read_ahead.h"
+#include "image/layer/read_ahead.h"
 
 #include <utility>
 

@@ -1,4 +1,4 @@
-#include "image/inflate.h"
+#include "image/layer/inflate.h"
 
 #include <utility>
 

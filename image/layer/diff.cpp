@@ -2,7 +2,7 @@
 // and the tar must be the same for the same tree: sorted, no names of users, whole seconds,
 // extension headers only where a field does not fit.
 
-#include "image/diff.h"
+#include "image/layer/diff.h"
 
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>

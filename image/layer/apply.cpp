@@ -8,7 +8,7 @@
 // over a directory of thousands), so a directory that has been cleared is known by its inode and
 // never walked again; a path's components are kept once; depth costs no descriptors.
 
-#include "image/apply.h"
+#include "image/layer/apply.h"
 
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -23,10 +23,10 @@
 #include "base/log.h"
 #include "base/root.h"
 #include "base/sys.h"
-#include "image/inflate.h"
+#include "image/layer/inflate.h"
+#include "image/layer/path_set.h"
+#include "image/layer/read_ahead.h"
 #include "image/layer/tar_stream.h"
-#include "image/path_set.h"
-#include "image/read_ahead.h"
 
 namespace {
 

@@ -2,7 +2,7 @@
 // for room: it is woken, told to stop and joined. A producer that fails has blocks before it that
 // are good: what it threw comes in its place behind them, and once. A block that was given out must
 // outlive the queue: it is the consumer's own until the next call.
-#include "image/read_ahead.h"
+#include "image/layer/read_ahead.h"
 
 #include <utility>
 
