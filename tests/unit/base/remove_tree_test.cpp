@@ -9,6 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <thread>
+
 #include "base/defer.h"
 #include "base/error.h"
 #include "base/sys.h"
@@ -52,6 +55,29 @@ TEST_CASE("what cannot be removed is named, and the rest goes") {
     CHECK(!sys::exists(tree + "/a"));
     CHECK(!sys::exists(tree + "/z"));
     CHECK(!sys::exists(tree + "/top"));
+}
+
+TEST_CASE("a tree that somebody fills meanwhile is gone, or is said not to be empty") {
+    const Scratch scratch;
+    const std::string tree = scratch.path + "/tree";
+    for (int round = 0; round < 20; ++round) {
+        for (const char* name : {"", "/filled"}) sys::make_directories(tree + name, 0755);
+        const UniqueFd filled = sys::open(tree + "/filled", O_PATH | O_DIRECTORY);
+        std::atomic<bool> enough = false;
+        std::atomic<int> made = 0;
+        std::thread other([&] {
+            for (int i = 0; !enough; ++i, ++made)
+                UniqueFd(::openat(filled.get(), str(i).c_str(), O_WRONLY | O_CREAT, 0644));
+        });
+        while (made < 100) std::this_thread::yield();
+        const std::string said = error_of([&] { sys::remove_tree(tree); });
+        const bool is_there = sys::exists(tree);
+        enough = true;
+        other.join();
+        CHECK(said == (is_there ? "remove " + tree + "/filled: directory not empty" : ""));
+    }
+    sys::remove_tree(tree);
+    CHECK(!sys::exists(tree));
 }
 
 TEST_CASE("what is mounted in a tree is not entered") {
