@@ -14,7 +14,6 @@
 
 namespace {
 
-constexpr uint64_t block_size = 512;
 constexpr uint64_t most_extension = uint64_t(1) << 20;  // as Go's reader, and so docker's
 constexpr int64_t largest = INT64_MAX - 1024;           // rounding up to a block must not overflow
 
@@ -123,7 +122,7 @@ std::vector<TarEntry::Segment> map_of(std::string_view text, char separator) {
 
 // As it lies in the archive.
 struct TarStream::Header {
-    char bytes[block_size];
+    char bytes[tar_block_size];
 
     std::string_view field(size_t at, size_t size) const { return {bytes + at, size}; }
     std::string_view text(size_t at, size_t size) const { return up_to_zero(field(at, size)); }
@@ -151,7 +150,7 @@ struct TarStream::Header {
     bool has_its_checksum() const {
         const auto said = header_number(field(148, 8));
         int64_t as_unsigned = 8 * ' ', as_signed = 8 * ' ';
-        for (size_t i = 0; i < block_size; ++i) {
+        for (size_t i = 0; i < tar_block_size; ++i) {
             if (i >= 148 && i < 156) continue;
             as_unsigned += uint8_t(bytes[i]), as_signed += int8_t(bytes[i]);
         }
@@ -230,8 +229,8 @@ std::string_view TarStream::take(uint64_t most) {
 
 // False at the end of the bytes.
 bool TarStream::read_block(Header& header) {
-    for (size_t have = 0; have < block_size;) {
-        const std::string_view piece = take(block_size - have);
+    for (size_t have = 0; have < tar_block_size;) {
+        const std::string_view piece = take(tar_block_size - have);
         if (piece.empty() && have == 0) return false;
         if (piece.empty()) cut_off();
         piece.copy(header.bytes + have, piece.size());
@@ -271,7 +270,7 @@ std::string TarStream::read_extension(const Header& header, std::string_view wha
         if (piece.empty()) cut_off();
         text += piece;
     }
-    skip(-size % block_size);
+    skip(-size % tar_block_size);
     return text;
 }
 
@@ -411,7 +410,7 @@ void TarStream::find_content(const Header& header, const Records& records) {
     };
     if (const auto size = size_in("size")) stored = *size;
     entry_.size = left_ = stored;
-    padding_ = -stored % block_size;
+    padding_ = -stored % tar_block_size;
 
     if (header.type() == 'S') return read_old_map(header);
     const std::string* const major = find(records, "GNU.sparse.major");
@@ -465,11 +464,11 @@ void TarStream::read_new_map() {
     std::string text;
     uint64_t lines = 0, wanted = 1;
     for (Header block; lines < wanted;) {
-        if (left_ < block_size || text.size() >= most_extension)
+        if (left_ < tar_block_size || text.size() >= most_extension)
             damaged(quoted(entry_.name), " is a sparse file whose map does not end");
         if (!read_block(block)) cut_off();
-        left_ -= block_size;
-        const std::string_view piece = block.field(0, block_size);
+        left_ -= tar_block_size;
+        const std::string_view piece = block.field(0, tar_block_size);
         lines += uint64_t(std::ranges::count(piece, '\n'));
         text += piece;
         if (wanted > 1 || lines == 0) continue;

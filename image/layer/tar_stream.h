@@ -18,6 +18,8 @@
 #include <string_view>
 #include <vector>
 
+constexpr uint64_t tar_block_size = 512;  // what headers are, and contents are filled up to
+
 struct TarEntry {
     enum class Type { file, hard_link, symlink, character_device, block_device, directory, fifo };
     struct Segment {

@@ -9,14 +9,12 @@
 
 namespace {
 
-constexpr size_t block_size = 512;
-
 struct Header {  // POSIX ustar
     char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, target[100],
         magic[6], version[2], owner[32], group[32], device_major[8], device_minor[8], prefix[155],
         padding[12];
 };
-static_assert(sizeof(Header) == block_size);
+static_assert(sizeof(Header) == tar_block_size);
 
 // With a zero at its end. False if it has more digits than that.
 template <size_t width>
@@ -136,13 +134,14 @@ void TarWriter::entry(const TarEntry& entry) {
         extension.type = 'x';
         seal(extension);
         sink_({reinterpret_cast<const char*>(&extension), sizeof extension});
-        left_ = text.size(), padding_ = -text.size() % block_size;
+        left_ = text.size(), padding_ = -text.size() % tar_block_size;
         data(text);
         end_content();
     }
     seal(header);
     sink_({reinterpret_cast<const char*>(&header), sizeof header});
-    if (entry.type == TarEntry::Type::file) left_ = entry.size, padding_ = -entry.size % block_size;
+    if (entry.type == TarEntry::Type::file)
+        left_ = entry.size, padding_ = -entry.size % tar_block_size;
 }
 
 void TarWriter::data(std::string_view bytes) {
@@ -152,12 +151,12 @@ void TarWriter::data(std::string_view bytes) {
 }
 
 void TarWriter::end_content() {
-    static constexpr char zeros[block_size] = {};
+    static constexpr char zeros[tar_block_size] = {};
     if (left_ != 0) throw Error("a file became shorter while it was written to a tar");
     if (padding_ != 0) sink_({zeros, std::exchange(padding_, 0)});
 }
 
 void TarWriter::finish() {
     end_content();
-    sink_(std::string(2 * block_size, '\0'));
+    sink_(std::string(2 * tar_block_size, '\0'));
 }
