@@ -36,7 +36,7 @@ constexpr std::string_view aufs_prefix =
     ".wh..wh.";  // of AUFS's own files, which old images still hold
 // Of the kernel: its device numbers, and its owners (the one above means "as it was").
 constexpr unsigned largest_major = 0xfff, largest_minor = 0xfffff;
-constexpr int64_t largest_id = 0xfffffffe;
+constexpr int64_t largest_owner = 0xfffffffe;
 
 bool is_aufs_own(const std::string& path) {
     if (path.find(aufs_prefix) == std::string::npos) return false;
@@ -345,7 +345,7 @@ void Layer::set_metadata(const TarEntry& entry, int dir, const std::string& name
     std::string via;
     if (entry.type == directory && fd < 0)
         own = sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), fd = own.get();
-    if (entry.uid < 0 || entry.uid > largest_id || entry.gid < 0 || entry.gid > largest_id)
+    if (entry.uid < 0 || entry.uid > largest_owner || entry.gid < 0 || entry.gid > largest_owner)
         throw Error("owner ", entry.uid, ":", entry.gid, " is out of range");
     const auto [owner, group] =
         options_.owner.value_or(std::pair(uid_t(entry.uid), gid_t(entry.gid)));

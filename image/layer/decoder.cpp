@@ -18,7 +18,7 @@
 
 namespace {
 
-constexpr size_t block = size_t(1) << 20;
+constexpr size_t piece_size = size_t(1) << 20;
 constexpr size_t longest_magic = 6;
 
 // The compressed bytes, of which some can be seen before they are taken.
@@ -66,7 +66,9 @@ private:
     bool ended_ = false;
 };
 
-[[noreturn]] void cut_off() { throw Error("damaged archive: the compressed data ends too early"); }
+[[noreturn]] void ended_early() {
+    throw Error("damaged archive: the compressed data ends too early");
+}
 
 class Plain : public Decoder {
 public:
@@ -97,7 +99,7 @@ const Isal& isal() {
 class Gzip : public Decoder {
 public:
     explicit Gzip(std::unique_ptr<Input> input)
-        : input_(std::move(input)), state_(new inflate_state), out_(new char[block]) {
+        : input_(std::move(input)), state_(new inflate_state), out_(new char[piece_size]) {
         isal().init(state_.get());
         state_->crc_flag = ISAL_GZIP;
     }
@@ -117,17 +119,17 @@ private:
     size_t step() {
         const std::string_view in = input_->some();
         state_->next_in = reinterpret_cast<uint8_t*>(const_cast<char*>(in.data()));
-        state_->avail_in = uint32_t(std::min<size_t>(in.size(), block));
+        state_->avail_in = uint32_t(std::min<size_t>(in.size(), piece_size));
         const uint32_t given = state_->avail_in;
         state_->next_out = reinterpret_cast<uint8_t*>(out_.get());
-        state_->avail_out = block;
+        state_->avail_out = piece_size;
         const int result = isal().inflate(state_.get());
         if (result == ISAL_INCORRECT_CHECKSUM)
             throw Error("damaged archive: gzip's checksum is another");
         if (result < 0) throw Error("damaged archive: its gzip data is not valid");
         input_->drop(given - state_->avail_in);
-        const size_t made = block - state_->avail_out;
-        if (in.empty() && made == 0 && state_->block_state != ISAL_BLOCK_FINISH) cut_off();
+        const size_t made = piece_size - state_->avail_out;
+        if (in.empty() && made == 0 && state_->block_state != ISAL_BLOCK_FINISH) ended_early();
         return made;
     }
 
@@ -151,7 +153,7 @@ private:
 class Zstd : public Decoder {
 public:
     explicit Zstd(std::unique_ptr<Input> input)
-        : input_(std::move(input)), context_(ZSTD_createDStream()), out_(new char[block]) {
+        : input_(std::move(input)), context_(ZSTD_createDStream()), out_(new char[piece_size]) {
         if (!context_) throw Error("out of memory");
     }
 
@@ -165,12 +167,12 @@ public:
                 return {};
             }
             ZSTD_inBuffer from{in.data(), in.size(), 0};
-            ZSTD_outBuffer to{out_.get(), block, 0};
+            ZSTD_outBuffer to{out_.get(), piece_size, 0};
             in_frame_ = ZSTD_decompressStream(context_.get(), &to, &from);
             if (ZSTD_isError(in_frame_))
                 throw Error("damaged archive: zstd: ", lower(ZSTD_getErrorName(in_frame_)));
             input_->drop(from.pos);
-            if (in.empty() && to.pos == 0 && in_frame_ != 0) cut_off();
+            if (in.empty() && to.pos == 0 && in_frame_ != 0) ended_early();
             if (to.pos > 0) return {out_.get(), to.pos};
         }
     }
@@ -239,7 +241,7 @@ const Codec& codec_of(std::string_view head) {
 }  // namespace
 
 ByteSource bytes_of(int fd) {
-    return [fd, buffer = std::make_shared<std::vector<char>>(block)] {
+    return [fd, buffer = std::make_shared<std::vector<char>>(piece_size)] {
         ssize_t got = 0;
         do got = ::read(fd, buffer->data(), buffer->size());
         while (got < 0 && errno == EINTR);
