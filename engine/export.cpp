@@ -1,3 +1,6 @@
+// What is hard is that the container may run, or begin to: an overlay whose upper directory is
+// mounted must not be mounted a second time. So nobody starts it meanwhile, and of one that runs
+// its own mount is read, if it can be seen from here.
 #include "engine/export.h"
 
 #include <sys/stat.h>

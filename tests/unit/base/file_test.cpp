@@ -1,3 +1,5 @@
+// Files that go while they are read, locks on files that go while they are waited for, and what
+// stays open.
 #include "base/file.h"
 
 #include <sys/syscall.h>
