@@ -24,13 +24,13 @@ bool same_time(const timespec& a, const timespec& b) {
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-struct stat stat_in(int directory, const std::string& name) {
+struct stat stat_at(int directory, const std::string& name) {
     struct stat info{};
     if (::fstatat(directory, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return {};
     return info;
 }
 
-std::string read_link(int link) {
+std::string target_of(int link) {
     char text[4096];
     const ssize_t n = check(::readlinkat(link, "", text, sizeof text), "reading a link");
     return {text, size_t(n)};
@@ -63,7 +63,7 @@ std::string MountPlaces::make(const std::string& inside, Kind kind) {
             make_one(at, name, rest.empty() ? kind : Kind::directory);
         } else if (S_ISLNK(sys::fstat(there->get()).st_mode)) {
             if (++links > most_links) throw SysError(ELOOP, inside);
-            const std::string target = read_link(there->get());
+            const std::string target = target_of(there->get());
             if (target.starts_with('/')) at.clear();
             const std::vector<std::string> parts = split(target, '/');
             rest.insert(rest.begin(), parts.begin(), parts.end());
@@ -86,7 +86,7 @@ void MountPlaces::make_one(const std::string& parent, const std::string& name, K
         if (!each.upper) each.upper = upper_.open(each.path, O_RDONLY | O_DIRECTORY);
     made_.push_back({.directory = directory,
                      .name = name,
-                     .inode = stat_in(directories_[directory].upper.get(), name).st_ino,
+                     .inode = stat_at(directories_[directory].upper.get(), name).st_ino,
                      .kind = kind});
 }
 
@@ -120,7 +120,7 @@ void MountPlaces::take_back() {
     std::ranges::reverse(made_);  // deepest first
     for (const Made& made : made_) {
         const int directory = directories_[made.directory].upper.get();
-        const struct stat info = stat_in(directory, made.name);
+        const struct stat info = stat_at(directory, made.name);
         if (info.st_ino != made.inode) continue;  // another one by now
         const bool is_empty_file =
             made.kind == Kind::file && S_ISREG(info.st_mode) && info.st_size == 0;
@@ -138,7 +138,7 @@ void MountPlaces::take_back() {
         }
         set_times(directory.upper.get(), directory.before);
         const int parent = directories_[directory.parent].upper.get();
-        if (!directory.was_in_upper && stat_in(parent, directory.name).st_ino == left[i].st_ino)
+        if (!directory.was_in_upper && stat_at(parent, directory.name).st_ino == left[i].st_ino)
             ::unlinkat(parent, directory.name.c_str(), AT_REMOVEDIR);
     }
 }

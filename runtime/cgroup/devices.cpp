@@ -59,7 +59,7 @@ bool is_for_all(const spec::DeviceRule& rule) {
 }
 
 // One rule: comparisons that jump behind it, then its verdict.
-void add(std::vector<bpf_insn>& program, const spec::DeviceRule& rule) {
+void add_rule(std::vector<bpf_insn>& program, const spec::DeviceRule& rule) {
     std::vector<bpf_insn> block;
     std::vector<size_t> jumps;
     const auto skip_if = [&](int condition, int reg, int value) {
@@ -97,7 +97,7 @@ std::vector<bpf_insn> device_program(const std::vector<spec::DeviceRule>& rules)
     program.push_back(instruction(BPF_ALU64 | BPF_RSH | BPF_K, access_bits, 0, 0, 16));
     bool final = false;  // whether the last rule looked at decides whatever comes to it
     for (auto rule = rules.rbegin(); rule != rules.rend() && !final; ++rule) {
-        add(program, *rule);
+        add_rule(program, *rule);
         final = is_for_all(*rule);
     }
     if (!final)

@@ -13,7 +13,7 @@
 
 namespace {
 
-constexpr int patience = 10'000;  // milliseconds
+constexpr int freezer_patience = 10'000;  // milliseconds
 
 // "" if there is none.
 std::string control_file(const CgroupRecord& record) {
@@ -30,7 +30,7 @@ std::string needed_control_file(const CgroupRecord& record) {
 }
 
 bool freeze_v1(const std::string& file) {
-    for (int passed = 0; passed < patience; ++passed) {
+    for (int passed = 0; passed < freezer_patience; ++passed) {
         // Every fiftieth time it may run on for a moment: whoever was in the middle of a fork gets
         // through.
         if (passed % 50 == 49) {
@@ -47,7 +47,7 @@ bool freeze_v1(const std::string& file) {
 bool freeze_v2(const std::string& directory) {
     write_file(directory + "/cgroup.freeze", "1");
     const UniqueFd events = sys::open(directory + "/cgroup.events", O_RDONLY);
-    for (int passed = 0; passed < patience; passed += 100) {
+    for (int passed = 0; passed < freezer_patience; passed += 100) {
         check(::lseek(events.get(), 0, SEEK_SET), "lseek");
         if (sys::read_all(events.get()).contains("frozen 1")) return true;
         pollfd waiting{events.get(), POLLPRI, 0};

@@ -195,7 +195,9 @@ namespace {
 std::string word(const std::string& path) {
     return std::string(trim(read_file_if_exists(path).value_or("")));
 }
-uint64_t number(const std::string& path) { return parse_number<uint64_t>(word(path)).value_or(0); }
+uint64_t number_in(const std::string& path) {
+    return parse_number<uint64_t>(word(path)).value_or(0);
+}
 
 }  // namespace
 
@@ -204,14 +206,15 @@ RdtStats read_rdt_stats(const RdtRecord& record, const std::string& root) {
     const std::string info = root + "/info", all = word(root + "/schemata"),
                       own = word(record.group + "/schemata");
     if (sys::exists(info + "/L3")) {
-        stats.l3_cache_info = {word(info + "/L3/cbm_mask"), number(info + "/L3/min_cbm_bits"),
-                               number(info + "/L3/num_closids")};
+        stats.l3_cache_info = {word(info + "/L3/cbm_mask"), number_in(info + "/L3/min_cbm_bits"),
+                               number_in(info + "/L3/num_closids")};
         stats.l3_cache_schema_root = line_of(all, "L3");
         stats.l3_cache_schema = line_of(own, "L3");
     }
     if (sys::exists(info + "/MB")) {
-        stats.mem_bw_info = {number(info + "/MB/bandwidth_gran"), number(info + "/MB/delay_linear"),
-                             number(info + "/MB/min_bandwidth"), number(info + "/MB/num_closids")};
+        stats.mem_bw_info = {
+            number_in(info + "/MB/bandwidth_gran"), number_in(info + "/MB/delay_linear"),
+            number_in(info + "/MB/min_bandwidth"), number_in(info + "/MB/num_closids")};
         stats.mem_bw_schema_root = line_of(all, "MB");
         stats.mem_bw_schema = line_of(own, "MB");
     }
@@ -222,9 +225,9 @@ RdtStats read_rdt_stats(const RdtRecord& record, const std::string& root) {
         const std::string node = data + "/" + name;
         if (sys::exists(node + "/mbm_total_bytes"))
             stats.mbm.push_back(
-                {number(node + "/mbm_total_bytes"), number(node + "/mbm_local_bytes")});
+                {number_in(node + "/mbm_total_bytes"), number_in(node + "/mbm_local_bytes")});
         if (sys::exists(node + "/llc_occupancy"))
-            stats.cmt.push_back({number(node + "/llc_occupancy")});
+            stats.cmt.push_back({number_in(node + "/llc_occupancy")});
     }
     return stats;
 }

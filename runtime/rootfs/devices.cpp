@@ -52,7 +52,7 @@ mode_t permissions_of(const spec::Device& device) {
     return device.file_mode.value_or(0666) & 07777;
 }  // some callers give the type, too
 
-dev_t number_of(const spec::Device& device) {
+dev_t device_number(const spec::Device& device) {
     return device.type == "p" ? 0 : makedev(unsigned(device.major), unsigned(device.minor));
 }
 
@@ -100,7 +100,7 @@ void bind_node(const Root::Place& place, const UniqueFd& node, const spec::Devic
 void bind_hosts(const Root::Place& place, const spec::Device& device) {
     const UniqueFd host = sys::open(device.path, O_PATH | O_NOFOLLOW);
     const struct stat info = sys::fstat(host.get());
-    if ((info.st_mode & S_IFMT) != type_of(device) || info.st_rdev != number_of(device))
+    if ((info.st_mode & S_IFMT) != type_of(device) || info.st_rdev != device_number(device))
         throw Error(quoted(device.path), " of the host is another device");
     const UniqueFd node = clone_tree(host.get());
     set_mount_attributes(node.get(), false, MOUNT_ATTR_RDONLY, 0);
@@ -114,14 +114,14 @@ void check_node_there(const Root::Place& place, const Node& node) {
           node.device.path);
     const mode_t type = type_of(node.device);
     if ((info.st_mode & S_IFMT) != type ||
-        (type != S_IFIFO && info.st_rdev != number_of(node.device)))
+        (type != S_IFIFO && info.st_rdev != device_number(node.device)))
         throw Error(quoted(node.device.path), " exists and is another file");
 }
 
 void make_node(const Root::Place& place, const Node& node) {
     const spec::Device& device = node.device;
     if (::mknodat(place.parent.get(), place.name.c_str(), type_of(device) | permissions_of(device),
-                  number_of(device)) < 0) {
+                  device_number(device)) < 0) {
         if (errno == EPERM) return bind_hosts(place, device);
         if (errno != EEXIST) throw SysError("mknod ", device.path);
         return check_node_there(place, node);
@@ -154,8 +154,8 @@ UniqueFd make_nodes_outside(const spec::Config& config, const IdMaps& maps) {
         const spec::Device& device = node.device;
         const mode_t type = type_of(device);
         if (type == S_IFIFO) return;  // anybody may make it where it belongs
-        if (::mknodat(place.get(), name.c_str(), type | permissions_of(device), number_of(device)) <
-            0) {
+        if (::mknodat(place.get(), name.c_str(), type | permissions_of(device),
+                      device_number(device)) < 0) {
             if (errno == EPERM) return;
             throw SysError("mknod ", device.path);
         }
