@@ -19,8 +19,14 @@ public:
     explicit Error(const Parts&... parts) : text_(str(parts...)) {}
 
     const char* what() const noexcept override { return text_.c_str(); }
-    void prefix(std::string_view doing) { text_ = str(doing, ": ", text_); }
     void suffix(std::string_view more) { text_ += more; }
+    void prefix(std::string_view doing) { text_ = str(doing, ": ", text_), located_ = false; }
+    // A step of the way to what is wrong in a document, the last first: "mounts", "[0]" and
+    // "source" become "mounts[0].source: must be a string".
+    void locate(std::string_view step) {
+        const char* joint = !located_ ? ": " : text_.starts_with('[') ? "" : ".";
+        text_ = str(step, joint, text_), located_ = true;
+    }
 
     // What the process should exit with if this reaches main; 0 leaves it to main.
     int exit_code() const { return exit_code_; }
@@ -35,6 +41,7 @@ public:
 
 private:
     std::string text_;
+    bool located_ = false;  // it begins with a place in a document
     int exit_code_ = 0;
 };
 

@@ -9,7 +9,7 @@
 // document that lacks it: what must be there is said by spec/validate. Enums declare
 // json::names<E>. null is the zero value, unknown properties are ignored, numbers are
 // range-checked, duplicate keys and bytes after the document are errors. An error names the path:
-//   mounts: [0]: uidMappings: [0]: hostID: is out of range: 4294967296
+//   mounts[0].uidMappings[0].hostID: is out of range: 4294967296
 #pragma once
 
 #include <array>
@@ -66,6 +66,21 @@ template <class T>
 concept Named = !std::is_same_v<std::remove_cv_t<decltype(names<T>)>, std::nullptr_t>;
 
 [[noreturn]] void type_error(const Value& value, const char* expected);
+
+// Runs what reads a part of a document: an error is that part's ("mounts", "[0]").
+template <class Read>
+decltype(auto) at(std::string_view part, Read&& read) try {
+    return std::forward<Read>(read)();
+} catch (Error& e) {
+    e.locate(part);
+    throw;
+}
+
+// A key as a part: what would hurt a line is escaped.
+inline std::string shown_key(const std::string& key) {
+    const std::string escaped = quoted(key);
+    return escaped.size() == key.size() + 2 ? key : escaped;
+}
 
 template <class T>
 struct Codec;
@@ -140,14 +155,14 @@ struct Codec<T> {
         using Limits = std::numeric_limits<T>;
         if (v.is_number_unsigned()) {
             const auto n = v.get<uint64_t>();
-            if (n > uint64_t(Limits::max())) throw Error("is out of range: ", v.dump());
+            if (n > uint64_t(Limits::max())) out_of_range(v);
             out = T(n);
         } else if (v.is_number_integer()) {
             const auto n = v.get<int64_t>();
             if constexpr (std::is_unsigned_v<T>) {
-                if (n < 0) throw Error("is out of range: ", v.dump());
+                if (n < 0) out_of_range(v);
             } else if (n < int64_t(Limits::min()) || n > int64_t(Limits::max())) {
-                throw Error("is out of range: ", v.dump());
+                out_of_range(v);
             }
             out = T(n);
         } else if (v.is_number_float()) {
@@ -156,7 +171,7 @@ struct Codec<T> {
             if (std::trunc(n) != n) type_error(v, "a whole number");
             if (!(n >= double(Limits::min()) && n <= double(Limits::max())) ||
                 std::abs(n) > 9007199254740992.0)
-                throw Error("is out of range: ", v.dump());
+                out_of_range(v);
             out = T(n);
         } else {
             type_error(v, "a whole number");
@@ -164,6 +179,12 @@ struct Codec<T> {
     }
     static Value write(T v) { return v; }
     static bool is_empty(T v) { return v == 0; }
+
+private:
+    [[noreturn]] static void out_of_range(const Value& v) {
+        throw Error("is out of range: ", v.dump(), ", must be from ",
+                    +std::numeric_limits<T>::min(), " to ", +std::numeric_limits<T>::max());
+    }
 };
 
 template <Named T>
@@ -205,7 +226,7 @@ struct Codec<std::vector<T>> {
                 json::read(v[i], element);
                 out.push_back(std::move(element));
             } catch (Error& e) {
-                e.prefix(str("[", i, "]"));
+                e.locate(str("[", i, "]"));
                 throw;
             }
     }
@@ -223,12 +244,7 @@ struct Codec<std::map<std::string, T>> {
         if (!v.is_object()) type_error(v, "an object");
         for (const auto& [key, element] : v.items()) {
             refuse_nul(key);
-            try {
-                json::read(element, out[key]);
-            } catch (Error& e) {
-                e.prefix(key);
-                throw;
-            }
+            at(shown_key(key), [&] { json::read(element, out[key]); });
         }
     }
     static Value write(const std::map<std::string, T>& v) {
@@ -246,7 +262,7 @@ struct Codec<std::set<std::string>> {
         if (!v.is_object()) type_error(v, "an object");
         for (const auto& [key, element] : v.items()) {
             if (!element.is_object() && !element.is_null())
-                context(key, [&] { type_error(element, "an object"); });
+                at(shown_key(key), [&] { type_error(element, "an object"); });
             out.insert(key);
         }
     }
@@ -277,14 +293,9 @@ struct Codec<T> {
 
 private:
     static void read_field(const Value& v, T& out, const auto& field) {
-        const auto at = v.find(field.name);
-        if (at == v.end()) return;
-        try {
-            json::read(*at, out.*field.member);
-        } catch (Error& e) {
-            e.prefix(field.name);
-            throw;
-        }
+        const auto found = v.find(field.name);
+        if (found == v.end()) return;
+        at(field.name, [&] { json::read(*found, out.*field.member); });
     }
     static void write_field(const T& v, Value& out, const auto& field) {
         if (field.omit_empty && json::is_empty(v.*field.member)) return;

@@ -36,7 +36,7 @@ void write_record(LogLevel level, const std::string& message) noexcept try {
         line = str(level == LogLevel::warning ? "warning: "
                    : level == LogLevel::error ? "keg: "
                                               : "",
-                   message, "\n");
+                   visible(message, "\n"), "\n");
     } else {
         const std::string now = rfc3339(1'000'000'000LL * ::time(nullptr));
         if (settings.format == LogFormat::json)

@@ -37,27 +37,13 @@ std::string str(const Parts&... parts) {
     return out;
 }
 
-// Like Go's %q: in double quotes, with what would hurt a log line escaped. For names in errors.
-inline std::string quoted(std::string_view text) {
-    std::string out = "\"";
-    for (const char c : text) {
-        static constexpr char hex[] = "0123456789abcdef";
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\')
-            out += {'\\', c};
-        else if (c == '\n')
-            out += "\\n";
-        else if (c == '\t')
-            out += "\\t";
-        else if (c == '\r')
-            out += "\\r";
-        else if (byte < 0x20 || byte == 0x7f)
-            out += {'\\', 'x', hex[byte >> 4], hex[byte & 15]};
-        else
-            out += c;
-    }
-    return out + '"';
-}
+// What of a text would move a terminal's cursor, change its colours or hide what stands beside it
+// is escaped as in Go: "\n", "\x1b", "\u009b". For words of strangers that a person is shown.
+// `kept`: such characters that stay, if they are ASCII.
+std::string visible(std::string_view text, std::string_view kept = {});
+
+// Like Go's %q: the same in double quotes. For names in errors.
+std::string quoted(std::string_view text);
 
 // Without these, argument-dependent lookup would prefer std::quoted for a std::string.
 inline std::string quoted(const std::string& text) { return quoted(std::string_view(text)); }

@@ -489,6 +489,7 @@ void Build::run_instruction(Stage& stage, const Statement& statement) {
                 .env = stage.environment(),
                 .proxies = proxies(stage),
                 .network = options_.network,
+                .seccomp = options_.seccomp,
                 .label = {}};
     if (const std::string* network = statement.flag("network")) {
         if (*network != "host" && *network != "none" && *network != "default")
@@ -525,9 +526,14 @@ void Build::run_instruction(Stage& stage, const Statement& statement) {
     created_by += run.label + " # buildkit";
     if (run.args.empty()) throw Error("RUN requires at least one argument");
     begin(display_name("RUN", command));
-    const std::string key = stage.next_key(
-        {"RUN", json::dump(json::write(run.args)), json::dump(json::write(run.env)),
-         stage.config.config.user.text(), stage.config.config.working_dir, run.network});
+    std::vector<std::string> fields = {"RUN",
+                                       json::dump(json::write(run.args)),
+                                       json::dump(json::write(run.env)),
+                                       stage.config.config.user.text(),
+                                       stage.config.config.working_dir,
+                                       run.network};
+    if (!run.seccomp.empty()) fields.push_back(run.seccomp);
+    const std::string key = stage.next_key(fields);
     layer_step(stage, key, created_by, [&](const std::string& work) {
         run_step(store_, stage, run, work, network_,
                  [&](std::string_view line) { say(str("#", step_, " ", line)); });

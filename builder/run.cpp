@@ -18,7 +18,7 @@
 #include "container/defaults.h"
 #include "container/files.h"
 #include "container/host_cgroups.h"
-#include "container/seccomp_profile.h"
+#include "container/seccomp_option.h"
 #include "image/bundle.h"
 #include "runtime/client.h"
 #include "spec/capabilities.h"
@@ -83,7 +83,7 @@ spec::Config run_config(const Stage& stage, const RunStep& step, const std::stri
     linux.resources.emplace().devices = default_device_rules();
     linux.cgroups_path = "/keg-" + id;  // no parent of our own would stay
     hide_kernel_files(linux);
-    linux.seccomp = default_seccomp_profile(spec::container_capabilities());
+    linux.seccomp = seccomp_profile_of(step.seccomp, spec::container_capabilities());
     return config;
 }
 

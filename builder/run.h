@@ -15,6 +15,7 @@ struct RunStep {
     std::vector<std::string> proxies;  // NAME=VALUE, for the command and nothing else: no part of
                                        // the image or of the key
     std::string network;               // "default", "host", "none"
+    std::string seccomp;               // as in BuildOptions
     std::string label;                 // for the error: the command as it was written
 };
 // Runs it in `work`, a Workplace's; what it wrote is in work/upper afterwards. Its output goes,

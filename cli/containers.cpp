@@ -12,7 +12,7 @@ int for_each_word(const std::vector<std::string>& words, bool print,
             if (action(word) && print) std::printf("%s\n", word.c_str());
         } catch (const std::exception& e) {  // the others are still done
             std::fflush(stdout);
-            std::fprintf(stderr, "keg: %s\n", e.what());
+            std::fprintf(stderr, "keg: %s\n", visible(e.what(), "\n").c_str());
             code = 1;
         }
     }

@@ -57,7 +57,7 @@ void print_table(const std::string& text, std::span<const Column> columns,
     json::Value headers = json::Value::object();
     for (const Column& column : columns) headers[column.name] = column.header;
     std::vector<std::string> lines{layout.render_headers(headers)};
-    for (const json::Value& row : rows) lines.push_back(layout.render(row));
+    for (const json::Value& row : rows) lines.push_back(layout.render_cells(row));
     put(aligned(lines));
 }
 

@@ -143,7 +143,7 @@ int main(int argc, char** argv) try {
     return code;
 } catch (const Error& e) {
     std::fflush(stdout);
-    std::fprintf(stderr, "keg: %s\n", e.what());
+    std::fprintf(stderr, "keg: %s\n", visible(e.what(), "\n").c_str());
     return e.exit_code() ? e.exit_code() : failure_exit_code;
 } catch (const std::filesystem::filesystem_error& e) {  // in our words, not the library's
     std::fflush(stdout);
@@ -151,6 +151,6 @@ int main(int argc, char** argv) try {
     return failure_exit_code;
 } catch (const std::exception& e) {
     std::fflush(stdout);
-    std::fprintf(stderr, "keg: %s\n", e.what());
+    std::fprintf(stderr, "keg: %s\n", visible(e.what(), "\n").c_str());
     return failure_exit_code;
 }

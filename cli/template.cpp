@@ -439,7 +439,8 @@ constexpr Function functions[] = {
 
 class Renderer {
 public:
-    Renderer(const Value& data, bool headers) : headers_(headers) {
+    Renderer(const Value& data, bool headers, std::string_view kept)
+        : headers_(headers), kept_(kept) {
         variables_.emplace_back("", data);
     }
 
@@ -462,7 +463,7 @@ private:
         if (!declares.empty() && node.kind != Node::range)
             variables_.emplace_back(declares.back(), value);
         if (node.kind == Node::output) {
-            if (declares.empty()) out += shown(value);
+            if (declares.empty()) out += visible(shown(value), kept_);
             return;  // a variable of {{$x := …}} lives to the end of the enclosing block
         }
         if (node.kind == Node::if_) run(truth(value) ? node.body : node.otherwise, dot);
@@ -560,6 +561,7 @@ private:
 
     std::vector<std::pair<std::string, Value>> variables_;
     bool headers_;
+    std::string_view kept_;  // control characters that a value may have
 };
 
 std::string with_escapes(const std::string& text) {
@@ -580,6 +582,12 @@ std::string with_escapes(const std::string& text) {
 
 struct Template::Body {
     std::vector<Node> nodes;
+
+    std::string render(const Value& data, bool headers, std::string_view kept) const {
+        Renderer renderer(data, headers, kept);
+        context("template parsing error", [&] { renderer.run(nodes, data); });
+        return std::move(renderer.out);
+    }
 };
 
 Template::Template(const std::string& text)
@@ -587,14 +595,9 @@ Template::Template(const std::string& text)
 Template::~Template() = default;
 Template::Template(Template&&) noexcept = default;
 
-std::string Template::render(const Value& data) const {
-    Renderer renderer(data, false);
-    context("template parsing error", [&] { renderer.run(body_->nodes, data); });
-    return std::move(renderer.out);
-}
-
+// What was made with println, or has several lines, stays so.
+std::string Template::render(const Value& data) const { return body_->render(data, false, "\n\t"); }
+std::string Template::render_cells(const Value& row) const { return body_->render(row, false, ""); }
 std::string Template::render_headers(const Value& headers) const {
-    Renderer renderer(headers, true);
-    context("template parsing error", [&] { renderer.run(body_->nodes, headers); });
-    return std::move(renderer.out);
+    return body_->render(headers, true, "");
 }

@@ -16,8 +16,11 @@ public:
     ~Template();
     Template(Template&&) noexcept;
 
-    // Throws Error if a field is not there: `map has no entry for key "Foo"`.
+    // Throws Error if a field is not there: `map has no entry for key "Foo"`. What an image or a
+    // container says is made visible (base/text.h), but for ends of lines and tabs.
     std::string render(const json::Value& data) const;
+    // The same for a line of a table, in which no value has those.
+    std::string render_cells(const json::Value& row) const;
     // The same with functions that give back their argument: for a table's line of headers.
     std::string render_headers(const json::Value& headers) const;
 

@@ -24,6 +24,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/shared_library.h"
+#include "container/legacy_firewall.h"
 #include "container/netlink.h"
 #include "image/digest.h"
 
@@ -239,5 +240,7 @@ std::vector<std::string> foreign_drops() {
             out.push_back(str("chain ", text(NFTA_CHAIN_NAME), " of table ", family_name(family),
                               " ", text(NFTA_CHAIN_TABLE)));
     }
+    if (legacy_firewall_drops_forwarded())
+        out.push_back("chain FORWARD of iptables-legacy's table filter");
     return out;
 }

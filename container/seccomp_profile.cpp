@@ -12,6 +12,8 @@
 
 #include "base/json.h"
 #include "container/seccomp_json.h"
+#include "spec/capabilities.h"
+#include "spec/validate.h"
 
 namespace {
 
@@ -83,6 +85,12 @@ inline constexpr auto json::fields<Profile> =
 
 namespace {
 
+template <class... Words>
+[[noreturn]] void wrong(std::string_view part, const Words&... words) {
+    json::at(part, [&]() -> void { throw Error(words...); });
+    std::unreachable();
+}
+
 template <class Struct>
 void refuse_unknown(const json::Value& object) {
     for (const auto& [key, value] : object.items()) {
@@ -99,10 +107,11 @@ void refuse_unknown_in_rule(const json::Value& rule) {
     refuse_unknown<ProfileRule>(rule);
     for (const char* part : {"includes", "excludes"})
         if (const auto at = rule.find(part); at != rule.end() && at->is_object())
-            context(part, [&] { refuse_unknown<Conditions>(*at); });
+            json::at(part, [&] { refuse_unknown<Conditions>(*at); });
     if (const auto args = rule.find("args"); args != rule.end() && args->is_array())
-        for (const json::Value& arg : *args)
-            if (arg.is_object()) context("args", [&] { refuse_unknown<Argument>(arg); });
+        for (size_t i = 0; i < args->size(); ++i)
+            if ((*args)[i].is_object())
+                json::at(str("args[", i, "]"), [&] { refuse_unknown<Argument>((*args)[i]); });
 }
 
 // The document was read: arrays and objects are what they shall be.
@@ -111,7 +120,7 @@ void refuse_unknown_properties(const json::Value& document) {
     const auto rules = document.find("syscalls");
     if (rules == document.end() || !rules->is_array()) return;  // null: none
     for (size_t i = 0; i < rules->size(); ++i)
-        context(str("syscalls: [", i, "]"), [&] { refuse_unknown_in_rule((*rules)[i]); });
+        json::at(str("syscalls[", i, "]"), [&] { refuse_unknown_in_rule((*rules)[i]); });
 }
 
 // The names that profiles use: Go's for the architecture, libseccomp's for its token.
@@ -130,6 +139,12 @@ constexpr Machine machines[] = {
     {"loongarch64", "loong64", "SCMP_ARCH_LOONGARCH64"},
 };
 
+// Those that keg does not run on have rules, too.
+constexpr std::string_view architectures[] = {
+    "amd64",    "arm64",       "arm",     "x86",      "x32",  "s390x",  "s390",   "riscv64",
+    "ppc",      "ppc64",       "ppc64le", "loong64",  "mips", "mipsel", "mips64", "mips64n32",
+    "mipsel64", "mipsel64n32", "parisc",  "parisc64", "m68k", "sh",     "sheb"};
+
 const Machine& machine_of(const SeccompSubject& subject) {
     const Machine* found = std::ranges::find(machines, subject.machine, &Machine::name);
     if (found == std::end(machines))
@@ -137,8 +152,8 @@ const Machine& machine_of(const SeccompSubject& subject) {
     return *found;
 }
 
-bool contains(const std::vector<std::string>& list, std::string_view word) {
-    return std::ranges::find(list, word) != list.end();
+bool contains(const auto& list, std::string_view word) {
+    return std::ranges::find(list, word) != std::end(list);
 }
 
 // "6.18.2-cloud" is 6, 18.
@@ -159,31 +174,45 @@ bool is_kernel_version(std::string_view text) {
            parse_number<unsigned>(parts[1]);
 }
 
-// A rule counts if all that it includes holds and nothing that it excludes.
-bool counts(const ProfileRule& rule, const SeccompSubject& subject) {
+// Words that match nothing would be rules for nobody, or for everybody.
+void check_words(const Conditions& part) {
+    for (size_t i = 0; i < part.capabilities.size(); ++i)
+        if (!contains(spec::capability_names(), part.capabilities[i]))
+            wrong(str("caps[", i, "]"), "unknown capability ", quoted(part.capabilities[i]));
+    for (size_t i = 0; i < part.architectures.size(); ++i)
+        if (!contains(architectures, part.architectures[i]))
+            wrong(str("arches[", i, "]"), "unknown architecture ", quoted(part.architectures[i]),
+                  ": must be Go's word for one, as amd64");
+    if (!part.least_kernel.empty() && !is_kernel_version(part.least_kernel))
+        wrong("minKernel", "is ", quoted(part.least_kernel), ", but must be as 4.8");
+}
+
+bool is_for_machine(const ProfileRule& rule, const SeccompSubject& subject) {
     const std::string_view machine = machine_of(subject).profile;
-    const auto has = [&](const std::string& capability) {
-        return contains(subject.capabilities, capability);
-    };
     const auto new_enough = [&](const std::string& least) {
         return kernel_version(subject.kernel) >= kernel_version(least);
     };
-    for (const Conditions* part : {&rule.includes, &rule.excludes})
-        if (!part->least_kernel.empty() && !is_kernel_version(part->least_kernel))
-            throw Error("minKernel: is ", quoted(part->least_kernel), ", but must be as 4.8");
-
     const Conditions &in = rule.includes, &out = rule.excludes;
     if (!in.architectures.empty() && !contains(in.architectures, machine)) return false;
-    if (!std::ranges::all_of(in.capabilities, has)) return false;
     if (!in.least_kernel.empty() && !new_enough(in.least_kernel)) return false;
-    return !contains(out.architectures, machine) && std::ranges::none_of(out.capabilities, has) &&
+    return !contains(out.architectures, machine) &&
            (out.least_kernel.empty() || !new_enough(out.least_kernel));
+}
+
+bool is_for_capabilities(const ProfileRule& rule, const SeccompSubject& subject) {
+    const auto has = [&](const std::string& capability) {
+        return contains(subject.capabilities, capability);
+    };
+    return std::ranges::all_of(rule.includes.capabilities, has) &&
+           std::ranges::none_of(rule.excludes.capabilities, has);
 }
 
 spec::SeccompSyscall as_rule(const ProfileRule& rule) {
     if (rule.names.empty() == rule.name.empty())
         throw Error("exactly one of name and names must be there");
-    if (rule.action.empty()) throw Error("action is missing");
+    if (rule.action.empty()) wrong("action", "is missing");
+    json::at("includes", [&] { check_words(rule.includes); });
+    json::at("excludes", [&] { check_words(rule.excludes); });
     spec::SeccompSyscall out{
         .names = rule.names, .action = rule.action, .errno_ret = rule.errno_ret, .args = {}};
     if (!rule.name.empty()) out.names = {rule.name};
@@ -197,12 +226,30 @@ std::vector<std::string> architectures_of(const Profile& profile, const SeccompS
     if (!profile.architectures.empty() && !profile.architecture_map.empty())
         throw Error("both architectures and archMap are there");
     std::vector<std::string> out = profile.architectures;
-    for (const ArchitectureMap& map : profile.architecture_map) {
-        if (map.architecture != machine_of(subject).token) continue;
-        out.push_back(map.architecture);
-        out.insert(out.end(), map.sub_architectures.begin(), map.sub_architectures.end());
+    for (size_t i = 0; i < profile.architecture_map.size(); ++i) {
+        const ArchitectureMap& map = profile.architecture_map[i];
+        std::vector<std::string> all = map.sub_architectures;
+        all.insert(all.begin(), map.architecture);
+        for (const std::string& name : all)
+            if (!spec::is_seccomp_architecture(name))
+                wrong(str("archMap[", i, "]"), "string ", name, " is not a valid arch for seccomp");
+        if (map.architecture == machine_of(subject).token)
+            out.insert(out.end(), all.begin(), all.end());
     }
     return out;
+}
+
+// Calls that nobody knows are no fault of a rule for other machines or for newer kernels.
+std::vector<spec::SeccompSyscall> rules_for(const SeccompSubject& subject, const Profile& profile,
+                                            const spec::Seccomp& read) {
+    std::vector<spec::SeccompSyscall> kept;
+    for (size_t i = 0; i < profile.syscalls.size(); ++i) {
+        if (!is_for_machine(profile.syscalls[i], subject)) continue;
+        const std::string why = spec::problem_with_names(read.syscalls[i], read);
+        if (!why.empty()) throw Error("syscalls[", i, "].", why);
+        if (is_for_capabilities(profile.syscalls[i], subject)) kept.push_back(read.syscalls[i]);
+    }
+    return kept;
 }
 
 }  // namespace
@@ -217,7 +264,7 @@ SeccompSubject seccomp_subject(std::vector<std::string> capabilities) {
 spec::Seccomp read_seccomp_profile(std::string_view text, const SeccompSubject& subject) {
     const json::Value document = json::parse(text);
     const Profile profile = json::read<Profile>(document);
-    if (profile.default_action.empty()) throw Error("defaultAction is missing");
+    if (profile.default_action.empty()) wrong("defaultAction", "is missing");
     refuse_unknown_properties(document);
     spec::Seccomp out{.default_action = profile.default_action,
                       .default_errno_ret = profile.default_errno_ret,
@@ -227,10 +274,11 @@ spec::Seccomp read_seccomp_profile(std::string_view text, const SeccompSubject& 
                       .listener_metadata = profile.listener_metadata,
                       .syscalls = {}};
     for (size_t i = 0; i < profile.syscalls.size(); ++i)
-        context(str("syscalls: [", i, "]"), [&] {
-            spec::SeccompSyscall rule = as_rule(profile.syscalls[i]);
-            if (counts(profile.syscalls[i], subject)) out.syscalls.push_back(std::move(rule));
-        });
+        json::at(str("syscalls[", i, "]"),
+                 [&] { out.syscalls.push_back(as_rule(profile.syscalls[i])); });
+    if (const auto found = spec::problems_with_words(out); !found.empty())
+        throw Error(found.front());
+    out.syscalls = rules_for(subject, profile, out);
     return out;
 }
 

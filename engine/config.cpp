@@ -17,7 +17,7 @@
 #include "base/sys.h"
 #include "base/tree_walk.h"
 #include "container/defaults.h"
-#include "container/seccomp_profile.h"
+#include "container/seccomp_option.h"
 #include "spec/capabilities.h"
 
 namespace {
@@ -159,35 +159,13 @@ SecurityOptions read_security_options(const std::vector<std::string>& typed) {
     return out;
 }
 
-bool is_profile(std::string_view seccomp) {
-    return !seccomp.empty() && seccomp != "unconfined" && seccomp != "builtin";
-}
-
-std::optional<spec::Seccomp> plan_seccomp(const std::string& asked, bool privileged,
-                                          const std::vector<std::string>& capabilities) {
-    if (is_profile(asked))
-        return context("decoding seccomp profile failed",
-                       [&] { return read_seccomp_profile(asked, seccomp_subject(capabilities)); });
-    if (asked == "unconfined" || (asked.empty() && privileged)) return {};
-    return default_seccomp_profile(capabilities);
-}
-
 }  // namespace
 
-// Read now: what the file says later is not what was asked for.
 std::vector<std::string> load_security_options(const std::vector<std::string>& typed) {
     std::vector<std::string> out = typed;
-    for (std::string& option : out) {
-        if (!option.starts_with("seccomp=") && !option.starts_with("seccomp:")) continue;
-        const std::string value = option.substr(8);
-        if (!is_profile(value) || value.starts_with('{')) continue;
-        const std::string text = context(str("opening seccomp profile (", value, ") failed"),
-                                         [&] { return read_file(value, 1 << 20); });
-        context(str("seccomp profile (", value, ")"), [&] {
-            read_seccomp_profile(text, seccomp_subject({}));
-            option = "seccomp=" + json::dump(json::parse(text));
-        });
-    }
+    for (std::string& option : out)
+        if (option.size() > 8 && (option.starts_with("seccomp=") || option.starts_with("seccomp:")))
+            option = "seccomp=" + load_seccomp_option(std::string_view(option).substr(8));
     return out;
 }
 
@@ -282,7 +260,8 @@ spec::Config make_config(const Settings& s, const ConfigInputs& in) {
             linux.rootfs_propagation = "rslave";
     }
     if (!s.privileged && !security.unconfined_paths) hide_kernel_files(linux);
-    linux.seccomp = plan_seccomp(security.seccomp, s.privileged, capabilities);
+    if (!s.privileged || !security.seccomp.empty())
+        linux.seccomp = seccomp_profile_of(security.seccomp, capabilities);
     return config;
 }
 

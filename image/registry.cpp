@@ -43,14 +43,10 @@ struct Refusal {
     }
 };
 
-// A registry's words go to somebody's terminal: one line, of a length that is read, without
-// escapes.
-std::string printable(const std::string& text) {
+// A registry's words: one line, of a length that is read.
+std::string shown(const std::string& text) {
     constexpr size_t most = 500;
-    std::string out = text.substr(0, most);
-    std::ranges::replace_if(
-        out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
-    return text.size() > most ? out + "…" : out;
+    return visible(text.substr(0, most)) + (text.size() > most ? "…" : "");
 }
 
 // The body may be anything, HTML too: then the status speaks.
@@ -62,7 +58,7 @@ Refusal refusal_of(const HttpResponse& response) {
             const auto at = first.find(key);
             return at != first.end() && at->is_string() ? at->get<std::string>() : std::string();
         };
-        if (!text("code").empty()) return {printable(text("code")), printable(text("message"))};
+        if (!text("code").empty()) return {shown(text("code")), shown(text("message"))};
     } catch (const std::exception&) {
     }
     if (response.status == 401) return {"UNAUTHORIZED", "authentication required"};

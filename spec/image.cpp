@@ -147,10 +147,11 @@ json::Value parse_kind(std::string_view text, const char* kind,
 }
 
 void check(const Descriptor& descriptor) {
-    context("digest", [&] { check_digest(descriptor.digest); });
-    if (descriptor.size < 0) throw Error("size: must not be negative, but is ", descriptor.size);
+    json::at("digest", [&] { check_digest(descriptor.digest); });
+    if (descriptor.size < 0)
+        json::at("size", [&] { throw Error("must not be negative, but is ", descriptor.size); });
     if (!descriptor.media_type.empty())
-        context("mediaType", [&] { check_media_type(descriptor.media_type); });
+        json::at("mediaType", [&] { check_media_type(descriptor.media_type); });
 }
 
 void check_time(const std::string& text) {
@@ -170,9 +171,9 @@ Manifest read_manifest(std::string_view text) {
         json::read<Manifest>(parse_kind(text, "an image manifest", {"manifests", "fsLayers"}));
     if (manifest.schema_version != 2)
         throw Error("schemaVersion: must be 2, but is ", manifest.schema_version);
-    context("config", [&] { check(manifest.config); });
+    json::at("config", [&] { check(manifest.config); });
     for (size_t i = 0; i < manifest.layers.size(); ++i)
-        context(str("layers: [", i, "]"), [&] { check(manifest.layers[i]); });
+        json::at(str("layers[", i, "]"), [&] { check(manifest.layers[i]); });
     return manifest;
 }
 Index read_index(std::string_view text) {
@@ -181,20 +182,19 @@ Index read_index(std::string_view text) {
     if (index.schema_version != 2)
         throw Error("schemaVersion: must be 2, but is ", index.schema_version);
     for (size_t i = 0; i < index.manifests.size(); ++i)
-        context(str("manifests: [", i, "]"), [&] { check(index.manifests[i]); });
+        json::at(str("manifests[", i, "]"), [&] { check(index.manifests[i]); });
     return index;
 }
 ImageConfig read_image_config(std::string_view text) {
     auto config = json::from_text<ImageConfig>(text);
-    context("architecture", [&] { check_platform_word(config.architecture); });
-    context("os", [&] { check_platform_word(config.os); });
-    context("variant", [&] { check_platform_word(config.variant); });
-    context("created", [&] { check_time(config.created); });
+    json::at("architecture", [&] { check_platform_word(config.architecture); });
+    json::at("os", [&] { check_platform_word(config.os); });
+    json::at("variant", [&] { check_platform_word(config.variant); });
+    json::at("created", [&] { check_time(config.created); });
     for (size_t i = 0; i < config.history.size(); ++i)
-        context(str("history: [", i, "]: created"), [&] { check_time(config.history[i].created); });
+        json::at(str("history[", i, "].created"), [&] { check_time(config.history[i].created); });
     for (size_t i = 0; i < config.rootfs.diff_ids.size(); ++i)
-        context(str("rootfs: diff_ids: [", i, "]"),
-                [&] { check_digest(config.rootfs.diff_ids[i]); });
+        json::at(str("rootfs.diff_ids[", i, "]"), [&] { check_digest(config.rootfs.diff_ids[i]); });
     config.config = settled(std::move(config.config));
     return config;
 }
@@ -217,7 +217,7 @@ void check_layers(const Manifest& manifest) {
     for (size_t i = 0; i < manifest.layers.size(); ++i) {
         const std::string& type = manifest.layers[i].media_type;
         if (is_layer(type)) continue;
-        throw Error("layers: [", i, "]: mediaType: ", quoted(type),
+        throw Error("layers[", i, "].mediaType: ", quoted(type),
                     " is no layer that can be unpacked: expected a tar, plain or compressed with "
                     "gzip or zstd");
     }

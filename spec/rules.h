@@ -32,7 +32,8 @@ struct Rule {
     void (*check)(const Config&, Findings&);
 };
 std::span<const Rule> rules_of_config();  // config.md
-std::span<const Rule> rules_of_linux();   // config-linux.md
+std::span<const Rule> rules_of_linux();   // config-linux.md, without
+std::span<const Rule> rules_of_seccomp(), rules_of_call_names();
 
 inline const Namespace* find_namespace(const Config& config, std::string_view type) {
     const auto at = std::ranges::find(config.linux.namespaces, type, &Namespace::type);

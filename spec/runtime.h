@@ -235,7 +235,7 @@ struct Config {
     Linux linux;
 };
 
-// Throws Error with the path in the document ("mounts: [0]: options: must be an array, but is 3").
+// Throws Error with the path in the document ("mounts[0].options: must be an array, but is 3").
 // What the spec requires to be there is checked by validate().
 Config read_config(std::string_view text);
 std::string write(const Config& config, int indent = 2);

@@ -1,7 +1,7 @@
 // What a document alone can get wrong: the MUSTs of runtime-spec, as a table of rules. `create`
 // throws the first violation, `keg-runtime validate` lists all; both read this table and
-// validate_linux.cpp's. Where runc has words for a violation, they are in the message: callers
-// match them.
+// validate_linux.cpp's and validate_seccomp.cpp's. Where runc has words for a violation, they are
+// in the message: callers match them.
 #include "spec/validate.h"
 
 #include <map>
@@ -75,29 +75,47 @@ void of_process(const Config& config, Findings& out) {
     if (config.process) check(*config.process, out);
 }
 
+void check_console_size(const Process& process, Findings& out) {
+    const auto check = [&](const char* which, uint32_t cells) {
+        if (UINT16_MAX < cells)
+            out.add("process.consoleSize.", which, ": must be from 0 to 65535, but is ", cells);
+    };
+    const Box size = process.console_size.value_or(Box{});
+    check("height", size.height), check("width", size.width);
+}
+
 void check_scheduler(const Process& process, Findings& out) {
     if (!process.scheduler) return;
     const Scheduler& s = *process.scheduler;
-    if (s.policy.empty()) return out.add("process.scheduler: scheduler policy is required");
+    const bool real_time = among(s.policy, {"SCHED_FIFO", "SCHED_RR"});
+    if (s.policy.empty()) return out.add("process.scheduler.policy: scheduler policy is required");
     if (!among(s.policy, {"SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_ISO",
                           "SCHED_IDLE", "SCHED_DEADLINE"}))
-        out.add("process.scheduler: invalid scheduler policy: ", quoted(s.policy));
-    for (const std::string& flag : s.flags)
-        if (!among(flag, {"SCHED_FLAG_RESET_ON_FORK", "SCHED_FLAG_RECLAIM", "SCHED_FLAG_DL_OVERRUN",
-                          "SCHED_FLAG_KEEP_POLICY", "SCHED_FLAG_KEEP_PARAMS",
-                          "SCHED_FLAG_UTIL_CLAMP_MIN", "SCHED_FLAG_UTIL_CLAMP_MAX"}))
-            out.add("process.scheduler: invalid scheduler flag: ", quoted(flag));
-    if (s.nice < -20 || s.nice > 19) out.add("process.scheduler: invalid scheduler.nice: ", s.nice);
-    if (s.priority && !among(s.policy, {"SCHED_FIFO", "SCHED_RR"}))
-        out.add("process.scheduler: scheduler.priority can only be specified for SchedFIFO or "
-                "SchedRR policy");
-    if (among(s.policy, {"SCHED_FIFO", "SCHED_RR"}) && (s.priority < 1 || s.priority > 99))
-        out.add("process.scheduler: scheduler.priority must be from 1 to 99 for ", s.policy,
-                ", but is ", s.priority);
+        out.add("process.scheduler.policy: invalid scheduler policy: ", quoted(s.policy));
+    for (size_t i = 0; i < s.flags.size(); ++i)
+        if (!among(s.flags[i],
+                   {"SCHED_FLAG_RESET_ON_FORK", "SCHED_FLAG_RECLAIM", "SCHED_FLAG_DL_OVERRUN",
+                    "SCHED_FLAG_KEEP_POLICY", "SCHED_FLAG_KEEP_PARAMS", "SCHED_FLAG_UTIL_CLAMP_MIN",
+                    "SCHED_FLAG_UTIL_CLAMP_MAX"}))
+            out.add("process.scheduler.flags[", i,
+                    "]: invalid scheduler flag: ", quoted(s.flags[i]));
+    if (s.nice < -20 || s.nice > 19)
+        out.add("process.scheduler.nice: invalid scheduler.nice: ", s.nice);
+    if (s.priority && !real_time)
+        out.add(
+            "process.scheduler.priority: scheduler.priority can only be specified for SchedFIFO or "
+            "SchedRR policy");
+    if (real_time && (s.priority < 1 || s.priority > 99))
+        out.add("process.scheduler.priority: scheduler.priority must be from 1 to 99 for ",
+                s.policy, ", but is ", s.priority);
     if (s.policy == "SCHED_DEADLINE" && !s.runtime)
-        out.add("process.scheduler: SCHED_DEADLINE needs a runtime");
+        out.add("process.scheduler.runtime: SCHED_DEADLINE needs a runtime");
     if ((s.runtime || s.deadline || s.period) && s.policy != "SCHED_DEADLINE")
-        out.add("process.scheduler: scheduler runtime/deadline/period can only be specified for "
+        out.add("process.scheduler.",
+                s.runtime    ? "runtime"
+                : s.deadline ? "deadline"
+                             : "period",
+                ": scheduler runtime/deadline/period can only be specified for "
                 "SchedDeadline policy");
 }
 
@@ -136,12 +154,20 @@ constexpr Rule config_rules[] = {
                  out.add(at, ".destination: ", quoted(mount.destination), " is the root itself");
          });
      }},
+    {"mounts", "source: for bind mounts, a file or directory name",
+     [](const Config& config, Findings& out) {
+         each_mount(config, [&](const std::string& at, const Mount& mount) {
+             if (binds(mount) && !has_option(mount, {"remount"}) && mount.source.empty())
+                 out.add(at, ".source: is missing: a bind mount must have one");
+         });
+     }},
     {"posix-platform-mounts",
      "uidMappings: if specified, it MUST be specified along with gidMappings",
      [](const Config& config, Findings& out) {
          each_mount(config, [&](const std::string& at, const Mount& mount) {
              if (mount.uid_mappings.empty() != mount.gid_mappings.empty())
-                 out.add(at, ": uidMappings and gidMappings must be given together");
+                 out.add(at, mount.uid_mappings.empty() ? ".uidMappings" : ".gidMappings",
+                         ": uidMappings and gidMappings must be given together");
          });
      }},
     {"posix-platform-mounts",
@@ -159,7 +185,8 @@ constexpr Rule config_rules[] = {
          each_mount(config, [&](const std::string& at, const Mount& mount) {
              if (maps_ids(mount) && mount.uid_mappings.empty() && mount.gid_mappings.empty() &&
                  !find_namespace(config, "user"))
-                 out.add(at, ": id-mapped mount without mappings and without a user namespace");
+                 out.add(at,
+                         ".options: id-mapped mount without mappings and without a user namespace");
          });
      }},
     {"linux-mount-options",
@@ -167,46 +194,49 @@ constexpr Rule config_rules[] = {
      [](const Config& config, Findings& out) {
          each_mount(config, [&](const std::string& at, const Mount& mount) {
              if (maps_ids(mount) && !binds(mount))
-                 out.add(at, ": id-mapped mounts must be bind mounts");
+                 out.add(at, ".options: id-mapped mounts must be bind mounts");
          });
      }},
     {"linux-mount-options", "tmpcopyup: copy up the contents to a tmpfs",
      [](const Config& config, Findings& out) {
          each_mount(config, [&](const std::string& at, const Mount& mount) {
              if (has_option(mount, {"tmpcopyup"}) && (mount.type != "tmpfs" || binds(mount)))
-                 out.add(at, ": tmpcopyup needs a tmpfs");
+                 out.add(at, ".options: tmpcopyup needs a tmpfs");
          });
      }},
     {"process", "cwd (string, REQUIRED) MUST be an absolute path",
      of_process<[](const Process& process, Findings& out) {
          if (process.cwd.empty())
-             out.add("process: Cwd property must not be empty");
+             out.add("process.cwd: Cwd property must not be empty");
          else if (!process.cwd.starts_with('/'))
-             out.add("process: Cwd must be an absolute path, but is ", quoted(process.cwd));
+             out.add("process.cwd: Cwd must be an absolute path, but is ", quoted(process.cwd));
      }>},
     {"process", "args: at least one entry is REQUIRED",
      of_process<[](const Process& process, Findings& out) {
-         if (process.args.empty()) out.add("process: args must not be empty");
+         if (process.args.empty()) out.add("process.args: args must not be empty");
      }>},
+    {"process", "consoleSize: height and width of a terminal, to which the kernel gives 16 bits",
+     of_process<check_console_size>},
     {"process",
      "env (array of strings) with the same semantics as IEEE Std 1003.1-2008's environ: NAME=VALUE",
      of_process<[](const Process& process, Findings& out) {
-         for (const std::string& entry : process.env) {
+         for (size_t i = 0; i < process.env.size(); ++i) {
+             const std::string& entry = process.env[i];
+             const std::string at = str("process.env[", i, "]: invalid environment variable: ");
              if (!entry.contains('='))
-                 out.add("process.env: invalid environment variable: missing '=' in ",
-                         quoted(entry));
+                 out.add(at, "missing '=' in ", quoted(entry));
              else if (entry.starts_with('='))
-                 out.add("process.env: invalid environment variable: name cannot be empty in ",
-                         quoted(entry));
+                 out.add(at, "name cannot be empty in ", quoted(entry));
          }
      }>},
     {"posix-platform-user", "uid (int, REQUIRED) specifies the user ID in the container namespace",
      of_process<[](const Process& process, Findings& out) {
-         const auto check_id = [&](const char* what, uint32_t id) {
+         const auto check_id = [&](const std::string& what, uint32_t id) {
              if (id == uint32_t(-1)) out.add("process.user.", what, ": ", id, " is no id");
          };
          check_id("uid", process.user.uid), check_id("gid", process.user.gid);
-         for (const uint32_t gid : process.user.additional_gids) check_id("additionalGids", gid);
+         const std::vector<uint32_t>& more = process.user.additional_gids;
+         for (size_t i = 0; i < more.size(); ++i) check_id(str("additionalGids[", i, "]"), more[i]);
      }>},
     {"posix-platform-user", "umask (int, OPTIONAL) specifies the umask of the user",
      of_process<[](const Process& process, Findings& out) {
@@ -218,21 +248,22 @@ constexpr Rule config_rules[] = {
      "the runtime MUST generate an error for any values which cannot be mapped to a relevant "
      "kernel interface",
      of_process<[](const Process& process, Findings& out) {
-         for (const Rlimit& limit : process.rlimits) {
+         for (size_t i = 0; i < process.rlimits.size(); ++i) {
+             const Rlimit& limit = process.rlimits[i];
+             const std::string at = str("process.rlimits[", i, "]");
              if (!is_posix_rlimit(limit.type))
-                 out.add("process.rlimits: invalid rlimit type: ", quoted(limit.type));
+                 out.add(at, ".type: invalid rlimit type: ", quoted(limit.type));
              if (limit.hard < limit.soft)
-                 out.add("process.rlimits: ", limit.type,
-                         ": the soft limit is above the hard limit");
+                 out.add(at, ".soft: the soft limit of ", limit.type, " is above the hard limit");
          }
      }>},
     {"posix-process",
      "if rlimits contains duplicated entries with same type, the runtime MUST generate an error",
      of_process<[](const Process& process, Findings& out) {
          std::set<std::string> seen;
-         for (const Rlimit& limit : process.rlimits)
-             if (!seen.insert(limit.type).second)
-                 out.add("process.rlimits: duplicated rlimit ", quoted(limit.type));
+         for (size_t i = 0; i < process.rlimits.size(); ++i)
+             if (const std::string& type = process.rlimits[i].type; !seen.insert(type).second)
+                 out.add("process.rlimits[", i, "].type: duplicated rlimit ", quoted(type));
      }>},
     {"linux-process", "oomScoreAdj adjusts [pid]/oom_score_adj: -1000 to 1000",
      of_process<[](const Process& process, Findings& out) {
@@ -249,19 +280,23 @@ constexpr Rule config_rules[] = {
          if (!process.io_priority) return;
          if (!among(process.io_priority->io_class,
                     {"IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"}))
-             out.add("process.ioPriority: invalid io priority class: ",
+             out.add("process.ioPriority.class: invalid io priority class: ",
                      quoted(process.io_priority->io_class));
          if (process.io_priority->priority < 0 || 7 < process.io_priority->priority)
-             out.add("process.ioPriority: invalid io priority: ", process.io_priority->priority);
+             out.add("process.ioPriority.priority: invalid io priority: ",
+                     process.io_priority->priority);
      }>},
     {"linux-process",
      "execCPUAffinity: initial and final are lists of CPUs, with dashes to represent ranges",
      of_process<[](const Process& process, Findings& out) {
          if (!process.exec_cpu_affinity) return;
-         for (const std::string& cpus :
-              {process.exec_cpu_affinity->initial, process.exec_cpu_affinity->final_})
+         const auto check_list = [&](const char* which, const std::string& cpus) {
              if (!parse_number_list(cpus))
-                 out.add("process.execCPUAffinity: invalid list of CPUs: ", quoted(cpus));
+                 out.add("process.execCPUAffinity.", which,
+                         ": invalid list of CPUs: ", quoted(cpus));
+         };
+         check_list("initial", process.exec_cpu_affinity->initial),
+             check_list("final", process.exec_cpu_affinity->final_);
      }>},
     {"hostname", "hostname changes the hostname in the container UTS namespace",
      [](const Config& config, Findings& out) {
@@ -281,6 +316,10 @@ constexpr Rule config_rules[] = {
              if (!hook.path.starts_with('/'))
                  out.add(at, ".path: must be an absolute path, but is ", quoted(hook.path));
          });
+     }},
+    {"annotations", "Keys MUST NOT be an empty string",
+     [](const Config& config, Findings& out) {
+         if (config.annotations.contains("")) out.add("annotations: a key must not be empty");
      }},
     {"posix-platform-hooks", "if set, timeout MUST be greater than zero",
      [](const Config& config, Findings& out) {
@@ -302,24 +341,36 @@ void check(const Config& config, const char* document, std::span<const Rule> tab
     }
 }
 
-// Takes the node that an error names ("process: user: uid: is out of range") out of the document.
+// What follows the part of an error's place that has that name, if it has: "[0].uid: is …" behind
+// "rlimits" in "rlimits[0].uid: is …".
+std::optional<std::string_view> behind(std::string_view error, std::string_view part) {
+    if (!error.starts_with(part)) return {};
+    error.remove_prefix(part.size());
+    if (error.starts_with('.')) return error.substr(1);
+    if (error.starts_with('[') || error.starts_with(": ")) return error;
+    return {};
+}
+
+// Takes the node that an error names ("process.user.uid: is out of range") out of the document.
 // Gives false if it is the document itself.
 bool remove_named(json::Value& value, std::string_view error) {
-    if (value.is_array() && error.starts_with('[')) {
-        const size_t end = error.find("]: ");
-        const auto index = end == std::string_view::npos
-                               ? std::nullopt
-                               : parse_number<size_t>(error.substr(1, end - 1));
+    if (value.is_array()) {
+        const size_t end = error.find(']');
+        const auto index = error.starts_with('[') && end != std::string_view::npos
+                               ? parse_number<size_t>(error.substr(1, end - 1))
+                               : std::nullopt;
         if (!index || *index >= value.size()) return false;
-        if (!remove_named(value[*index], error.substr(end + 3)))
+        const auto rest = behind(error, error.substr(0, end + 1));
+        if (!rest || !remove_named(value[*index], *rest))
             value.erase(value.begin() + std::ptrdiff_t(*index));
         return true;
     }
     if (!value.is_object()) return false;
     for (auto at = value.begin(); at != value.end(); ++at) {
-        const std::string start = at.key() + ": ";
-        if (!error.starts_with(start)) continue;
-        if (!remove_named(at.value(), error.substr(start.size()))) value.erase(at);
+        const auto rest = behind(error, at.key());
+        // "net" is not meant by "net.ipv4.ip_forward: …", unless something is in it.
+        if (!rest || (at.value().is_primitive() && !rest->starts_with(": "))) continue;
+        if (!remove_named(at.value(), *rest)) value.erase(at);
         return true;
     }
     return false;
@@ -358,7 +409,8 @@ std::span<const Rule> rules_of_config() { return config_rules; }
 std::vector<Violation> violations(const Config& config) {
     std::vector<Violation> out;
     check(config, "config.md", rules_of_config(), out);
-    check(config, "config-linux.md", rules_of_linux(), out);
+    for (const auto& table : {rules_of_linux(), rules_of_seccomp(), rules_of_call_names()})
+        check(config, "config-linux.md", table, out);
     return out;
 }
 

@@ -10,7 +10,7 @@
 namespace spec {
 
 struct Violation {
-    std::string message;   // "process: Cwd must be an absolute path": where, and what
+    std::string message;   // "process.cwd: Cwd must be an absolute path": where, and what
     std::string document;  // "config.md"
     std::string section;   // "process", the section's anchor
     std::string rule;      // the spec's words, or the kernel's rule behind them
@@ -23,5 +23,12 @@ struct Reading {
     std::vector<Violation> violations;
 };
 Reading read_and_validate(std::string_view text);
+
+// The same of a seccomp profile by itself, whose places begin in it: "syscalls[2].args[0].op: …".
+std::vector<std::string> problems_with_words(const Seccomp& profile);
+bool is_seccomp_architecture(std::string_view word);  // SCMP_ARCH_…
+// Why a rule of a profile cannot be kept, with the place in it; "" if it can: a call that nobody
+// knows, and without the rule the filter would be milder.
+std::string problem_with_names(const SeccompSyscall& rule, const Seccomp& profile);
 
 }  // namespace spec

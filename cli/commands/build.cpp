@@ -9,6 +9,7 @@
 #include "base/sys.h"
 #include "builder/build.h"
 #include "cli/commands.h"
+#include "container/seccomp_option.h"
 
 static constexpr Option options[] = {
     {"tag,t", "NAME[:TAG]", "name of the image; may be given several times"},
@@ -19,6 +20,7 @@ static constexpr Option options[] = {
     {"target", "STAGE", "the stage to build (default: the last one)"},
     {"network", "MODE", "of RUN: default (a bridge with masquerading), none, host", "default"},
     {"allow", "ENTITLEMENT", "network.host: RUN may ask for the host's network"},
+    {"security-opt", "OPTION", "of RUN: seccomp=FILE, seccomp=unconfined"},
     {"no-cache", nullptr, "build every step anew"},
     {"pull", nullptr, "fetch base images even if they are there"},
     {"platform", "OS/ARCH", "must be this machine's for now"},
@@ -50,6 +52,12 @@ static int build_(const Arguments& globals, const Arguments& args) {
             throw Error("invalid --allow ", quoted(entitlement),
                         ": only network.host can be allowed");
         build_options.allow_host_network = true;
+    }
+    for (const std::string& option : args.all("security-opt")) {
+        if (!option.starts_with("seccomp=") || option.size() == 8)
+            throw Error("invalid --security-opt: ", quoted(option),
+                        "; build knows seccomp=FILE|unconfined|builtin");
+        build_options.seccomp = load_seccomp_option(std::string_view(option).substr(8));
     }
     if (const std::string platform = args.get("platform");
         !platform.empty() && platform != host_platform())

@@ -127,7 +127,7 @@ json::Value row(const Entry& entry, bool whole) {
             volumes += mount.type == "volume";
     return {{"ID", whole ? s.id : s.id.substr(0, 12)},
             {"Image", s.image},
-            {"Command", "\"" + (whole ? command : shortened(command, 19)) + "\""},
+            {"Command", quoted(whole ? command : shortened(command, 19))},
             {"CreatedAt", time_shown(s.created)},
             {"RunningFor", time_since(s.created)},
             {"Status", status_words(state, now)},

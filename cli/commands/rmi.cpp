@@ -100,7 +100,7 @@ int rmi(const Arguments& globals, const Arguments& args) {
             remove(store, word, args.flag("force"));
         } catch (const Error& e) {
             std::fflush(stdout);
-            std::fprintf(stderr, "keg: %s\n", e.what());
+            std::fprintf(stderr, "keg: %s\n", visible(e.what(), "\n").c_str());
             code = 1;
         }
     }

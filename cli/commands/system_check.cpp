@@ -32,8 +32,8 @@ void print_json(const CheckReport& report) {
 
 void print_lines(const CheckReport& report) {
     for (const Problem& problem : report.problems)
-        std::printf("%s %s: %s%s%s\n", problem.kind.c_str(), problem.object.c_str(),
-                    problem.what.c_str(), problem.repaired.empty() ? "" : ": ",
+        std::printf("%s %s: %s%s%s\n", problem.kind.c_str(), visible(problem.object).c_str(),
+                    visible(problem.what).c_str(), problem.repaired.empty() ? "" : ": ",
                     problem.repaired.c_str());
     std::printf("%llu images, %llu blobs (%s) and %llu unpacked layers: ",
                 static_cast<unsigned long long>(report.images),

@@ -46,7 +46,8 @@ int bits_of(const std::string& access) {
         else if (c == 'w')
             bits |= BPF_DEVCG_ACC_WRITE;
         else
-            throw Error("invalid access of a device rule: ", quoted(access));
+            throw Error("linux.resources.devices: invalid access of a device rule: ",
+                        quoted(access));
     }
     return bits;
 }
@@ -71,7 +72,7 @@ void add_rule(std::vector<bpf_insn>& program, const spec::DeviceRule& rule) {
     else if (rule.type == "c" || rule.type == "u")
         skip_if(BPF_JNE, type, BPF_DEVCG_DEV_CHAR);
     else if (!rule.type.empty() && rule.type != "a")
-        throw Error("invalid type of a device rule: ", quoted(rule.type));
+        throw Error("linux.resources.devices: invalid type of a device rule: ", quoted(rule.type));
     const int bits = bits_of(rule.access);
     if (bits != 7) {
         // Allowed is what asks for nothing more; denied is what asks for any of it.
@@ -226,15 +227,15 @@ void limit_v1(const std::string& directory, const DevicePlan& plan, bool rootles
         if (::write((rule.allow ? allow : deny).get(), line.data(), line.size()) >= 0) continue;
         if (errno == EPERM && rootless)
             return;  // the kernel wants root of the host, who then is not there to be held back
-        throw SysError("failed to write ", quoted(line), ": write ", directory,
-                       rule.allow ? "/devices.allow" : "/devices.deny");
+        throw SysError("linux.resources.devices: failed to write ", quoted(line), ": write ",
+                       directory, rule.allow ? "/devices.allow" : "/devices.deny");
     }
     for (const spec::DeviceRule& rule : plan.always) {
         const std::string line = device_line(rule);
         // EPERM: the group above does not have it, so nobody in here expects it.
         if (::write(allow.get(), line.data(), line.size()) < 0 && errno != EPERM)
-            throw SysError("failed to write ", quoted(line), ": write ", directory,
-                           "/devices.allow");
+            throw SysError("linux.resources.devices: failed to write ", quoted(line), ": write ",
+                           directory, "/devices.allow");
     }
 }
 
@@ -248,5 +249,5 @@ void limit_devices(const CgroupRecord& record, const CgroupRequest& request) {
     // Without the controller there are no walls; who is not root has others: he cannot make
     // devices.
     if (!request.is_rootless() && !plan.allows_all())
-        throw Error("linux.resources.devices: controller devices not available");
+        throw Error("linux.resources.devices: controller \"devices\" not available");
 }

@@ -88,7 +88,8 @@ std::optional<std::string> find_resctrl(std::string_view mountinfo) {
 std::string resctrl_root() {
     auto root = find_resctrl(read_file("/proc/self/mountinfo"));
     if (!root)
-        throw Error("intelRdt is specified in config, but no resctrl file system is mounted");
+        throw Error("linux.intelRdt: intelRdt is specified in config, but no resctrl file system "
+                    "is mounted");
     return std::move(*root);
 }
 

@@ -12,9 +12,10 @@ std::vector<Write> plan_writes(std::span<const Knob> knobs, const spec::Resource
     std::vector<Write> writes;
     for (const Knob& knob : knobs) {
         if (!chosen(knob.controller)) continue;
-        for (std::string& line : knob.lines(resources)) {
+        const std::string place = str("linux.resources.", knob.setting);
+        for (std::string& line : context(place, [&] { return knob.lines(resources); })) {
             if (knob.file.empty())
-                throw Error("linux.resources.", knob.setting,
+                throw Error(place,
                             " cannot be set: this machine's cgroup version has no such limit");
             writes.push_back({std::string(knob.controller), std::string(knob.setting),
                               std::string(knob.file), std::move(line), knob.missing});
@@ -78,11 +79,12 @@ Lines rdma(const spec::Resources& resources) {
 std::vector<Write> hugetlb(const spec::Resources& resources, std::string_view reserved_file,
                            std::string_view file) {
     std::vector<Write> writes;
-    for (const spec::HugepageLimit& limit : resources.hugepage_limits) {
+    for (size_t i = 0; i < resources.hugepage_limits.size(); ++i) {
+        const spec::HugepageLimit& limit = resources.hugepage_limits[i];
         if (limit.page_size.empty() || limit.page_size.contains('/'))
             throw Error("linux.resources.hugepageLimits: invalid pageSize ",
                         quoted(limit.page_size));
-        const std::string setting = str("hugepageLimits ", limit.page_size),
+        const std::string setting = str("hugepageLimits[", i, "]"),
                           value = std::to_string(limit.limit);
         writes.push_back({"hugetlb", setting, str("hugetlb.", limit.page_size, reserved_file),
                           value, Missing::skip});

@@ -47,12 +47,16 @@ std::vector<Write> plan_v2(const spec::Resources& resources) {
     return writes;
 }
 
-// Controllers with limits, but no hierarchy of their own, that may be in the v2 one beside v1's.
+// Controllers with limits, but no hierarchy of their own, that are in the v2 one beside v1's.
 std::set<std::string> beside_v1(const CgroupRecord& record, const std::vector<Write>& writes) {
     std::set<std::string> found;
-    if (!directory_beside_v1(record)) return found;
-    for (const std::string_view controller : v2::known_controllers())
-        if (const std::string name = v1_name(controller); !directory_of(record, name))
+    const auto directory = directory_beside_v1(record);
+    if (!directory) return found;
+    const auto offered =
+        read_file_if_exists(place_of_group(*directory).mount + "/cgroup.controllers");
+    for (const std::string& controller : split(trim(offered.value_or("")), ' '))
+        if (const std::string name = v1_name(controller);
+            v2::known_controllers().contains(controller) && !directory_of(record, name))
             found.insert(name);
     std::erase_if(found, [&](const std::string& name) {
         return std::ranges::find(writes, name, &Write::controller) == writes.end();
@@ -65,7 +69,8 @@ std::set<std::string> beside_v1(const CgroupRecord& record, const std::vector<Wr
 std::vector<Write> plan_limits(const CgroupRecord& record, const spec::Resources& resources) {
     if (record.v2) return plan_v2(resources);
     if (!resources.unified.empty())
-        throw Error("invalid configuration: cannot use unified on cgroup v1");
+        throw Error(
+            "linux.resources.unified: invalid configuration: cannot use unified on cgroup v1");
     std::vector<Write> writes = v1::plan(resources);
     const std::set<std::string> beside = beside_v1(record, writes);
     if (beside.empty()) return writes;
@@ -95,9 +100,10 @@ std::string file_of(const CgroupRecord& record, const Write& write) {
     const auto current =
         read_file_if_exists(file.substr(0, file.rfind('/')) + "/memory.usage_in_bytes");
     if (why == EBUSY && write.setting == "memory.limit" && current)
-        throw Error("unable to set memory limit to ", write.value,
+        throw Error("linux.resources.memory.limit: unable to set memory limit to ", write.value,
                     " (current usage: ", trim(*current), ")");
-    throw SysError(why, str("failed to write ", quoted(write.value), ": write ", file));
+    throw SysError(why, str("linux.resources.", write.setting, ": failed to write ",
+                            quoted(write.value), ": write ", file));
 }
 
 // Writes lines of many files and keeps the last file open: device rules and disks come in rows.

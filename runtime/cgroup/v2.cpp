@@ -289,14 +289,15 @@ std::vector<Write> plan_unified(const spec::Resources& resources) {
     std::vector<Write> writes;
     for (const auto& [file, value] : resources.unified) {
         if (file.contains('/'))
-            throw Error("unified resource ", quoted(file), " must be a file name (no slashes)");
+            throw Error("linux.resources.unified: unified resource ", quoted(file),
+                        " must be a file name (no slashes)");
         const size_t dot = file.find('.');
         if (dot == std::string::npos || dot == 0)
-            throw Error("unified resource ", quoted(file),
+            throw Error("linux.resources.unified: unified resource ", quoted(file),
                         " must be in the form CONTROLLER.PARAMETER");
         for (const std::string& line : split(value, '\n'))
             if (!line.empty())
-                writes.push_back({file.substr(0, dot), str("unified ", quoted(file)), file, line});
+                writes.push_back({file.substr(0, dot), "unified." + file, file, line});
     }
     return writes;
 }

@@ -121,7 +121,7 @@ void raise_limits(int pid, const std::vector<spec::Rlimit>& limits) {
     for (const spec::Rlimit& limit : limits) {
         const rlimit64 wanted{limit.soft, limit.hard};
         check(::prlimit64(pid, __rlimit_resource(rlimit_number(limit.type)), &wanted, nullptr),
-              "error setting rlimit type ", limit.type);
+              "process.rlimits: error setting rlimit type ", limit.type);
     }
 }
 

@@ -190,11 +190,11 @@ std::optional<uint32_t> host_id(const std::vector<spec::IdMapping>& mappings, ui
 std::vector<OpenNamespace> open_namespaces(const NamespacePlan& plan) {
     std::vector<OpenNamespace> opened;
     for (const NamespacePlan::Join& join : plan.join) {
-        UniqueFd fd = context(str("namespace path ", quoted(join.path)),
+        UniqueFd fd = context(str("linux.namespaces: namespace path ", quoted(join.path)),
                               [&] { return sys::open(join.path, O_RDONLY | O_NONBLOCK); });
         if (::ioctl(fd.get(), NS_GET_NSTYPE) != int(join.flag))
-            throw Error("namespace path ", quoted(join.path), " is not a ", join.type,
-                        " namespace");
+            throw Error("linux.namespaces: namespace path ", quoted(join.path), " is not a ",
+                        join.type, " namespace");
         opened.push_back({join.flag, std::move(fd), join.path});
     }
     return opened;
@@ -224,7 +224,7 @@ void make_own_namespaces(const NamespacePlan& plan, const Procfs& procfs,
     for (const auto& [clock, offset] : plan.time_offsets)
         offsets += str(clock, " ", offset.secs, " ", offset.nanosecs, "\n");
     if (time_offsets && ::write(time_offsets.get(), offsets.data(), offsets.size()) < 0)
-        throw SysError("write /proc/self/timens_offsets");
+        throw SysError("linux.timeOffsets: write /proc/self/timens_offsets");
     if ((plan.by_init & CLONE_NEWTIME) == 0) return;
     // What unshare made is for children; an exec enters it too, but not before Linux 6.3.
     const UniqueFd clocks = sys::openat(procfs.open("self/ns", O_PATH | O_DIRECTORY).get(),

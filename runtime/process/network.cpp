@@ -184,5 +184,7 @@ void raise_loopback_of(int pid) {
 }
 
 void move_net_devices(int network, const std::map<std::string, spec::NetDevice>& devices) {
-    for (const auto& [name, device] : devices) move_device(network, name, device.name);
+    for (const auto& [name, device] : devices)
+        context("linux.netDevices",
+                [&, from = name, to = device.name] { move_device(network, from, to); });
 }

@@ -116,16 +116,18 @@ void require_profile(const std::string& apparmor_profile) {
         if (!name.empty() && name != "unconfined" && !name.starts_with(':') &&
             std::ranges::none_of(lines,
                                  [&](const std::string& line) { return is_profile(line, name); }))
-            throw Error("apparmor profile ", quoted(name), " is not loaded");
+            throw Error("process.apparmorProfile: apparmor profile ", quoted(name),
+                        " is not loaded");
 }
 
 void require_label_modules(const std::string& apparmor_profile, std::string& selinux_label) {
     if (!apparmor_profile.empty() && !apparmor_enabled())
-        throw Error("apparmor: config provided but apparmor not supported");
+        throw Error(
+            "process.apparmorProfile: apparmor: config provided but apparmor not supported");
     if (selinux_label.empty()) return;
     if (!selinux_enabled())
-        throw Error(
-            "selinux label is specified in config, but selinux is disabled or not supported");
+        throw Error("process.selinuxLabel: selinux label is specified in config, but selinux is "
+                    "disabled or not supported");
     context(str("selinux label ", quoted(selinux_label)), [&] {
         selinux_label = ask_selinux("context", selinux_label);
         require_transition(selinux_label);

@@ -58,7 +58,8 @@ void give_to_agent(Channel& channel, const Filter& filter, int pid, const spec::
     if (message.fds.size() != 1) throw Error("the seccomp descriptor did not arrive");
     const spec::ContainerProcessState told{
         .fds = {"seccompFd"}, .pid = pid, .metadata = filter.listener_metadata, .state = container};
-    context("failed to connect with seccomp agent specified in the seccomp profile", [&] {
-        send_descriptor(filter.listener_path, spec::write(told), message.fds[0].get());
-    });
+    context(
+        "linux.seccomp.listenerPath: failed to connect with seccomp agent specified in the "
+        "seccomp profile",
+        [&] { send_descriptor(filter.listener_path, spec::write(told), message.fds[0].get()); });
 }

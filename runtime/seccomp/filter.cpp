@@ -1,9 +1,7 @@
 // A name is another number on each interface, or none, or two doors at once (i386's socketcall and
-// ipc beside direct calls); x32 lives in x86_64's table behind a bit. libseccomp knows the numbers
-// but the youngest, which stand here. A name that nobody knows cannot be kept: it is an error if
-// the filter would be milder without it. A number beyond those a profile names is a call that was
-// invented later, and gets ENOSYS, so that a C library falls back. The machine's own interface has
-// a table even if the profile lists only others.
+// ipc beside direct calls); x32 lives in x86_64's table behind a bit. A number beyond those a
+// profile names is a call that was invented later, and gets ENOSYS, so that a C library falls back.
+// The machine's own interface has a table even if the profile lists only others.
 #include "runtime/seccomp/filter.h"
 
 #include <linux/audit.h>
@@ -18,6 +16,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "runtime/seccomp/program.h"
+#include "spec/system_calls.h"
 
 namespace {
 
@@ -93,48 +92,7 @@ constexpr Flag flags[] = {
     {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 1u << 5, true},
 };
 
-// Calls that Debian 12's libseccomp has never heard of, up to Linux 7.3.
-struct Call {
-    std::string_view name;
-    int number;
-};
-// The same everywhere, but for where an interface's numbers begin.
-constexpr Call young_calls[] = {
-    {"cachestat", 451},         {"fchmodat2", 452},        {"map_shadow_stack", 453},
-    {"futex_wake", 454},        {"futex_wait", 455},       {"futex_requeue", 456},
-    {"statmount", 457},         {"listmount", 458},        {"lsm_get_self_attr", 459},
-    {"lsm_set_self_attr", 460}, {"lsm_list_modules", 461}, {"mseal", 462},
-    {"setxattrat", 463},        {"getxattrat", 464},       {"listxattrat", 465},
-    {"removexattrat", 466},     {"open_tree_attr", 467},   {"file_getattr", 468},
-    {"file_setattr", 469},      {"listns", 470},           {"rseq_slice_yield", 471},
-    {"fchroot", 472},
-};
-constexpr Call x86_64_calls[] = {{"uretprobe", 335}, {"uprobe", 336}};
-// i386 has two doors to these: a call of their own, and the older socketcall and ipc.
-constexpr Call i386_direct[] = {
-    {"recvmmsg", 337},   {"sendmmsg", 345},   {"socket", 359},      {"socketpair", 360},
-    {"bind", 361},       {"connect", 362},    {"listen", 363},      {"accept4", 364},
-    {"getsockopt", 365}, {"setsockopt", 366}, {"getsockname", 367}, {"getpeername", 368},
-    {"sendto", 369},     {"sendmsg", 370},    {"recvfrom", 371},    {"recvmsg", 372},
-    {"shutdown", 373},   {"semget", 393},     {"semctl", 394},      {"shmget", 395},
-    {"shmctl", 396},     {"shmat", 397},      {"shmdt", 398},       {"msgget", 399},
-    {"msgsnd", 400},     {"msgrcv", 401},     {"msgctl", 402},
-};
 constexpr uint32_t x32_bit = 0x40000000;
-
-// Where an interface's numbers begin.
-int first_number(uint32_t token) {
-    switch (token) {
-        case SCMP_ARCH_X32: return int(x32_bit);
-        case SCMP_ARCH_MIPS:
-        case SCMP_ARCH_MIPSEL: return 4000;
-        case SCMP_ARCH_MIPS64:
-        case SCMP_ARCH_MIPSEL64: return 5000;
-        case SCMP_ARCH_MIPS64N32:
-        case SCMP_ARCH_MIPSEL64N32: return 6000;
-        default: return 0;
-    }
-}
 
 template <class Row, size_t N>
 const Row& look_up(const Row (&table)[N], const std::string& name, std::string_view what) {
@@ -182,46 +140,15 @@ Rule read_rule(const spec::SeccompSyscall& rule) {
     return read;
 }
 
-template <size_t N>
-const Call* find_call(const Call (&table)[N], std::string_view name) {
-    const Call* found = std::ranges::find(table, name, &Call::name);
-    return found == std::end(table) ? nullptr : found;
-}
-
-// The number of a call, or a negative one: none here, or one that goes through socketcall or ipc.
-int number_of(const std::string& name, uint32_t token) {
-    const int known = ::seccomp_syscall_resolve_name_arch(token, name.c_str());
-    if (known != __NR_SCMP_ERROR) return known;
-    const Call* young = find_call(young_calls, name);
-    if (!young && (token == SCMP_ARCH_X86_64 || token == SCMP_ARCH_X32))
-        young = find_call(x86_64_calls, name);
-    return young ? first_number(token) + young->number : known;
-}
-
-bool is_known(const std::string& name) {
-    return ::seccomp_syscall_resolve_name(name.c_str()) != __NR_SCMP_ERROR ||
-           find_call(young_calls, name) || find_call(x86_64_calls, name);
-}
-
-// The kernel's order, when several filters speak: the smallest counts.
-int leniency(const std::string& action) { return int(look_up(actions, action, "action").code); }
-
-// A name that nobody knows has no number, so its rule cannot be kept. If the rule is milder than
-// what holds without it, its loss makes the filter stricter; if not, the call would go through that
-// was to be stopped.
-void check_names(const spec::Seccomp& profile) {
-    for (const spec::SeccompSyscall& rule : profile.syscalls) {
-        const bool stricter = leniency(rule.action) < leniency(profile.default_action);
-        if (!stricter && log_settings().level != LogLevel::debug) continue;
-        for (const std::string& name : rule.names) {
-            if (is_known(name)) continue;
-            if (stricter)
-                throw Error("seccomp: unknown system call ", quoted(name), ": its rule ",
-                            rule.action, " cannot be kept");
-            log_debug(
-                str("seccomp: unknown system call ", quoted(name), " gets the default action"));
-        }
-    }
+// What is lost of a profile without harm: a name that nobody knows in a rule that is milder than
+// the default (any other is refused, spec/validate_seccomp.cpp).
+void tell_of_unknown_names(const spec::Seccomp& profile) {
+    if (log_settings().level != LogLevel::debug) return;
+    for (const spec::SeccompSyscall& rule : profile.syscalls)
+        for (const std::string& name : rule.names)
+            if (!spec::is_call(name))
+                log_debug(
+                    str("seccomp: unknown system call ", quoted(name), " gets the default action"));
 }
 
 void decide(CallTable& table, const std::string& name, int number, bool wide,
@@ -232,20 +159,22 @@ void decide(CallTable& table, const std::string& name, int number, bool wide,
 }
 
 // libseccomp's numbers for them are -100 - n and -200 - n; the arguments lie behind a pointer
-// there, where no filter can see them.
-void decide_multiplexed(CallTable& table, const std::string& name, int number,
-                        const std::vector<Decision>& decisions, std::deque<Decision>& made) {
+// there, where no filter can see them. Gives the number of the call by itself, 0 if it has none.
+uint32_t decide_multiplexed(CallTable& table, const std::string& name, int number, bool wide,
+                            const std::vector<Decision>& decisions, std::deque<Decision>& made) {
     const bool socket = number > -200;
     const char* door = socket ? "socketcall" : "ipc";
-    const int door_number = ::seccomp_syscall_resolve_name_arch(table.token, door);
+    const int door_number = spec::call_number(door, table.token);
+    if (door_number < 0) return 0;
     const auto which = uint64_t(socket ? -number - 100 : -number - 200);
     for (const Decision& decision : decisions) {
         made.push_back({{{0, Compare::equal, which, 0}}, decision.action});
-        table.calls.push_back(
-            {uint32_t(door_number), false, bits_read(door, table.token), &made.back()});
+        table.calls.push_back({uint32_t(door_number), wide, bits_read(door, table.token),
+                               &made.back(), decision.conditions.empty()});
     }
-    if (const Call* direct = find_call(i386_direct, name))
-        decide(table, name, direct->number, false, decisions);
+    const auto direct = spec::direct_number(name, table.token);
+    if (direct) decide(table, name, int(*direct), wide, decisions);
+    return direct.value_or(0);
 }
 
 // One interface's calls go into the table of its token: x32 comes under the token of x86_64, with a
@@ -258,13 +187,14 @@ uint32_t add_calls(CallTable& table, uint32_t token, const std::vector<Rule>& ru
     uint32_t largest = 0;
     for (const Rule& rule : rules)
         for (const std::string& name : rule.names) {
-            const int number = number_of(name, token);
+            const int number = spec::call_number(name, token);
             if (number >= 0) largest = std::max(largest, uint32_t(number));
             if (rule.decisions[0].action == fallback) continue;  // says nothing new
             if (number >= 0)
                 decide(table, name, number, wide, rule.decisions);
-            else if (token == SCMP_ARCH_X86 && number < -100 && number > -300)
-                decide_multiplexed(table, name, number, rule.decisions, made);
+            else if (number < -100 && number > -300)
+                largest = std::max(
+                    largest, decide_multiplexed(table, name, number, wide, rule.decisions, made));
         }
     return largest;
 }
@@ -343,10 +273,12 @@ std::vector<std::string> seccomp_flags_of_kernel() {
 }
 
 void check_nothing_feigned(const spec::Seccomp& profile, const spec::Process& process) {
-    if (process.no_new_privileges) return;  // then the filter comes last
-    std::vector<std::string_view> needed = {"capset", "prctl", "setgroups"};
-    if (process.user.uid != 0) needed.insert(needed.end(), {"setuid", "setresuid"});
-    if (process.user.gid != 0) needed.insert(needed.end(), {"setgid", "setresgid"});
+    std::vector<std::string_view> needed = {"execve"};
+    if (!process.no_new_privileges) {  // else the filter comes last
+        needed.insert(needed.end(), {"capset", "prctl", "setgroups"});
+        if (process.user.uid != 0) needed.insert(needed.end(), {"setuid", "setresuid"});
+        if (process.user.gid != 0) needed.insert(needed.end(), {"setgid", "setresgid"});
+    }
     const auto feigns = [](const std::string& action, std::optional<uint32_t> number) {
         return action == "SCMP_ACT_ERRNO" && number == 0u;
     };
@@ -358,8 +290,9 @@ void check_nothing_feigned(const spec::Seccomp& profile, const spec::Process& pr
             feigned |= feigns(rule.action, rule.errno_ret);
         }
         if (feigned || (!named && feigns(profile.default_action, profile.default_errno_ret)))
-            throw Error("seccomp: with errnoRet 0 the container's own ", quoted(call),
-                        " would only seem to be done; it takes noNewPrivileges");
+            throw Error("linux.seccomp: with errnoRet 0 the container's own ", quoted(call),
+                        " would only seem to be done",
+                        call == "execve" ? "" : "; it takes noNewPrivileges");
     }
 }
 
@@ -370,7 +303,7 @@ Filter plan_filter(const spec::Seccomp& profile) {
     if (action_of(profile.default_action, profile.default_errno_ret) == SECCOMP_RET_USER_NOTIF)
         throw Error("SCMP_ACT_NOTIFY cannot be used as default action");
     tokens_of(profile.architectures);
-    check_names(profile);
+    tell_of_unknown_names(profile);
     for (const spec::SeccompSyscall& rule : profile.syscalls) {
         read_rule(rule);
         if (rule.action != "SCMP_ACT_NOTIFY") continue;

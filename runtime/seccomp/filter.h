@@ -18,11 +18,11 @@ struct Filter {
     bool asks_to_send = false;  // and perhaps not even that may be sent without the agent's leave
     std::string listener_path, listener_metadata;
 };
-// Throws Error for an unknown action, operator, architecture or flag, and for a call that nobody
-// knows in a rule which is stricter than the default.
+// Throws Error for an unknown action, operator, architecture or flag.
 Filter plan_filter(const spec::Seccomp& profile);
-// Without noNewPrivileges a process has its filter before it is who it is to be. Throws Error for a
-// profile that lets the kernel say "done" (errnoRet 0) of what was not.
+// The program is executed behind the filter; and without noNewPrivileges a process has it before it
+// is who it is to be. Throws Error for a profile that lets the kernel say "done" (errnoRet 0) of
+// what was not.
 void check_nothing_feigned(const spec::Seccomp& profile, const spec::Process& process);
 // Of a profile that plan_filter took. Its names are looked up and put in order for each
 // architecture: some tenths of a millisecond for an engine's profile, for which init need not wait.

@@ -172,8 +172,9 @@ private:
 Segments segments_of(CallTable table) {
     uint32_t order = 0;
     for (CallTable::Call& call : table.calls) call.order = order++;
-    std::ranges::sort(table.calls, {},
-                      [](auto& call) { return std::pair(call.number, call.order); });
+    std::ranges::sort(table.calls, {}, [](auto& call) {
+        return std::tuple(call.number, !call.settles, call.order);
+    });
     std::ranges::sort(table.ranges, {}, &CallTable::Range::first);
     Segments segments(table.otherwise);
     auto range = table.ranges.begin();

@@ -34,13 +34,14 @@ struct Decision {
 struct CallTable {
     uint32_t token = 0;      // AUDIT_ARCH_…
     uint32_t otherwise = 0;  // for calls that no decision fits
-    // A number may come several times: a decision without conditions holds whatever the others say
-    // (the first such), otherwise it is the first that fits.
+    // A number may come several times: a rule without conditions holds whatever the others say (the
+    // first such), otherwise it is the first that fits.
     struct Call {
         uint32_t number;
         bool wide;                 // arguments have 64 bits
         ArgumentBits bits;         // of which the call reads that many
         const Decision* decision;  // borrowed
+        bool settles = false;      // its rule has no conditions, though the decision may have one
         uint32_t order = 0;        // among those of its number
     };
     std::vector<Call> calls;

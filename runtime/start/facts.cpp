@@ -57,8 +57,10 @@ Facts gather_facts(const CreateOptions& options, const Bundle& bundle) {
     facts.written_root = written_root(config.root->path, bundle.path);
     char resolved[PATH_MAX];
     if (!::realpath(facts.written_root.c_str(), resolved))
-        throw SysError("invalid rootfs: stat ", facts.written_root);
+        throw SysError("root.path: invalid rootfs: stat ", facts.written_root);
     facts.rootfs = resolved;
+    if (!std::filesystem::is_directory(facts.rootfs))
+        throw SysError(ENOTDIR, str("root.path: invalid rootfs: ", facts.written_root));
     if (config.process) {
         facts.selinux_label = config.process->selinux_label;
         require_label_modules(config.process->apparmor_profile, facts.selinux_label);

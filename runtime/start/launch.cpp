@@ -230,7 +230,8 @@ void Init::write_sysctls(const Procfs& procfs) {
     for (const auto& [key, value] : config_.linux.sysctl) {
         const std::optional<std::string> path = spec::sysctl_path(key);
         if (!path) throw Error("sysctl ", quoted(key), " is no name of a sysctl");
-        context(str("write sysctl key ", key), [&] { procfs.write("sys/" + *path, value); });
+        context(str("linux.sysctl: write sysctl key ", key),
+                [&] { procfs.write("sys/" + *path, value); });
     }
 }
 

@@ -56,10 +56,12 @@ CgroupRequest plan_cgroup(const Plan& plan) {
 // What is set in a network namespace is the container's only if that is not the one we are in.
 void check_private_network(const spec::Config& config) {
     if (!config.linux.net_devices.empty())
-        throw Error("unable to move network devices without a private NET namespace");
+        throw Error(
+            "linux.netDevices: unable to move network devices without a private NET namespace");
     for (const auto& [key, value] : config.linux.sysctl)
         if (spec::sysctl_path(key).value_or("").starts_with("net/"))
-            throw Error("sysctl ", quoted(key), " not allowed in host network namespace");
+            throw Error("linux.sysctl: sysctl ", quoted(key),
+                        " not allowed in host network namespace");
 }
 
 // A destination that names the root's own path on the host is taken from there, as runc does.
@@ -76,7 +78,8 @@ Plan make_plan(const CreateOptions& options, const Bundle& bundle, Facts facts) 
     Plan plan{.options = options, .config = bundle.config};
     if (!plan.config.process) throw Error("process property must not be empty");
     if (!plan.config.linux.mount_label.empty() && !facts.selinux)
-        throw Error("mountLabel is specified in config, but selinux is disabled or not supported");
+        throw Error("linux.mountLabel: mountLabel is specified in config, but selinux is disabled "
+                    "or not supported");
     plan.rootfs = facts.rootfs;
     for (spec::Mount& mount : plan.config.mounts)
         mount.destination = without_root(mount.destination, {facts.written_root, facts.rootfs});

@@ -180,10 +180,10 @@ Terminal give_terminal(const spec::Process& process, const Root& root, Channel& 
 }
 
 void set_attributes(const spec::Process& process, const spec::Linux& container) {
-    set_scheduler(process.scheduler, container);
-    set_io_priority(process.io_priority);
-    set_personality(container.personality);
-    set_memory_policy(container.memory_policy);
+    context("process.scheduler", [&] { set_scheduler(process.scheduler, container); });
+    context("process.ioPriority", [&] { set_io_priority(process.io_priority); });
+    context("linux.personality", [&] { set_personality(container.personality); });
+    context("linux.memoryPolicy", [&] { set_memory_policy(container.memory_policy); });
 }
 
 void require_descriptors(int first, int64_t count) {

@@ -190,7 +190,7 @@ class ByHand(StoreCase):
     def test_a_wrong_type_deep_inside_names_its_place(self):
         bad = self.config.replace(b'"A=b"', b"7")
         files = {"l1": LOWER, "l2": UPPER, "c.json": bad, "manifest.json": self.docker_items(["l1", "l2"], config="c.json")}
-        self.fails("load", "-i", self.write("bad", tar_of(files)), code=1, says="config: Env: [0]: must be a string, but is 7")
+        self.fails("load", "-i", self.write("bad", tar_of(files)), code=1, says="config.Env[0]: must be a string, but is 7")
 
 
 @needs_root

@@ -191,30 +191,75 @@ class Killed(BuildCase):
 
 
 @keg.needs_root
-class Profile(keg.StoreCase):
+class Profile(BuildCase):
     """--security-opt seccomp=FILE."""
 
-    def options(self, profile):
+    READ = {"names": ["read"], "action": "SCMP_ACT_ALLOW"}
+    # What a profile says wrongly: an edit of its only rule, or a whole document, and the place that is named.
+    MISTAKES = [
+        ("{", "is not JSON: at line 1"), ([], "must be an object"), ({"syscalls": []}, "defaultAction: is missing"),
+        ({"defaultAction": "SCMP_ACT_MOON", "syscalls": []}, "defaultAction: string SCMP_ACT_MOON is not a valid action"),
+        ({"defaultAction": 7, "syscalls": []}, "defaultAction: must be a string, but is 7"),
+        ({"defaultAction": "SCMP_ACT_NOTIFY", "syscalls": []}, "defaultAction: SCMP_ACT_NOTIFY cannot be used as default action"),
+        ({"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 1, "syscalls": []}, "defaultErrnoRet: errnoRet is not for"),
+        ({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_Z80"], "syscalls": []}, "architectures[0]: string SCMP_ARCH_Z80"),
+        ({"defaultAction": "SCMP_ACT_ALLOW", "flags": ["LOUD"], "syscalls": []}, "flags[0]: string LOUD"),
+        ({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": {}}, "syscalls: must be an array"),
+        ({"exclude": {}}, 'syscalls[1]: unknown property "exclude"'), ({"names": "read"}, "syscalls[1].names: must be an array"),
+        ({"names": []}, "syscalls[1]: exactly one of name and names"), ({"action": ""}, "syscalls[1].action: is missing"),
+        ({"action": "SCMP_ACT_MOON"}, "syscalls[1].action: string SCMP_ACT_MOON is not a valid action"),
+        ({"action": "SCMP_ACT_ERRNO", "errnoRet": 4096}, "syscalls[1].errnoRet: 4096 is too large"),
+        ({"errnoRet": 1}, "syscalls[1].errnoRet: errnoRet is not for"),
+        ({"names": ["mkdir", "moon"], "action": "SCMP_ACT_ERRNO"}, 'syscalls[1].names[1]: unknown system call "moon"'),
+        ({"args": [{"index": 0, "value": 1, "op": "=="}]}, "syscalls[1].args[0].op: string == is not a valid operator"),
+        ({"args": [{"index": 0, "value": -1, "op": "SCMP_CMP_EQ"}]}, "syscalls[1].args[0].value: is out of range: -1"),
+        ({"args": [{"index": n, "value": 1, "op": "SCMP_CMP_EQ"} for n in range(7)]}, "syscalls[1].args[6].index: seccomp argument index 6 is too large"),
+        ({"excludes": {"caps": ["CAP_MOON"]}}, 'syscalls[1].excludes.caps[0]: unknown capability "CAP_MOON"'),
+        ({"includes": {"arches": ["vax"]}}, 'syscalls[1].includes.arches[0]: unknown architecture "vax"'),
+    ]
+
+    def profile(self, profile):
         path = self.dir / "profile.json"
         path.write_text(profile if isinstance(profile, str) else json.dumps(profile))
-        return ("run", "--rm", "--network", "none", "--security-opt", f"seccomp={path}", "base")
+        return "--security-opt", f"seccomp={path}"
+
+    def run_with(self, profile):
+        return "run", "--rm", "--network", "none", *self.profile(profile), "base"
+
+    REFUSES = {"defaultAction": "SCMP_ACT_ALLOW",
+               "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5},
+                            {"names": ["rmdir", "unlinkat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5, "includes": {"caps": ["CAP_SYS_BOOT"]}}]}
 
     def test_a_file_takes_the_place_of_the_default(self):
-        profile = {"defaultAction": "SCMP_ACT_ALLOW",
-                   "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5},
-                                {"names": ["rmdir", "unlinkat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5, "includes": {"caps": ["CAP_SYS_BOOT"]}}]}
-        self.fails(*self.options(profile), "mkdir", "/x", says="mkdir: can't create directory '/x': Input/output error")
-        self.keg(*self.options(profile), "rmdir", "/tmp")
+        self.fails(*self.run_with(self.REFUSES), "mkdir", "/x", says="mkdir: can't create directory '/x': Input/output error")
+        self.keg(*self.run_with(self.REFUSES), "rmdir", "/tmp")
+
+    def test_it_does_so_for_a_run_whose_layer_is_no_others(self):
+        with_it = self.profile(self.REFUSES)
+        self.build("FROM base\nRUN mkdir /x || touch /refused\n")
+        self.build("FROM base\nRUN mkdir /x || touch /refused\n", *with_it, tag="refused")
+        again = self.build("FROM base\nRUN mkdir /x || touch /refused\n", *with_it, tag="refused")
+        self.assertIn("CACHED", again.stderr)
+        listed = [self.keg("run", "--rm", "--network", "none", image, "ls", "-d", "/x", "/refused", check=False).stdout for image in ("app", "refused")]
+        self.assertEqual(listed, ["/x\n", "/refused\n"])
+        self.assertIn("Seccomp:\t0", self.result_of("grep ^Seccomp: /proc/self/status", "--security-opt", "seccomp=unconfined"))
 
     def test_what_is_wrong_with_one_is_said_with_its_name_and_place(self):
-        ok = {"names": ["read"], "action": "SCMP_ACT_ALLOW"}
-        for profile, place in (("{", "line 1"), ([], "must be an object"), ({"syscalls": []}, "defaultAction"),
-                               ({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [ok, {**ok, "names": "read"}]}, "syscalls: [1]: names: must be an array"),
-                               ({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{**ok, "exclude": {}}]}, 'syscalls: [0]: unknown property "exclude"')):
-            with self.subTest(place):
-                self.fails(*self.options(profile), "true", code=125, says=(str(self.dir / "profile.json"), place))
-        self.fails("run", "--rm", "--security-opt", "seccomp=/no/such/file", "base", "true", code=125,
-                   says=("opening seccomp profile (/no/such/file) failed: ", "no such file or directory"))
+        context = self.dir / "context"
+        context.mkdir()
+        (context / "Dockerfile").write_text("FROM base\nRUN true\n")
+        for wrong, place in self.MISTAKES:
+            whole = not isinstance(wrong, dict) or "syscalls" in wrong
+            profile = wrong if whole else {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [self.READ, {**self.READ, **wrong}]}
+            option = self.profile(profile)
+            for words, code in ((("run", "--rm", *option, "base", "true"), 125), (("create", *option, "base", "true"), 125), (("build", *option, context), 1)):
+                with self.subTest(place, command=words[0]):
+                    result = self.fails(*words, code=code, says=f"seccomp profile ({self.dir}/profile.json): {place}")
+                    self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        for words in (("run", "--rm", "base", "true"), ("build", context)):
+            self.fails(words[0], "--security-opt", "seccomp=/no/such/file", *words[1:], says=("opening seccomp profile (/no/such/file) failed: ", "no such file or directory"))
+        self.fails("run", "--security-opt", 'seccomp={"defaultAction": "SCMP_ACT_MOON"}', "base", "true", code=125, says="seccomp profile: defaultAction: string SCMP_ACT_MOON")
+        self.fails("build", "--security-opt", "apparmor=x", context, says="invalid --security-opt: \"apparmor=x\"")
         self.assertEqual(self.keg("ps", "-aq").stdout, "")
 
 

@@ -226,19 +226,6 @@ class Managers(CgroupCase):
         self.assertFalse(group("pids", "elsewhere").exists())
         self.assertFalse(group("memory", "elsewhere").exists())
 
-    def test_what_cannot_be_limited_does_not_run(self):
-        """A chroot, an initramfs, a container in which nobody mounted cgroups: each limit that is asked for is named."""
-        limits = {"memory.limit": {"memory": {"limit": 100 << 20}}, "pids.limit": {"pids": {"limit": 5}},
-                  "cpu.shares": {"cpu": {"shares": 100}}, "devices": {"devices": [{"allow": False, "access": "rwm"}]}}
-        for name, resources in limits.items():
-            bundle = self.bundle("true", edit=lambda config: config["linux"].update(resources=resources), name=name)
-            command = f"while umount -l {TOP} 2>/dev/null; do :; done; exec {RUNTIME} --root {self.state} run -b {bundle} none"
-            result = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", command],
-                                    stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
-            self.assertEqual((result.returncode, result.stdout), (1, ""), name)
-            self.assertIn(f"linux.resources.{name}", result.stderr)
-            self.assertEqual(os.listdir(self.state), [])
-
     def test_without_cgroups_there_is_no_limit_that_would_be_dropped(self):
         said = self.start("limited", resources={"pids": {"limit": 5}}, flags=("--cgroup-manager", "disabled"))
         self.assertIn("linux.resources.pids.limit cannot be set", said)
@@ -307,6 +294,72 @@ class Managers(CgroupCase):
         self.assertEqual(json.loads(self.runtime("state", "paused").stdout)["status"], "paused")
         self.runtime("delete", "--force", "paused")
         self.assertFalse(group("freezer", "paused").exists())
+
+
+DISK = {"major": 8, "minor": 0}
+# Each limit, and the controllers of v1 and v2 that it needs (None: it has none there).
+EACH_LIMIT = {
+    **{f"memory.{which}": ({"memory": {which: value}}, "memory", "memory") for which, value in (("limit", 100 << 20), ("reservation", 50 << 20))},
+    "memory.swap": ({"memory": {"swap": 200 << 20}}, "memory", None),
+    **{f"memory.{which}": ({"memory": {which: value}}, "memory", None) for which, value in (("kernelTCP", 100 << 20), ("swappiness", 5), ("disableOOMKiller", True))},
+    "memory.useHierarchy": ({"memory": {"useHierarchy": False}}, "memory", None),
+    **{f"cpu.{which}": ({"cpu": {which: value}}, "cpu", "cpu") for which, value in (("shares", 100), ("quota", 50000), ("burst", 1000), ("idle", 1))},
+    **{f"cpu.{which}": ({"cpu": {which: 100000}}, "cpu", None) for which in ("realtimeRuntime", "realtimePeriod")},
+    "cpu.cpus": ({"cpu": {"cpus": "0"}}, "cpuset", "cpuset"), "cpu.mems": ({"cpu": {"mems": "0"}}, "cpuset", "cpuset"),
+    "pids.limit": ({"pids": {"limit": 5}}, "pids", "pids"),
+    "blockIO.weight": ({"blockIO": {"weight": 100}}, "blkio", "io"), "blockIO.leafWeight": ({"blockIO": {"leafWeight": 100}}, "blkio", None),
+    "blockIO.weightDevice": ({"blockIO": {"weightDevice": [{**DISK, "weight": 100}]}}, "blkio", "io"),
+    **{f"blockIO.throttle{which}Device": ({"blockIO": {f"throttle{which}Device": [{**DISK, "rate": 1 << 20}]}}, "blkio", "io") for which in ("ReadBps", "WriteBps", "ReadIOPS", "WriteIOPS")},
+    "hugepageLimits[0]": ({"hugepageLimits": [{"pageSize": "2MB", "limit": 1 << 21}]}, "hugetlb", "hugetlb"),
+    "network.classID": ({"network": {"classID": 5}}, "net_cls", None), "network.priorities": ({"network": {"priorities": [{"name": "lo", "priority": 1}]}}, "net_prio", None),
+    "rdma": ({"rdma": {"mlx5_1": {"hcaHandles": 1}}}, "rdma", "rdma"),
+    "devices": ({"devices": [{"allow": False, "access": "rwm"}]}, "devices", None),
+    "unified": ({"unified": {"memory.high": "33554432"}}, None, "memory"),
+}
+
+
+class WithoutController(CgroupCase):
+    """A limit whose controller is not there is an error that names both, and nothing is run without it."""
+
+    def check(self, limit, before, controller=None, joins="/dev/null"):
+        """In a mount namespace in which `before` was done, and below the cgroup that was joined."""
+        resources = EACH_LIMIT[limit][0]
+        def change(config):
+            config["linux"].update(resources=resources, cgroupsPath=f"/{PARENT}/none")
+        with self.subTest(limit):
+            self.count = getattr(self, "count", 0) + 1
+            bundle = self.bundle("echo", "ran", edit=change, name=f"b{self.count}")
+            result = run("sh", "-c", f'echo $$ > {joins}; exec unshare --cgroup --mount --propagation private sh -c "$0"',
+                         f"{before}; exec {RUNTIME} --root {self.state} run -b {bundle} none", check=False)
+            self.assertEqual((result.returncode, result.stdout), (1, ""), result.stderr)
+            self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+            self.assertIn(f"linux.resources.{limit}", result.stderr)
+            if controller:
+                self.assertIn(f'controller "{controller}" not available', result.stderr.replace("\\", ""))
+            self.assertEqual(os.listdir(self.state) if self.state.exists() else [], [])
+            self.assertFalse(any(TOP.glob(f"**/{PARENT}/none")))
+
+    NONE = f"while umount -l {TOP} 2>/dev/null; do :; done"
+
+    def test_where_nobody_has_mounted_cgroups(self):
+        for limit in EACH_LIMIT:
+            self.check(limit, self.NONE)
+
+    @on_v1
+    def test_where_its_hierarchy_is_not_mounted(self):
+        beside = (BESIDE / "cgroup.controllers").read_text().split() if BESIDE.is_dir() else []
+        for limit, (_, controller, _) in EACH_LIMIT.items():
+            if controller and controller not in beside:
+                self.check(limit, f"umount {TOP}/{controller} 2>/dev/null", controller)
+
+    @unittest.skipUnless(V2 or BESIDE.is_dir(), "needs cgroup v2")
+    def test_where_a_v2_group_was_given_none(self):
+        bare = (TOP if V2 else BESIDE) / PARENT / "bare"
+        bare.mkdir(parents=True)
+        self.addCleanup(bare.rmdir)
+        for limit, (_, _, controller) in EACH_LIMIT.items():
+            if limit != "devices":   # v2 has no controller for these
+                self.check(limit, f"{self.NONE}; mount -t cgroup2 cgroup2 {TOP}", controller, joins=bare / "cgroup.procs")
 
 
 class Update(CgroupCase):

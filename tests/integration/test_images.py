@@ -429,8 +429,8 @@ class FakePulls(ImageCase):
         blobs = [path for path in answers if "/blobs/" in path]
         wrong = {blobs[0]: (200, {}, b"x"), blobs[1]: (200, {}, b"x" * 100_000)}
         cases = [
-            (answers | {blobs[1]: wrong[blobs[1]]}, "larger than its manifest says"),
-            (answers | {blobs[0]: wrong[blobs[0]]}, "instead of"),
+            (answers | {blobs[1].wrong[blobs[1]]}, "larger than its manifest says"),
+            (answers | {blobs[0].wrong[blobs[0]]}, "instead of"),
             (answers | {blobs[1]: (404, {}, b"")}, "fetching blob"),
             (answers | {"/v2/app/manifests/v1": (200, {"Content-Type": self.INDEX}, manifest)}, "but it is"),
             (answers | {"/v2/app/manifests/v1": (200, {"Content-Type": MANIFEST}, b"[" * 100_000)}, ""),
@@ -439,7 +439,7 @@ class FakePulls(ImageCase):
             (self.image(manifests=[])[0], ""),
             (self.image(config=config_of(LAYER, LAYER))[0], "has 1 layers, but its config names 2"),
             (self.image(config=config_of(b"other"))[0], ""),
-            (self.image(layers=[{"mediaType": "x", "digest": "sha256:../../x", "size": 1}])[0], "layers: [0]: digest: invalid digest"),
+            (self.image(layers=[{"mediaType": "x", "digest": "sha256:../../x", "size": 1}])[0], "layers[0].digest: invalid digest"),
             (self.image(layers=[{"mediaType": "application/vnd.erofs", "digest": "sha256:" + "0" * 64, "size": 1}])[0], "is no layer that can be unpacked"),
         ]
         for i, (answers, says) in enumerate(cases):

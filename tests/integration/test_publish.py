@@ -226,6 +226,28 @@ class Publish(keg.StoreCase):
         self.assertEqual(silent.stderr, "")
         self.assertEqual(self.get(self.outside, f"http://{HOST}:8082/"), "heard")
 
+    @keg.needs("iptables-legacy")
+    def test_so_is_one_of_iptables_legacy_that_nftables_does_not_show(self):
+        legacy = lambda *words, check=True: inside(self.host, "iptables-legacy", *words, check=check)
+        names = lambda: inside(self.host, "cat", "/proc/net/ip_tables_names", check=False).stdout
+        self.keg("run", "--rm", "base", "true")
+        self.assertEqual(names(), "", "keg has made a table that nobody used")
+        if legacy("-P", "FORWARD", "DROP", check=False).returncode != 0:
+            self.skipTest("this kernel has no tables for iptables-legacy")
+        container = self.keg("run", "-d", "--name", "deaf", "-p", "8081:80", "base", "httpd", "-f", "-p", "80", "-h", "/etc")
+        self.assertEqual(len(container.stderr.splitlines()), 1, container.stderr)
+        self.assertIn("chain FORWARD of iptables-legacy's table filter", container.stderr)
+        # What the warning says helps; and one that lets all through needs no word.
+        legacy("-A", "FORWARD", "-s", "203.0.113.9", "-j", "ACCEPT")
+        legacy("-A", "FORWARD", "-i", "keg-+", "-j", "ACCEPT")
+        legacy("-A", "FORWARD", "-o", "keg-+", "-j", "ACCEPT")
+        silent = self.keg("run", "-d", "--name", "heard", "-p", "8082:80", "base", "sh", "-c", "echo heard > /tmp/index.html; exec httpd -f -p 80 -h /tmp")
+        self.assertEqual(silent.stderr, "")
+        self.assertEqual(self.get(self.outside, f"http://{HOST}:8082/"), "heard")
+        legacy("-F", "FORWARD")
+        legacy("-P", "FORWARD", "ACCEPT")
+        self.assertEqual(self.keg("run", "--rm", "base", "true").stderr, "")
+
     def test_a_host_that_was_no_router_is_none_for_others(self):
         forwarding = lambda name: inside(self.host, "cat", f"/proc/sys/net/ipv4/conf/{name}/forwarding").stdout.strip()
         inside(self.host, "sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward")

@@ -24,7 +24,7 @@ class Validate(RuntimeCase):
         bundle = self.bundle("true", edit=edit)
         result = run(RUNTIME, "validate", bundle, check=False)
         self.assertEqual((result.returncode, result.stderr), (1, ""))
-        for text in ('Cwd must be an absolute path, but is "x"\n    config.md#process: ', "process: user: uid: is out of range: -1",
+        for text in ('Cwd must be an absolute path, but is "x"\n    config.md#process: ', "process.user.uid: is out of range: -1",
                      'malformed spec file: duplicated ns "pid"\n    config-linux.md#namespaces: ', f'root.path: "{bundle}/nowhere" is not a directory',
                      'namespace path "/proc/self/ns/net" is not a user namespace', 'hooks.createRuntime: "/no/such" does not exist',
                      "hooks.poststop[0].path: must be an absolute path", "hooks.poststop[0].timeout: must be greater than zero"):
@@ -50,10 +50,10 @@ class Validate(RuntimeCase):
 
     def test_a_text_ends_where_it_ends(self):
         """Not at a NUL byte in it, as for the kernel: it would be checked as one name and used as another."""
-        for edit, place in ((lambda c: c["process"].update(args=["true\0x"]), "process: args: [0]"),
-                            (lambda c: c["process"].update(env=["A=b\0c"]), "process: env: [0]"),
-                            (lambda c: c["mounts"][0].update(destination="/proc\0"), "mounts: [0]: destination"),
-                            (lambda c: c["linux"].update(sysctl={"net.\0x": "1"}), "linux: sysctl")):
+        for edit, place in ((lambda c: c["process"].update(args=["true\0x"]), "process.args[0]"),
+                            (lambda c: c["process"].update(env=["A=b\0c"]), "process.env[0]"),
+                            (lambda c: c["mounts"][0].update(destination="/proc\0"), "mounts[0].destination"),
+                            (lambda c: c["linux"].update(sysctl={"net.\0x": "1"}), "linux.sysctl")):
             bundle = self.bundle("true", edit=edit, name=place.replace(" ", ""))
             for words in (("validate", bundle), ("create", "-b", bundle, "c")):
                 result = self.runtime(*words, check=False)

@@ -13,13 +13,15 @@ from keg import KEG, PATIENCE, RUNTIME, StoreCase, needs, needs_root, run, wait_
 class Words(StoreCase):
     """What an image's config says is never read as what the user typed."""
 
-    def image(self, name="evil", **config):
+    def image(self, name="evil", history=None, **config):
         """The base image with another config, as an archive brings it."""
         saved = tarfile.open(fileobj=io.BytesIO(subprocess.run([KEG, "--root", self.store, "save", "base"], capture_output=True, check=True).stdout))
         files = {member.name: saved.extractfile(member).read() for member in saved if member.isfile()}
         item = json.loads(files["manifest.json"])[0]
         document = json.loads(files[item["Config"]])
         document["config"] = {"Cmd": ["true"], "Env": ["PATH=/bin"], **config}
+        if history:
+            document["history"] = [history]
         archive = {layer: files[layer] for layer in item["Layers"]} | {
             "c.json": json.dumps(document).encode(),
             "manifest.json": json.dumps([{"Config": "c.json", "RepoTags": [name + ":latest"], "Layers": item["Layers"]}]).encode()}
@@ -36,9 +38,27 @@ class Words(StoreCase):
         container = self.keg("create", *options, "evil").stdout.strip()
         return json.loads((self.store / "containers" / container / "settings.json").read_text())
 
+    def test_what_an_image_says_steers_no_terminal(self):
+        evil, meant = "a\x1b[2J\x9b1m\u202eb\tc\nd\x7f", r"a\x1b[2J\u009b1m\u202eb"
+        self.load(history={"created": "2026-01-01T00:00:00Z", "created_by": evil, "comment": evil}, Cmd=["sleep", evil], Labels={"k": evil})
+        self.keg("create", "--name", "shown", "evil")
+        row = r"{{.Command}} {{.Labels}}"
+        for words in (("history", "--no-trunc", "evil"), ("history", "--no-trunc", "--format", "{{.CreatedBy}} {{.Comment}}", "evil"), ("ps", "-a", "--no-trunc"), ("ps", "-a", "--no-trunc", "--format", row),
+                      ("ps", "-a", "--no-trunc", "--format", f"table {row}"), ("inspect", "-f", "{{.Config.Labels}}", "shown"), ("image", "inspect", "-f", "{{.Config.Cmd}}", "evil")):
+            with self.subTest(words):
+                said = self.keg(*words).stdout
+                self.assertIn(meant, said)
+                self.assertEqual([c for c in said if not c.isprintable() and c not in "\n\t"], [])
+        # In a table no value goes on to another line or column, and in JSON it is what it was.
+        self.assertEqual(len(self.keg("history", "evil").stdout.splitlines()), 2)
+        self.assertEqual(len(self.keg("ps", "-a", "--no-trunc", "--format", "table {{.Labels}}").stdout.splitlines()), 2)
+        self.assertEqual(json.loads(self.keg("inspect", "shown").stdout)[0]["Config"]["Labels"], {"k": evil})
+        self.assertEqual(json.loads(self.keg("inspect", "-f", "{{json .Config.Labels}}", "shown").stdout), {"k": evil})
+        self.assertEqual(json.loads(self.keg("ps", "-a", "--format", "json").stdout)["Labels"], f"k={evil}")
+
     def test_a_volume_names_no_directory_and_no_volume_of_the_hosts(self):
         for volume in (f"{self.dir}:/stolen", "mine:/named", "/:/host:rw"):
-            self.refused(f'config: Volumes: "{volume}" is no path in a container', Volumes={volume: {}})
+            self.refused(f'config.Volumes: "{volume}" is no path in a container', Volumes={volume: {}})
         self.load(Volumes={"relative": {}, "/a/../../b": {}})
         mounts = self.settings()["mounts"]
         self.assertEqual({(mount["type"], mount["destination"], mount["anonymous"]) for mount in mounts}, {("volume", "/relative", True), ("volume", "/b", True)})
@@ -50,7 +70,7 @@ class Words(StoreCase):
         self.fails("import", "-c", f"VOLUME {self.dir}:/stolen", self.dir / "busybox.tar", "evil", says="is no path in a container")
 
     def test_an_exposed_port_chooses_nothing_of_the_hosts(self):
-        self.refused("config: ExposedPorts: invalid containerPort: 127.0.0.1:39321:80/tcp", ExposedPorts={"127.0.0.1:39321:80/tcp": {}})
+        self.refused("config.ExposedPorts: invalid containerPort: 127.0.0.1:39321:80/tcp", ExposedPorts={"127.0.0.1:39321:80/tcp": {}})
         self.load(ExposedPorts={"80": {}, "9000-9001/udp": {}})
         ports = self.settings("-P")["ports"]
         self.assertEqual({(port["container_port"], port["proto"], port.get("host_ip", ""), port.get("host_port", 0)) for port in ports},
@@ -64,8 +84,8 @@ class Words(StoreCase):
         self.assertIn(" 1\n", self.keg("run", "--rm", "--network", "none", "built", "cat", "/said").stdout)
 
     def test_users_and_signals_have_their_forms(self):
-        self.refused('config: User: invalid user "a:b:c"', User="a:b:c")
-        self.refused("config: StopSignal: invalid signal: NOPE", StopSignal="NOPE")
+        self.refused('config.User: invalid user "a:b:c"', User="a:b:c")
+        self.refused("config.StopSignal: invalid signal: NOPE", StopSignal="NOPE")
 
     def test_a_relative_working_directory_begins_at_the_root(self):
         self.load(WorkingDir="tmp", Cmd=["pwd"])

@@ -54,8 +54,19 @@ inline uint32_t action_of(const std::string& action, std::optional<uint32_t> num
     return others.at(action);
 }
 
-// libseccomp's filter for the same profile; a rule with two conditions on one argument is several,
-// as runc has it.
+// What libseccomp takes as one rule: conditions that all must hold, on arguments of their own. A
+// rule of a profile with two on one argument is several, as runc has it.
+using Conditions = std::vector<spec::SeccompArg>;
+inline std::vector<Conditions> parts_of(const spec::SeccompSyscall& rule) {
+    std::set<uint32_t> arguments;
+    for (const spec::SeccompArg& arg : rule.args) arguments.insert(arg.index);
+    if (arguments.size() == rule.args.size()) return {rule.args};
+    std::vector<Conditions> parts;
+    for (const spec::SeccompArg& arg : rule.args) parts.push_back({arg});
+    return parts;
+}
+
+// libseccomp's filter for the same profile.
 inline std::vector<sock_filter> reference(const spec::Seccomp& profile) {
     const std::map<std::string, scmp_compare> operators = {
         {"SCMP_CMP_NE", SCMP_CMP_NE},
@@ -76,16 +87,11 @@ inline std::vector<sock_filter> reference(const spec::Seccomp& profile) {
     }
     for (const spec::SeccompSyscall& rule : profile.syscalls) {
         const uint32_t action = action_of(rule.action, rule.errno_ret);
-        std::vector<std::vector<scmp_arg_cmp>> parts(1);
-        std::set<uint32_t> indices;
-        for (const spec::SeccompArg& arg : rule.args) {
-            indices.insert(arg.index);
-            parts[0].push_back({arg.index, operators.at(arg.op), arg.value, arg.value_two});
-        }
-        if (indices.size() < rule.args.size()) {
-            const std::vector<scmp_arg_cmp> all = parts[0];
-            parts.clear();
-            for (const scmp_arg_cmp& one : all) parts.push_back({one});
+        std::vector<std::vector<scmp_arg_cmp>> parts;
+        for (const Conditions& part : parts_of(rule)) {
+            parts.emplace_back();
+            for (const spec::SeccompArg& arg : part)
+                parts.back().push_back({arg.index, operators.at(arg.op), arg.value, arg.value_two});
         }
         for (const std::string& name : rule.names) {
             const int number = ::seccomp_syscall_resolve_name(name.c_str());

@@ -99,23 +99,54 @@ TEST_CASE("what is wrong with a profile is said with its place") {
         const char* profile;
         const char* says;
     } cases[] = {
-        {R"({"syscalls": []})", "defaultAction is missing"},
+        {R"({"syscalls": []})", "defaultAction: is missing"},
         {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscall": []})", "unknown property \"syscall\""},
         {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"action": "SCMP_ACT_ALLOW"}]})",
-         "syscalls: [0]: exactly one of name and names must be there"},
+         "syscalls[0]: exactly one of name and names must be there"},
         {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "read"}]})",
-         "syscalls: [0]: action is missing"},
+         "syscalls[0].action: is missing"},
         {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "read", "action": "SCMP_ACT_LOG", "includes": {"cap": []}}]})",
-         "syscalls: [0]: includes: unknown property \"cap\""},
+         "syscalls[0].includes: unknown property \"cap\""},
         {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "read", "action": "SCMP_ACT_LOG", "includes": {"minKernel": "new"}}]})",
-         "syscalls: [0]: minKernel: is \"new\", but must be as 4.8"},
+         "syscalls[0].includes.minKernel: is \"new\", but must be as 4.8"},
         {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "read", "action": "SCMP_ACT_LOG", "args": [{"index": -1}]}]})",
-         "syscalls: [0]: args: [0]: index: is out of range: -1"},
+         "syscalls[0].args[0].index: is out of range: -1"},
         {R"({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86"], "archMap": [{"architecture": "SCMP_ARCH_X86_64"}], "syscalls": []})",
          "both architectures and archMap are there"},
+        {R"({"defaultAction": "SCMP_ACT_MOON", "syscalls": []})",
+         "defaultAction: string SCMP_ACT_MOON is not a valid action for seccomp"},
+        {R"({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_Z80"], "syscalls": []})",
+         "architectures[0]: string SCMP_ARCH_Z80 is not a valid arch for seccomp"},
+        {R"({"defaultAction": "SCMP_ACT_ALLOW", "archMap": [{"architecture": "SCMP_ARCH_ARM", "subArchitectures": ["Z80"]}], "syscalls": []})",
+         "archMap[0]: string Z80 is not a valid arch for seccomp"},
+        // Places are the file's, whichever rules count for this container.
+        {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "read", "action": "SCMP_ACT_LOG", "excludes": {"arches": ["amd64"]}}, {"name": "read", "action": "SCMP_ACT_NONE"}]})",
+         "syscalls[1].action: string SCMP_ACT_NONE is not a valid action for seccomp"},
+        {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "read", "action": "SCMP_ACT_LOG", "includes": {"caps": ["CAP_KILL"]}, "args": [{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}]}]})",
+         "syscalls[0].args[0].index: seccomp argument index 6 is too large: a call has six"},
+        {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read", "moon"], "action": "SCMP_ACT_ERRNO", "includes": {"caps": ["CAP_KILL"]}}]})",
+         "syscalls[0].names[1]: unknown system call \"moon\": its rule SCMP_ACT_ERRNO cannot be "
+         "kept"},
+        {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "read", "action": "SCMP_ACT_LOG", "excludes": {"caps": ["CAP_SYS_ADMN"]}}]})",
+         "syscalls[0].excludes.caps[0]: unknown capability \"CAP_SYS_ADMN\""},
+        {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "read", "action": "SCMP_ACT_LOG", "includes": {"arches": ["x86_64"]}}]})",
+         "syscalls[0].includes.arches[0]: unknown architecture \"x86_64\": must be Go's word for "
+         "one, as amd64"},
     };
     for (const auto& [profile, says] : cases) {
         CAPTURE(profile);
         CHECK(complaint(profile) == says);
     }
+}
+
+TEST_CASE("a call that nobody knows is no fault of a rule for other machines or newer kernels") {
+    for (const char* condition :
+         {R"("includes": {"arches": ["arm64"]})", R"("excludes": {"arches": ["amd64"]})",
+          R"("includes": {"minKernel": "7.9"})"})
+        CHECK(complaint(str(R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [)",
+                            R"({"name": "moon", "action": "SCMP_ACT_ERRNO", )", condition,
+                            "}]}")) == "");
+    // A milder rule's loss harms nobody.
+    CHECK(complaint(R"({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [)"
+                    R"({"name": "moon", "action": "SCMP_ACT_ALLOW"}]})") == "");
 }

@@ -157,7 +157,7 @@ TEST_CASE("bad archives are refused and leave no image") {
         {with({"x", "", '1', "../y"}), "leads out of it"},
         {replaced(0, {"one/layer.tar", "", '2', "layer.tar"}), "lacks the layer"},
         {replaced(1, {"config.json", config(wrong)}), "invalid diffID"},
-        {replaced(1, {"config.json", config("sha256:../../x")}), "diff_ids: [0]: invalid digest"},
+        {replaced(1, {"config.json", config("sha256:../../x")}), "diff_ids[0]: invalid digest"},
         {replaced(1, {"config.json", "{"}), "image config"},
         {replaced(1, {"config.json", R"({"rootfs":{"type":"layers","diff_ids":[]}})"}), "diff"},
         {replaced(2, {"manifest.json", "[{}]"}), "lacks the config"},

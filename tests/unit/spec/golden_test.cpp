@@ -45,12 +45,13 @@ void walk(const Json& value, const Json::json_pointer& path,
         for (size_t i = 0; i < value.size(); ++i) walk(value[i], path / i, each);
 }
 
-// The steps of the path, as errors show them: "mounts: [0]: options".
+// The steps of the path, as errors show them: "mounts[0].options".
 std::string shown(Json::json_pointer path, const Json& document) {
     std::string out;
     for (; !path.empty(); path = path.parent_pointer()) {
         const bool index = document.at(path.parent_pointer()).is_array();
-        out = (index ? "[" + path.back() + "]" : path.back()) + (out.empty() ? "" : ": " + out);
+        const char* joint = out.empty() || out.starts_with('[') ? "" : ".";
+        out = (index ? "[" + path.back() + "]" : path.back()) + joint + out;
     }
     return out;
 }
@@ -122,16 +123,16 @@ TEST_CASE("a number that does not fit is an error, and so is half a number") {
         const char *text, *says;
     } cases[] = {
         {R"({"process": {"user": {"uid": 4294967296}}})",
-         "process: user: uid: is out of range: 4294967296"},
-        {R"({"process": {"user": {"uid": -1}}})", "process: user: uid: is out of range: -1"},
+         "process.user.uid: is out of range: 4294967296"},
+        {R"({"process": {"user": {"uid": -1}}})", "process.user.uid: is out of range: -1"},
         {R"({"process": {"oomScoreAdj": 9223372036854775808}})",
-         "process: oomScoreAdj: is out of range"},
+         "process.oomScoreAdj: is out of range"},
         {R"({"linux": {"resources": {"blockIO": {"weight": 65536}}}})",
-         "linux: resources: blockIO: weight: is out of range: 65536"},
+         "linux.resources.blockIO.weight: is out of range: 65536"},
         {R"({"linux": {"resources": {"memory": {"limit": 18446744073709551615}}}})",
-         "linux: resources: memory: limit: is out of range"},
+         "linux.resources.memory.limit: is out of range"},
         {R"({"linux": {"seccomp": {"syscalls": [{"args": [{"value": 18446744073709551616}]}]}}})",
-         "linux: seccomp: syscalls: [0]: args: [0]: value: is out of range"},
+         "linux.seccomp.syscalls[0].args[0].value: is out of range"},
     };
     for (const auto& [text, says] : cases)
         CHECK_THROWS_WITH(spec::read_config(text), ContainsSubstring(says));

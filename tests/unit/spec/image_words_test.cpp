@@ -135,15 +135,15 @@ TEST_CASE(
         const char* says;
     } bad[] = {
         {R"({"mediaType":")" + tar + R"(","digest":"sha256:../../../../etc/passwd","size":1})",
-         "layers: [0]: digest: invalid digest"},
+         "layers[0].digest: invalid digest"},
         {R"({"mediaType":")" + tar + R"(","digest":"../x:aa","size":1})",
-         "layers: [0]: digest: invalid digest"},
+         "layers[0].digest: invalid digest"},
         {R"({"mediaType":")" + tar + R"(","digest":"sha256:aa","size":1})",
-         "layers: [0]: digest: invalid digest"},
+         "layers[0].digest: invalid digest"},
         {R"({"mediaType":")" + tar + R"(","digest":")" + digest + R"(","size":-1})",
-         "layers: [0]: size: must not be negative"},
+         "layers[0].size: must not be negative"},
         {R"({"mediaType":"tar\nx","digest":")" + digest + R"(","size":1})",
-         "layers: [0]: mediaType: \"tar\\nx\" is no media type"},
+         "layers[0].mediaType: \"tar\\nx\" is no media type"},
     };
     for (const auto& [layer, says] : bad) {
         CAPTURE(layer);
@@ -164,7 +164,7 @@ TEST_CASE(
     CHECK_THROWS_WITH(
         read_image_config(
             R"({"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":["../../x"]}})"),
-        ContainsSubstring("rootfs: diff_ids: [0]: invalid digest"));
+        ContainsSubstring("rootfs.diff_ids[0]: invalid digest"));
     CHECK_NOTHROW(read_image_config(config(
         R"("os":"linux","architecture":"amd64","created":"2024-05-06T07:08:09.123+02:00")")));
 }
@@ -179,6 +179,6 @@ TEST_CASE("a layer that is no tar makes no image") {
          {"application/vnd.erofs", "application/vnd.oci.image.layer.v1.tar+gzip+encrypted", ""}) {
         CAPTURE(type);
         manifest.layers[1].media_type = type;
-        CHECK_THROWS_WITH(check_layers(manifest), ContainsSubstring("layers: [1]: mediaType: "));
+        CHECK_THROWS_WITH(check_layers(manifest), ContainsSubstring("layers[1].mediaType: "));
     }
 }
