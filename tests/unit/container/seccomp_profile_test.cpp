@@ -110,7 +110,7 @@ TEST_CASE("what is wrong with a profile is said with its place") {
         {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "read", "action": "SCMP_ACT_LOG", "includes": {"minKernel": "new"}}]})",
          "syscalls[0].includes.minKernel: is \"new\", but must be as 4.8"},
         {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "read", "action": "SCMP_ACT_LOG", "args": [{"index": -1}]}]})",
-         "syscalls[0].args[0].index: is out of range: -1"},
+         "syscalls[0].args[0].index: is out of range: -1, must be from 0 to 4294967295"},
         {R"({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86"], "archMap": [{"architecture": "SCMP_ARCH_X86_64"}], "syscalls": []})",
          "both architectures and archMap are there"},
         {R"({"defaultAction": "SCMP_ACT_MOON", "syscalls": []})",

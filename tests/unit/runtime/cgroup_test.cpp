@@ -125,23 +125,25 @@ TEST_CASE("cgroup limits: what only v1 or only v2 has") {
         CHECK_THAT(refusal(on_v2, resources), ContainsSubstring("linux.resources."));
     }
     CHECK(refusal(on_v1, R"({"unified":{"memory.max":"1"}})") ==
-          "invalid configuration: cannot use unified on cgroup v1");
+          "linux.resources.unified: invalid configuration: cannot use unified on cgroup v1");
 }
 
 TEST_CASE("cgroup limits: what contradicts itself is refused in runc's words") {
     CHECK(refusal(on_v2, R"({"memory":{"swap":4096}})") ==
-          "unable to set swap limit without memory limit");
+          "linux.resources.memory.swap: unable to set swap limit without memory limit");
     CHECK(refusal(on_v2, R"({"memory":{"limit":4096,"swap":1024}})") ==
-          "memory+swap limit should be >= memory limit");
+          "linux.resources.memory.swap: memory+swap limit should be >= memory limit");
     CHECK(refusal(on_v2, R"({"memory":{"limit":4096,"swap":-7}})") ==
-          "invalid memory swap value: -7");
-    CHECK(refusal(on_v1, R"({"cpu":{"shares":1}})") == "the minimum allowed cpu-shares is 2");
+          "linux.resources.memory.swap: invalid memory swap value: -7");
+    CHECK(refusal(on_v1, R"({"cpu":{"shares":1}})") ==
+          "linux.resources.cpu.shares: the minimum allowed cpu-shares is 2");
     CHECK(refusal(on_v1, R"({"cpu":{"shares":262145}})") ==
-          "the maximum allowed cpu-shares is 262144");
+          "linux.resources.cpu.shares: the maximum allowed cpu-shares is 262144");
     CHECK(refusal(on_v2, R"({"unified":{"a/b":"1"}})") ==
-          R"(unified resource "a/b" must be a file name (no slashes))");
-    CHECK(refusal(on_v2, R"({"unified":{"memory":"1"}})") ==
-          R"(unified resource "memory" must be in the form CONTROLLER.PARAMETER)");
+          R"(linux.resources.unified: unified resource "a/b" must be a file name (no slashes))");
+    CHECK(
+        refusal(on_v2, R"({"unified":{"memory":"1"}})") ==
+        R"(linux.resources.unified: unified resource "memory" must be in the form CONTROLLER.PARAMETER)");
 }
 
 TEST_CASE("cgroup limits: beside v1, what has no v1 hierarchy may be in v2") {

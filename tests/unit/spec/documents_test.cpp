@@ -64,7 +64,7 @@ TEST_CASE("a document that breaks the spec has its problem named") {
         {[](Config& c) { c.hooks.prestart = {{.path = "/x", .timeout = 0}}; },
          "timeout: must be greater than zero"},
         {[](Config& c) { c.process->rlimits = {{"RLIMIT_NOFILE", 1, 2}}; },
-         "soft limit is above the hard limit"},
+         "process.rlimits[0].soft: the soft limit of RLIMIT_NOFILE is above the hard limit"},
         {[](Config& c) { c.linux.sysctl = {{"kernel.panic", "1"}}; },
          "is not in a separate kernel namespace"},
         {[](Config& c) { c.linux.cgroups_path = "/a/../../b"; }, "must not contain \"..\""},

@@ -157,9 +157,9 @@ TEST_CASE("the schemas' bad examples are refused") {
         {R"({"ociVersion": "1.0.0", "root": {"path": "rootfs"}, "linux": {"resources": {"hugepageLimits": [{"limit": 1234123, "pageSize": "64kB"}]}}})",
          "64kB"},
         {R"({"ociVersion": "1.0.0", "root": {"path": "rootfs"}, "linux": {"netDevices": {"eth0": {"name": 23}}}})",
-         "linux: netDevices: eth0: name: must be a string"},
+         "linux.netDevices.eth0.name: must be a string"},
         {R"({"ociVersion": "1.0.0", "root": {"path": "rootfs"}, "linux": {"resources": {"rdma": {"mlx5_1": {"hcaHandles": "not a uint32"}}}}})",
-         "linux: resources: rdma: mlx5_1: hcaHandles: must be a whole number"},
+         "linux.resources.rdma.mlx5_1.hcaHandles: must be a whole number"},
     };
     for (const auto& [text, says] : cases) {
         CAPTURE(text);

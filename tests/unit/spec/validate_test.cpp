@@ -101,7 +101,7 @@ const struct {
      "SchedRR policy"},
     {[](Config& c) { c.process->scheduler = {.policy = "SCHED_RR", .priority = 1, .deadline = 1}; },
      "config.md", "linux-process",
-     "process.scheduler.runtime: scheduler runtime/deadline/period can only be specified for "
+     "process.scheduler.deadline: scheduler runtime/deadline/period can only be specified for "
      "SchedDeadline "
      "policy"},
     {[](Config& c) { c.process->scheduler = {.policy = "SCHED_FIFO", .priority = 100}; },
@@ -115,7 +115,7 @@ const struct {
     {[](Config& c) { c.process->io_priority = {"IOPRIO_CLASS_BE", 8}; }, "config.md",
      "linux-process", "process.ioPriority.priority: invalid io priority: 8"},
     {[](Config& c) { c.process->exec_cpu_affinity = {"", "8191,65536"}; }, "config.md",
-     "linux-process", "process.execCPUAffinity.initial: invalid list of CPUs: \"8191,65536\""},
+     "linux-process", "process.execCPUAffinity.final: invalid list of CPUs: \"8191,65536\""},
     {[](Config& c) { c.process->exec_cpu_affinity = {"1-0", ""}; }, "config.md", "linux-process",
      "process.execCPUAffinity.initial: invalid list of CPUs: \"1-0\""},
     {[](Config& c) { std::erase_if(c.linux.namespaces, [](auto& n) { return n.type == "uts"; }); },
@@ -435,13 +435,13 @@ TEST_CASE("all that is wrong is told, types that cannot be read included") {
         R"({"ociVersion":"1.x","root":{"path":7},"process":{"user":{"uid":-1,"gid":"a"},"cwd":"/","args":["sh"]},"mounts":[{"destination":"/a"},{"destination":{}}],"linux":{"namespaces":[{"type":"mount"}]}})");
     std::vector<std::string> messages;
     for (const Violation& violation : reading.violations) messages.push_back(violation.message);
-    CHECK(messages ==
-          std::vector<std::string>{"process.user.uid: is out of range: -1",
-                                   "process.user.gid: must be a whole number, but is \"a\"",
-                                   "root.path: must be a string, but is 7",
-                                   "mounts[1].destination: must be a string, but is {}",
-                                   "ociVersion: must be a semantic version, but is \"1.x\"",
-                                   "root.path: is missing", "mounts[1].destination: is missing"});
+    CHECK(messages == std::vector<std::string>{
+                          "process.user.uid: is out of range: -1, must be from 0 to 4294967295",
+                          "process.user.gid: must be a whole number, but is \"a\"",
+                          "root.path: must be a string, but is 7",
+                          "mounts[1].destination: must be a string, but is {}",
+                          "ociVersion: must be a semantic version, but is \"1.x\"",
+                          "root.path: is missing", "mounts[1].destination: is missing"});
     CHECK(read_and_validate("{").violations.size() == 1);
     CHECK(read_and_validate("[]").violations.size() == 1);
     CHECK(read_and_validate(write(default_config())).violations.empty());
