@@ -6,7 +6,7 @@ import sys
 import unittest
 
 import keg
-from keg import PATIENCE, wait_until
+from keg import PATIENCE, needs, wait_until
 
 HOST, OUTSIDE = "203.0.113.2", "203.0.113.1"
 # Prints the address that somebody announces as his own on that device.
@@ -226,7 +226,7 @@ class Publish(keg.StoreCase):
         self.assertEqual(silent.stderr, "")
         self.assertEqual(self.get(self.outside, f"http://{HOST}:8082/"), "heard")
 
-    @keg.needs("iptables-legacy")
+    @needs("iptables-legacy")
     def test_so_is_one_of_iptables_legacy_that_nftables_does_not_show(self):
         legacy = lambda *words, check=True: inside(self.host, "iptables-legacy", *words, check=check)
         names = lambda: inside(self.host, "cat", "/proc/net/ip_tables_names", check=False).stdout
