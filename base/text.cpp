@@ -1,3 +1,5 @@
+// What others wrote, on a terminal: a control character would steer it, in C1's form (two bytes of
+// UTF-8) too, and marks that turn the direction of writing would show other words than are there.
 #include "base/text.h"
 
 namespace {
