@@ -33,7 +33,7 @@
 #include "builder/words.h"
 #include "builder/workplace.h"
 #include "image/bundle.h"
-#include "image/layer/apply.h"
+#include "image/layer/rules.h"
 #include "image/registry.h"
 
 namespace {

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "image/layer/apply.h"
+#include "image/layer/rules.h"
 
 namespace {
 

@@ -18,6 +18,7 @@
 #include "base/regular_file.h"
 #include "base/sys.h"
 #include "image/layer/apply.h"
+#include "image/layer/rules.h"
 
 namespace {
 

@@ -26,42 +26,10 @@
 #include "image/layer/inflate.h"
 #include "image/layer/path_set.h"
 #include "image/layer/read_ahead.h"
+#include "image/layer/rules.h"
 #include "image/layer/tar_stream.h"
 
 namespace {
-
-constexpr std::string_view whiteout_prefix = ".wh.";
-constexpr std::string_view opaque_marker = ".wh..wh..opq";
-constexpr std::string_view aufs_prefix =
-    ".wh..wh.";  // of AUFS's own files, which old images still hold
-// Of the kernel: its device numbers, and its owners (the one above means "as it was").
-constexpr unsigned largest_major = 0xfff, largest_minor = 0xfffff;
-constexpr int64_t largest_owner = 0xfffffffe;
-
-bool is_aufs_own(const std::string& path) {
-    if (path.find(aufs_prefix) == std::string::npos) return false;
-    const auto parts = split(path, '/');
-    return std::ranges::any_of(parts, [](const std::string& part) {
-        return part.starts_with(aufs_prefix) && part != opaque_marker;
-    });
-}
-
-// Never taken from an image: they would mean something to this host or to overlayfs.
-bool is_foreign_xattr(std::string_view name) {
-    return name.starts_with("trusted.overlay.") || name.starts_with("user.overlay.") ||
-           name == "security.selinux" || name == "system.nfs4_acl";
-}
-
-bool is_of_layers(std::string_view name) {
-    return name == "security.capability" || name.starts_with("user.") ||
-           name.starts_with("system.posix_acl_");
-}
-
-std::pair<std::string, std::string> split_parent(const std::string& path) {
-    const size_t slash = path.find_last_of('/');
-    if (slash == std::string::npos) return {"", path};
-    return {path.substr(0, slash), path.substr(slash + 1)};
-}
 
 std::string below(const std::string& directory, const std::string& name) {
     return directory.empty() ? name : directory + "/" + name;
@@ -104,7 +72,8 @@ private:
     void remove(int parent, const std::string& name, const std::string& path);
     void remove_untouched(int parent, const std::string& name, const std::string& path);
     void clear_untouched(UniqueFd directory, const std::string& path);
-    void whiteout(const std::string& directory, const std::string& name);
+    void make_opaque(const std::string& directory);
+    void hide(const std::string& directory, const std::string& name);
     void make(const TarEntry& entry, TarStream& tar, int dir, const std::string& name,
               const std::string& path, uint64_t& bytes);
     void make_directory(const TarEntry& entry, int dir, const std::string& name,
@@ -136,14 +105,11 @@ int Layer::parent(const std::string& path) {
         // Something that is not a directory where this layer needs one: the layer wins.
         std::string level;
         for (const std::string& part : split(path, '/')) {
-            const std::string above = level;
-            level += level.empty() ? part : "/" + part;
-            const UniqueFd there = root_.open(above, O_PATH | O_DIRECTORY);
-            struct stat info{};
-            if (::fstatat(there.get(), part.c_str(), &info, 0) == 0 && !S_ISDIR(info.st_mode)) {
-                remove(there.get(), part, level);
-                break;
-            }
+            const std::string above = std::exchange(level, below(level, part));
+            const auto there = root_.open_if_exists(level, O_PATH);
+            if (!there || S_ISDIR(sys::fstat(there->get()).st_mode)) continue;
+            remove(root_.open(above, O_PATH | O_DIRECTORY).get(), part, level);
+            break;
         }
         parent_fd_ = root_.make_directories(path, 0755);
     }
@@ -221,22 +187,18 @@ void Layer::clear_untouched(UniqueFd directory, const std::string& top) {
     }
 }
 
-void Layer::whiteout(const std::string& directory, const std::string& name) {
-    if (name == opaque_marker) {
-        // Everything in the directory that is not from this layer. What is there may be a link to
-        // another directory, whose files are none of this one's.
-        auto there = root_.open_if_exists(directory, O_PATH | O_NOFOLLOW);
-        if (!there || !S_ISDIR(sys::fstat(there->get()).st_mode)) return;
-        clear_untouched(sys::openat(there->get(), ".", O_RDONLY | O_DIRECTORY), directory);
-        touched_.insert(directory);
-        return;
-    }
-    const std::string hidden = name.substr(whiteout_prefix.size());
-    if (hidden.empty() || hidden == "." || hidden == "..")
-        throw Error("whiteout ", quoted(name), " names no file");
+// Everything in the directory that is not from this layer goes. What is there may be a link to
+// another directory, whose files are none of this one's.
+void Layer::make_opaque(const std::string& directory) {
+    auto there = root_.open_if_exists(directory, O_PATH | O_NOFOLLOW);
+    if (!there || !S_ISDIR(sys::fstat(there->get()).st_mode)) return;
+    clear_untouched(sys::openat(there->get(), ".", O_RDONLY | O_DIRECTORY), directory);
+    touched_.insert(directory);
+}
+
+void Layer::hide(const std::string& directory, const std::string& name) {
     auto there = root_.open_if_exists(directory, O_PATH | O_DIRECTORY);
-    if (!there) return;  // hides nothing
-    remove_untouched(there->get(), hidden, below(directory, hidden));
+    if (there) remove_untouched(there->get(), name, below(directory, name));
 }
 
 void Layer::make_directory(const TarEntry& entry, int dir, const std::string& name,
@@ -289,13 +251,8 @@ static void write_content(const TarEntry& entry, TarStream& tar, int fd, const s
 static void make_node(const TarEntry& entry, int dir, const std::string& name,
                       const std::string& path) {
     using enum TarEntry::Type;
-    const uint64_t device_major = entry.device_major, device_minor = entry.device_minor;
-    if (device_major > largest_major || device_minor > largest_minor)
-        throw Error("device number ", device_major, ":", device_minor, " is out of range");
-    const dev_t device = makedev(unsigned(device_major), unsigned(device_minor));
-    // It is overlayfs's own whiteout.
-    if (entry.type == character_device && device == 0)
-        throw Error("a character device 0:0 cannot be part of a layer");
+    check_device(entry);
+    const dev_t device = makedev(unsigned(entry.device_major), unsigned(entry.device_minor));
     const mode_t type = entry.type == fifo               ? S_IFIFO
                         : entry.type == character_device ? S_IFCHR
                                                          : S_IFBLK;
@@ -341,12 +298,8 @@ void Layer::make(const TarEntry& entry, TarStream& tar, int dir, const std::stri
 void Layer::set_metadata(const TarEntry& entry, int dir, const std::string& name,
                          const std::string& path, int fd) {
     using enum TarEntry::Type;
-    UniqueFd own;
     std::string via;
-    if (entry.type == directory && fd < 0)
-        own = sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), fd = own.get();
-    if (entry.uid < 0 || entry.uid > largest_owner || entry.gid < 0 || entry.gid > largest_owner)
-        throw Error("owner ", entry.uid, ":", entry.gid, " is out of range");
+    check_owner(entry);
     const auto [owner, group] =
         options_.owner.value_or(std::pair(uid_t(entry.uid), gid_t(entry.gid)));
     if (::fchownat(dir, name.c_str(), owner, group, AT_SYMLINK_NOFOLLOW) < 0)
@@ -388,12 +341,17 @@ void Layer::apply(const TarEntry& entry, TarStream& tar, uint64_t& bytes) {
         if (path.empty()) {  // the root itself
             if (entry.type != TarEntry::Type::directory)
                 throw Error("the root must be a directory");
-            return set_metadata(entry, root_.fd(), ".", "", -1);
+            const UniqueFd self = sys::openat(root_.fd(), ".", O_RDONLY | O_DIRECTORY);
+            drop_other_xattrs(entry, self.get(), "/");
+            return set_metadata(entry, root_.fd(), ".", "", self.get());
         }
-        if (options_.whiteouts && is_aufs_own(path)) return;
-        auto [directory, name] = split_parent(path);
-        if (options_.whiteouts && name.starts_with(whiteout_prefix))
-            return whiteout(directory, name);
+        const std::string directory(split_parent(path).directory), name(split_parent(path).name);
+        if (options_.whiteouts) {
+            const Mark mark = mark_of(path);
+            if (mark.kind == Mark::Kind::aufs) return;
+            if (mark.kind == Mark::Kind::opaque) return make_opaque(directory);
+            if (mark.kind == Mark::Kind::whiteout) return hide(directory, std::string(mark.hidden));
+        }
         const int dir = parent(directory);
         make(entry, tar, dir, name, path, bytes);
         touched_.insert(path);
@@ -401,29 +359,14 @@ void Layer::apply(const TarEntry& entry, TarStream& tar, uint64_t& bytes) {
 }
 
 void Layer::finish() {
-    for (auto at = times_.rbegin(); at != times_.rend(); ++at) {
-        const auto dir = root_.open_if_exists(at->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-        const timespec times[2] = {at->when, at->when};
+    for (const DirectoryTime& at : times_) {
+        const auto dir = root_.open_if_exists(at.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        const timespec times[2] = {at.when, at.when};
         if (dir) ::futimens(dir->get(), times);
     }
 }
 
 }  // namespace
-
-std::string clean_path(std::string_view name) {
-    std::vector<std::string> parts;
-    for (const std::string& part : split(name, '/')) {
-        if (part.empty() || part == ".") continue;
-        if (part == "..") {
-            if (!parts.empty()) parts.pop_back();
-        } else {
-            if (part.size() > 255)
-                throw Error("name of more than 255 bytes: ", quoted(part.substr(0, 40)), "…");
-            parts.push_back(part);
-        }
-    }
-    return join(parts, "/");
-}
 
 Applied apply_layer(int blob_fd, const std::string& directory, const ApplyOptions& options) {
     using Hash = InflatedLayer::Hash;

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "image/digest.h"
@@ -29,6 +28,3 @@ struct ApplyOptions {
 // root. Throws Error that names the entry; what was applied by then stays (the caller throws it
 // away).
 Applied apply_layer(int blob_fd, const std::string& directory, const ApplyOptions& options = {});
-
-// "./a//b/../c/" -> "a/c"; ".." above the root stays at the root. For names in archives.
-std::string clean_path(std::string_view name);

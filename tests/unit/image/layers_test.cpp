@@ -1,5 +1,6 @@
 // Layers as strangers may have made them: applied for real to a directory, which needs root.
 #include "image/layer/diff.h"
+#include "image/layer/rules.h"
 #include "tests/unit/image/layer_place.h"
 
 TEST_CASE("no entry of a layer reaches outside the root") {
