@@ -2,7 +2,8 @@
 // parent is resolved inside the root by the kernel, every entry is made relative to its parent's
 // descriptor and never through a link, and its metadata is set on what was just made. A whiteout
 // hides what is below this layer, never what this layer brought, in whatever order the two come: so
-// everything that the layer touched is remembered, implied parents included.
+// everything that the layer touched is remembered, implied parents included, by where it is: its
+// name may have led through links.
 //
 // Nor may a layer cost more than its size. Its words may repeat ("d/.wh..wh..opq" a thousand times
 // over a directory of thousands), so a directory that has been cleared is known by its inode and
@@ -14,6 +15,8 @@
 #include <sys/xattr.h>
 
 #include <algorithm>
+#include <array>
+#include <climits>
 #include <set>
 #include <utility>
 #include <vector>
@@ -65,10 +68,12 @@ public:
 private:
     struct DirectoryTime {
         std::string path;
+        Identity identity;
         timespec when;
     };
 
     int parent(const std::string& path);
+    std::string place_of(int directory, const std::string& path) const;
     void remove(int parent, const std::string& name, const std::string& path);
     void remove_untouched(int parent, const std::string& name, const std::string& path);
     void clear_untouched(UniqueFd directory, const std::string& path);
@@ -88,7 +93,8 @@ private:
     std::set<Identity>
         cleared_;  // directories in which nothing is left of what is below this layer, at any depth
     std::vector<DirectoryTime> times_;
-    std::string parent_path_;  // the last parent, open: entries come directory by directory
+    std::string parent_path_;   // the last parent, open: entries come directory by directory
+    std::string parent_place_;  // its place_of()
     UniqueFd parent_fd_;
     bool parent_stale_ =
         false;             // a directory or a link was removed: perhaps on the way to that one
@@ -114,7 +120,21 @@ int Layer::parent(const std::string& path) {
         parent_fd_ = root_.make_directories(path, 0755);
     }
     parent_path_ = path;
+    parent_place_ = place_of(parent_fd_.get(), path);
     return parent_fd_.get();
+}
+
+// The directory's path without the links that `path` may have led through: a whiteout may name the
+// same directory by another path.
+std::string Layer::place_of(int directory, const std::string& path) const {
+    std::array<char, PATH_MAX> top, place;
+    const ssize_t top_size = ::readlink(sys::proc_fd(root_.fd()).c_str(), top.data(), top.size()),
+                  size = ::readlink(sys::proc_fd(directory).c_str(), place.data(), place.size());
+    if (top_size < 0 || size < top_size) return path;  // too long for the kernel to say
+    std::string_view inside(place.data(), size_t(size));
+    inside.remove_prefix(size_t(top_size));
+    if (inside.starts_with('/')) inside.remove_prefix(1);
+    return std::string(inside);
 }
 
 void Layer::remove(int dir, const std::string& name, const std::string& path) {
@@ -192,13 +212,14 @@ void Layer::clear_untouched(UniqueFd directory, const std::string& top) {
 void Layer::make_opaque(const std::string& directory) {
     auto there = root_.open_if_exists(directory, O_PATH | O_NOFOLLOW);
     if (!there || !S_ISDIR(sys::fstat(there->get()).st_mode)) return;
-    clear_untouched(sys::openat(there->get(), ".", O_RDONLY | O_DIRECTORY), directory);
-    touched_.insert(directory);
+    const std::string place = place_of(there->get(), directory);
+    clear_untouched(sys::openat(there->get(), ".", O_RDONLY | O_DIRECTORY), place);
+    touched_.insert(place);
 }
 
 void Layer::hide(const std::string& directory, const std::string& name) {
     auto there = root_.open_if_exists(directory, O_PATH | O_DIRECTORY);
-    if (there) remove_untouched(there->get(), name, below(directory, name));
+    if (there) remove_untouched(there->get(), name, below(place_of(there->get(), directory), name));
 }
 
 void Layer::make_directory(const TarEntry& entry, int dir, const std::string& name,
@@ -327,7 +348,7 @@ void Layer::set_metadata(const TarEntry& entry, int dir, const std::string& name
                             ": such attributes are left out"));
     }
     if (entry.type == directory) {
-        times_.push_back({path, entry.modified});
+        times_.push_back({path, identity_of(fd), entry.modified});
         return;
     }
     const timespec times[2] = {entry.accessed.value_or(entry.modified), entry.modified};
@@ -354,15 +375,19 @@ void Layer::apply(const TarEntry& entry, TarStream& tar, uint64_t& bytes) {
         }
         const int dir = parent(directory);
         make(entry, tar, dir, name, path, bytes);
-        touched_.insert(path);
+        touched_.insert(below(parent_place_, name));
     });
 }
 
 void Layer::finish() {
     for (const DirectoryTime& at : times_) {
-        const auto dir = root_.open_if_exists(at.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        // By now its name may lead elsewhere, or in a circle.
+        const auto dir = sys::try_openat2(root_.fd(), at.path.empty() ? "." : at.path,
+                                          {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
+                                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS});
         const timespec times[2] = {at.when, at.when};
-        if (dir) ::futimens(dir->get(), times);
+        const bool is_it = dir && identity_of(dir->get()) == at.identity;
+        if (is_it) ::futimens(dir->get(), times);
     }
 }
 
