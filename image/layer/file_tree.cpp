@@ -251,19 +251,19 @@ std::optional<std::span<const TarEntry::Segment>> FileTree::segments(const File&
     return std::span(segments_).subspan(begin, end - begin);
 }
 
-uint32_t FileTree::attribute_set(std::vector<std::pair<std::string, std::string>> sorted) {
+uint32_t FileTree::attribute_number(std::string name, std::string value) {
+    const auto [at, is_new] =
+        attribute_numbers_.try_emplace(name + '\0' + value, number_of(attributes_.size()));
+    if (is_new) attributes_.push_back({std::move(name), std::move(value)});
+    return at->second;
+}
+
+uint32_t FileTree::attribute_set(std::vector<uint32_t> sorted) {
     if (sorted.empty()) return 0;
-    std::vector<uint32_t> numbers;
-    std::string key;
-    for (auto& [name, value] : sorted) {
-        const auto [at, is_new] =
-            attribute_numbers_.try_emplace(name + '\0' + value, number_of(attributes_.size()));
-        if (is_new) attributes_.push_back({std::move(name), std::move(value)});
-        numbers.push_back(at->second);
-        key.append(reinterpret_cast<const char*>(&at->second), sizeof at->second);
-    }
-    const auto [at, is_new] = set_numbers_.try_emplace(std::move(key), number_of(sets_.size()));
-    if (is_new) sets_.push_back(std::move(numbers));
+    const std::string key(reinterpret_cast<const char*>(sorted.data()),
+                          sorted.size() * sizeof(uint32_t));
+    const auto [at, is_new] = set_numbers_.try_emplace(key, number_of(sets_.size()));
+    if (is_new) sets_.push_back(std::move(sorted));
     return at->second;
 }
 
@@ -416,11 +416,14 @@ FileTree::File FileTree::looks_of(const TarEntry& entry, const std::string& path
         }
         std::ranges::sort(attributes.kept);
     }
+    std::vector<uint32_t> numbers;
+    for (auto& [name, value] : attributes.kept)
+        numbers.push_back(attribute_number(std::move(name), std::move(value)));
     return {.mode = kind_of(entry.type) | attributes.permissions,
             .uid = uint32_t(entry.uid),
             .gid = uint32_t(entry.gid),
             .modified = entry.modified,
-            .attributes = attribute_set(std::move(attributes.kept))};
+            .attributes = attribute_set(std::move(numbers))};
 }
 
 void FileTree::describe_directory(const TarEntry& entry, const std::string& path, Id directory) {

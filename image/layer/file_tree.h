@@ -82,7 +82,8 @@ public:
     Id make_sparse(File file, std::span<const TarEntry::Segment> segments);
     void name(Id directory, std::string_view name, Id file);
     uint32_t add_tar(Tar tar);
-    uint32_t attribute_set(std::vector<std::pair<std::string, std::string>> sorted);
+    uint32_t attribute_number(std::string name, std::string value);
+    uint32_t attribute_set(std::vector<uint32_t> sorted);  // by their names
     File& change(Id id) { return files_[id]; }
 
 private:

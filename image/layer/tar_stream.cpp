@@ -388,6 +388,8 @@ void TarStream::apply_records(const Records& records) {
             const auto name = from_url(std::string_view(key).substr(encoded.size())),
                        content = from_base64(value);
             if (!name || !content) damaged("an extended header's ", key, " is not in base64");
+            if (name->contains('\0'))
+                damaged("an extended header has a zero byte in ", quoted(key));
             entry_.xattrs.try_emplace(*name, *content);
         }
     }

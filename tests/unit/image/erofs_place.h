@@ -2,6 +2,7 @@
 // them, and they go with their descriptor.
 #pragma once
 
+#include <sys/mman.h>
 #include <sys/mount.h>
 
 #include <cstdlib>
@@ -11,11 +12,11 @@
 #include "tests/unit/scratch.h"
 
 inline std::string index_of(const FileTree& tree) {
-    const Scratch scratch;
-    const UniqueFd file = sys::open(scratch.path + "/index", O_RDWR | O_CREAT, 0600);
+    const UniqueFd file(check(::memfd_create("index", MFD_CLOEXEC), "memfd_create"));
     const auto size = write_erofs(tree, file.get());
     if (!size) throw Error("cannot be indexed: ", size.error());
-    const std::string bytes = read_file(scratch.path + "/index");
+    check(::lseek(file.get(), 0, SEEK_SET), "seek");
+    const std::string bytes = sys::read_all(file.get());
     CHECK(bytes.size() == *size);
     return bytes;
 }

@@ -179,6 +179,8 @@ TEST_CASE("what only some readers would see is refused") {
         {"a record has no name", with_record("6 =x\n\n")},
         {"a zero byte in a path", {pax({{"path", std::string("a\0b", 3)}}), {.name = "f"}}},
         {"a zero byte in a link", {pax({{"linkpath", std::string("a\0b", 3)}}), {.name = "f"}}},
+        {"a zero byte in an attribute's name",
+         {pax({{"LIBARCHIVE.xattr.user.a%00b", "YQ"}}), {.name = "f"}}},
         {"an owner that is no number", {pax({{"uid", "abc"}}), {.name = "f"}}},
         {"a time that is none", {pax({{"mtime", "1.2.3"}}), {.name = "f"}}},
         {"a negative size", {pax({{"size", "-1"}}), {.name = "f"}}},
