@@ -43,7 +43,7 @@ struct Needed {
         return all_layers || layers.contains(chain_id);
     }
     void add(Layers stack) {
-        for (const Digest& id : stack) diff_ids.insert(id.text());
+        for (const Digest& id : stack) diff_ids.insert(id.text()), blobs.insert(id.text());
         for (const Digest& id : chain_ids(stack)) layers.insert(id.text());
     }
 };

@@ -1,8 +1,13 @@
-// On disk a layer is ROOT/layers/sha256/CHAIN-ID/diff, a directory in overlayfs's form (whiteouts
-// are character devices 0:0), with CHAIN-ID/size and CHAIN-ID/blobs (the compressed blobs that are
-// known to hold this layer's tar). It is made aside in ROOT/tmp: applied on an overlay mount of the
-// layers below it, so that the kernel does what is hard (a directory's metadata copied up, hard
-// links to lower files, whiteouts), then synced, then renamed: what has its final name is complete.
+// On disk, for each layer of a stack, ROOT/layers/sha256/CHAIN-ID has
+//
+//   index, diff/   one of them, both, or none: then an index further up says what the layer says
+//   size           bytes of its regular files
+//   blobs          the compressed blobs that are known to hold its tar
+//
+// A diff (whiteouts are character devices 0:0) is made aside in ROOT/tmp: applied on an overlay
+// mount of the layers below it, so that the kernel does what is hard (a directory's metadata copied
+// up, hard links to lower files, whiteouts). An index is made of the headers of the layers' tars as
+// these are inflated, on top of the index of the layers below if there is one.
 
 #include "image/snapshots.h"
 
@@ -15,12 +20,18 @@
 #include "base/defer.h"
 #include "base/directory.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/progress.h"
 #include "base/sys.h"
 #include "image/compare.h"
+#include "image/index_support.h"
 #include "image/layer/apply.h"
 #include "image/layer/diff.h"
+#include "image/layer/erofs_reader.h"
+#include "image/layer/erofs_writer.h"
 #include "image/layer/inflate.h"
+#include "image/layer/read_ahead.h"
+#include "image/layer/tar_file.h"
 
 namespace {
 
@@ -35,14 +46,6 @@ std::string empty_layer(const Store& store) {
     return path;
 }
 
-std::vector<std::string> lower_dirs(const Store& store, Layers layers) {
-    std::vector<std::string> dirs;  // overlayfs wants the topmost first
-    for (const Digest& chain_id : chain_ids(layers))
-        dirs.push_back(layer_dir(store, chain_id) + "/diff");
-    std::ranges::reverse(dirs);
-    return dirs;
-}
-
 // The root directory of an overlay is the upper one's: a new one looks like the one it hides.
 void copy_root_attributes(const std::string& from, const std::string& to) {
     struct stat info{};
@@ -53,55 +56,7 @@ void copy_root_attributes(const std::string& from, const std::string& to) {
     ::utimensat(AT_FDCWD, to.c_str(), times, 0);
 }
 
-void set(int context, const char* key, const std::string& value) {
-    if (::fsconfig(context, FSCONFIG_SET_STRING, key, value.c_str(), 0) < 0)
-        throw SysError("overlay ", key, "=", value);
-}
-
 constexpr size_t most_layers = 500;  // OVL_MAX_STACK of fs/overlayfs
-
-// The options of an overlay that takes nothing from the xattrs of an image's layers.
-constexpr const char* safe_options[][2] = {
-    {"redirect_dir", "off"}, {"metacopy", "off"}, {"index", "off"}};
-
-// The new mount API takes any number of layers one by one (Linux 6.5); before it all options must
-// fit in one page.
-bool try_mount_by_layers(const std::vector<std::string>& lowers, const Snapshot& at,
-                         bool volatile_) {
-    const UniqueFd context(::fsopen("overlay", FSOPEN_CLOEXEC));
-    if (!context) return false;
-    if (::fsconfig(context.get(), FSCONFIG_SET_STRING, "lowerdir+", lowers.front().c_str(), 0) < 0)
-        return false;
-    for (size_t i = 1; i < lowers.size(); ++i) set(context.get(), "lowerdir+", lowers[i]);
-    if (!at.upper.empty()) {
-        set(context.get(), "upperdir", at.upper);
-        set(context.get(), "workdir", at.work);
-        for (const auto& [key, value] : safe_options) set(context.get(), key, value);
-        if (volatile_ && ::fsconfig(context.get(), FSCONFIG_SET_FLAG, "volatile", nullptr, 0) < 0)
-            throw SysError("overlay volatile");
-    }
-    if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0)
-        throw SysError("mount the overlay on ", at.target);
-    const UniqueFd mounted(::fsmount(context.get(), FSMOUNT_CLOEXEC, 0));
-    if (!mounted) throw SysError("mount the overlay on ", at.target);
-    if (::move_mount(mounted.get(), "", AT_FDCWD, at.target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) < 0)
-        throw SysError("mount the overlay on ", at.target);
-    return true;
-}
-
-void mount_overlay(const std::vector<std::string>& lowers, const Snapshot& at, bool volatile_) {
-    if (try_mount_by_layers(lowers, at, volatile_)) return;
-    std::string options = "lowerdir=" + join(lowers, ":");
-    if (!at.upper.empty()) {
-        options += str(",upperdir=", at.upper, ",workdir=", at.work);
-        for (const auto& [key, value] : safe_options) options += str(",", key, "=", value);
-        if (volatile_) options += ",volatile";
-    }
-    if (options.size() >= 4096)
-        throw Error(lowers.size(),
-                    " layers are too many for this kernel's mount options: Linux 6.5 takes more");
-    sys::mount("overlay", at.target, "overlay", 0, options);
-}
 
 // Once for all files of a layer: much cheaper than fsync for each.
 void sync_file_system(const std::string& path) {
@@ -109,14 +64,21 @@ void sync_file_system(const std::string& path) {
     check(::syncfs(fd.get()), "syncfs");
 }
 
-// WORK (which holds diff/) becomes the layer, complete.
-void publish(const Store& store, const Digest& chain_id, const std::string& work, uint64_t bytes) {
-    write_file(work + "/size", std::to_string(bytes), 0600);
-    sync_file_system(work);
-    const std::string final_path = layer_dir(store, chain_id);
-    sys::make_directories(str(store.root(), "/layers/", chain_id.algorithm()), 0700);
-    if (::rename(work.c_str(), final_path.c_str()) < 0 && errno != EEXIST && errno != ENOTEMPTY)
-        throw SysError("rename ", work, " to ", final_path);
+// What a layer says is known by its size, which is written before its form.
+void note_size(const Store& store, const Digest& chain_id, uint64_t bytes) {
+    const std::string directory = layer_dir(store, chain_id);
+    sys::make_directories(directory, 0700);
+    replace_file(directory + "/size", std::to_string(bytes), 0600);
+}
+
+// WORK/FORM ("diff" or "index"), which is on the disk, is the layer's from here on.
+void publish(const Store& store, const Digest& chain_id, const std::string& work,
+             const std::string& form) {
+    const std::string directory = layer_dir(store, chain_id), from = work + "/" + form;
+    if (::rename(from.c_str(), (directory + "/" + form).c_str()) < 0 && errno != EEXIST &&
+        errno != ENOTEMPTY)
+        throw SysError("rename ", from, " to ", directory);
+    sys::fsync_directory(directory);
     sys::fsync_directory(str(store.root(), "/layers/", chain_id.algorithm()));
 }
 
@@ -154,21 +116,113 @@ bool is_known(const spec::Descriptor& layer, const Digest& diff_id, const std::s
 
 void note_known(const spec::Descriptor& layer, const Digest& diff_id,
                 const std::string& directory) {
-    if (!is_plain(layer, diff_id))
-        replace_file(directory + "/blobs",
-                     read_file_if_exists(directory + "/blobs").value_or("") + layer.digest + "\n",
-                     0600);
+    if (is_plain(layer, diff_id)) return;
+    sys::make_directories(directory, 0700);
+    const std::string before = read_file_if_exists(directory + "/blobs").value_or("");
+    replace_file(directory + "/blobs", before + layer.digest + "\n", 0600);
 }
 
-// The layer is unpacked, but was from another blob: this one must hold the same.
-void check_blob(const Store& store, const spec::Descriptor& layer, const Digest& diff_id) {
+// The layer is there, but may be from another blob: this one must hold the same.
+void expect_known(const Store& store, const spec::Descriptor& layer, const Digest& diff_id,
+                  const Digest& chain_id) {
+    if (is_known(layer, diff_id, layer_dir(store, chain_id))) return;
     context("layer " + layer.digest, [&] {
         const UniqueFd blob = store.open_blob(Digest(layer.digest));
-        InflatedLayer inflated(blob.get(), InflatedLayer::Hash::tar_and_blob);
+        InflatedLayer inflated(blob.get(), {.tar = true, .blob = true});
         while (!inflated.read().empty()) {
         }
         expect_digests(layer, diff_id, inflated.blob_digest(), inflated.diff_id());
     });
+    note_known(layer, diff_id, layer_dir(store, chain_id));
+}
+
+// Gives the bytes of the files that it adds, without their holes.
+uint64_t add_entries(TarStream& tar, FileTree& tree) {
+    uint64_t bytes = 0;
+    while (const TarEntry* entry = tar.next()) {
+        tree.add(*entry);
+        if (!entry->segments) bytes += entry->size;
+        for (const auto& segment : entry->segments.value_or(std::vector<TarEntry::Segment>()))
+            bytes += segment.size;
+    }
+    return bytes;
+}
+
+// Of a tar that is known to be intact the headers are read.
+uint64_t add_tar(int fd, const Digest& diff_id, FileTree& tree) {
+    TarFile file(fd);
+    tree.begin_layer(diff_id.hex());
+    uint64_t bytes = 0;
+    if (file.size() > 0) {
+        TarStream tar([&] { return file.read(); },
+                      [&](uint64_t count) { return file.skip(count); });
+        bytes = add_entries(tar, tree);
+    }
+    tree.end_layer(file.size());
+    return bytes;
+}
+
+// The compressed blob's tar becomes a blob of its own as it passes by.
+uint64_t inflate_layer(const Store& store, const spec::Descriptor& layer, const Digest& diff_id,
+                       FileTree& tree) {
+    const UniqueFd blob = store.open_blob(Digest(layer.digest));
+    const bool hash_blob = !store.was_intact(Digest(layer.digest));
+    InflatedLayer inflated(blob.get(), {.tar = false, .blob = hash_blob});
+    BlobWriter plain = store.new_blob();
+    uint64_t bytes = 0;
+    tree.begin_layer(diff_id.hex());
+    {
+        ReadAhead ahead([&] { return inflated.read(); });
+        const auto pass_on = [&] {
+            const std::string_view piece = ahead.next();
+            if (!piece.empty()) plain.write(piece);
+            return piece;
+        };
+        if (!inflated.is_empty()) {
+            TarStream tar(pass_on);
+            bytes = add_entries(tar, tree);
+        }
+        // Bytes behind the end of the archive count for the digests.
+        while (!pass_on().empty()) {
+        }
+    }
+    tree.end_layer(uint64_t(plain.size()));
+    expect_digests(layer, diff_id, hash_blob ? inflated.blob_digest() : Digest(layer.digest),
+                   plain.digest());
+    plain.commit(spec::media::layer);
+    return bytes;
+}
+
+// On top of the tree; gives the bytes of its files.
+uint64_t add_layer(const Store& store, const spec::Descriptor& layer, const Digest& diff_id,
+                   const Digest& chain_id, FileTree& tree) {
+    const bool is_there =
+        store.has_blob(diff_id) &&
+        (store.was_intact(diff_id) || store.is_intact({.digest = diff_id.text(), .size = -1}));
+    if (!is_there && is_plain(layer, diff_id))
+        throw Error("the blob is damaged in the store, or missing");
+    if (!is_there) {
+        const uint64_t bytes = inflate_layer(store, layer, diff_id, tree);
+        note_known(layer, diff_id, layer_dir(store, chain_id));
+        return bytes;
+    }
+    expect_known(store, layer, diff_id, chain_id);
+    return add_tar(store.open_blob(diff_id).get(), diff_id, tree);
+}
+
+constexpr size_t any_size = SIZE_MAX;
+
+FileTree read_index(const std::string& path) {
+    const std::string index = read_file(path, any_size);
+    return context(path, [&] { return read_erofs(std::as_bytes(std::span(index))); });
+}
+
+// Gives what of the tree an index cannot say; "": it is written and on the disk.
+std::string write_index(const FileTree& tree, const std::string& path) {
+    const UniqueFd file = sys::open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    if (const auto size = write_erofs(tree, file.get()); !size) return size.error();
+    sys::fsync(file.get());
+    return {};
 }
 
 }  // namespace
@@ -184,7 +238,9 @@ bool Snapshots::has_top(Layers layers) const { return has(chain_ids(layers).back
 
 bool Snapshots::has(const Digest& chain_id) const {
     store_.hold({}, {&chain_id, 1});
-    return sys::exists(layer_dir(store_, chain_id) + "/size");
+    const std::string directory = layer_dir(store_, chain_id);
+    return sys::exists(directory + "/diff") ||
+           (sys::exists(directory + "/index") && can_mount_indexes(store_));
 }
 
 std::optional<uint64_t> Snapshots::top_size(Layers layers) const {
@@ -197,29 +253,89 @@ std::optional<uint64_t> Snapshots::size(const Digest& chain_id) const {
 }
 
 void Snapshots::unpack(const Image& image) const {
-    const std::vector<Digest> all = image.diff_ids();
+    const std::vector<Digest> all = image.diff_ids(), ids = chain_ids(all);
+    if (all.empty()) return;
     if (all.size() > most_layers)
         throw Error("the image has ", all.size(), " layers, but an overlay takes ", most_layers);
-    const std::vector<Digest> ids = chain_ids(all);
+    const auto is_ready = [&] {
+        if (!has(ids.back())) return false;
+        for (size_t i = 0; i < all.size(); ++i)
+            if (!is_known(image.manifest.layers[i], all[i], layer_dir(store_, ids[i])))
+                return false;
+        return true;
+    };
+    if (is_ready()) return;
+    // Who comes second waits here, and then finds it done.
+    sys::make_directories(store_.root() + "/layers/locks", 0700);
+    const FileLock alone(str(store_.root(), "/layers/locks/", ids.back().hex()));
+    if (is_ready()) return;
+    if (has(ids.back()))
+        for (size_t i = 0; i < all.size(); ++i)
+            expect_known(store_, image.manifest.layers[i], all[i], ids[i]);
+    else if (!make_index(image, ids))
+        make_diffs(image, ids);
+}
+
+// Of each the tar is kept as a blob, which is inflated only if it is not there yet. False if the
+// layers must be unpacked.
+bool Snapshots::make_index(const Image& image, std::span<const Digest> ids) const {
+    if (!can_mount_indexes(store_)) return false;
+    const std::vector<Digest> all = image.diff_ids();
+    size_t first = all.size() - 1;  // of those that are not in the index below them
+    while (first > 0 && !sys::exists(layer_dir(store_, ids[first - 1]) + "/index")) --first;
+    FileTree tree;
+    if (first > 0) tree = read_index(layer_dir(store_, ids[first - 1]) + "/index");
+
     for (size_t i = 0; i < all.size(); ++i) {
-        const Layers stack(all.data(), i + 1);
         const spec::Descriptor& blob = image.manifest.layers[i];
-        const std::string directory = layer_dir(store_, ids[i]);
-        if (has(ids[i]) && is_known(blob, all[i], directory)) continue;
-        // Who comes second waits here, and then finds it done.
-        sys::make_directories(store_.root() + "/layers/locks", 0700);
-        const FileLock alone(str(store_.root(), "/layers/locks/", ids[i].hex()));
-        if (has(ids[i])) {
-            if (is_known(blob, all[i], directory)) continue;
-            check_blob(store_, blob, all[i]);
-            note_known(blob, all[i], directory);
+        if (i < first) {
+            expect_known(store_, blob, all[i], ids[i]);
             continue;
         }
         Progress progress("unpacking " + Digest(blob.digest).short_hex());
-        const Applied applied = unpack_top(blob, stack);
-        progress.add(applied.bytes);
+        const uint64_t bytes = context(
+            "layer " + blob.digest, [&] { return add_layer(store_, blob, all[i], ids[i], tree); });
+        note_size(store_, ids[i], bytes);
+        progress.add(bytes);
         progress.finish();
     }
+    const WorkDir work = store_.work_dir("index");
+    if (const auto unsaid = write_index(tree, work.path() + "/index"); !unsaid.empty()) {
+        log_debug(str("the layers are unpacked: an index cannot say ", unsaid));
+        return false;
+    }
+    publish(store_, ids.back(), work.path(), "index");
+    return true;
+}
+
+// Where an index or diffs end, diffs go on.
+void Snapshots::make_diffs(const Image& image, std::span<const Digest> ids) const {
+    const std::vector<Digest> all = image.diff_ids();
+    size_t first = all.size();
+    while (first > 0 && !has(ids[first - 1])) --first;
+    for (size_t i = 0; i < all.size(); ++i) {
+        const spec::Descriptor& blob = image.manifest.layers[i];
+        if (i < first) {
+            expect_known(store_, blob, all[i], ids[i]);
+            continue;
+        }
+        std::optional<FileLock> alone;  // the topmost is locked for all of the image
+        if (i + 1 < all.size()) alone.emplace(str(store_.root(), "/layers/locks/", ids[i].hex()));
+        if (!has(ids[i])) make_diff(blob, {all.data(), i + 1});
+    }
+}
+
+void Snapshots::make_diff(const spec::Descriptor& blob, Layers layers) const {
+    const Digest chain_id = chain_ids(layers).back();
+    Progress progress("unpacking " + Digest(blob.digest).short_hex());
+    const WorkDir work = store_.work_dir("layer");
+    const Applied applied = apply_top(blob, layers, work.path());
+    note_size(store_, chain_id, applied.bytes);
+    note_known(blob, layers.back(), layer_dir(store_, chain_id));
+    sync_file_system(work.path());
+    publish(store_, chain_id, work.path(), "diff");
+    progress.add(applied.bytes);
+    progress.finish();
 }
 
 // To WORK/diff, in overlayfs's form.
@@ -243,34 +359,72 @@ Applied Snapshots::apply_top(const spec::Descriptor& blob, Layers layers,
     return applied;
 }
 
-Applied Snapshots::unpack_top(const spec::Descriptor& blob, Layers layers) const {
-    WorkDir work = store_.work_dir("layer");
-    const Applied applied = apply_top(blob, layers, work.path());
-    note_known(blob, layers.back(), work.path());
-    publish(store_, chain_ids(layers).back(), work.path(), applied.bytes);
-    return applied;
-}
-
 std::string Snapshots::difference(const spec::Descriptor& blob, Layers layers) const {
     const std::string directory = layer_dir(store_, chain_ids(layers).back());
-    if (!size(chain_ids(layers).back()) || !sys::exists(directory + "/diff")) return "is not whole";
+    std::string wrong;
+    if (sys::exists(directory + "/index")) wrong = difference_of_index(layers);
+    if (wrong.empty() && sys::exists(directory + "/diff")) wrong = difference_of_diff(blob, layers);
+    return wrong;
+}
+
+std::string Snapshots::difference_of_diff(const spec::Descriptor& blob, Layers layers) const {
+    const std::string directory = layer_dir(store_, chain_ids(layers).back());
+    if (!size(chain_ids(layers).back())) return "is not whole";
     const WorkDir work = store_.work_dir("check");
     apply_top(blob, layers, work.path());
     return first_difference(directory + "/diff", work.path() + "/diff");
 }
 
+std::string Snapshots::difference_of_index(Layers layers) const {
+    const std::string index = layer_dir(store_, chain_ids(layers).back()) + "/index";
+    FileTree tree;
+    for (const Digest& diff_id : layers) {
+        if (!store_.has_blob(diff_id)) return "lacks its tar " + diff_id.text();
+        add_tar(store_.open_blob(diff_id).get(), diff_id, tree);
+    }
+    const WorkDir work = store_.work_dir("check");
+    if (const auto unsaid = write_index(tree, work.path() + "/index"); !unsaid.empty())
+        return "should be unpacked: an index cannot say " + unsaid;
+    const bool is_same = read_file(index, any_size) == read_file(work.path() + "/index", any_size);
+    return is_same ? "" : "has an index that is not that of its tars";
+}
+
+// Topmost first.
+std::vector<Lower> Snapshots::lowers(Layers layers) const {
+    std::vector<Lower> found;
+    const std::vector<Digest> ids = chain_ids(layers);
+    for (size_t i = ids.size(); i-- > 0;) {
+        const std::string directory = layer_dir(store_, ids[i]);
+        if (sys::exists(directory + "/index") && can_mount_indexes(store_)) {
+            std::vector<std::string> tars;
+            for (const Digest& diff_id : layers.first(i + 1))
+                tars.push_back(store_.blob_path(diff_id));
+            found.push_back(mount_index(directory + "/index", tars));
+            return found;
+        }
+        found.push_back({directory + "/diff"});
+    }
+    return found;
+}
+
 void Snapshots::mount(const Snapshot& snapshot, bool volatile_) const {
     sys::make_directories(snapshot.target, 0755);
-    std::vector<std::string> lowers = lower_dirs(store_, snapshot.layers);
-    if (lowers.empty()) lowers.push_back(empty_layer(store_));  // overlayfs needs a lower directory
+    Overlay overlay{.lowers = lowers(snapshot.layers),
+                    .upper = snapshot.upper,
+                    .work = snapshot.work,
+                    .target = snapshot.target,
+                    .is_volatile = volatile_};
+    // overlayfs needs a lower directory, and two if there is no upper one.
+    if (overlay.lowers.size() < (snapshot.upper.empty() ? 2 : 1))
+        overlay.lowers.push_back({empty_layer(store_)});
+    if (overlay.lowers.size() < 2 && snapshot.upper.empty())
+        overlay.lowers.push_back({empty_layer(store_)});
     if (!snapshot.upper.empty()) {
         sys::make_directories(snapshot.upper, 0755);
         sys::make_directories(snapshot.work, 0755);
-        copy_root_attributes(lowers.front(), snapshot.upper);
-    } else if (lowers.size() == 1) {
-        lowers.push_back(empty_layer(store_));  // read-only overlays need two
+        copy_root_attributes(overlay.lowers.front().path, snapshot.upper);
     }
-    mount_overlay(lowers, snapshot, volatile_);
+    mount_overlay(overlay);
 }
 
 void Snapshots::unmount(const std::string& target) {
@@ -280,18 +434,21 @@ void Snapshots::unmount(const std::string& target) {
 Snapshots::NewLayer Snapshots::commit(const std::string& upper, Layers below) const {
     NewLayer layer;
     BlobWriter blob = store_.new_blob();
-    const std::string under =
-        below.empty() ? empty_layer(store_) : layer_dir(store_, chain_ids(below).back()) + "/diff";
-    const Diff diff = write_layer(upper, [&](std::string_view data) { blob.write(data); }, under);
+    std::vector<Lower> under = lowers(below);
+    if (under.empty()) under.push_back({empty_layer(store_)});
+    const Diff diff =
+        write_layer(upper, [&](std::string_view data) { blob.write(data); }, under.front().path);
     layer.blob = blob.commit(spec::media::layer);
     layer.diff_id = Digest(layer.blob.digest);  // of a plain tar the two are one
     layer.empty = diff.entries == 0;
     std::vector<Digest> stack(below.begin(), below.end());
     stack.push_back(layer.diff_id);
     if (has_top(stack)) return layer;
-    WorkDir work = store_.work_dir("layer");
+    const WorkDir work = store_.work_dir("layer");
     sys::rename(upper, work.path() + "/diff");
-    publish(store_, chain_ids(stack).back(), work.path(), diff.bytes);
+    sync_file_system(work.path());
+    note_size(store_, chain_ids(stack).back(), diff.bytes);
+    publish(store_, chain_ids(stack).back(), work.path(), "diff");
     return layer;
 }
 

@@ -1,13 +1,14 @@
-// A stack of layers as a root file system. This file alone knows what an unpacked layer looks like
-// on disk (now: a directory in overlayfs's form; a second form will join: a read-only image over
-// the layer's own tar). A layer is unpacked once for all images and containers that have it over
-// the same layers, and is published by rename only after syncfs: a directory under layers/ is
-// complete or is not there.
+// A stack of layers as a root file system. This file and its .cpp alone know what layers look like
+// on disk, which depends on what the kernel can:
 //
-// What an unpacked layer looks like depends on what is below it: a whiteout is only there if it
-// hides something, a parent directory that the layer does not describe keeps its looks, a hard link
-// may lead to a lower file. So it is kept under image-spec's ChainID, which names a layer and all
-// below it.
+//   an index   of a whole stack, mounted over the layers' plain tars, which are blobs of the store:
+//              nothing is unpacked, and what is used is what the DiffIDs name
+//   a diff     a layer's changes as plain files, a directory in overlayfs's form, over the layers
+//              below it: of what an index cannot say, and of what a build has made
+//
+// Both are kept under image-spec's ChainID, which names a layer and all below it. A root is the
+// nearest index below its top, and the diffs above that. An index or a diff gets its name by rename
+// when it is whole and on the disk: it is complete or is not there.
 #pragma once
 
 #include <optional>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "image/layer/apply.h"
+#include "image/overlay.h"
 #include "image/store.h"
 
 using Layers = std::span<const Digest>;  // diff IDs, lowest first
@@ -34,11 +36,11 @@ class Snapshots {
 public:
     explicit Snapshots(const Store& store) : store_(store) {}
 
-    // Unpacks what is not yet unpacked, verifying digest and diff ID of each layer's blob; of one
-    // that is unpacked, too, unless it is known already that this blob holds it. Throws for more
+    // Makes the image ready to be mounted, verifying digest and diff ID of each layer's blob; of
+    // one that is ready, too, unless it is known already that this blob holds it. Throws for more
     // layers than an overlay takes.
     void unpack(const Image& image) const;
-    // Of a layer, by its ChainID: is it unpacked, and how many bytes has its content?
+    // Of a layer, by its ChainID: is there an index or a diff, and how many bytes has its content?
     bool has(const Digest& chain_id) const;
     std::optional<uint64_t> size(const Digest& chain_id) const;
     // The same of the topmost of these layers.
@@ -51,7 +53,7 @@ public:
     static void unmount(const std::string& target);
 
     // A new layer from what was written to `upper` (an overlayfs upper directory): the tar goes to
-    // the store as a blob, and the directory itself becomes the unpacked layer (it is moved). Gives
+    // the store as a blob, and the directory itself becomes the layer's diff (it is moved). Gives
     // the blob's descriptor and its DiffID. `upper` must not be mounted. Nothing changed: an empty
     // layer.
     struct NewLayer {
@@ -65,13 +67,19 @@ public:
     // hard cases of flattening (whiteouts, opaque, links) are the same code that unpacks layers.
     void flatten(const Image& image, const std::string& directory) const;
 
-    // What the unpacked topmost layer lacks, has too much or otherwise than its blob says, which is
-    // unpacked once more to find out; "": nothing. Throws if the blob is not what it should be.
+    // What index and diff of the topmost layer lack, have too much or otherwise than the blobs say,
+    // of which they are made once more to find out; "": nothing. Throws if a blob is not what it
+    // should be.
     std::string difference(const spec::Descriptor& blob, Layers layers) const;
 
 private:
+    bool make_index(const Image& image, std::span<const Digest> ids) const;
+    void make_diffs(const Image& image, std::span<const Digest> ids) const;
+    void make_diff(const spec::Descriptor& blob, Layers layers) const;
     Applied apply_top(const spec::Descriptor& blob, Layers layers, const std::string& work) const;
-    Applied unpack_top(const spec::Descriptor& blob, Layers layers) const;
+    std::string difference_of_diff(const spec::Descriptor& blob, Layers layers) const;
+    std::string difference_of_index(Layers layers) const;
+    std::vector<Lower> lowers(Layers layers) const;
 
     const Store& store_;
 };

@@ -108,6 +108,7 @@ spec::Descriptor BlobWriter::commit(std::string_view media_type, const std::stri
     path_.clear();
     fd_.reset();
     sys::fsync_directory(final_path.substr(0, final_path.find_last_of('/')));
+    store_->note_intact(digest());
     return {.media_type = std::string(media_type), .digest = digest().text(), .size = size_};
 }
 
@@ -144,9 +145,23 @@ bool Store::is_intact(const spec::Descriptor& descriptor) const {
         // A disk that gives some of it no more: then it is replaced like one with wrong bytes.
         if (got < 0 && errno == EIO) return false;
         if (got < 0) throw SysError("read blob ", digest.text());
-        if (got == 0) return hasher.finish() == digest;
+        if (got == 0) {
+            if (hasher.finish() != digest) return false;
+            note_intact(digest);
+            return true;
+        }
         hasher.update({buffer.data(), size_t(got)});
     }
+}
+
+bool Store::was_intact(const Digest& digest) const {
+    const std::lock_guard one_thread(memory_->mutex);
+    return memory_->intact.contains(digest);
+}
+
+void Store::note_intact(const Digest& digest) const {
+    const std::lock_guard one_thread(memory_->mutex);
+    memory_->intact.insert(digest);
 }
 
 std::string Store::blob_path(const Digest& digest) const {
@@ -246,7 +261,9 @@ static void hold_image(const Store& store, const Image& image) {
     std::vector<Digest> blobs{Digest(image.manifest.config.digest)};
     for (const spec::Descriptor& layer : image.manifest.layers)
         if (Digest::is_valid(layer.digest)) blobs.emplace_back(layer.digest);
-    store.hold(blobs, chain_ids(image.diff_ids()));
+    const std::vector<Digest> diff_ids = image.diff_ids();  // of the plain tars
+    blobs.insert(blobs.end(), diff_ids.begin(), diff_ids.end());
+    store.hold(blobs, chain_ids(diff_ids));
     if (!store.has_blob(Digest(image.descriptor.digest)))
         throw Error("No such image: ", image.descriptor.digest);
 }
@@ -349,16 +366,16 @@ void Store::remove(const spec::Descriptor& manifest) const {
 }
 
 Lease Store::use() const {
-    const std::lock_guard one_thread(leases_->mutex);
-    Lease lease = leases_->current.lock();  // of a caller's caller
-    if (!lease) leases_->current = lease = std::make_shared<LeaseFile>(root_);
+    const std::lock_guard one_thread(memory_->mutex);
+    Lease lease = memory_->lease.lock();  // of a caller's caller
+    if (!lease) memory_->lease = lease = std::make_shared<LeaseFile>(root_);
     return lease;
 }
 
 void Store::hold(std::span<const Digest> blobs, std::span<const Digest> chain_ids) const {
     const Lease lease = [&] {
-        const std::lock_guard one_thread(leases_->mutex);
-        return leases_->current.lock();
+        const std::lock_guard one_thread(memory_->mutex);
+        return memory_->lease.lock();
     }();
     if (!lease) return;
     std::vector<std::string> words;

@@ -18,6 +18,7 @@
 #include <expected>
 #include <functional>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -108,6 +109,8 @@ public:
     bool has_blob(const Digest& digest, int64_t size = -1) const;
     // Reads all of it to say whether its bytes are right.
     bool is_intact(const spec::Descriptor& descriptor) const;
+    // Has this process seen, as it wrote or read them all, that its bytes are right?
+    bool was_intact(const Digest& digest) const;
     std::string blob_path(const Digest& digest) const;
     UniqueFd open_blob(const Digest& digest) const;  // throws if it is not there
     std::string read_blob(const spec::Descriptor& descriptor,
@@ -155,13 +158,16 @@ public:
     void collect_dead_work() const;
 
 private:
-    struct Leases {
+    struct Memory {
         std::mutex mutex;
-        std::weak_ptr<LeaseFile> current;
+        std::weak_ptr<LeaseFile> lease;
+        std::set<Digest> intact;
     };
+    friend class BlobWriter;
+    void note_intact(const Digest& digest) const;
 
     std::string root_;
-    std::shared_ptr<Leases> leases_ = std::make_shared<Leases>();
+    std::shared_ptr<Memory> memory_ = std::make_shared<Memory>();
 };
 
 // "amd64", as Go calls this machine; and "linux/amd64".

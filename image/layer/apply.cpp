@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <map>
 #include <set>
 #include <utility>
 #include <vector>
@@ -73,6 +74,9 @@ private:
     };
 
     int parent(const std::string& path);
+    UniqueFd make_parent(const std::string& path);
+    void keep_time(int directory, const std::string& path);
+    void set_time(const DirectoryTime& at) const;
     std::string place_of(int directory, const std::string& path) const;
     void remove(int parent, const std::string& name, const std::string& path);
     void remove_untouched(int parent, const std::string& name, const std::string& path);
@@ -92,7 +96,8 @@ private:
     PathSet touched_;  // what this layer brought, and the directories above it
     std::set<Identity>
         cleared_;  // directories in which nothing is left of what is below this layer, at any depth
-    std::vector<DirectoryTime> times_;
+    std::vector<DirectoryTime> times_;        // as entries say
+    std::map<Identity, DirectoryTime> kept_;  // of directories whose names this layer changes
     std::string parent_path_;   // the last parent, open: entries come directory by directory
     std::string parent_place_;  // its place_of()
     UniqueFd parent_fd_;
@@ -105,7 +110,7 @@ int Layer::parent(const std::string& path) {
     if (parent_fd_ && !parent_stale_ && parent_path_ == path) return parent_fd_.get();
     parent_stale_ = false;
     try {
-        parent_fd_ = root_.make_directories(path, 0755);
+        parent_fd_ = make_parent(path);
     } catch (const SysError& e) {
         if (e.code() != ENOTDIR) throw;
         // Something that is not a directory where this layer needs one: the layer wins.
@@ -117,11 +122,35 @@ int Layer::parent(const std::string& path) {
             remove(root_.open(above, O_PATH | O_DIRECTORY).get(), part, level);
             break;
         }
-        parent_fd_ = root_.make_directories(path, 0755);
+        parent_fd_ = make_parent(path);
     }
     parent_path_ = path;
     parent_place_ = place_of(parent_fd_.get(), path);
     return parent_fd_.get();
+}
+
+// A directory that this layer needs and does not describe is of 1970; one of below looks as before.
+UniqueFd Layer::make_parent(const std::string& path) {
+    std::vector<std::string> missing;
+    std::string level = path;
+    for (;; level = split_parent(level).directory) {
+        const auto there = root_.open_if_exists(level, O_PATH);
+        if (there) keep_time(there->get(), level);
+        if (there || level.empty()) break;
+        missing.push_back(level);
+    }
+    UniqueFd made = root_.make_directories(path, 0755);
+    for (const std::string& each : missing) {
+        const Identity identity = identity_of(root_.open(each, O_PATH).get());
+        kept_.try_emplace(identity, DirectoryTime{each, identity, {}});
+    }
+    return made;
+}
+
+void Layer::keep_time(int directory, const std::string& path) {
+    const struct stat info = sys::fstat(directory);
+    const Identity identity{info.st_dev, info.st_ino};
+    kept_.try_emplace(identity, DirectoryTime{path, identity, info.st_mtim});
 }
 
 // The directory's path without the links that `path` may have led through: a whiteout may name the
@@ -179,6 +208,7 @@ void Layer::clear_untouched(UniqueFd directory, const std::string& top) {
     const auto enter = [&](UniqueFd self, const std::string& path) {
         const Identity identity = identity_of(self.get());
         if (!cleared_.insert(identity).second) return;
+        keep_time(self.get(), path);
         here = std::move(self);
         levels.push_back({path, identity, {}});
         for (std::string& name : names_in(here.get(), "a directory")) {
@@ -219,7 +249,9 @@ void Layer::make_opaque(const std::string& directory) {
 
 void Layer::hide(const std::string& directory, const std::string& name) {
     auto there = root_.open_if_exists(directory, O_PATH | O_DIRECTORY);
-    if (there) remove_untouched(there->get(), name, below(place_of(there->get(), directory), name));
+    if (!there) return;
+    keep_time(there->get(), directory);
+    remove_untouched(there->get(), name, below(place_of(there->get(), directory), name));
 }
 
 void Layer::make_directory(const TarEntry& entry, int dir, const std::string& name,
@@ -380,22 +412,28 @@ void Layer::apply(const TarEntry& entry, TarStream& tar, uint64_t& bytes) {
 }
 
 void Layer::finish() {
-    for (const DirectoryTime& at : times_) {
-        // By now its name may lead elsewhere, or in a circle.
-        const auto dir = sys::try_openat2(root_.fd(), at.path.empty() ? "." : at.path,
-                                          {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
-                                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS});
-        const timespec times[2] = {at.when, at.when};
-        const bool is_it = dir && identity_of(dir->get()) == at.identity;
-        if (is_it) ::futimens(dir->get(), times);
-    }
+    for (const auto& [identity, at] : kept_) set_time(at);
+    for (const DirectoryTime& at : times_) set_time(at);
+}
+
+void Layer::set_time(const DirectoryTime& at) const {
+    // By now its name may lead elsewhere, or in a circle.
+    const auto dir = sys::try_openat2(
+        root_.fd(), at.path.empty() ? "." : at.path,
+        {.flags = O_RDONLY | O_DIRECTORY, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS});
+    if (!dir) return;
+    const struct stat info = sys::fstat(dir->get());
+    const bool is_it = Identity(info.st_dev, info.st_ino) == at.identity;
+    const bool has_it =
+        info.st_mtim.tv_sec == at.when.tv_sec && info.st_mtim.tv_nsec == at.when.tv_nsec;
+    const timespec times[2] = {at.when, at.when};
+    if (is_it && !has_it) ::futimens(dir->get(), times);
 }
 
 }  // namespace
 
 Applied apply_layer(int blob_fd, const std::string& directory, const ApplyOptions& options) {
-    using Hash = InflatedLayer::Hash;
-    InflatedLayer inflated(blob_fd, options.hash_blob ? Hash::tar_and_blob : Hash::tar);
+    InflatedLayer inflated(blob_fd, {.tar = true, .blob = options.hash_blob});
     Applied result;
     if (!inflated.is_empty()) {
         ReadAhead ahead([&] { return inflated.read(); });

@@ -2,20 +2,21 @@
 
 #include <utility>
 
-InflatedLayer::InflatedLayer(int blob_fd, Hash what)
-    : what_(what), source_(bytes_of(blob_fd)), plain_(make_decoder([this] { return read_blob(); })),
-      first_(plain_->read()), any_(!first_.empty()) {}
+InflatedLayer::InflatedLayer(int blob_fd, Hashes wanted)
+    : wanted_(wanted), source_(bytes_of(blob_fd)),
+      plain_(make_decoder([this] { return read_blob(); })), first_(plain_->read()),
+      any_(!first_.empty()) {}
 
 std::string_view InflatedLayer::read_blob() {
     const std::string_view data = source_();
-    if (what_ == Hash::tar_and_blob) blob_.update(data);
+    if (wanted_.blob) blob_.update(data);
     return data;
 }
 
 std::string_view InflatedLayer::read() {
     std::string_view data = std::exchange(first_, {});
     if (data.empty() && any_) data = plain_->read();
-    tar_.update(data);
+    if (wanted_.tar) tar_.update(data);
     if (data.empty())
         while (!read_blob().empty()) {
         }

@@ -1,4 +1,4 @@
-// A layer's blob as the plain tar that is in it, both hashed on the way to their last byte: what
+// A layer's blob as the plain tar that is in it, hashed on the way to their last byte: what
 // follows the end of the compressed stream is part of the blob, what follows the end of the tar is
 // part of the diff ID.
 #pragma once
@@ -8,9 +8,12 @@
 
 class InflatedLayer {
 public:
-    enum class Hash { tar, tar_and_blob };
+    // Which of the two are asked for.
+    struct Hashes {
+        bool tar = true, blob = false;
+    };
     // Borrows the descriptor, and reads from where it stands.
-    InflatedLayer(int blob_fd, Hash what);
+    InflatedLayer(int blob_fd, Hashes wanted);
     InflatedLayer(const InflatedLayer&) = delete;
     InflatedLayer& operator=(const InflatedLayer&) = delete;
 
@@ -20,14 +23,14 @@ public:
 
     bool is_empty() const { return !any_; }  // not even a tar's end
 
-    // When all was read. Of the blob an empty one if it was not asked for.
-    Digest diff_id() { return tar_.finish(); }
-    Digest blob_digest() { return what_ == Hash::tar_and_blob ? blob_.finish() : Digest(); }
+    // When all was read; an empty one if it was not asked for.
+    Digest diff_id() { return wanted_.tar ? tar_.finish() : Digest(); }
+    Digest blob_digest() { return wanted_.blob ? blob_.finish() : Digest(); }
 
 private:
     std::string_view read_blob();
 
-    Hash what_;
+    Hashes wanted_;
     Hasher tar_, blob_;
     ByteSource source_;
     std::unique_ptr<Decoder> plain_;

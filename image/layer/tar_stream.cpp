@@ -214,7 +214,8 @@ const std::string* find(const std::map<std::string, std::string, std::less<>>& r
 
 }  // namespace
 
-TarStream::TarStream(std::function<std::string_view()> read) : read_(std::move(read)) {}
+TarStream::TarStream(std::function<std::string_view()> read, std::function<bool(uint64_t)> skip)
+    : read_(std::move(read)), skip_(std::move(skip)) {}
 
 std::string_view TarStream::take(uint64_t most) {
     if (pending_.empty() && !ended_) {
@@ -254,6 +255,13 @@ bool TarStream::read_header(Header& header) {
 }
 
 void TarStream::skip(uint64_t count) {
+    if (skip_ && count > pending_.size()) {
+        const uint64_t beyond = count - pending_.size();
+        if (!skip_(beyond)) cut_off();
+        position_ += count;
+        pending_ = {};
+        return;
+    }
     while (count > 0) {
         const std::string_view piece = take(count);
         if (piece.empty()) cut_off();

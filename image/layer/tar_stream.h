@@ -44,7 +44,9 @@ struct TarEntry {
 class TarStream {
 public:
     // `read` gives the next bytes, which stay until it is called again, and nothing at the end.
-    explicit TarStream(std::function<std::string_view()> read);
+    // `skip`, if there is one, passes over as many bytes that nobody wants; false: there are less.
+    explicit TarStream(std::function<std::string_view()> read,
+                       std::function<bool(uint64_t)> skip = {});
 
     // The next entry, which stays until the next call; nullptr at the end of the archive. What was
     // not read of the last one is passed over. Throws Error ("not a tar archive", "damaged archive:
@@ -80,6 +82,7 @@ private:
     void set_segments(std::vector<TarEntry::Segment> all, uint64_t size);
 
     std::function<std::string_view()> read_;
+    std::function<bool(uint64_t)> skip_;
     std::string_view pending_;
     bool ended_ = false, any_ = false;
     uint64_t position_ = 0;

@@ -1,0 +1,71 @@
+// What is hard here: some kernels mount such an index and then, when a reader is killed while a
+// page is read, keep a page of zeros for all who come after. Those that do not (7.0 and newer
+// stable ones) can be told by what the same change mended: what a tar that is too short lacks is
+// an error, and not zeros.
+#include "image/index_support.h"
+
+#include <sys/mount.h>
+#include <sys/utsname.h>
+
+#include "base/defer.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "image/layer/erofs_writer.h"
+#include "image/overlay.h"
+
+namespace {
+
+std::string running_kernel() {
+    utsname name{};
+    check(::uname(&name), "uname");
+    return str(name.release, " ", name.version);
+}
+
+// One file of 64 KiB, all of them behind the first block of its tar.
+FileTree one_file() {
+    FileTree tree;
+    tree.begin_layer(std::string(64, '0'));
+    tree.add({.name = "file", .mode = 0600, .size = 65536, .data_at = tar_block_size});
+    tree.end_layer(65536 + tar_block_size);
+    return tree;
+}
+
+void try_mount(const std::string& work) {
+    const std::string index = work + "/index", tar = work + "/tar", target = work + "/target";
+    const UniqueFd written = sys::open(index, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    if (const auto size = write_erofs(one_file(), written.get()); !size) throw Error(size.error());
+    const UniqueFd short_tar = sys::open(tar, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    check(::ftruncate(short_tar.get(), 1024), "truncate ", tar);
+    sys::mkdir(target, 0700);
+    sys::mkdir(work + "/empty", 0700);
+
+    Overlay overlay{.target = target};
+    overlay.lowers.push_back(mount_index(index, {&tar, 1}));
+    overlay.lowers.push_back({work + "/empty"});
+    mount_overlay(overlay);
+    const Defer unmounted([&] { ::umount2(target.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW); });
+    const UniqueFd file = sys::open(target + "/file", O_RDONLY);
+    char bytes[4096];
+    if (::pread(file.get(), bytes, sizeof bytes, 32768) >= 0)
+        throw Error("it gives zeros for what cannot be read");
+}
+
+}  // namespace
+
+bool can_mount_indexes(const Store& store) {
+    const std::string note = store.root() + "/layers/kernel", kernel = running_kernel();
+    const std::string yes = kernel + "\nindexes\n", no = kernel + "\nno indexes\n";
+    if (const auto noted = read_file_if_exists(note, 4096); noted == yes || noted == no)
+        return noted == yes;
+    bool can = true;
+    try {
+        try_mount(store.work_dir("try").path());
+    } catch (const Error& e) {
+        log_debug(str("layers are unpacked: this kernel has no use for an index: ", e.what()));
+        can = false;
+    }
+    replace_file(note, can ? yes : no, 0600);
+    return can;
+}
