@@ -327,7 +327,7 @@ std::vector<Loaded> load_archive(const Store& store, int fd) {
         for (Planned& image : images) manifests.push_back(publish(store, image, done));
         // Unpacking checks each diff ID, and that every layer is what it says: names come after it.
         for (const spec::Descriptor& manifest : manifests)
-            Snapshots(store).unpack(store.load(manifest));
+            Snapshots(store).unpack(store.load(manifest), Snapshots::Trust::nothing);
 
         std::vector<Loaded> out;
         std::vector<Naming> namings;

@@ -260,7 +260,7 @@ void Check::layers() {
         if (!repair_) continue;
         problem.repaired = quarantine(store_.root() + "/" + path, "layer-" + hex, nullptr);
         attempt("unpacking the layer again", [&] {
-            snapshots.unpack(of->second);
+            snapshots.unpack(of->second, Snapshots::Trust::nothing);
             problem.repaired += ", and unpacked anew";
         });
     }

@@ -49,7 +49,7 @@ Image import_rootfs(const Store& store, int fd, const std::optional<Reference>& 
     const spec::Descriptor descriptor =
         store.put_blob(spec::write(manifest), spec::media::manifest);
     const Image image = store.load(descriptor);
-    Snapshots(store).unpack(image);
+    Snapshots(store).unpack(image, Snapshots::Trust::nothing);
     store.tag(descriptor, name);
     return store.load(descriptor);
 }

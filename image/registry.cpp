@@ -382,7 +382,8 @@ Image pull(const Store& store, const Reference& name, const PullOptions& options
     const spec::Descriptor descriptor =
         store.put_blob(document.text, document.descriptor.media_type);
     const Image image = store.load(descriptor, options.platform);
-    Snapshots(store).unpack(image);  // checks each diff ID: the name comes after it
+    Snapshots(store).unpack(
+        image, Snapshots::Trust::nothing);  // checks each diff ID: the name comes after it
     for (const Repository::Document& index : indexes)
         store.put_blob(index.text, index.descriptor.media_type);
     store.tag(finds_again && !indexes.empty() ? indexes[0].descriptor : descriptor, name);

@@ -196,18 +196,20 @@ uint64_t inflate_layer(const Store& store, const spec::Descriptor& layer, const 
 // On top of the tree; gives the bytes of its files.
 uint64_t add_layer(const Store& store, const spec::Descriptor& layer, const Digest& diff_id,
                    const Digest& chain_id, FileTree& tree) {
-    const bool is_there =
-        store.has_blob(diff_id) &&
-        (store.was_intact(diff_id) || store.is_intact({.digest = diff_id.text(), .size = -1}));
-    if (!is_there && is_plain(layer, diff_id))
-        throw Error("the blob is damaged in the store, or missing");
-    if (!is_there) {
-        const uint64_t bytes = inflate_layer(store, layer, diff_id, tree);
-        note_known(layer, diff_id, layer_dir(store, chain_id));
-        return bytes;
-    }
-    expect_known(store, layer, diff_id, chain_id);
-    return add_tar(store.open_blob(diff_id).get(), diff_id, tree);
+    return context("layer " + layer.digest, [&] {
+        const bool is_there =
+            store.was_intact(diff_id) || store.is_intact({.digest = diff_id.text(), .size = -1});
+        if (!is_there && is_plain(layer, diff_id))
+            throw Error(
+                "its blob is missing or damaged in the store: load or pull the image again");
+        if (!is_there) {
+            const uint64_t bytes = inflate_layer(store, layer, diff_id, tree);
+            note_known(layer, diff_id, layer_dir(store, chain_id));
+            return bytes;
+        }
+        expect_known(store, layer, diff_id, chain_id);
+        return add_tar(store.open_blob(diff_id).get(), diff_id, tree);
+    });
 }
 
 constexpr size_t any_size = SIZE_MAX;
@@ -252,28 +254,54 @@ std::optional<uint64_t> Snapshots::size(const Digest& chain_id) const {
     return text ? parse_number<uint64_t>(*text) : std::nullopt;
 }
 
-void Snapshots::unpack(const Image& image) const {
-    const std::vector<Digest> all = image.diff_ids(), ids = chain_ids(all);
-    if (all.empty()) return;
-    if (all.size() > most_layers)
-        throw Error("the image has ", all.size(), " layers, but an overlay takes ", most_layers);
-    const auto is_ready = [&] {
-        if (!has(ids.back())) return false;
-        for (size_t i = 0; i < all.size(); ++i)
-            if (!is_known(image.manifest.layers[i], all[i], layer_dir(store_, ids[i])))
-                return false;
-        return true;
-    };
-    if (is_ready()) return;
+void Snapshots::unpack(const Image& image, Trust trust) const {
+    const std::vector<Digest> ids = chain_ids(image.diff_ids());
+    if (ids.empty()) return;
+    if (ids.size() > most_layers)
+        throw Error("the image has ", ids.size(), " layers, but an overlay takes ", most_layers);
+    if (is_ready(image, ids, trust)) return;
     // Who comes second waits here, and then finds it done.
     sys::make_directories(store_.root() + "/layers/locks", 0700);
     const FileLock alone(str(store_.root(), "/layers/locks/", ids.back().hex()));
-    if (is_ready()) return;
+    if (is_ready(image, ids, trust)) return;
     if (has(ids.back()))
-        for (size_t i = 0; i < all.size(); ++i)
-            expect_known(store_, image.manifest.layers[i], all[i], ids[i]);
+        mend(image, ids, trust);
     else if (!make_index(image, ids))
         make_diffs(image, ids);
+}
+
+bool Snapshots::is_ready(const Image& image, std::span<const Digest> ids, Trust trust) const {
+    if (!has(ids.back())) return false;
+    const std::vector<Digest> all = image.diff_ids();
+    const size_t by_index = indexed(ids);
+    for (size_t i = 0; i < all.size(); ++i)
+        if (!is_known(image.manifest.layers[i], all[i], layer_dir(store_, ids[i])) ||
+            (i < by_index && !has_tar(all[i], trust)))
+            return false;
+    return true;
+}
+
+bool Snapshots::has_tar(const Digest& diff_id, Trust trust) const {
+    if (trust == Trust::stored) return store_.has_blob(diff_id);
+    return store_.was_intact(diff_id) || store_.is_intact({.digest = diff_id.text(), .size = -1});
+}
+
+// How many of the layers, the lowest first, are used by way of an index.
+size_t Snapshots::indexed(std::span<const Digest> ids) const {
+    size_t count = ids.size();
+    while (count > 0 && !sys::exists(layer_dir(store_, ids[count - 1]) + "/index")) --count;
+    return count;
+}
+
+void Snapshots::mend(const Image& image, std::span<const Digest> ids, Trust trust) const {
+    const std::vector<Digest> all = image.diff_ids();
+    const size_t by_index = indexed(ids);
+    for (size_t i = 0; i < all.size(); ++i) {
+        expect_known(store_, image.manifest.layers[i], all[i], ids[i]);
+        if (i >= by_index || has_tar(all[i], trust)) continue;
+        FileTree unused;
+        add_layer(store_, image.manifest.layers[i], all[i], ids[i], unused);
+    }
 }
 
 // Of each the tar is kept as a blob, which is inflated only if it is not there yet. False if the
@@ -281,8 +309,7 @@ void Snapshots::unpack(const Image& image) const {
 bool Snapshots::make_index(const Image& image, std::span<const Digest> ids) const {
     if (!can_mount_indexes(store_)) return false;
     const std::vector<Digest> all = image.diff_ids();
-    size_t first = all.size() - 1;  // of those that are not in the index below them
-    while (first > 0 && !sys::exists(layer_dir(store_, ids[first - 1]) + "/index")) --first;
+    const size_t first = indexed(ids);  // of those that are not in the index below them
     FileTree tree;
     if (first > 0) tree = read_index(layer_dir(store_, ids[first - 1]) + "/index");
 
@@ -293,8 +320,7 @@ bool Snapshots::make_index(const Image& image, std::span<const Digest> ids) cons
             continue;
         }
         Progress progress("unpacking " + Digest(blob.digest).short_hex());
-        const uint64_t bytes = context(
-            "layer " + blob.digest, [&] { return add_layer(store_, blob, all[i], ids[i], tree); });
+        const uint64_t bytes = add_layer(store_, blob, all[i], ids[i], tree);
         note_size(store_, ids[i], bytes);
         progress.add(bytes);
         progress.finish();

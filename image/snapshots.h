@@ -37,9 +37,11 @@ public:
     explicit Snapshots(const Store& store) : store_(store) {}
 
     // Makes the image ready to be mounted, verifying digest and diff ID of each layer's blob; of
-    // one that is ready, too, unless it is known already that this blob holds it. Throws for more
-    // layers than an overlay takes.
-    void unpack(const Image& image) const;
+    // one that is ready, too, unless it is known already that this blob holds it. Tars that are
+    // missing (Trust::stored) or not what they should be (Trust::nothing, which reads all of them)
+    // are made anew. Throws for more layers than an overlay takes.
+    enum class Trust { stored, nothing };
+    void unpack(const Image& image, Trust trust = Trust::stored) const;
     // Of a layer, by its ChainID: is there an index or a diff, and how many bytes has its content?
     bool has(const Digest& chain_id) const;
     std::optional<uint64_t> size(const Digest& chain_id) const;
@@ -73,6 +75,10 @@ public:
     std::string difference(const spec::Descriptor& blob, Layers layers) const;
 
 private:
+    bool is_ready(const Image& image, std::span<const Digest> ids, Trust trust) const;
+    bool has_tar(const Digest& diff_id, Trust trust) const;
+    size_t indexed(std::span<const Digest> ids) const;
+    void mend(const Image& image, std::span<const Digest> ids, Trust trust) const;
     bool make_index(const Image& image, std::span<const Digest> ids) const;
     void make_diffs(const Image& image, std::span<const Digest> ids) const;
     void make_diff(const spec::Descriptor& blob, Layers layers) const;

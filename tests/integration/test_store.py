@@ -321,7 +321,7 @@ class Durable(StoreOf):
             if new.endswith("index.json"):
                 self.assertFalse([line for line in lines[i:] if "/blobs/" in line or "/layers/" in line])
         self.assertGreaterEqual(blobs, 4)
-        self.assertEqual(layers, 2)
+        self.assertGreaterEqual(layers, 2)
 
 
 class Archives(StoreOf):
@@ -366,6 +366,7 @@ class Archives(StoreOf):
         header[148:156] = b" " * 8
         header[148:156] = b"%06o\0 " % sum(header)
         layer = bytes(header) + b"x" * 512 + bytes(1024)
+        self.keep_plain_files()
         self.keg("load", "-q", "-i", self.write("sparse.tar", layered_archive({"sparse:latest": [layer]})))
         [huge] = self.store.glob("layers/sha256/*/diff/huge")
         self.assertEqual(huge.stat().st_size, 1 << 40)
@@ -442,7 +443,7 @@ class Checks(StoreOf):
             self.assertEqual(self.blob(layer).exists(), not words)
         self.assertEqual((self.store / "quarantine" / layer.replace(":", "-")).read_bytes(), wrong)
         self.assertIn(layer, self.keg("system", "check", check=False).stdout)
-        self.alive()
+        self.fails("run", "--rm", "--network", "none", "base", "true", code=125, says=(layer, "load or pull the image again"))
         self.keg("load", "-q", "-i", archive)
         self.check(code=0)
 
@@ -459,6 +460,7 @@ class Checks(StoreOf):
         self.check(code=0)
 
     def test_a_changed_file_of_an_unpacked_layer_is_found_and_mended(self):
+        self.keep_plain_files()
         self.small_image()
         for change in ("content", "mode", "extra", "gone"):
             with self.subTest(change):
@@ -478,6 +480,37 @@ class Checks(StoreOf):
                 self.check(code=0)
                 [file] = self.store.glob("layers/sha256/*/diff/other")
                 self.assertEqual(file.read_bytes(), b"other")
+
+    def test_a_changed_index_of_layers_is_found_and_mended(self):
+        self.small_image()
+        for index in self.store.glob("layers/sha256/*/index"):
+            right = index.read_bytes()
+            index.write_bytes(right[:1100] + b"?" + right[1101:])
+            [problem] = self.check(code=1)["problems"]
+            self.assertEqual(problem["kind"], "layer")
+            self.check("--repair", code=1)
+            self.check(code=0)
+            self.assertEqual(index.read_bytes(), right)
+
+    def test_a_tar_that_is_gone_or_changed_is_inflated_again(self):
+        layer = tar_of({"hello": b"world"})
+        answers, _ = registry_image("app", "v1", [layer])
+        fake = FakeRegistry(answers)
+        self.addCleanup(fake.stop)
+        image = fake.host + "/app:v1"
+        self.keg("pull", "-q", image)
+        tar = "sha256:" + sha(layer)
+        if not self.blob(tar).exists():
+            self.skipTest("the layers are unpacked here")
+        self.damage(tar)
+        self.assertEqual(self.kinds(self.check(code=1))[0], "blob")
+        self.assertIn("layer", self.kinds(self.check("--repair", code=1)))
+        self.check(code=0)
+        self.assertEqual(self.blob(tar).read_bytes(), layer)
+        self.blob(tar).unlink()
+        self.assertEqual(self.kinds(self.check(code=1)), ["layer"])
+        self.keg("create", image)
+        self.assertEqual(self.blob(tar).read_bytes(), layer)
 
     def test_a_lost_index_is_made_anew(self):
         self.small_image()
