@@ -75,6 +75,7 @@ private:
 
     int parent(const std::string& path);
     UniqueFd make_parent(const std::string& path);
+    std::optional<UniqueFd> look(const std::string& path, uint64_t flags) const;
     void keep_time(int directory, const std::string& path);
     void set_time(const DirectoryTime& at) const;
     std::string place_of(int directory, const std::string& path) const;
@@ -134,17 +135,27 @@ UniqueFd Layer::make_parent(const std::string& path) {
     std::vector<std::string> missing;
     std::string level = path;
     for (;; level = split_parent(level).directory) {
-        const auto there = root_.open_if_exists(level, O_PATH);
+        const auto there = look(level, O_PATH);
         if (there) keep_time(there->get(), level);
         if (there || level.empty()) break;
         missing.push_back(level);
     }
     UniqueFd made = root_.make_directories(path, 0755);
     for (const std::string& each : missing) {
-        const Identity identity = identity_of(root_.open(each, O_PATH).get());
+        const auto it = look(each, O_PATH);
+        if (!it) continue;
+        const Identity identity = identity_of(it->get());
         kept_.try_emplace(identity, DirectoryTime{each, identity, {}});
     }
     return made;
+}
+
+// What a path leads to, if it leads anywhere.
+std::optional<UniqueFd> Layer::look(const std::string& path, uint64_t flags) const {
+    auto found =
+        sys::try_openat2(root_.fd(), path.empty() ? "." : path,
+                         {.flags = flags, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS});
+    return found ? std::optional(std::move(*found)) : std::nullopt;
 }
 
 void Layer::keep_time(int directory, const std::string& path) {
@@ -418,9 +429,7 @@ void Layer::finish() {
 
 void Layer::set_time(const DirectoryTime& at) const {
     // By now its name may lead elsewhere, or in a circle.
-    const auto dir = sys::try_openat2(
-        root_.fd(), at.path.empty() ? "." : at.path,
-        {.flags = O_RDONLY | O_DIRECTORY, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS});
+    const auto dir = look(at.path, O_RDONLY | O_DIRECTORY);
     if (!dir) return;
     const struct stat info = sys::fstat(dir->get());
     const bool is_it = Identity(info.st_dev, info.st_ino) == at.identity;
