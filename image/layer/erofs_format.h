@@ -130,6 +130,8 @@ constexpr uint8_t kind_number(uint32_t mode) {
     return 0;
 }
 
+constexpr uint64_t up_to(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
+
 // CRC-32C, without the inversion at its end.
 constexpr uint32_t checksum(std::string_view bytes) {
     uint32_t sum = 0xffffffff;

@@ -20,20 +20,17 @@
 #include "image/layer/erofs_format.h"
 #include "image/layer/rules.h"
 
+namespace erofs {
 namespace {
 
-using namespace erofs;
 using Id = FileTree::Id;
 
 constexpr unsigned least_block_bits = 9, most_block_bits = 12;
-constexpr size_t longest_name = 255;
 
 template <class... Parts>
 [[noreturn]] void refuse(const Parts&... parts) {
     throw Error("EROFS index: ", parts...);
 }
-
-uint64_t up_to(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
 // An inode of either form.
 struct Found {
@@ -47,7 +44,7 @@ struct Found {
 
     template <class... Parts>
     [[noreturn]] void refuse(const Parts&... parts) const {
-        ::refuse("inode ", number, ": ", parts...);
+        erofs::refuse("inode ", number, ": ", parts...);
     }
 };
 
@@ -553,7 +550,8 @@ void Reader::check_links() const {
 }
 
 }  // namespace
+}  // namespace erofs
 
 FileTree read_erofs(std::span<const std::byte> index) {
-    return Reader({reinterpret_cast<const char*>(index.data()), index.size()}).read();
+    return erofs::Reader({reinterpret_cast<const char*>(index.data()), index.size()}).read();
 }

@@ -25,9 +25,9 @@
 #include "image/digest.h"
 #include "image/layer/erofs_format.h"
 
+namespace erofs {
 namespace {
 
-using namespace erofs;
 using Id = FileTree::Id;
 
 constexpr uint64_t block_size = tar_block_size;
@@ -37,8 +37,6 @@ constexpr unsigned most_chunk_bits = 31;
 constexpr uint64_t most_chunks = uint64_t(1) << 21;  // of all files: 16 MiB of the index
 constexpr uint64_t most_attribute_words = 65535;
 constexpr size_t most_shared = 255;
-
-constexpr uint64_t up_to(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
 struct Unsayable {
     std::string reason;
@@ -580,11 +578,12 @@ void Writer::shared() {
 }
 
 }  // namespace
+}  // namespace erofs
 
 std::expected<uint64_t, std::string> write_erofs(const FileTree& tree, int fd) try {
-    const Plan plan(tree);
-    Writer(plan, fd).write();
-    return plan.blocks() * block_size;
-} catch (const Unsayable& unsayable) {
+    const erofs::Plan plan(tree);
+    erofs::Writer(plan, fd).write();
+    return plan.blocks() * erofs::block_size;
+} catch (const erofs::Unsayable& unsayable) {
     return std::unexpected(unsayable.reason);
 }

@@ -12,7 +12,6 @@ constexpr std::string_view whiteout_prefix = ".wh.";
 constexpr std::string_view opaque_marker = ".wh..wh..opq";
 // Of AUFS's own files, which old images still hold.
 constexpr std::string_view aufs_prefix = ".wh..wh.";
-constexpr size_t longest_name = 255;
 // Of the kernel: its device numbers, and its owners (the one above means "as it was").
 constexpr unsigned largest_major = 0xfff, largest_minor = 0xfffff;
 constexpr int64_t largest_owner = 0xfffffffe;

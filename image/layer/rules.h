@@ -8,6 +8,8 @@
 
 #include "image/layer/tar_stream.h"
 
+constexpr size_t longest_name = 255;  // of one file, in its directory
+
 // "./a//b/../c/" -> "a/c"; ".." above the root stays at the root. For names in archives.
 std::string clean_path(std::string_view name);
 

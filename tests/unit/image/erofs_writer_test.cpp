@@ -197,3 +197,51 @@ TEST_CASE("what an index cannot say is told before anything is written") {
     small.end_layer(1024);
     CHECK(reason_of(small) == "the place in its tar of \"f\"");
 }
+
+// The same tree by GNU tar in each of its forms, over a layer that is hidden in part: as plain
+// files, as a tree, and as an index that is mounted.
+TEST_CASE("what GNU tar writes is the same in all forms") {
+    if (!is_root()) return;
+    const Scratch scratch;
+    write_file(scratch.path + "/make", R"sh(
+        set -e
+        cd "$1"; mkdir tree; cd tree; umask 022
+        mkdir -p d/e .hidden "odd $(printf '\001\377')"
+        echo text > d/e/file; chmod 4755 d/e/file; ln d/e/file d/hard
+        ln -s ../d/e/file d/e/link; ln -s nowhere d/dangling
+        mkfifo d/pipe; mknod d/null c 1 3; mknod d/disk b 8 1; chown -h 1000:2000 d/e/link d/e
+        truncate -s 3M d/sparse
+        echo middle | dd of=d/sparse bs=4096 seek=100 conv=notrunc status=none
+        touch -h -d '1960-01-01 12:00:00.123456789' d/dangling d/pipe; touch -d @4294967296 d/e
+        i=0; while [ $i -lt 300 ]; do : > ".hidden/$i"; i=$((i + 1)); done
+        name=$(printf %0200d 0); mkdir -p "$name/$name/$name"; echo deep > "$name/$name/$name/f"
+        for format in v7 oldgnu gnu ustar posix; do
+            for flags in "" --sparse; do
+                tar --format=$format $flags -cf ../$format$flags.tar . 2>/dev/null || true
+            done
+        done)sh");
+    REQUIRE(std::system(("sh " + scratch.path + "/make " + scratch.path).c_str()) == 0);
+    const std::string below = raw_tar({{.name = "d/", .type = '5', .mode = 0700},
+                                       {.name = "d/old", .data = "old"},
+                                       {.name = "d/sparse/x", .data = "in a directory"},
+                                       {.name = "kept", .data = "kept"},
+                                       {.name = ".hidden/gone", .data = "gone"}});
+    const std::string above = raw_tar({{.name = "again", .type = '1', .link = "d/e/file"},
+                                       {.name = "d/e/.wh.link"},
+                                       {.name = ".hidden/new"},
+                                       {.name = ".hidden/.wh..wh..opq"}});
+    for (const std::string form : {"v7", "oldgnu", "gnu", "ustar", "posix"}) {
+        for (const std::string flags : {"", "--sparse"}) {
+            CAPTURE(form, flags);
+            if (form == "v7" && !flags.empty()) continue;  // which has none
+            const Stack stack{below, read_file(str(scratch.path, "/", form, flags, ".tar")), above};
+            const FileTree tree = tree_of(stack);
+            const Listing listed = listing_of(tree, stack);
+            const time_t now = ::time(nullptr);
+            const Listing plain = listing_of(PlainFiles(stack).root());
+            CHECK(difference(listed, plain) == "");
+            CHECK(difference_of_times(listed, plain, now) == "");
+            CHECK(difference_of_mounted(tree, stack) == "");
+        }
+    }
+}

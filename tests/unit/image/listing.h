@@ -142,3 +142,15 @@ inline std::string difference(const Listing& is, const Listing& should_be) {
         if (!should_be.lines.contains(path)) return str(quoted(path), " should not be: ", line);
     return "";
 }
+
+// The same of the times of directories, but for those that were changed only now.
+inline std::string difference_of_times(const Listing& is, const Listing& should_be, time_t now) {
+    for (const auto& [path, time] : should_be.directories) {
+        const timespec& there = is.directories.at(path);
+        if (time.tv_sec >= now) continue;
+        if (there.tv_sec != time.tv_sec || there.tv_nsec != time.tv_nsec)
+            return str("the time of ", quoted(path), " is ", there.tv_sec, ".", there.tv_nsec,
+                       ", but should be ", time.tv_sec, ".", time.tv_nsec);
+    }
+    return "";
+}
