@@ -23,8 +23,6 @@
 namespace erofs {
 namespace {
 
-using Id = FileTree::Id;
-
 constexpr unsigned least_block_bits = 9, most_block_bits = 12;
 
 template <class... Parts>
@@ -104,9 +102,9 @@ private:
     Found inode_at(uint64_t number);
     void read_extended(Found& found) const;
     void read_compact(Found& found) const;
-    Id make(const Found& found);
-    Id make_root(const FileTree::File& looks);
-    Id make_file(const Found& found, FileTree::File file);
+    FileTree::Id make(const Found& found);
+    FileTree::Id make_root(const FileTree::File& looks);
+    FileTree::Id make_file(const Found& found, FileTree::File file);
 
     struct Attribute {
         uint32_t number;
@@ -123,23 +121,23 @@ private:
     std::string_view blocks_of_content(const Found& found);
     std::string_view tail_of_content(const Found& found);
     std::string link_target(const Found& found);
-    Id make_regular(const Found& found, FileTree::File file);
-    Id make_of_chunks(const Found& found, FileTree::File file);
+    FileTree::Id make_regular(const Found& found, FileTree::File file);
+    FileTree::Id make_of_chunks(const Found& found, FileTree::File file);
     Place place_of(const Found& found, uint32_t block, uint64_t size) const;
     Place place_of(const Found& found, const Chunk& chunk, uint64_t size) const;
 
     void read_directory(const Found& directory);
-    void read_block(const Found& directory, Id id, std::string_view block);
-    void add_entry(const Found& directory, Id id, std::string_view name,
+    void read_block(const Found& directory, FileTree::Id id, std::string_view block);
+    void add_entry(const Found& directory, FileTree::Id id, std::string_view name,
                    const DirectoryEntry& entry);
     void check_links() const;
 
     std::string_view bytes_;
     Superblock super_{};
     FileTree tree_;
-    std::vector<Space> spaces_;  // ascending
-    std::vector<Found> ahead_;   // directories
-    std::vector<Id> ids_;        // of inodes, by their numbers
+    std::vector<Space> spaces_;      // ascending
+    std::vector<Found> ahead_;       // directories
+    std::vector<FileTree::Id> ids_;  // of inodes, by their numbers
     std::vector<Claim> claims_;
     std::vector<uint32_t> directories_in_;           // each, by id
     std::unordered_map<uint32_t, uint32_t> shared_;  // attributes, by their words in the index
@@ -270,13 +268,13 @@ void Reader::read_compact(Found& found) const {
                   .size = inode.size};
 }
 
-Id Reader::make(const Found& found) {
+FileTree::Id Reader::make(const Found& found) {
     check_layout(found);
     FileTree::File file = found.file;
     file.links = 0, file.size = 0;
     file.attributes = read_attributes(found);
     const bool is_directory = file.is_directory();
-    const Id id = claims_.empty() ? make_root(file) : make_file(found, file);
+    const FileTree::Id id = claims_.empty() ? make_root(file) : make_file(found, file);
     ids_[found.number] = id;
     claims_.push_back({found.number, found.file.links, is_directory,
                        is_directory && !found.is_extended && found.file.links == 1});
@@ -285,14 +283,14 @@ Id Reader::make(const Found& found) {
     return id;
 }
 
-Id Reader::make_root(const FileTree::File& looks) {
+FileTree::Id Reader::make_root(const FileTree::File& looks) {
     FileTree::File& root = tree_.change(FileTree::root);
     root.mode = looks.mode, root.uid = looks.uid, root.gid = looks.gid;
     root.modified = looks.modified, root.attributes = looks.attributes;
     return FileTree::root;
 }
 
-Id Reader::make_file(const Found& found, FileTree::File file) {
+FileTree::Id Reader::make_file(const Found& found, FileTree::File file) {
     switch (file.mode & S_IFMT) {
         case S_IFREG: return make_regular(found, file);
         case S_IFLNK: return tree_.make(file, link_target(found));
@@ -407,7 +405,7 @@ std::string Reader::link_target(const Found& found) {
     return target;
 }
 
-Id Reader::make_regular(const Found& found, FileTree::File file) {
+FileTree::Id Reader::make_regular(const Found& found, FileTree::File file) {
     file.size = found.file.size;
     if (found.layout == Layout::chunks) return make_of_chunks(found, file);
     if (file.size != 0) {
@@ -440,7 +438,7 @@ Reader::Place Reader::place_of(const Found& found, const Chunk& chunk, uint64_t 
     return {tar, uint64_t(chunk.block) << super_.block_bits};
 }
 
-Id Reader::make_of_chunks(const Found& found, FileTree::File file) {
+FileTree::Id Reader::make_of_chunks(const Found& found, FileTree::File file) {
     if ((found.block & ~uint32_t(chunk_bits_mask | chunk_entries_are_wide)) != 0)
         found.refuse("its chunks are of an unknown form");
     if (file.size == 0) return tree_.make(file);
@@ -474,7 +472,7 @@ Id Reader::make_of_chunks(const Found& found, FileTree::File file) {
 // Directories
 
 void Reader::read_directory(const Found& directory) {
-    const Id id = ids_[directory.number];
+    const FileTree::Id id = ids_[directory.number];
     last_name_ = {};
     has_self_ = has_parent_ = false;
     std::string_view blocks = blocks_of_content(directory);
@@ -488,7 +486,7 @@ void Reader::read_directory(const Found& directory) {
         directory.refuse("it has no entry for itself or for its parent");
 }
 
-void Reader::read_block(const Found& directory, Id id, std::string_view block) {
+void Reader::read_block(const Found& directory, FileTree::Id id, std::string_view block) {
     const auto entry_at = [&](size_t i) {
         DirectoryEntry entry;
         std::memcpy(&entry, block.data() + i * sizeof entry, sizeof entry);
@@ -512,7 +510,7 @@ void Reader::read_block(const Found& directory, Id id, std::string_view block) {
     }
 }
 
-void Reader::add_entry(const Found& directory, Id id, std::string_view name,
+void Reader::add_entry(const Found& directory, FileTree::Id id, std::string_view name,
                        const DirectoryEntry& entry) {
     if (name.empty() || name.size() > longest_name || name.contains('/') || name.contains('\0'))
         directory.refuse("it has the entry ", quoted(name), ", which is no name");
@@ -527,7 +525,7 @@ void Reader::add_entry(const Found& directory, Id id, std::string_view name,
         return;
     }
     const bool is_known = entry.inode < ids_.size() && ids_[entry.inode] != FileTree::none;
-    const Id file = is_known ? ids_[entry.inode] : make(inode_at(entry.inode));
+    const FileTree::Id file = is_known ? ids_[entry.inode] : make(inode_at(entry.inode));
     const bool is_directory = tree_.file(file).is_directory();
     if (is_known && is_directory)
         directory.refuse("its entry ", quoted(name), " is a second name of the directory ",
@@ -540,7 +538,7 @@ void Reader::add_entry(const Found& directory, Id id, std::string_view name,
 
 // Of a directory, its own entry and those of the directories in it to their parent count.
 void Reader::check_links() const {
-    for (Id id = 0; id < claims_.size(); ++id) {
+    for (FileTree::Id id = 0; id < claims_.size(); ++id) {
         const Claim& claim = claims_[id];
         const uint64_t links =
             claim.is_directory ? 2 + uint64_t(directories_in_[id]) : tree_.file(id).links;

@@ -28,8 +28,6 @@
 namespace erofs {
 namespace {
 
-using Id = FileTree::Id;
-
 constexpr uint64_t block_size = tar_block_size;
 constexpr unsigned block_bits = 9;
 static_assert(block_size == 1 << block_bits);
@@ -70,7 +68,7 @@ struct PlannedSet {
 };
 
 struct PlannedFile {
-    Id id;
+    FileTree::Id id;
     Layout layout = Layout::plain;
     uint64_t at = 0;                  // its inode's position
     uint64_t size = 0;                // of its content
@@ -93,7 +91,7 @@ public:
     const FileTree& tree() const { return tree_; }
     uint64_t blocks() const { return end_ / block_size; }
     uint64_t first_block(uint32_t tar) const { return blocks() + tars_before_[tar]; }
-    uint64_t inode_number(Id id) const { return numbers_[id]; }
+    uint64_t inode_number(FileTree::Id id) const { return numbers_[id]; }
     uint64_t shared_at() const { return shared_at_; }
     uint32_t shared_word(uint32_t attribute) const { return *attributes_[attribute].shared; }
     const PlannedSet& set_of(const FileTree::File& file) const { return sets_[file.attributes]; }
@@ -116,7 +114,7 @@ private:
     void place(PlannedFile& file);
     void place_blocks();
     void check_total() const;
-    std::string path_of(Id wanted) const;
+    std::string path_of(FileTree::Id wanted) const;
 
     const FileTree& tree_;
     std::vector<uint64_t> tars_before_;  // the blocks of all tars before each
@@ -146,7 +144,7 @@ void Plan::list_files() {
     constexpr uint32_t unlisted = FileTree::none;
     numbers_.assign(tree_.size(), unlisted);
     std::vector<uint32_t> ahead;  // directories, by their places in files_
-    const auto list = [&](Id id) {
+    const auto list = [&](FileTree::Id id) {
         numbers_[id] = uint32_t(files_.size());
         files_.push_back({.id = id});
     };
@@ -327,8 +325,8 @@ void Plan::check_total() const {
 }
 
 // For a message: by looking at all names.
-std::string Plan::path_of(Id wanted) const {
-    std::vector<std::pair<Id, std::string_view>> names(tree_.size());
+std::string Plan::path_of(FileTree::Id wanted) const {
+    std::vector<std::pair<FileTree::Id, std::string_view>> names(tree_.size());
     for (const PlannedFile& file : files_)
         for (const auto& [name, id] : entries(file))
             if (name != "." && name != "..") names[id] = {file.id, name};

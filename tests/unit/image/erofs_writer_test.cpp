@@ -233,7 +233,7 @@ TEST_CASE("what GNU tar writes is the same in all forms") {
     for (const std::string form : {"v7", "oldgnu", "gnu", "ustar", "posix"}) {
         for (const std::string flags : {"", "--sparse"}) {
             CAPTURE(form, flags);
-            if (form == "v7" && !flags.empty()) continue;  // which has none
+            if (!flags.empty() && (form == "v7" || form == "ustar")) continue;  // they have none
             const Stack stack{below, read_file(str(scratch.path, "/", form, flags, ".tar")), above};
             const FileTree tree = tree_of(stack);
             const Listing listed = listing_of(tree, stack);
