@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <expected>
 #include <map>
 #include <set>
 #include <utility>
@@ -67,17 +68,13 @@ public:
     void finish();  // what must come last: the times of directories
 
 private:
-    struct DirectoryTime {
-        std::string path;
-        Identity identity;
-        timespec when;
-    };
-
     int parent(const std::string& path);
     UniqueFd make_parent(const std::string& path);
-    std::optional<UniqueFd> look(const std::string& path, uint64_t flags) const;
-    void keep_time(int directory, const std::string& path);
-    void set_time(const DirectoryTime& at) const;
+    UniqueFd make_linked(const std::string& level, const std::string& path) const;
+    std::expected<UniqueFd, int> look(const std::string& path) const;
+    static std::string making(const std::string& path);
+    void keep_time(int directory);
+    void set_time(int directory) const;
     std::string place_of(int directory, const std::string& path) const;
     void remove(int parent, const std::string& name, const std::string& path);
     void remove_untouched(int parent, const std::string& name, const std::string& path);
@@ -97,8 +94,8 @@ private:
     PathSet touched_;  // what this layer brought, and the directories above it
     std::set<Identity>
         cleared_;  // directories in which nothing is left of what is below this layer, at any depth
-    std::vector<DirectoryTime> times_;        // as entries say
-    std::map<Identity, DirectoryTime> kept_;  // of directories whose names this layer changes
+    std::map<Identity, timespec> times_;  // of directories: as entries say, or as they were
+    PathSet timed_;                       // where these are
     std::string parent_path_;   // the last parent, open: entries come directory by directory
     std::string parent_place_;  // its place_of()
     UniqueFd parent_fd_;
@@ -120,48 +117,70 @@ int Layer::parent(const std::string& path) {
             const std::string above = std::exchange(level, below(level, part));
             const auto there = root_.open_if_exists(level, O_PATH);
             if (!there || S_ISDIR(sys::fstat(there->get()).st_mode)) continue;
-            remove(root_.open(above, O_PATH | O_DIRECTORY).get(), part, level);
+            const UniqueFd holder = root_.open(above, O_PATH | O_DIRECTORY);
+            keep_time(holder.get());
+            remove(holder.get(), part, level);
             break;
         }
         parent_fd_ = make_parent(path);
     }
     parent_path_ = path;
     parent_place_ = place_of(parent_fd_.get(), path);
+    timed_.insert(parent_place_);
     return parent_fd_.get();
 }
 
 // A directory that this layer needs and does not describe is of 1970; one of below looks as before.
+// Level by level from the last real one, so that a deep path costs its length.
 UniqueFd Layer::make_parent(const std::string& path) {
-    std::vector<std::string> missing;
-    std::string level = path;
-    for (;; level = split_parent(level).directory) {
-        const auto there = look(level, O_PATH);
-        if (there) keep_time(there->get(), level);
-        if (there || level.empty()) break;
-        missing.push_back(level);
+    auto there = look(path);
+    if (there) {
+        keep_time(there->get());
+        return std::move(*there);
     }
-    UniqueFd made = root_.make_directories(path, 0755);
-    for (const std::string& each : missing) {
-        const auto it = look(each, O_PATH);
-        if (!it) continue;
-        const Identity identity = identity_of(it->get());
-        kept_.try_emplace(identity, DirectoryTime{each, identity, {}});
+    if (there.error() != ENOENT) throw SysError(there.error(), making(path));
+    const open_how one_step{.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW};
+    UniqueFd here = sys::openat(root_.fd(), ".", O_PATH | O_DIRECTORY);
+    std::string level;
+    for (const std::string& part : split(path, '/')) {
+        if (!level.empty()) level += '/';
+        level += part;
+        if (auto next = sys::try_openat2(here.get(), part, one_step)) {
+            here = std::move(*next);
+            continue;
+        }
+        keep_time(here.get());
+        bool is_new = ::mkdirat(here.get(), part.c_str(), 0755) == 0;
+        if (is_new) {
+            here = sys::openat(here.get(), part, one_step.flags);
+        } else {  // a link, perhaps to what is still to be made
+            is_new = !look(level);
+            here = make_linked(level, path);
+        }
+        if (is_new) times_.insert_or_assign(identity_of(here.get()), timespec{});
     }
-    return made;
+    return here;
 }
 
-// What a path leads to, if it leads anywhere.
-std::optional<UniqueFd> Layer::look(const std::string& path, uint64_t flags) const {
-    auto found =
-        sys::try_openat2(root_.fd(), path.empty() ? "." : path,
-                         {.flags = flags, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS});
-    return found ? std::optional(std::move(*found)) : std::nullopt;
+UniqueFd Layer::make_linked(const std::string& level, const std::string& path) const try {
+    return root_.make_directories(level, 0755);
+} catch (const SysError& e) {  // the words are for the whole path
+    throw SysError(e.code(), making(path));
 }
 
-void Layer::keep_time(int directory, const std::string& path) {
+std::expected<UniqueFd, int> Layer::look(const std::string& path) const {
+    return sys::try_openat2(
+        root_.fd(), path.empty() ? "." : path,
+        {.flags = O_PATH | O_DIRECTORY, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS});
+}
+
+std::string Layer::making(const std::string& path) {
+    return str("mkdir ", quoted(path), " in the container");
+}
+
+void Layer::keep_time(int directory) {
     const struct stat info = sys::fstat(directory);
-    const Identity identity{info.st_dev, info.st_ino};
-    kept_.try_emplace(identity, DirectoryTime{path, identity, info.st_mtim});
+    times_.try_emplace({info.st_dev, info.st_ino}, info.st_mtim);
 }
 
 // The directory's path without the links that `path` may have led through: a whiteout may name the
@@ -219,7 +238,8 @@ void Layer::clear_untouched(UniqueFd directory, const std::string& top) {
     const auto enter = [&](UniqueFd self, const std::string& path) {
         const Identity identity = identity_of(self.get());
         if (!cleared_.insert(identity).second) return;
-        keep_time(self.get(), path);
+        keep_time(self.get());
+        timed_.insert(path);
         here = std::move(self);
         levels.push_back({path, identity, {}});
         for (std::string& name : names_in(here.get(), "a directory")) {
@@ -261,8 +281,10 @@ void Layer::make_opaque(const std::string& directory) {
 void Layer::hide(const std::string& directory, const std::string& name) {
     auto there = root_.open_if_exists(directory, O_PATH | O_DIRECTORY);
     if (!there) return;
-    keep_time(there->get(), directory);
-    remove_untouched(there->get(), name, below(place_of(there->get(), directory), name));
+    const std::string place = place_of(there->get(), directory);
+    keep_time(there->get());
+    timed_.insert(place);
+    remove_untouched(there->get(), name, below(place, name));
 }
 
 void Layer::make_directory(const TarEntry& entry, int dir, const std::string& name,
@@ -283,6 +305,7 @@ void Layer::make_directory(const TarEntry& entry, int dir, const std::string& na
         cleared_.insert(identity_of(self.get()));  // all that will be in it is of this layer
     else
         drop_other_xattrs(entry, self.get(), path);
+    timed_.insert(below(parent_place_, name));
     set_metadata(entry, dir, name, path, self.get());
 }
 
@@ -391,7 +414,7 @@ void Layer::set_metadata(const TarEntry& entry, int dir, const std::string& name
                             ": such attributes are left out"));
     }
     if (entry.type == directory) {
-        times_.push_back({path, identity_of(fd), entry.modified});
+        times_.insert_or_assign(identity_of(fd), entry.modified);
         return;
     }
     const timespec times[2] = {entry.accessed.value_or(entry.modified), entry.modified};
@@ -422,21 +445,47 @@ void Layer::apply(const TarEntry& entry, TarStream& tar, uint64_t& bytes) {
     });
 }
 
+// The way through the tree is that of clear_untouched(): depth costs no descriptors.
 void Layer::finish() {
-    for (const auto& [identity, at] : kept_) set_time(at);
-    for (const DirectoryTime& at : times_) set_time(at);
+    const std::vector<PathSet::Node> nodes = timed_.nodes();
+    std::vector<std::vector<size_t>> ahead(nodes.size());
+    for (size_t i = 1; i < nodes.size(); ++i) ahead[nodes[i].above].push_back(i);
+    struct Level {
+        size_t node;
+        Identity identity;
+    };
+    UniqueFd here = sys::openat(root_.fd(), ".", O_RDONLY | O_DIRECTORY);
+    std::vector<Level> levels{{0, identity_of(here.get())}};
+    while (true) {
+        std::vector<size_t>& left = ahead[levels.back().node];
+        if (!left.empty()) {
+            const size_t node = left.back();
+            left.pop_back();
+            auto child = sys::try_openat2(here.get(), std::string(nodes[node].name),
+                                          {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW});
+            if (!child) continue;  // it was removed
+            here = std::move(*child);
+            levels.push_back({node, identity_of(here.get())});
+            continue;
+        }
+        set_time(here.get());
+        levels.pop_back();
+        if (levels.empty()) return;
+        here = sys::openat(here.get(), "..", O_RDONLY | O_DIRECTORY);
+        if (identity_of(here.get()) != levels.back().identity)
+            throw Error("a directory was moved while a layer was applied");
+    }
 }
 
-void Layer::set_time(const DirectoryTime& at) const {
-    // By now its name may lead elsewhere, or in a circle.
-    const auto dir = look(at.path, O_RDONLY | O_DIRECTORY);
-    if (!dir) return;
-    const struct stat info = sys::fstat(dir->get());
-    const bool is_it = Identity(info.st_dev, info.st_ino) == at.identity;
+void Layer::set_time(int directory) const {
+    const struct stat info = sys::fstat(directory);
+    const auto at = times_.find({info.st_dev, info.st_ino});
+    if (at == times_.end()) return;
+    const timespec& wanted = at->second;
     const bool has_it =
-        info.st_mtim.tv_sec == at.when.tv_sec && info.st_mtim.tv_nsec == at.when.tv_nsec;
-    const timespec times[2] = {at.when, at.when};
-    if (is_it && !has_it) ::futimens(dir->get(), times);
+        info.st_mtim.tv_sec == wanted.tv_sec && info.st_mtim.tv_nsec == wanted.tv_nsec;
+    const timespec times[2] = {wanted, wanted};
+    if (!has_it) ::futimens(directory, times);
 }
 
 }  // namespace

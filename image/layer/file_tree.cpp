@@ -363,8 +363,7 @@ FileTree::Id FileTree::parent_at(std::string_view path) {
     if (parent_ && parent_path_ == path) return *parent_;
     const auto directory = directory_at(path, Missing::make);
     if (!directory)
-        throw SysError(directory.error(), str(directory.error() == ENOTDIR ? "mkdir " : "open ",
-                                              quoted(path), " in the container"));
+        throw SysError(directory.error(), str("mkdir ", quoted(path), " in the container"));
     parent_path_ = path;
     parent_ = *directory;
     return *directory;

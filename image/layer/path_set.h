@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 class PathSet {
 public:
@@ -26,6 +27,17 @@ public:
             node = found->second;
         }
         return true;
+    }
+    // All of them, each after the one above it, which is named by its place in the list. The first
+    // is what all paths begin at.
+    struct Node {
+        uint32_t above;
+        std::string_view name;
+    };
+    std::vector<Node> nodes() const {
+        std::vector<Node> all(nodes_.size() + 1);
+        for (const auto& [key, number] : nodes_) all[number] = {key.above, key.name};
+        return all;
     }
 
 private:

@@ -8,6 +8,7 @@
 #include "image/layer/path_set.h"
 #include "image/store.h"
 #include "tests/unit/image/layer_place.h"
+#include "tests/unit/image/raw_tar.h"
 #include "tests/unit/scratch.h"
 
 namespace {
@@ -104,6 +105,22 @@ TEST_CASE("a deep path is made in time in proportion to its depth") {
     CHECK(linear::problem(100, make, [](const std::vector<std::string>& paths) {
               PathSet set;
               for (const std::string& path : paths) set.insert(path);
+          }) == "");
+}
+
+TEST_CASE("the directories that a layer leaves out cost time in proportion to their depth") {
+    if (!is_root()) return;
+    const auto make = [](size_t n) {
+        std::vector<Raw> entries;
+        for (int i = 0; i < 20; ++i) {
+            entries.push_back(pax({{"path", std::to_string(i) + linear::repeated("/d", n)}}));
+            entries.push_back({.name = "f"});
+        }
+        return raw_tar(entries);
+    };
+    CHECK(linear::problem(100, make, [](const std::string& tar) {
+              const Place place("/dev/shm");
+              place.apply(tar);
           }) == "");
 }
 
