@@ -214,13 +214,13 @@ uint64_t add_layer(const Store& store, const spec::Descriptor& layer, const Dige
 
 constexpr size_t any_size = SIZE_MAX;
 
-FileTree read_index(const std::string& path) {
+FileTree read_layer_index(const std::string& path) {
     const std::string index = read_file(path, any_size);
     return context(path, [&] { return read_erofs(std::as_bytes(std::span(index))); });
 }
 
 // Gives what of the tree an index cannot say; "": it is written and on the disk.
-std::string write_index(const FileTree& tree, const std::string& path) {
+std::string write_layer_index(const FileTree& tree, const std::string& path) {
     const UniqueFd file = sys::open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
     if (const auto size = write_erofs(tree, file.get()); !size) return size.error();
     sys::fsync(file.get());
@@ -311,7 +311,7 @@ bool Snapshots::make_index(const Image& image, std::span<const Digest> ids) cons
     const std::vector<Digest> all = image.diff_ids();
     const size_t first = indexed(ids);  // of those that are not in the index below them
     FileTree tree;
-    if (first > 0) tree = read_index(layer_dir(store_, ids[first - 1]) + "/index");
+    if (first > 0) tree = read_layer_index(layer_dir(store_, ids[first - 1]) + "/index");
 
     for (size_t i = 0; i < all.size(); ++i) {
         const spec::Descriptor& blob = image.manifest.layers[i];
@@ -326,7 +326,7 @@ bool Snapshots::make_index(const Image& image, std::span<const Digest> ids) cons
         progress.finish();
     }
     const WorkDir work = store_.work_dir("index");
-    if (const auto unsaid = write_index(tree, work.path() + "/index"); !unsaid.empty()) {
+    if (const auto unsaid = write_layer_index(tree, work.path() + "/index"); !unsaid.empty()) {
         log_debug(str("the layers are unpacked: an index cannot say ", unsaid));
         return false;
     }
@@ -409,7 +409,7 @@ std::string Snapshots::difference_of_index(Layers layers) const {
         add_tar(store_.open_blob(diff_id).get(), diff_id, tree);
     }
     const WorkDir work = store_.work_dir("check");
-    if (const auto unsaid = write_index(tree, work.path() + "/index"); !unsaid.empty())
+    if (const auto unsaid = write_layer_index(tree, work.path() + "/index"); !unsaid.empty())
         return "should be unpacked: an index cannot say " + unsaid;
     const bool is_same = read_file(index, any_size) == read_file(work.path() + "/index", any_size);
     return is_same ? "" : "has an index that is not that of its tars";
