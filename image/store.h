@@ -7,7 +7,7 @@
 // for absent nor removed, and does not hide what lies beside it.
 //
 //   ROOT/oci-layout, index.json, blobs/sha256/…   the image layout; names are annotations (names.h)
-//   ROOT/layers/sha256/HEX/…                      unpacked layers (snapshots.h)
+//   ROOT/layers/sha256/HEX/…                      what is mounted of layers (snapshots.h)
 //   ROOT/containers/…, networks/…                 the engine's
 //   ROOT/cache/…                                  the builder's
 //   ROOT/tmp/…                                    work in progress (work.h)
