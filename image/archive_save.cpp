@@ -2,8 +2,8 @@
 // layout (containerd) over the same blobs. In the docker form layers are plain tars, so that a
 // blob's digest is its DiffID; in the oci form they and the manifest are as stored. Names are
 // sorted, owners and times are zero: the same image gives the same bytes. The reader may be a pipe,
-// so every size is known before its header goes out: compressed layers are inflated to a work
-// directory first, which also verifies them before anything is written.
+// so every size is known before its header goes out: compressed layers whose tars are not kept are
+// inflated to a work directory first, which also verifies them before anything is written.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -103,11 +103,14 @@ std::vector<Chosen> choose(const Store& store, const std::vector<std::string>& w
     return out;
 }
 
-// Inflates a compressed layer into the work directory and checks that it is what the config says.
+// Inflates a compressed layer whose tar is not kept into the work directory and checks that it is
+// what the config says.
 Part plain_layer(const Store& store, const spec::Descriptor& layer, const Digest& diff_id,
                  const WorkDir& work) {
-    if (layer.digest == diff_id.text())
-        return {.path = store.blob_path(diff_id), .size = uint64_t(layer.size), .digest = diff_id};
+    if (layer.digest == diff_id.text() || store.has_blob(diff_id)) {
+        const std::string path = store.blob_path(diff_id);
+        return {.path = path, .size = uint64_t(sys::lstat(path).st_size), .digest = diff_id};
+    }
     Part out{.path = work.path() + "/" + diff_id.hex(), .digest = diff_id};
     const UniqueFd from = store.open_blob(Digest(layer.digest));
     const UniqueFd to = sys::open(out.path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
