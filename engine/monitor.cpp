@@ -179,7 +179,9 @@ void Monitor::create() {
     RuntimeClient::CreateOptions create{.bundle = container_.directory(),
                                         .pid_file = container_.file("pid"),
                                         .console_socket = {},
-                                        .io = {-1, -1, -1}};
+                                        .io = {-1, -1, -1},
+                                        .asking = options_.attach ? caller_.channel() : -1,
+                                        .heed = [this] { heed_caller(); }};
     std::optional<ConsoleSocket> console;
     sys::Pipe in, out, err;
     if (settings_.tty) {

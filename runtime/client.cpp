@@ -3,11 +3,14 @@
 // /proc/self/fd, so nothing is left on disk.
 #include "runtime/client.h"
 
+#include <poll.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <climits>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 
@@ -55,7 +58,28 @@ struct Call {
     RuntimeClient::Io io{-1, 1, 2};
     bool may_fail = false;  // the exit status is the container's
     bool dies_with_us = false;
+    int asking = -1;  // as in CreateOptions
+    std::function<void()> heed = {};
 };
+
+ExitStatus wait(Child& child, const Call& what) {
+    if (what.asking < 0) return child.wait();
+    const UniqueFd end(check(int(::syscall(SYS_pidfd_open, child.pid(), 0)), "pidfd_open"));
+    pollfd fds[] = {{end.get(), POLLIN, 0}, {what.asking, POLLIN, 0}};
+    while (fds[0].revents == 0) {
+        if (::poll(fds, 2, -1) < 0 && errno != EINTR) throw SysError("poll");
+        if (fds[0].revents != 0 || fds[1].revents == 0) continue;
+        try {
+            what.heed();
+        } catch (...) {
+            ::kill(child.pid(), SIGTERM);
+            child.wait();
+            throw;
+        }
+        if (fds[1].revents & POLLHUP) fds[1].fd = -1;  // nobody asks any more
+    }
+    return child.wait();
+}
 
 ExitStatus call(const RuntimeClient& client, const Call& what) {
     const UniqueFd log(check(::memfd_create("runtime-log", MFD_CLOEXEC), "memfd_create"));
@@ -67,7 +91,7 @@ ExitStatus call(const RuntimeClient& client, const Call& what) {
                          .err = what.io.err,
                          .fds = {{log.get(), log_fd}},
                          .dies_with_us = what.dies_with_us});
-    const ExitStatus status = child.wait();
+    const ExitStatus status = wait(child, what);
     if (status.shell() == 0) return status;
     const std::string why = last_error(log.get());
     if (!why.empty()) throw Error(why);
@@ -78,7 +102,10 @@ ExitStatus call(const RuntimeClient& client, const Call& what) {
 
 Call creation(const char* verb, const std::string& id,
               const RuntimeClient::CreateOptions& options) {
-    Call out{.words = {verb, "--bundle", options.bundle}, .io = options.io};
+    Call out{.words = {verb, "--bundle", options.bundle},
+             .io = options.io,
+             .asking = options.asking,
+             .heed = options.heed};
     if (!options.pid_file.empty())
         out.words.insert(out.words.end(), {"--pid-file", options.pid_file});
     if (!options.console_socket.empty())

@@ -2,6 +2,7 @@
 // crun (KEG_RUNTIME, or `keg --runtime`), and theirs judges ours.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,10 @@ public:
     struct CreateOptions {
         std::string bundle, pid_file, console_socket;
         Io io;
+        // Who may want it no more while the runtime works: `heed` is called when the descriptor is
+        // readable. What it throws ends the creation: the runtime gets a SIGTERM to clean up.
+        int asking = -1;
+        std::function<void()> heed = {};
     };
     // Each throws Error with the runtime's own message (the level=error record of its --log).
     void create(const std::string& id, const CreateOptions& options) const;
