@@ -88,12 +88,13 @@ public:
 private:
     friend class Store;
     BlobWriter(const Store& store, Claimed file);
+    void write_behind();
     const Store* store_;
     std::string path_;
     UniqueFd fd_;
     Hasher hasher_;
     Digest digest_;
-    int64_t size_ = 0;
+    int64_t size_ = 0, begun_ = 0;  // and how much of it the disk has begun with
 };
 
 class Store {
