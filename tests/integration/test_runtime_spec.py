@@ -300,7 +300,7 @@ class Namespaces(SpecCase):
         self.refused(namespace("network", "/proc/self/ns/uts"), 'is not a network namespace')
         self.refused(namespace("network", "/etc/passwd"), 'is not a network namespace')
         self.refused(namespace("network", "/no/such"), "no such file or directory")
-        self.refused(namespace("network", "relative"), "must be absolute")
+        self.refused(namespace("network", "relative"), "must be an absolute path")
 
     def test_twice_and_unknown_are_refused(self):
         self.refused(lambda c: c["linux"]["namespaces"].append({"type": "pid"}), 'malformed spec file: duplicated ns "pid"')
