@@ -12,8 +12,6 @@
 #include "image/snapshots.h"
 
 #include <sys/mount.h>
-#include <sys/syscall.h>
-#include <sys/xattr.h>
 
 #include <algorithm>
 
@@ -309,9 +307,14 @@ void Snapshots::mend(const Image& image, std::span<const Digest> ids, Trust trus
 bool Snapshots::make_index(const Image& image, std::span<const Digest> ids) const {
     if (!can_mount_indexes(store_)) return false;
     const std::vector<Digest> all = image.diff_ids();
-    const size_t first = indexed(ids);  // of those that are not in the index below them
+    size_t first = indexed(ids);  // of those that are not in the index below them
     FileTree tree;
-    if (first > 0) tree = read_layer_index(layer_dir(store_, ids[first - 1]) + "/index");
+    try {
+        if (first > 0) tree = read_layer_index(layer_dir(store_, ids[first - 1]) + "/index");
+    } catch (const Error& e) {  // the tars say the same
+        log_warning(e.what());
+        first = 0;
+    }
 
     for (size_t i = 0; i < all.size(); ++i) {
         const spec::Descriptor& blob = image.manifest.layers[i];

@@ -492,6 +492,19 @@ class Checks(StoreOf):
             self.check(code=0)
             self.assertEqual(index.read_bytes(), right)
 
+    def test_what_goes_on_top_of_a_damaged_index_is_made_of_the_tars(self):
+        low, high = tar_of({"low": b"low"}), tar_of({"high": b"high"})
+        load = lambda images: self.keg("load", "-q", "-i", self.write("layers.tar", layered_archive(images)))
+        before = set(self.store.glob("layers/sha256/*/index"))
+        load({"low:latest": [low]})
+        for index in set(self.store.glob("layers/sha256/*/index")) - before:
+            index.write_bytes(bytes(1024) + index.read_bytes()[1024:1100] + b"?" * 500)
+            self.assertIn(str(index), load({"high:latest": [low, high]}).stderr)
+            self.keg("create", "--name", "look", "high")
+            self.keg("export", "-o", self.dir / "root.tar", "look")
+            with tarfile.open(self.dir / "root.tar") as tar:
+                self.assertLessEqual({"low", "high"}, set(tar.getnames()))
+
     def test_a_tar_that_is_gone_or_changed_is_inflated_again(self):
         layer = tar_of({"hello": b"world"})
         answers, _ = registry_image("app", "v1", [layer])
