@@ -309,7 +309,7 @@ spec::Descriptor publish(const Store& store, Planned& image, std::set<const File
         if (!file->blob)
             store.put_blob(file->data, blob.media_type);
         else
-            file->blob->commit(blob.media_type, blob.digest, blob.size);
+            file->blob->commit_later(blob.media_type, blob.digest, blob.size);
     }
     return store.put_blob(image.manifest, image.media_type);
 }

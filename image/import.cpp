@@ -38,13 +38,13 @@ Image import_rootfs(const Store& store, int fd, const std::optional<Reference>& 
         {.created = config.created, .comment = message.empty() ? "Imported from -" : message}};
 
     const Lease lease = store.use();
-    BlobWriter layer = store.new_blob();
+    BlobWriter layer = store.new_blob_for_later();
     context("importing the root file system", [&] { copy_checked(fd, layer); });
     const Digest diff_id = layer.digest();
     config.rootfs.diff_ids = {diff_id.text()};
 
     spec::Manifest manifest{.media_type = std::string(spec::media::manifest)};
-    manifest.layers = {layer.commit(spec::media::layer)};
+    manifest.layers = {layer.commit_later(spec::media::layer)};
     manifest.config = store.put_blob(spec::write(config), spec::media::config);
     const spec::Descriptor descriptor =
         store.put_blob(spec::write(manifest), spec::media::manifest);

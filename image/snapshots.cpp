@@ -166,7 +166,7 @@ uint64_t inflate_layer(const Store& store, const spec::Descriptor& layer, const 
     const UniqueFd blob = store.open_blob(Digest(layer.digest));
     const bool hash_blob = !store.was_intact(Digest(layer.digest));
     InflatedLayer inflated(blob.get(), {.tar = false, .blob = hash_blob});
-    BlobWriter plain = store.new_blob();
+    BlobWriter plain = store.new_blob_for_later();
     uint64_t bytes = 0;
     tree.begin_layer(diff_id.hex());
     {
@@ -187,7 +187,7 @@ uint64_t inflate_layer(const Store& store, const spec::Descriptor& layer, const 
     tree.end_layer(uint64_t(plain.size()));
     expect_digests(layer, diff_id, hash_blob ? inflated.blob_digest() : Digest(layer.digest),
                    plain.digest());
-    plain.commit(spec::media::layer);
+    plain.commit_later(spec::media::layer);
     return bytes;
 }
 
@@ -300,6 +300,7 @@ void Snapshots::mend(const Image& image, std::span<const Digest> ids, Trust trus
         FileTree unused;
         add_layer(store_, image.manifest.layers[i], all[i], ids[i], unused);
     }
+    store_.settle();
 }
 
 // Of each the tar is kept as a blob, which is inflated only if it is not there yet. False if the
@@ -329,7 +330,9 @@ bool Snapshots::make_index(const Image& image, std::span<const Digest> ids) cons
         progress.finish();
     }
     const WorkDir work = store_.work_dir("index");
-    if (const auto unsaid = write_layer_index(tree, work.path() + "/index"); !unsaid.empty()) {
+    const auto unsaid = write_layer_index(tree, work.path() + "/index");
+    store_.settle();
+    if (!unsaid.empty()) {
         log_debug(str("the layers are unpacked: an index cannot say ", unsaid));
         return false;
     }

@@ -67,13 +67,14 @@ std::vector<Digest> Image::diff_ids() const {
     return ids;
 }
 
-BlobWriter::BlobWriter(const Store& store, Claimed file)
-    : store_(&store), path_(std::move(file.path)), fd_(std::move(file.lock)) {}
+BlobWriter::BlobWriter(const Store& store, Claimed file, bool for_later)
+    : store_(&store), path_(std::move(file.path)), fd_(std::move(file.lock)),
+      for_later_(for_later) {}
 
 BlobWriter::BlobWriter(BlobWriter&& other) noexcept
     : store_(other.store_), path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)),
       hasher_(std::move(other.hasher_)), digest_(std::move(other.digest_)), size_(other.size_),
-      begun_(other.begun_) {}
+      begun_(other.begun_), for_later_(other.for_later_) {}
 
 BlobWriter::~BlobWriter() {
     if (!path_.empty()) ::unlink(path_.c_str());
@@ -83,15 +84,19 @@ void BlobWriter::write(std::string_view data) {
     context(path_, [&] { sys::write_all(fd_.get(), data); });
     hasher_.update(data);
     size_ += int64_t(data.size());
-    write_behind();
+    begin_to_sync();
 }
 
-// The disk begins with what is there while more comes, so that commit() has little to wait for.
-void BlobWriter::write_behind() {
-    constexpr int64_t piece = int64_t(8) << 20;
-    if (size_ - begun_ < piece) return;
-    ::sync_file_range(fd_.get(), begun_, size_ - begun_, SYNC_FILE_RANGE_WRITE);
+// The disk begins with what is there while more comes, so that in the end there is little to wait
+// for.
+void BlobWriter::begin_to_sync() {
+    constexpr int64_t piece = int64_t(32) << 20;
+    Background& disk = store_->memory_->disk;
+    if (!for_later_ || size_ - begun_ < piece || !disk.is_idle()) return;
     begun_ = size_;
+    const auto file = std::make_shared<UniqueFd>(
+        check(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0), "open ", path_, " again"));
+    disk.add([file, path = path_] { check(::fdatasync(file->get()), "fdatasync ", path); });
 }
 
 UniqueFd BlobWriter::open() const { return sys::open(path_, O_RDONLY); }
@@ -101,13 +106,32 @@ void BlobWriter::set_aside() {
     fd_.reset();
 }
 
+void BlobWriter::expect(const std::string& expected, int64_t size) {
+    if (size >= 0 && size != size_)
+        throw Error("blob ", expected, " has ", size_, " bytes instead of ", size);
+    if (!expected.empty() && digest().text() != expected)
+        throw Error("blob ", expected, " is damaged: its bytes have the digest ", digest().text());
+}
+
+spec::Descriptor BlobWriter::commit_later(std::string_view media_type,
+                                          const std::string& expected_digest,
+                                          int64_t expected_size) {
+    expect(expected_digest, expected_size);
+    store_->hold({&digest(), 1}, {});
+    set_aside();
+    store_->memory_->disk.add(
+        [path = path_] { context(path, [&] { sys::fsync(sys::open(path, O_RDONLY).get()); }); });
+    {
+        const std::lock_guard one_thread(store_->memory_->mutex);
+        store_->memory_->unsettled[digest()] = std::exchange(path_, {});
+    }
+    store_->note_intact(digest());
+    return {.media_type = std::string(media_type), .digest = digest().text(), .size = size_};
+}
+
 spec::Descriptor BlobWriter::commit(std::string_view media_type, const std::string& expected_digest,
                                     int64_t expected_size) {
-    if (expected_size >= 0 && expected_size != size_)
-        throw Error("blob ", expected_digest, " has ", size_, " bytes instead of ", expected_size);
-    if (!expected_digest.empty() && digest().text() != expected_digest)
-        throw Error("blob ", expected_digest, " is damaged: its bytes have the digest ",
-                    digest().text());
+    expect(expected_digest, expected_size);
     const std::string final_path = store_->blob_path(digest());
     store_->hold({&digest(), 1}, {});
     // First the bytes, then the name, then the directory that has it: after a power cut a name
@@ -139,7 +163,7 @@ Store::Store(std::string root) : root_(std::move(root)) {
 bool Store::has_blob(const Digest& digest, int64_t size) const {
     hold({&digest, 1}, {});
     struct stat info{};
-    if (::stat(blob_path(digest).c_str(), &info) < 0 || !S_ISREG(info.st_mode)) return false;
+    if (::stat(place_of(digest).c_str(), &info) < 0 || !S_ISREG(info.st_mode)) return false;
     return size < 0 || info.st_size == size;
 }
 
@@ -174,28 +198,56 @@ void Store::note_intact(const Digest& digest) const {
     memory_->intact.insert(digest);
 }
 
+std::string Store::place_of(const Digest& digest) const {
+    const std::lock_guard one_thread(memory_->mutex);
+    const auto found = memory_->unsettled.find(digest);
+    return found == memory_->unsettled.end() ? blob_path(digest) : found->second;
+}
+
+// First the bytes, then the names, then the directories that have them.
+void Store::settle() const {
+    const std::lock_guard one_thread(memory_->mutex);
+    std::set<std::string> directories_of;
+    memory_->disk.wait();
+    for (const auto& [digest, path] : memory_->unsettled) {
+        sys::rename(path, blob_path(digest));
+        directories_of.insert(str(root_, "/blobs/", digest.algorithm()));
+    }
+    memory_->unsettled.clear();
+    memory_->work.reset();
+    for (const std::string& directory : directories_of) sys::fsync_directory(directory);
+}
+
 std::string Store::blob_path(const Digest& digest) const {
     return str(root_, "/blobs/", digest.algorithm(), "/", digest.hex());
 }
 
 UniqueFd Store::open_blob(const Digest& digest) const {
-    return sys::open(blob_path(digest), O_RDONLY);
+    return sys::open(place_of(digest), O_RDONLY);
 }
 
 std::string Store::read_blob(const spec::Descriptor& descriptor, size_t most) const {
     const Digest digest(descriptor.digest);
     std::string data =
-        context("blob " + digest.text(), [&] { return read_file(blob_path(digest), most); });
+        context("blob " + digest.text(), [&] { return read_file(place_of(digest), most); });
     Hasher hasher(digest.algorithm());
     hasher.update(data);
     if (hasher.finish() != digest) throw Error("blob ", digest.text(), " is damaged in the store");
     return data;
 }
 
-BlobWriter Store::new_blob() const { return {*this, claim(root_ + "/tmp", "blob", Claim::file)}; }
+BlobWriter Store::new_blob() const {
+    return {*this, claim(root_ + "/tmp", "blob", Claim::file), false};
+}
 
 BlobWriter Store::new_blob(const WorkDir& in) const {
-    return {*this, claim(in.path(), "blob", Claim::file)};
+    return {*this, claim(in.path(), "blob", Claim::file), true};
+}
+
+BlobWriter Store::new_blob_for_later() const {
+    const std::lock_guard one_thread(memory_->mutex);
+    if (!memory_->work) memory_->work.emplace(work_dir("blobs"));
+    return new_blob(*memory_->work);
 }
 
 spec::Descriptor Store::put_blob(std::string_view data, std::string_view media_type) const {
@@ -324,6 +376,7 @@ void Store::tag(const spec::Descriptor& manifest, const std::optional<Reference>
 }
 
 void Store::tag(std::span<const Naming> namings) const {
+    settle();
     std::map<std::string, size_t> last;  // which naming has a name in the end
     for (size_t i = 0; i < namings.size(); ++i) {
         const auto& [manifest, name] = namings[i];

@@ -17,12 +17,14 @@
 
 #include <expected>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/background.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/unique_fd.h"
@@ -84,17 +86,24 @@ public:
     // stays.
     spec::Descriptor commit(std::string_view media_type, const std::string& expected_digest = {},
                             int64_t expected_size = -1);
+    // The same, but durable and seen by others from Store::settle() on: the disk has time for it
+    // while other blobs are written. Only for one in a work directory, which must live until then.
+    spec::Descriptor commit_later(std::string_view media_type,
+                                  const std::string& expected_digest = {},
+                                  int64_t expected_size = -1);
 
 private:
     friend class Store;
-    BlobWriter(const Store& store, Claimed file);
-    void write_behind();
+    BlobWriter(const Store& store, Claimed file, bool for_later);
+    void begin_to_sync();
+    void expect(const std::string& digest, int64_t size);
     const Store* store_;
     std::string path_;
     UniqueFd fd_;
     Hasher hasher_;
     Digest digest_;
-    int64_t size_ = 0, begun_ = 0;  // and how much of it the disk has begun with
+    int64_t size_ = 0, begun_ = 0;  // and how much of it the disk has been told of
+    bool for_later_;
 };
 
 class Store {
@@ -117,7 +126,12 @@ public:
     std::string read_blob(const spec::Descriptor& descriptor,
                           size_t most = size_t(8) << 20) const;  // verified
     BlobWriter new_blob() const;
-    BlobWriter new_blob(const WorkDir& in) const;  // which must outlive it
+    // For commit_later(): in that directory, or in one of the store's own.
+    BlobWriter new_blob(const WorkDir& in) const;
+    BlobWriter new_blob_for_later() const;
+    // What was to be committed later is, all of it; nobody may be writing such a blob. Names are
+    // only written after it.
+    void settle() const;
     // A damaged one is replaced.
     spec::Descriptor put_blob(std::string_view data, std::string_view media_type) const;
 
@@ -163,7 +177,11 @@ private:
         std::mutex mutex;
         std::weak_ptr<LeaseFile> lease;
         std::set<Digest> intact;
+        std::map<Digest, std::string> unsettled;  // where they are until settle()
+        std::optional<WorkDir> work;              // for these
+        Background disk;                          // which has them on it by then
     };
+    std::string place_of(const Digest& digest) const;
     friend class BlobWriter;
     void note_intact(const Digest& digest) const;
 

@@ -66,7 +66,7 @@ TEST_CASE("a tree that somebody fills meanwhile is gone, or is said not to be em
         std::atomic<bool> enough = false;
         std::atomic<int> made = 0;
         std::thread other([&] {
-            for (int i = 0; !enough; ++i, ++made)
+            for (int i = 0; !enough && i < 20'000; ++i, ++made)
                 UniqueFd(::openat(filled.get(), str(i).c_str(), O_WRONLY | O_CREAT, 0644));
         });
         while (made < 100) std::this_thread::yield();
