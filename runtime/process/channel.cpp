@@ -91,10 +91,11 @@ bool Channel::receive_packet(Message& message) {
     ssize_t length;
     // Init works at its own pace, and may hang in a mount or a hook.
     if (side_ == Side::create && heeds_signals_while_waiting()) wait_readable({fd()});
-    // ECONNRESET is told once, to who left something unread behind; what the other side said before
-    // comes after.
+    // ECONNRESET is told once, by whichever call comes first after the other side has closed with
+    // something unread; what it said before comes after that.
+    const auto to_be_repeated = [] { return errno == EINTR || errno == ECONNRESET; };
     do length = ::recv(fd(), nullptr, 0, MSG_PEEK | MSG_TRUNC);
-    while (length < 0 && (errno == EINTR || errno == ECONNRESET));
+    while (length < 0 && to_be_repeated());
     if (length < 0) throw SysError("receiving from the container's init");
     if (length <= 0) return false;
     std::string buffer(size_t(length), '\0');
@@ -105,7 +106,9 @@ bool Channel::receive_packet(Message& message) {
     header.msg_iovlen = 1;
     header.msg_control = control;
     header.msg_controllen = sizeof control;
-    check(::recvmsg(fd(), &header, MSG_CMSG_CLOEXEC), "receiving from the container's init");
+    do length = ::recvmsg(fd(), &header, MSG_CMSG_CLOEXEC);
+    while (length < 0 && to_be_repeated());
+    check(length, "receiving from the container's init");
     for (cmsghdr* c = CMSG_FIRSTHDR(&header); c; c = CMSG_NXTHDR(&header, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
         const size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
