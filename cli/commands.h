@@ -14,9 +14,10 @@ extern const Command build_command, history_command, image_inspect_command, imag
     images_command, import_command, load_command, pull_command, rmi_command, save_command,
     system_check_command, tag_command, unpack_command;
 // Containers
-extern const Command create_command, exec_command, export_command, inspect_command, kill_command,
-    logs_command, pause_command, port_command, ps_command, rename_command, restart_command,
-    rm_command, run_command, start_command, stop_command, unpause_command, wait_command;
+extern const Command commit_command, create_command, exec_command, export_command, inspect_command,
+    kill_command, logs_command, pause_command, port_command, ps_command, rename_command,
+    restart_command, rm_command, run_command, start_command, stop_command, unpause_command,
+    wait_command;
 
 // The store's directory: --root, else default_store_root().
 std::string store_root(const Arguments& globals);

@@ -27,6 +27,7 @@ Command also_named(const char* name, Command command) {
     command.hidden = true;
     return command;
 }
+const Command container_commit_command = also_named("container commit", commit_command);
 const Command container_create_command = also_named("container create", create_command);
 const Command container_exec_command = also_named("container exec", exec_command);
 const Command container_export_command = also_named("container export", export_command);
@@ -53,6 +54,7 @@ const Command image_tag_command = also_named("image tag", tag_command);
 const Command* const commands[] = {
     // Containers
     &build_command,
+    &commit_command,
     &create_command,
     &exec_command,
     &export_command,
@@ -84,6 +86,7 @@ const Command* const commands[] = {
     &tag_command,
     &unpack_command,
     // Second names
+    &container_commit_command,
     &container_create_command,
     &container_exec_command,
     &container_export_command,

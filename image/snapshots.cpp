@@ -24,7 +24,6 @@
 #include "image/compare.h"
 #include "image/index_support.h"
 #include "image/layer/apply.h"
-#include "image/layer/diff.h"
 #include "image/layer/erofs_reader.h"
 #include "image/layer/erofs_writer.h"
 #include "image/layer/inflate.h"
@@ -463,16 +462,29 @@ void Snapshots::unmount(const std::string& target) {
     sys::umount(target, MNT_DETACH | UMOUNT_NOFOLLOW);
 }
 
-Snapshots::NewLayer Snapshots::commit(const std::string& upper, Layers below) const {
-    NewLayer layer;
+Diff Snapshots::write_blob(const std::string& upper, Layers below, const std::set<std::string>& but,
+                           NewLayer& layer) const {
     BlobWriter blob = store_.new_blob();
     std::vector<Lower> under = lowers(below);
     if (under.empty()) under.push_back({empty_layer(store_)});
-    const Diff diff =
-        write_layer(upper, [&](std::string_view data) { blob.write(data); }, under.front().path);
+    const Diff diff = write_layer(upper, [&](std::string_view data) { blob.write(data); },
+                                  {.below = under.front().path, .but = but});
     layer.blob = blob.commit(spec::media::layer);
     layer.diff_id = Digest(layer.blob.digest);  // of a plain tar the two are one
     layer.empty = diff.entries == 0;
+    return diff;
+}
+
+Snapshots::NewLayer Snapshots::copy(const std::string& upper, Layers below,
+                                    const std::set<std::string>& but) const {
+    NewLayer layer;
+    write_blob(upper, below, but, layer);
+    return layer;
+}
+
+Snapshots::NewLayer Snapshots::commit(const std::string& upper, Layers below) const {
+    NewLayer layer;
+    const Diff diff = write_blob(upper, below, {}, layer);
     std::vector<Digest> stack(below.begin(), below.end());
     stack.push_back(layer.diff_id);
     if (has_top(stack)) return layer;

@@ -12,11 +12,13 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "image/layer/apply.h"
+#include "image/layer/diff.h"
 #include "image/overlay.h"
 #include "image/store.h"
 
@@ -64,6 +66,8 @@ public:
         bool empty = false;  // the layer holds no entry at all
     };
     NewLayer commit(const std::string& upper, Layers below) const;
+    // The same of a directory that stays, and may be mounted; without the paths in `but`.
+    NewLayer copy(const std::string& upper, Layers below, const std::set<std::string>& but) const;
 
     // Copies the merged view of the stack to an ordinary directory (for a stand-alone bundle): the
     // hard cases of flattening (whiteouts, opaque, links) are the same code that unpacks layers.
@@ -86,6 +90,8 @@ private:
     std::string difference_of_diff(const spec::Descriptor& blob, Layers layers) const;
     std::string difference_of_index(Layers layers) const;
     std::vector<Lower> lowers(Layers layers) const;
+    Diff write_blob(const std::string& upper, Layers below, const std::set<std::string>& but,
+                    NewLayer& layer) const;
 
     const Store& store_;
 };

@@ -14,6 +14,7 @@
 
 #include "base/directory.h"
 #include "base/error.h"
+#include "base/regular_file.h"
 #include "base/sys.h"
 #include "image/layer/tar_writer.h"
 
@@ -78,7 +79,7 @@ void add_xattrs(TarEntry& entry, const std::string& path) {
 
 class Walk {
 public:
-    explicit Walk(Writer& writer) : writer_(writer) {}
+    Walk(Writer& writer, const std::set<std::string>& but) : writer_(writer), but_(but) {}
 
     // Depth first, names sorted by their bytes. One descriptor however deep the tree is: the way up
     // is "..".
@@ -91,6 +92,7 @@ public:
                 continue;
             }
             const std::string& name = level.names[level.next++];
+            if (but_.contains(below(level.path, name))) continue;
             if (name.starts_with(".wh."))
                 throw Error(quoted(below(level.path, name)),
                             ": a name that begins with .wh. cannot be in a layer");
@@ -184,7 +186,8 @@ private:
     }
 
     void content(int dir, const std::string& name, const std::string& path, off_t size) {
-        const UniqueFd file = sys::openat(dir, name, O_RDONLY | O_NOFOLLOW);
+        // It may be something else by now: what is written may be a container's that runs.
+        const UniqueFd file = open_regular_at(dir, name, quoted(path));
         if (!buffer_) buffer_ = std::make_unique<char[]>(block);
         while (size > 0) {
             const ssize_t n =
@@ -199,6 +202,7 @@ private:
 
     static constexpr off_t block = 1 << 20;
     Writer& writer_;
+    const std::set<std::string>& but_;
     UniqueFd here_;  // the last of levels_
     std::vector<Level> levels_;
     std::unique_ptr<char[]> buffer_;
@@ -214,11 +218,12 @@ static bool looks_as(const std::string& below, const struct stat& top) {
 }
 
 Diff write_layer(const std::string& upper, const std::function<void(std::string_view)>& sink,
-                 const std::string& below) {
+                 const LayerOptions& options) {
     Writer writer(sink);
     UniqueFd top = sys::open(upper, O_RDONLY | O_DIRECTORY);
-    Walk walk(writer);
-    if (!below.empty() && !looks_as(below, sys::fstat(top.get()))) walk.root(top.get());
+    Walk walk(writer, options.but);
+    if (!options.below.empty() && !looks_as(options.below, sys::fstat(top.get())))
+        walk.root(top.get());
     walk.tree(std::move(top));
     writer.close();
     return writer.result;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -12,9 +13,16 @@ struct Diff {
     uint64_t bytes = 0;    // of the regular files' content
 };
 
+struct LayerOptions {
+    // The root of what the upper directory lies over. Only its looks count: if the two differ in
+    // mode or owner, the layer has an entry for the root.
+    std::string below = {};
+    // Paths without a slash before them, which are no part of the layer, and what is below them.
+    std::set<std::string> but = {};
+};
+
 // Writes the tar to `sink`, piece by piece. Whiteouts and opaque marks of overlayfs become those of
-// layers; sockets are left out. Of `below`, the root of what the upper directory lies over, only
-// the looks count: if the two differ in mode or owner, the layer has an entry for the root. Throws
-// an Error naming the file, also for one whose name a layer cannot hold (".wh.x").
+// layers; sockets are left out. Throws an Error naming the file, also for one whose name a layer
+// cannot hold (".wh.x").
 Diff write_layer(const std::string& upper, const std::function<void(std::string_view)>& sink,
-                 const std::string& below = {});
+                 const LayerOptions& options = {});

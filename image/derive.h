@@ -1,0 +1,20 @@
+// Images made of other images: another config, a layer on top. `commit`, `repack`, `insert` and
+// `config` differ in what they change; that a new image comes of it is the same.
+#pragma once
+
+#include <optional>
+
+#include "image/snapshots.h"
+#include "image/store.h"
+
+// Puts the layer on top of `image`, and the entry into its history. An empty layer stands in the
+// history alone.
+void add_layer(Image& image, const Snapshots::NewLayer& layer, spec::History entry);
+
+// Writes config and manifest of `image`, as they were changed; makes it ready to be mounted; gives
+// it that name (none: it is a dangling image). What had the name before becomes dangling. Who calls
+// has a lease (Store::use).
+Image publish(const Store& store, Image image, const std::optional<Reference>& name);
+
+// The name as typed for a new image: throws Error for one with a digest.
+Reference name_for_new(const std::string& typed);

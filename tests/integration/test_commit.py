@@ -1,0 +1,113 @@
+"""`keg commit`: what a container has changed becomes a layer, and what a start put into its files does not."""
+import json
+import tarfile
+import unittest
+
+import keg
+
+
+class Commit(keg.StoreCase):
+    def one(self, script="true", *options, image="base"):
+        self.keg("run", "--name", "one", "--network", "none", *options, image, "sh", "-c", script)
+
+    def committed(self, *words):
+        """The image's config, and the members of its newest layer."""
+        self.keg("commit", *words, "one", "new")
+        return self.config("new"), self.top_layer("new")
+
+    def config(self, name):
+        return json.loads(self.keg("image", "inspect", name).stdout)[0]
+
+    def top_layer(self, name):
+        self.keg("save", "-o", self.dir / "saved.tar", name)
+        with tarfile.open(self.dir / "saved.tar") as archive:
+            path = json.load(archive.extractfile("manifest.json"))[0]["Layers"][-1]
+            with tarfile.open(fileobj=archive.extractfile(path)) as layer:
+                return {member.name: member for member in layer.getmembers()}
+
+    def layers(self, name):
+        return self.config(name)["RootFS"]["Layers"]
+
+    def test_what_the_container_made_changed_and_removed(self):
+        self.one("echo hi > /new; ln /new /hard; ln -s new /link; rm /bin/ls; mkdir -p /d/e; chown 5:6 /d; chmod 700 /bin")
+        _, layer = self.committed()
+        self.assertEqual(set(layer), {"bin", "bin/.wh.ls", "d", "d/e", "hard", "link", "new"})
+        self.assertEqual((layer["d"].uid, layer["d"].gid, layer["bin"].mode), (5, 6, 0o700))
+        self.assertEqual({layer["new"].type, layer["hard"].type}, {tarfile.REGTYPE, tarfile.LNKTYPE})
+        shown = self.keg("run", "--rm", "--network", "none", "new", "sh", "-c", "cat /hard; test -e /bin/ls || echo gone").stdout
+        self.assertEqual(shown, "hi\ngone\n")
+
+    def test_the_places_that_a_start_mounts_on_are_no_part_of_it(self):
+        self.one("echo x > /data/x", "-v", "/data", "-v", "/deep/er/volume", "--tmpfs", "/var/scratch")
+        self.keg("commit", "one", "new")
+        self.assertEqual(self.layers("new"), self.layers("base"))
+        self.assertEqual(self.keg("history", "--format", "{{.Size}}", "new").stdout.splitlines()[0], "0B")
+
+    def test_a_directory_that_was_made_for_a_mount_stays_if_the_container_uses_it(self):
+        self.one("echo x > /deep/own", "-v", "/deep/er/volume")
+        self.assertEqual(set(self.committed()[1]), {"deep", "deep/own"})
+
+    def test_a_link_of_the_image_to_where_a_mount_goes(self):
+        self.one("mkdir -p /run; ln -s /run /aside")
+        self.keg("commit", "one", "linked")
+        self.keg("rm", "one")
+        self.one("echo x > /aside/in/x; echo y > /y", "-v", "/aside/in", image="linked")
+        self.assertEqual(set(self.committed()[1]), {"y"})
+
+    def test_settings_are_those_of_the_container_then_the_changes(self):
+        self.one("true", "-e", "A=1", "-w", "/tmp", "-u", "5:6", "-l", "kind=test", "--expose", "80", "--stop-signal", "INT")
+        self.keg("commit", "-a", "Ada", "-m", "why", "-c", 'CMD ["sh"]', "-c", "ENV B=2", "one", "new")
+        made = self.config("new")
+        config = made["Config"]
+        self.assertEqual((config["Cmd"], config["WorkingDir"], config["User"]), (["sh"], "/tmp", "5:6"))
+        self.assertTrue({"A=1", "B=2"} <= set(config["Env"]), config["Env"])
+        self.assertEqual((config["Labels"], list(config["ExposedPorts"])), ({"kind": "test"}, ["80/tcp"]))
+        self.assertEqual((made["Author"], config["StopSignal"]), ("Ada", "INT"))
+        newest = self.keg("history", "--no-trunc", "--format", "{{.CreatedBy}}|{{.Comment}}", "new").stdout.splitlines()[0]
+        self.assertEqual(newest, "sh -c true|why")
+
+    def test_of_a_container_that_runs_it_is_paused_meanwhile_and_goes_on(self):
+        self.keg("run", "-d", "--name", "one", "--network", "none", "base", "sh", "-c",
+                 "echo hi > /new; while :; do date > /now; sleep 0.1; done")
+        keg.wait_until(lambda: self.keg("exec", "one", "cat", "/now", check=False).stdout, "the container to write")
+        self.keg("commit", "one", "new")
+        self.assertEqual(set(self.top_layer("new")), {"new", "now"})
+        self.assertEqual(self.keg("inspect", "-f", "{{.State.Status}}", "one").stdout, "running\n")
+        self.keg("pause", "one")
+        self.keg("commit", "--pause=false", "one", "again")
+        self.keg("commit", "one", "again")
+        self.assertEqual(self.keg("inspect", "-f", "{{.State.Status}}", "one").stdout, "paused\n")
+
+    def test_of_a_container_that_never_ran_and_without_a_name(self):
+        self.keg("create", "--name", "one", "base", "true")
+        made = self.keg("commit", "one").stdout.strip()
+        self.assertEqual(self.layers(made), self.layers("base"))
+        self.assertIn("<none>", self.keg("images", "-a").stdout)
+
+    def test_the_old_image_stays_when_it_loses_its_name(self):
+        self.one("echo hi > /new", image="base")
+        before = self.image_id("base")
+        self.keg("commit", "one", "base")
+        self.assertNotEqual(self.image_id("base"), before)
+        self.assertEqual(self.config(before)["Id"], before)
+
+    def test_mistakes(self):
+        self.one()
+        self.fails("commit", "none", "new", says="No such container: none")
+        self.fails("commit", "one", "New", says="New")
+        self.fails("commit", "-c", "RUN ls", "one", "new", says="RUN is not a valid change command")
+        self.assertEqual(self.keg("images", "-q", "new").stdout, "")
+
+
+class CommitOnPlainFiles(Commit):
+    """The same where the kernel cannot mount indexes of layers."""
+
+    def setUp(self):
+        super().setUp()
+        self.keep_plain_files()
+        self.keg("rmi", "base")
+        self.keg("import", self.dir / "busybox.tar", "base")
+
+
+if __name__ == "__main__":
+    unittest.main()
