@@ -80,6 +80,7 @@ const Command* const commands[] = {
     &import_command,
     &load_command,
     &pull_command,
+    &repack_command,
     &rmi_command,
     &save_command,
     &system_check_command,

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/regular_file.h"
 #include "base/sys.h"
+#include "image/repack.h"
 #include "spec/capabilities.h"
 
 namespace {
@@ -237,6 +238,7 @@ void unpack_bundle(const Store& store, const Image& image, const std::string& di
         sys::mkdir(directory + "/rootfs", 0755);
         Snapshots(store).flatten(image, directory + "/rootfs");
         const spec::Config config = bundle_config(image, Root(directory + "/rootfs"), options);
+        note_origin(directory, image);
         replace_file(directory + "/config.json", spec::write(config, 2) + "\n");
     } catch (...) {
         attempt("removing " + directory, [&] { sys::remove_tree(directory); });

@@ -30,7 +30,7 @@ struct UnpackOptions {
 // read-write root).
 spec::Config bundle_config(const Image& image, const Root& root, const UnpackOptions& options = {});
 
-// DIRECTORY/config.json and DIRECTORY/rootfs, complete or not at all. The directory must not exist
-// or be empty.
+// DIRECTORY/config.json, DIRECTORY/rootfs, and DIRECTORY/keg.json, which says what image that was
+// (repack.h): complete or not at all. The directory must not exist or be empty.
 void unpack_bundle(const Store& store, const Image& image, const std::string& directory,
                    const UnpackOptions& options = {});

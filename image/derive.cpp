@@ -1,6 +1,31 @@
 #include "image/derive.h"
 
+#include <cstdlib>
+
 #include "base/error.h"
+#include "base/log.h"
+
+std::optional<int64_t> source_date() {
+    const char* text = ::getenv("SOURCE_DATE_EPOCH");
+    if (!text || !*text) return {};
+    const auto seconds = parse_number<uint32_t>(text);
+    if (!seconds) throw Error("SOURCE_DATE_EPOCH: ", quoted(text), " is no number of seconds");
+    return *seconds;
+}
+
+std::string creation_time() {
+    const auto seconds = source_date();
+    return seconds ? rfc3339(*seconds * 1'000'000'000) : rfc3339_now();
+}
+
+spec::History note_change(Image& image, const ChangeWords& words) {
+    image.config.created = creation_time();
+    if (!words.author.empty()) image.config.author = words.author;
+    return {.created = image.config.created,
+            .author = image.config.author,
+            .created_by = words.created_by,
+            .comment = words.message};
+}
 
 void add_layer(Image& image, const Snapshots::NewLayer& layer, spec::History entry) {
     entry.empty_layer = layer.empty;

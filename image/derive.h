@@ -7,6 +7,20 @@
 #include "image/snapshots.h"
 #include "image/store.h"
 
+// What the user has to say about a change.
+struct ChangeWords {
+    std::string author, message;
+    std::string created_by;  // what did it
+};
+// SOURCE_DATE_EPOCH, in seconds, which times shall be instead of now, and none later. Throws Error
+// if it is no number.
+std::optional<int64_t> source_date();
+// When an image is made: by that, or now.
+std::string creation_time();
+
+// The entry for the history, and what of it is the image's own, too: author and time.
+spec::History note_change(Image& image, const ChangeWords& words);
+
 // Puts the layer on top of `image`, and the entry into its history. An empty layer stands in the
 // history alone.
 void add_layer(Image& image, const Snapshots::NewLayer& layer, spec::History entry);

@@ -475,6 +475,18 @@ Diff Snapshots::write_blob(const std::string& upper, Layers below, const std::se
     return diff;
 }
 
+Snapshots::NewLayer Snapshots::pack(const Root& now, const TreeChanges& changes,
+                                    const Clamp& clamp) const {
+    BlobWriter blob = store_.new_blob();
+    const Diff diff =
+        write_layer(now, changes, clamp, [&](std::string_view data) { blob.write(data); });
+    NewLayer layer;
+    layer.blob = blob.commit(spec::media::layer);
+    layer.diff_id = Digest(layer.blob.digest);
+    layer.empty = diff.entries == 0;
+    return layer;
+}
+
 Snapshots::NewLayer Snapshots::copy(const std::string& upper, Layers below,
                                     const std::set<std::string>& but) const {
     NewLayer layer;

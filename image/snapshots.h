@@ -68,6 +68,8 @@ public:
     NewLayer commit(const std::string& upper, Layers below) const;
     // The same of a directory that stays, and may be mounted; without the paths in `but`.
     NewLayer copy(const std::string& upper, Layers below, const std::set<std::string>& but) const;
+    // The same of what has changed in `now` (difference.h).
+    NewLayer pack(const Root& now, const TreeChanges& changes, const Clamp& clamp) const;
 
     // Copies the merged view of the stack to an ordinary directory (for a stand-alone bundle): the
     // hard cases of flattening (whiteouts, opaque, links) are the same code that unpacks layers.

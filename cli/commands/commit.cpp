@@ -1,9 +1,8 @@
 // The name is read before the container is: what cannot be named is not made.
 #include "engine/commit.h"
 
-#include <cstdio>
-
 #include "base/defer.h"
+#include "cli/change_options.h"
 #include "cli/commands.h"
 #include "image/derive.h"
 
@@ -11,7 +10,7 @@ static constexpr Option options[] = {
     {"author,a", "TEXT", "who made the image"},
     {"change,c", "INSTRUCTION",
      "apply a Dockerfile instruction to the image's settings: CMD, ENV …"},
-    {"message,m", "TEXT", "the comment in its history"},
+    message_option,
     {"pause,p", nullptr, "freeze the container meanwhile (the default)", "true"},
 };
 
@@ -28,7 +27,7 @@ static int commit(const Arguments& globals, const Arguments& args) {
                                           .changes = args.all("change"),
                                           .pause = args.get("pause") == "true"});
     collect.keep();
-    std::printf("%s\n", image.id().text().c_str());
+    show_made(image);
     return 0;
 }
 

@@ -58,28 +58,10 @@ bool is_opaque(int dir) {
     return ::fgetxattr(dir, "trusted.overlay.opaque", value, sizeof value) == 1 && value[0] == 'y';
 }
 
-bool belongs_in_layer(std::string_view xattr) {
-    return xattr == "security.capability" || xattr.starts_with("user.") ||
-           xattr == "system.posix_acl_access" || xattr == "system.posix_acl_default";
-}
-
-void add_xattrs(TarEntry& entry, const std::string& path) {
-    char names[65536];
-    const ssize_t length = ::llistxattr(path.c_str(), names, sizeof names);
-    if (length <= 0) return;  // a file system without xattrs has none
-    for (const char* name = names; name < names + length;
-         name += std::string_view(name).size() + 1) {
-        if (!belongs_in_layer(name) || std::string_view(name).starts_with("user.overlay."))
-            continue;
-        char value[65536];
-        const ssize_t size = ::lgetxattr(path.c_str(), name, value, sizeof value);
-        if (size >= 0) entry.xattrs[name] = std::string(value, size_t(size));
-    }
-}
-
 class Walk {
 public:
-    Walk(Writer& writer, const std::set<std::string>& but) : writer_(writer), but_(but) {}
+    Walk(Writer& writer, const std::set<std::string>& but, const Clamp& clamp = {})
+        : writer_(writer), but_(but), clamp_(clamp) {}
 
     // Depth first, names sorted by their bytes. One descriptor however deep the tree is: the way up
     // is "..".
@@ -93,9 +75,7 @@ public:
             }
             const std::string& name = level.names[level.next++];
             if (but_.contains(below(level.path, name))) continue;
-            if (name.starts_with(".wh."))
-                throw Error(quoted(below(level.path, name)),
-                            ": a name that begins with .wh. cannot be in a layer");
+            require_name(name, below(level.path, name));
             item(here_.get(), name, below(level.path, name));
         }
     }
@@ -103,8 +83,37 @@ public:
     void root(int top) {
         const struct stat info = sys::fstat(top);
         TarEntry entry = describe(info, "./");
-        add_xattrs(entry, sys::proc_fd(top));
+        entry.xattrs = layer_xattrs(sys::proc_fd(top));
         writer_.header(entry);
+    }
+
+    // One file, and nothing below it.
+    void entry(int dir, const std::string& name, const std::string& path, const struct stat& info) {
+        TarEntry entry = describe(info, S_ISDIR(info.st_mode) ? path + "/" : path);
+        if (!S_ISDIR(info.st_mode) && info.st_nlink > 1) {
+            const auto [first, is_new] = links_.try_emplace({info.st_dev, info.st_ino}, path);
+            if (!is_new) {
+                entry.type = TarEntry::Type::hard_link;
+                entry.target = first->second, entry.size = 0;
+                return writer_.header(entry);
+            }
+        }
+        const std::string via = sys::proc_fd(dir) + "/" + name;
+        if (S_ISLNK(info.st_mode)) {
+            std::string target(size_t(info.st_size) + 1, '\0');
+            const ssize_t length = ::readlinkat(dir, name.c_str(), target.data(), target.size());
+            if (length < 0) throw SysError("readlink ", quoted(path));
+            target.resize(size_t(length));
+            entry.target = std::move(target);
+        }
+        entry.xattrs = layer_xattrs(via);
+        writer_.header(entry);
+        if (S_ISREG(info.st_mode)) content(dir, name, path, info.st_size);
+    }
+    void whiteout(const std::string& path) {
+        const size_t slash = path.find_last_of('/');
+        const size_t at = slash == std::string::npos ? 0 : slash + 1;
+        marker(path.substr(0, at) + ".wh." + path.substr(at));
     }
 
 private:
@@ -137,14 +146,14 @@ private:
     }
     void marker(const std::string& path) { writer_.header({.name = path, .target = {}}); }
 
-    static TarEntry describe(const struct stat& info, const std::string& name) {
+    TarEntry describe(const struct stat& info, const std::string& name) const {
         TarEntry entry{.type = type_of(info.st_mode),
                        .name = name,
                        .target = {},
                        .mode = info.st_mode & 07777,
                        .uid = info.st_uid,
                        .gid = info.st_gid,
-                       .modified = {info.st_mtim.tv_sec, 0}};
+                       .modified = {clamp_.seconds(info), 0}};
         if (S_ISREG(info.st_mode)) entry.size = uint64_t(info.st_size);
         if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode))
             entry.device_major = major(info.st_rdev), entry.device_minor = minor(info.st_rdev);
@@ -156,31 +165,8 @@ private:
         if (::fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0)
             throw SysError("stat ", quoted(path));
         if (S_ISSOCK(info.st_mode)) return;
-        if (S_ISCHR(info.st_mode) && info.st_rdev == 0) {
-            const size_t slash = path.find_last_of('/');
-            const size_t at = slash == std::string::npos ? 0 : slash + 1;
-            return marker(path.substr(0, at) + ".wh." + path.substr(at));
-        }
-        TarEntry entry = describe(info, S_ISDIR(info.st_mode) ? path + "/" : path);
-        if (!S_ISDIR(info.st_mode) && info.st_nlink > 1) {
-            const auto [first, is_new] = links_.try_emplace({info.st_dev, info.st_ino}, path);
-            if (!is_new) {
-                entry.type = TarEntry::Type::hard_link;
-                entry.target = first->second, entry.size = 0;
-                return writer_.header(entry);
-            }
-        }
-        const std::string via = sys::proc_fd(dir) + "/" + name;
-        if (S_ISLNK(info.st_mode)) {
-            std::string target(size_t(info.st_size) + 1, '\0');
-            const ssize_t length = ::readlinkat(dir, name.c_str(), target.data(), target.size());
-            if (length < 0) throw SysError("readlink ", quoted(path));
-            target.resize(size_t(length));
-            entry.target = std::move(target);
-        }
-        add_xattrs(entry, via);
-        writer_.header(entry);
-        if (S_ISREG(info.st_mode)) content(dir, name, path, info.st_size);
+        if (S_ISCHR(info.st_mode) && info.st_rdev == 0) return whiteout(path);
+        entry(dir, name, path, info);
         if (S_ISDIR(info.st_mode))
             enter(sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), path);
     }
@@ -203,6 +189,7 @@ private:
     static constexpr off_t block = 1 << 20;
     Writer& writer_;
     const std::set<std::string>& but_;
+    Clamp clamp_;
     UniqueFd here_;  // the last of levels_
     std::vector<Level> levels_;
     std::unique_ptr<char[]> buffer_;
@@ -225,6 +212,28 @@ Diff write_layer(const std::string& upper, const std::function<void(std::string_
     if (!options.below.empty() && !looks_as(options.below, sys::fstat(top.get())))
         walk.root(top.get());
     walk.tree(std::move(top));
+    writer.close();
+    return writer.result;
+}
+
+Diff write_layer(const Root& now, const TreeChanges& changes, const Clamp& clamp,
+                 const std::function<void(std::string_view)>& sink) {
+    Writer writer(sink);
+    const std::set<std::string> nothing;
+    Walk walk(writer, nothing, clamp);
+    for (const auto& [path, change] : changes) {
+        if (path.empty()) {
+            walk.root(now.fd());
+        } else if (change == TreeChange::gone) {
+            walk.whiteout(path);
+        } else {
+            const Root::Place place = now.place(path);
+            struct stat info{};
+            if (::fstatat(place.parent.get(), place.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0)
+                throw SysError("stat ", quoted(path));
+            walk.entry(place.parent.get(), place.name, path, info);
+        }
+    }
     writer.close();
     return writer.result;
 }

@@ -1,5 +1,5 @@
-// An overlayfs upper directory -> a layer: image-spec's layer.md, entries sorted by their bytes, so
-// that the same tree gives the same tar.
+// An overlayfs upper directory, or what of a tree has changed -> a layer: image-spec's layer.md,
+// entries sorted by their bytes, so that the same tree gives the same tar.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,8 @@
 #include <set>
 #include <string>
 #include <string_view>
+
+#include "image/layer/difference.h"
 
 struct Diff {
     uint64_t entries = 0;  // in the tar
@@ -26,3 +28,7 @@ struct LayerOptions {
 // cannot hold (".wh.x").
 Diff write_layer(const std::string& upper, const std::function<void(std::string_view)>& sink,
                  const LayerOptions& options = {});
+
+// The same of the changes that compare_trees() found in `now`.
+Diff write_layer(const Root& now, const TreeChanges& changes, const Clamp& clamp,
+                 const std::function<void(std::string_view)>& sink);
