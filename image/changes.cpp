@@ -75,14 +75,6 @@ std::vector<std::pair<std::string, std::string>> pairs_of(const std::string& tex
     return out;
 }
 
-void set_env(spec::ContainerConfig& config, const std::string& name, const std::string& value) {
-    const auto at = std::ranges::find(config.env, name, &spec::Variable::name);
-    if (at != config.env.end())
-        *at = spec::Variable(name, value);
-    else
-        config.env.emplace_back(name, value);
-}
-
 struct Change {
     const char* name;
     void (*apply)(spec::ContainerConfig& config, const std::string& text);
@@ -92,7 +84,8 @@ constexpr Change changes[] = {
     {"ENTRYPOINT", [](auto& config, auto& text) { config.entrypoint = command_of(text); }},
     {"ENV",
      [](auto& config, auto& text) {
-         for (const auto& [name, value] : pairs_of(text)) set_env(config, name, value);
+         for (const auto& [name, value] : pairs_of(text))
+             set_env(config, spec::Variable(name, value));
      }},
     {"EXPOSE",
      [](auto& config, auto& text) {
@@ -120,6 +113,14 @@ constexpr Change changes[] = {
 };
 
 }  // namespace
+
+void set_env(spec::ContainerConfig& config, const spec::Variable& variable) {
+    const auto at = std::ranges::find(config.env, variable.name(), &spec::Variable::name);
+    if (at != config.env.end())
+        *at = variable;
+    else
+        config.env.push_back(variable);
+}
 
 void expose(spec::ContainerConfig& config, const std::string& word) {
     const size_t colon = word.substr(0, word.find('/')).rfind(':');

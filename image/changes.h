@@ -10,5 +10,8 @@
 // dropped.
 void expose(spec::ContainerConfig& config, const std::string& word);
 
+// In place of one of that name.
+void set_env(spec::ContainerConfig& config, const spec::Variable& variable);
+
 // Throws Error for an instruction that cannot stand there, or that is not well-formed.
 void apply_change(spec::ContainerConfig& config, const std::string& instruction);

@@ -7,6 +7,10 @@
 #include "image/snapshots.h"
 #include "image/store.h"
 
+// A layer of a tar, compressed or not, as it is. Throws Error for what is no whole tar. It is on
+// the disk from Store::settle() on, which publish() calls.
+Snapshots::NewLayer take_layer(const Store& store, int fd);
+
 // What the user has to say about a change.
 struct ChangeWords {
     std::string author, message;

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "image/layer/diff.h"
 #include "image/layer/difference.h"
 
 namespace {
@@ -57,7 +58,9 @@ Snapshots::NewLayer pack_changes(const Store& store, const Image& image,
     });
     const Root now(rootfs);
     const Clamp clamp{.latest = source_date()};
-    return snapshots.pack(now, compare_trees(now, Root(before.target), clamp), clamp);
+    const TreeChanges changes = compare_trees(now, Root(before.target), clamp);
+    return snapshots.new_layer(
+        [&](const auto& sink) { return write_layer(now, changes, clamp, sink); });
 }
 
 }  // namespace

@@ -462,48 +462,33 @@ void Snapshots::unmount(const std::string& target) {
     sys::umount(target, MNT_DETACH | UMOUNT_NOFOLLOW);
 }
 
-Diff Snapshots::write_blob(const std::string& upper, Layers below, const std::set<std::string>& but,
-                           NewLayer& layer) const {
+Snapshots::NewLayer Snapshots::new_layer(const std::function<Diff(const LayerSink&)>& write) const {
     BlobWriter blob = store_.new_blob();
-    std::vector<Lower> under = lowers(below);
-    if (under.empty()) under.push_back({empty_layer(store_)});
-    const Diff diff = write_layer(upper, [&](std::string_view data) { blob.write(data); },
-                                  {.below = under.front().path, .but = but});
-    layer.blob = blob.commit(spec::media::layer);
+    const Diff diff = write([&](std::string_view data) { blob.write(data); });
+    NewLayer layer{.blob = blob.commit(spec::media::layer), .diff_id = {}};
     layer.diff_id = Digest(layer.blob.digest);  // of a plain tar the two are one
-    layer.empty = diff.entries == 0;
-    return diff;
-}
-
-Snapshots::NewLayer Snapshots::pack(const Root& now, const TreeChanges& changes,
-                                    const Clamp& clamp) const {
-    BlobWriter blob = store_.new_blob();
-    const Diff diff =
-        write_layer(now, changes, clamp, [&](std::string_view data) { blob.write(data); });
-    NewLayer layer;
-    layer.blob = blob.commit(spec::media::layer);
-    layer.diff_id = Digest(layer.blob.digest);
-    layer.empty = diff.entries == 0;
+    layer.empty = diff.entries == 0, layer.bytes = diff.bytes;
     return layer;
 }
 
 Snapshots::NewLayer Snapshots::copy(const std::string& upper, Layers below,
                                     const std::set<std::string>& but) const {
-    NewLayer layer;
-    write_blob(upper, below, but, layer);
-    return layer;
+    std::vector<Lower> under = lowers(below);
+    if (under.empty()) under.push_back({empty_layer(store_)});
+    return new_layer([&](const LayerSink& sink) {
+        return write_layer(upper, sink, {.below = under.front().path, .but = but});
+    });
 }
 
 Snapshots::NewLayer Snapshots::commit(const std::string& upper, Layers below) const {
-    NewLayer layer;
-    const Diff diff = write_blob(upper, below, {}, layer);
+    const NewLayer layer = copy(upper, below, {});
     std::vector<Digest> stack(below.begin(), below.end());
     stack.push_back(layer.diff_id);
     if (has_top(stack)) return layer;
     const WorkDir work = store_.work_dir("layer");
     sys::rename(upper, work.path() + "/diff");
     sync_file_system(work.path());
-    note_size(store_, chain_ids(stack).back(), diff.bytes);
+    note_size(store_, chain_ids(stack).back(), layer.bytes);
     publish(store_, chain_ids(stack).back(), work.path(), "diff");
     return layer;
 }

@@ -11,6 +11,7 @@
 // when it is whole and on the disk: it is complete or is not there.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <set>
 #include <span>
@@ -64,12 +65,14 @@ public:
         spec::Descriptor blob;
         Digest diff_id;
         bool empty = false;  // the layer holds no entry at all
+        uint64_t bytes = 0;  // of its files
     };
     NewLayer commit(const std::string& upper, Layers below) const;
     // The same of a directory that stays, and may be mounted; without the paths in `but`.
     NewLayer copy(const std::string& upper, Layers below, const std::set<std::string>& but) const;
-    // The same of what has changed in `now` (difference.h).
-    NewLayer pack(const Root& now, const TreeChanges& changes, const Clamp& clamp) const;
+    // The same of what `write` gives to its sink (diff.h).
+    using LayerSink = std::function<void(std::string_view)>;
+    NewLayer new_layer(const std::function<Diff(const LayerSink&)>& write) const;
 
     // Copies the merged view of the stack to an ordinary directory (for a stand-alone bundle): the
     // hard cases of flattening (whiteouts, opaque, links) are the same code that unpacks layers.
@@ -92,8 +95,6 @@ private:
     std::string difference_of_diff(const spec::Descriptor& blob, Layers layers) const;
     std::string difference_of_index(Layers layers) const;
     std::vector<Lower> lowers(Layers layers) const;
-    Diff write_blob(const std::string& upper, Layers below, const std::set<std::string>& but,
-                    NewLayer& layer) const;
 
     const Store& store_;
 };

@@ -65,8 +65,8 @@ public:
 
     // Depth first, names sorted by their bytes. One descriptor however deep the tree is: the way up
     // is "..".
-    void tree(UniqueFd top) {
-        enter(std::move(top), "");
+    void tree(UniqueFd top, const std::string& path = "") {
+        enter(std::move(top), path);
         while (!levels_.empty()) {
             Level& level = levels_.back();
             if (level.next == level.names.size()) {
@@ -79,10 +79,11 @@ public:
             item(here_.get(), name, below(level.path, name));
         }
     }
-    // The root's own entry, which other layers only have if it looks otherwise than the one below.
-    void root(int top) {
+    // The root's own entry, which other layers only have if it looks otherwise than the one below;
+    // or that of another directory where a walk begins.
+    void root(int top, const std::string& path = ".") {
         const struct stat info = sys::fstat(top);
-        TarEntry entry = describe(info, "./");
+        TarEntry entry = describe(info, path + "/");
         entry.xattrs = layer_xattrs(sys::proc_fd(top));
         writer_.header(entry);
     }
@@ -115,6 +116,7 @@ public:
         const size_t at = slash == std::string::npos ? 0 : slash + 1;
         marker(path.substr(0, at) + ".wh." + path.substr(at));
     }
+    void opaque(const std::string& path) { marker(below(path, ".wh..wh..opq")); }
 
 private:
     struct Level {
@@ -133,7 +135,7 @@ private:
         const struct stat info = sys::fstat(directory.get());
         here_ = std::move(directory);
         levels_.push_back({path, info.st_dev, info.st_ino, names_in(here_.get(), quoted(path))});
-        if (!path.empty() && is_opaque(here_.get())) marker(path + "/.wh..wh..opq");
+        if (!path.empty() && is_opaque(here_.get())) opaque(path);
     }
     void leave() {
         levels_.pop_back();
@@ -233,6 +235,29 @@ Diff write_layer(const Root& now, const TreeChanges& changes, const Clamp& clamp
                 throw SysError("stat ", quoted(path));
             walk.entry(place.parent.get(), place.name, path, info);
         }
+    }
+    writer.close();
+    return writer.result;
+}
+
+Diff write_layer_of_copy(const std::string& source, const std::string& target, bool opaque,
+                         const Clamp& clamp, const std::function<void(std::string_view)>& sink) {
+    Writer writer(sink);
+    const std::set<std::string> nothing;
+    Walk walk(writer, nothing, clamp);
+    const struct stat info = sys::lstat(source);
+    if (S_ISDIR(info.st_mode)) {
+        UniqueFd top = sys::open(source, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        walk.root(top.get(), target.empty() ? "." : target);
+        if (opaque) walk.opaque(target);
+        walk.tree(std::move(top), target);
+    } else {
+        if (opaque) throw Error(quoted(source), " is not a directory: it cannot be opaque");
+        if (target.empty()) throw Error(quoted(source), " is not a directory: it cannot be /");
+        const size_t slash = source.rfind('/');
+        const UniqueFd directory = sys::open(
+            slash == std::string::npos ? "." : source.substr(0, slash + 1), O_RDONLY | O_DIRECTORY);
+        walk.entry(directory.get(), source.substr(slash + 1), target, info);
     }
     writer.close();
     return writer.result;

@@ -32,3 +32,8 @@ Diff write_layer(const std::string& upper, const std::function<void(std::string_
 // The same of the changes that compare_trees() found in `now`.
 Diff write_layer(const Root& now, const TreeChanges& changes, const Clamp& clamp,
                  const std::function<void(std::string_view)>& sink);
+
+// The same of a file or a directory of the host's, which is to be at `target`, a clean path
+// (rules.h); opaque: nothing that was in that directory is seen any more.
+Diff write_layer_of_copy(const std::string& source, const std::string& target, bool opaque,
+                         const Clamp& clamp, const std::function<void(std::string_view)>& sink);

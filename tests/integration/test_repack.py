@@ -1,4 +1,7 @@
-"""`keg repack`: a bundle that was edited becomes an image again, with a layer of what was edited and no more."""
+"""Images made of images: `keg repack`, of a bundle that was edited, with a layer of what was edited and no more; `insert`,
+`add-layer` and `config`."""
+import gzip
+import hashlib
 import json
 import os
 import pathlib
@@ -203,6 +206,128 @@ class RepackOnPlainFiles(Repack):
     """The same where the kernel cannot mount indexes of layers."""
 
     plain_files = True
+
+
+class Insert(BundleCase):
+    def unpacked(self, name):
+        shutil.rmtree(self.dir / "again", ignore_errors=True)
+        self.keg("unpack", name, self.dir / "again")
+        return self.dir / "again" / "rootfs"
+
+    def test_a_file_and_a_directory_that_is_merged(self):
+        self.write("file", b"hi\n").chmod(0o750)
+        (self.dir / "more").mkdir()
+        (self.dir / "more/in").symlink_to("/etc/passwd")
+        before = self.image_id("app")
+        self.keg("insert", "app", self.dir / "file", "/usr/local/bin/tool")
+        self.assertEqual({name: member.mode for name, member in self.newest_layer("app").items()}, {"usr/local/bin/tool": 0o750})
+        self.assertEqual(self.config(before)["Id"], before)
+        self.keg("insert", "-t", "new", "app", self.dir / "more", "old")
+        rootfs = self.unpacked("new")
+        self.assertEqual((rootfs / "usr/local/bin/tool").read_text(), "hi\n")
+        self.assertEqual((os.readlink(rootfs / "old/in"), sorted(os.listdir(rootfs / "old"))), ("/etc/passwd", ["in", "sub", "y"]))
+        self.assertEqual(self.keg("history", "--format", "{{.CreatedBy}}", "new").stdout.splitlines()[:2], ["keg insert"] * 2)
+
+    def test_a_directory_in_place_of_another(self):
+        (self.dir / "more").mkdir()
+        self.write("more/in", b"in\n")
+        self.keg("insert", "--opaque", "-t", "new", "app", self.dir / "more", "/old/")
+        self.assertEqual(list(self.newest_layer("new")), ["old", "old/.wh..wh..opq", "old/in"])
+        self.assertEqual(os.listdir(self.unpacked("new") / "old"), ["in"])
+
+    def test_what_is_taken_away(self):
+        self.keg("insert", "--whiteout", "-t", "new", "app", "/a/../old")
+        self.assertEqual(list(self.newest_layer("new")), [".wh.old"])
+        self.assertFalse((self.unpacked("new") / "old").exists())
+
+    def test_the_same_source_gives_the_same_layer(self):
+        file = self.write("file", b"hi\n")
+        environment = dict(os.environ, SOURCE_DATE_EPOCH="1000000000")
+        self.keg("insert", "-t", "one", "app", file, "/x", env=environment)
+        os.utime(file)
+        self.keg("insert", "-t", "two", "app", file, "/x", env=environment)
+        self.assertEqual(self.image_id("one"), self.image_id("two"))
+
+    def test_mistakes(self):
+        file = self.write("file", b"hi\n")
+        for words, says in ((("app", self.dir / "none", "/x"), "none"), (("none", file, "/x"), "No such image: none"),
+                            (("app", file), "insert takes IMAGE SOURCE TARGET"), (("--whiteout", "app", file, "/x"), "--whiteout takes"),
+                            (("--opaque", "app", file, "/x"), "is not a directory"), (("app", file, "/"), "it cannot be /"),
+                            (("app", file, "/a/.wh.x"), "begins with .wh."), (("--whiteout", "app", "/"), "cannot be taken away"),
+                            (("--whiteout", "--opaque", "app", "/x"), "conflicting options")):
+            with self.subTest(words=words):
+                self.fails("insert", "-t", "new", *words, says=says)
+        self.assertEqual(self.keg("images", "-q", "new").stdout, "")
+
+
+class AddLayer(BundleCase):
+    def test_a_tar_as_it_is_compressed_or_not(self):
+        with tarfile.open(self.dir / "layer.tar", "w") as tar:
+            for name in ("new", ".wh.old"):
+                tar.addfile(tarfile.TarInfo(name))
+        data = (self.dir / "layer.tar").read_bytes()
+        self.keg("add-layer", "-t", "one", "app", self.dir / "layer.tar")
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        self.assertEqual(self.layers("one"), self.layers("app") + [digest])
+        self.keg("add-layer", "-t", "two", "app", self.write("layer.tar.gz", gzip.compress(data)))
+        self.assertEqual(self.layers("two"), self.layers("one"))
+        shown = self.keg("run", "--rm", "--network", "none", "two", "sh", "-c", "ls -d /new /old 2>/dev/null", check=False).stdout
+        self.assertEqual(shown, "/new\n")
+
+    def test_what_is_no_layer(self):
+        whole = (self.dir / "busybox.tar").read_bytes()
+        for name, data in (("text", b"text\n" * 200), ("half", whole[:len(whole) // 2]), ("empty", b"")):
+            with self.subTest(name):
+                self.fails("add-layer", "-t", "new", "app", self.write(name, data), says=str(self.dir / name))
+        self.fails("add-layer", "-t", "new", "app", self.dir / "none", says="none")
+        self.assertEqual(self.keg("images", "-q", "new").stdout, "")
+
+
+class Config(BundleCase):
+    def test_every_setting(self):
+        self.keg("config", "-t", "new", "--entrypoint", "/bin/sh", "--entrypoint=-c", "--cmd", "id", "-e", "A=1", "-e", "B=x=y", "-l", "k=v",
+                 "--expose", "80", "--expose", "53/udp", "-v", "/data", "--annotation", "org.example=yes", "-u", "5:6", "-w", "/tmp",
+                 "--stop-signal", "INT", "--created", "2020-02-02T02:02:02Z", "-a", "Ada", "--architecture", "riscv64", "--os", "linux", "app")
+        self.keg("save", "-f", "oci-archive", "-o", self.dir / "new.tar", "new")
+        with tarfile.open(self.dir / "new.tar") as tar:
+            blob = lambda digest: json.load(tar.extractfile("blobs/sha256/" + digest.split(":")[1]))
+            manifest = blob(json.load(tar.extractfile("index.json"))["manifests"][0]["digest"])
+            config = blob(manifest["config"]["digest"])
+        inside = config["config"]
+        self.assertEqual((inside["Entrypoint"], inside["Cmd"]), (["/bin/sh", "-c"], ["id"]))
+        self.assertTrue({"A=1", "B=x=y"} <= set(inside["Env"]))
+        self.assertEqual((inside["Labels"], sorted(inside["ExposedPorts"]), list(inside["Volumes"])), ({"k": "v"}, ["53/udp", "80/tcp"], ["/data"]))
+        self.assertEqual((inside["User"], inside["WorkingDir"], inside["StopSignal"]), ("5:6", "/tmp", "INT"))
+        self.assertEqual((config["created"], config["author"], config["architecture"]), ("2020-02-02T02:02:02Z", "Ada", "riscv64"))
+        self.assertEqual(manifest["annotations"]["org.example"], "yes")
+        self.assertEqual(config["history"][-1] | {"created": ""},
+                         {"created": "", "author": "Ada", "created_by": "keg config", "empty_layer": True})
+        self.assertEqual(config["rootfs"]["diff_ids"], self.layers("app"))
+
+    def test_lists_are_added_to_unless_they_are_cleared(self):
+        self.keg("config", "-e", "A=1", "-e", "B=1", "-l", "a=1", "app")
+        self.keg("config", "-e", "B=2", "app")
+        self.assertTrue({"A=1", "B=2"} <= set(self.config("app")["Config"]["Env"]))
+        self.keg("config", "--clear", "env", "-e", "C=3", "--clear", "label", "--clear", "cmd", "--no-history", "app")
+        config = self.config("app")["Config"]
+        self.assertEqual((config["Env"], config.get("Labels") or {}, config.get("Cmd")), (["C=3"], {}, None))
+        self.assertEqual(self.keg("history", "--format", "{{.CreatedBy}}", "app").stdout.count("keg config"), 2)
+
+    def test_an_image_by_its_id_gives_no_name_away(self):
+        before = self.image_id("app")
+        made = self.keg("config", "-l", "a=1", before).stdout.strip()
+        self.assertEqual(self.image_id("app"), before)
+        self.assertEqual(self.config(made)["Config"]["Labels"], {"a": "1"})
+
+    def test_mistakes(self):
+        before = self.image_id("app")
+        for words, says in ((("--label", "x"), '--label: "x" is not of the form NAME=VALUE'), (("--env", "x"), "--env: "),
+                            (("--expose", "x"), "--expose: "), (("--volume", "/a:/b"), "--volume: "), (("--workdir", "a"), "is not absolute"),
+                            (("--stop-signal", "X"), "--stop-signal: "), (("--created", "now"), "--created: "),
+                            (("--clear", "user"), "--clear user: is none of entrypoint, cmd, env"), (("--tag", "New"), "New")):
+            with self.subTest(words=words):
+                self.fails("config", *words, "app", says=says)
+        self.assertEqual(self.image_id("app"), before)
 
 
 if __name__ == "__main__":

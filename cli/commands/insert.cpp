@@ -1,0 +1,67 @@
+// Three forms: a file, a directory that is merged with what is there, and, by --opaque, one in
+// place of it; --whiteout takes away. Each is one layer, whose size is that of what it brings: what
+// lies below is hidden, and stays in the image.
+#include "base/defer.h"
+#include "cli/change_options.h"
+#include "cli/commands.h"
+#include "image/layer/diff.h"
+#include "image/layer/rules.h"
+
+namespace {
+
+constexpr Option options[] = {
+    {"opaque", nullptr, "of a directory: nothing that was in it is seen any more"},
+    {"whiteout", nullptr, "take the target away, without a source"},
+    new_tag_option,
+    author_option,
+    message_option,
+    created_by_option,
+};
+
+std::string read_target(const std::string& typed) {
+    std::string target = clean_path(typed);
+    for (const std::string& part : split(target, '/')) require_name(part, typed);
+    return target;
+}
+
+Snapshots::NewLayer make_layer(const Store& store, const Arguments& args) {
+    const std::string target = read_target(args.words().back());
+    return Snapshots(store).new_layer([&](const Snapshots::LayerSink& sink) {
+        const Clamp clamp{.latest = source_date()};
+        if (!args.flag("whiteout"))
+            return write_layer_of_copy(args[1], target, args.flag("opaque"), clamp, sink);
+        if (target.empty()) throw Error("/ cannot be taken away");
+        return write_layer(Root("/"), {{target, TreeChange::gone}}, clamp, sink);
+    });
+}
+
+int insert(const Arguments& globals, const Arguments& args) {
+    const bool takes_away = args.flag("whiteout");
+    if (takes_away && args.flag("opaque"))
+        throw Error("conflicting options: --opaque and --whiteout");
+    if (args.size() != (takes_away ? 2 : 3))
+        throw Error(takes_away ? "--whiteout takes IMAGE TARGET"
+                               : "insert takes IMAGE SOURCE TARGET");
+    const Store store = open_store(globals);
+    const Lease lease = store.use();
+    Defer collect([&] { collect_garbage(store); });
+    auto [image, name] = find_to_change(store, args[0], args);
+    add_layer(image, make_layer(store, args),
+              note_change(image, read_change_words(args, "keg insert")));
+    show_made(publish(store, std::move(image), name));
+    collect.keep();
+    return 0;
+}
+
+}  // namespace
+
+constinit const Command insert_command = {
+    .name = "insert",
+    .synopsis = "IMAGE SOURCE TARGET | --whiteout IMAGE TARGET",
+    .summary = "put a file or a directory into an image, or take one away",
+    .options = options,
+    .least = 2,
+    .most = 3,
+    .interspersed = true,
+    .run = insert,
+};
