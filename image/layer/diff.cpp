@@ -84,7 +84,7 @@ public:
     void root(int top, const std::string& path = ".") {
         const struct stat info = sys::fstat(top);
         TarEntry entry = describe(info, path + "/");
-        entry.xattrs = layer_xattrs(sys::proc_fd(top));
+        entry.xattrs = layer_xattrs(sys::proc_fd(top) + "/.");
         writer_.header(entry);
     }
 

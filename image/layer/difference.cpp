@@ -92,7 +92,8 @@ private:
         const struct stat now = sys::fstat(now_.fd()), before = sys::fstat(before_.fd());
         if (now.st_mode != before.st_mode || now.st_uid != before.st_uid ||
             now.st_gid != before.st_gid ||
-            layer_xattrs(sys::proc_fd(now_.fd())) != layer_xattrs(sys::proc_fd(before_.fd())))
+            layer_xattrs(sys::proc_fd(now_.fd()) + "/.") !=
+                layer_xattrs(sys::proc_fd(before_.fd()) + "/."))
             changes_[""] = TreeChange::present;
         ahead_.push_back({"", true});
     }

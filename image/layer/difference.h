@@ -39,5 +39,6 @@ TreeChanges compare_trees(const Root& now, const Root& before, const Clamp& clam
 // Throws Error for a name that begins with ".wh.": in a layer it means something else.
 void require_name(std::string_view name, const std::string& path);
 
-// The attributes of a file that belong in a layer; of one without such, none.
+// The attributes of a file that belong in a layer; of one without such, none. A link is not
+// followed, procfs's neither: a descriptor's directory is "/proc/self/fd/N/.".
 std::map<std::string, std::string> layer_xattrs(const std::string& host_path);

@@ -118,6 +118,17 @@ class Repack(BundleCase):
         self.assertTrue({"a/other", "a/fifo", "a/deep", "old/y", "empty", "bin/busybox"} <= set(self.repack()))
         self.expect_round_trip()
 
+    def test_what_the_root_itself_looks_like(self):
+        os.setxattr(self.rootfs, "user.mine", b"1")
+        self.assertEqual(set(self.repack("--refresh-bundle")), {"."})
+        self.expect_round_trip()
+        os.removexattr(self.rootfs, "user.mine")
+        os.chmod(self.rootfs, 0o711)
+        self.assertEqual(self.repack()["."].mode, 0o711)
+        self.expect_round_trip()
+        self.assertEqual(os.listxattr(self.dir / "again/rootfs"), [])
+        self.assertEqual(os.stat(self.dir / "again/rootfs").st_mode & 0o777, 0o711)
+
     def test_a_directory_becomes_a_file_and_a_file_a_directory(self):
         shutil.rmtree(self.rootfs / "old")
         (self.rootfs / "old").write_text("file now\n")
