@@ -254,6 +254,9 @@ Diff write_layer_of_copy(const std::string& source, const std::string& target, b
     } else {
         if (opaque) throw Error(quoted(source), " is not a directory: it cannot be opaque");
         if (target.empty()) throw Error(quoted(source), " is not a directory: it cannot be /");
+        if (S_ISSOCK(info.st_mode) || (S_ISCHR(info.st_mode) && info.st_rdev == 0))
+            throw Error(quoted(source), " is a ", S_ISSOCK(info.st_mode) ? "socket" : "device 0:0",
+                        ": it cannot be in a layer");
         const size_t slash = source.rfind('/');
         const UniqueFd directory = sys::open(
             slash == std::string::npos ? "." : source.substr(0, slash + 1), O_RDONLY | O_DIRECTORY);

@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "base/regular_file.h"
 #include "base/sys.h"
+#include "image/layer/rules.h"
 
 namespace {
 
@@ -187,12 +188,6 @@ private:
                             right_ = std::make_unique<char[]>(block);
 };
 
-bool belongs_in_layer(std::string_view xattr) {
-    return xattr == "security.capability" ||
-           (xattr.starts_with("user.") && !xattr.starts_with("user.overlay.")) ||
-           xattr == "system.posix_acl_access" || xattr == "system.posix_acl_default";
-}
-
 }  // namespace
 
 bool TreeOrder::operator()(std::string_view a, std::string_view b) const {
@@ -217,7 +212,7 @@ std::map<std::string, std::string> layer_xattrs(const std::string& host_path) {
     const ssize_t length = ::llistxattr(host_path.c_str(), names, sizeof names);
     for (const char* name = names; length > 0 && name < names + length;
          name += std::string_view(name).size() + 1) {
-        if (!belongs_in_layer(name)) continue;
+        if (is_foreign_xattr(name) || !is_of_layers(name)) continue;
         char value[65536];
         const ssize_t size = ::lgetxattr(host_path.c_str(), name, value, sizeof value);
         if (size >= 0) xattrs[name] = std::string(value, size_t(size));

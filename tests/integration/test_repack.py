@@ -261,11 +261,16 @@ class Insert(BundleCase):
 
     def test_mistakes(self):
         file = self.write("file", b"hi\n")
+        os.mknod(self.dir / "mark", 0o600 | 0o020000, os.makedev(0, 0))
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(self.dir / "socket"))
         for words, says in ((("app", self.dir / "none", "/x"), "none"), (("none", file, "/x"), "No such image: none"),
                             (("app", file), "insert takes IMAGE SOURCE TARGET"), (("--whiteout", "app", file, "/x"), "--whiteout takes"),
                             (("--opaque", "app", file, "/x"), "is not a directory"), (("app", file, "/"), "it cannot be /"),
                             (("app", file, "/a/.wh.x"), "begins with .wh."), (("--whiteout", "app", "/"), "cannot be taken away"),
-                            (("--whiteout", "--opaque", "app", "/x"), "conflicting options")):
+                            (("--whiteout", "--opaque", "app", "/x"), "conflicting options"),
+                            (("app", self.dir / "socket", "/x"), "is a socket: it cannot be in a layer"),
+                            (("app", self.dir / "mark", "/x"), "is a device 0:0: it cannot be in a layer")):
             with self.subTest(words=words):
                 self.fails("insert", "-t", "new", *words, says=says)
         self.assertEqual(self.keg("images", "-q", "new").stdout, "")
@@ -335,6 +340,7 @@ class Config(BundleCase):
         for words, says in ((("--label", "x"), '--label: "x" is not of the form NAME=VALUE'), (("--env", "x"), "--env: "),
                             (("--expose", "x"), "--expose: "), (("--volume", "/a:/b"), "--volume: "), (("--workdir", "a"), "is not absolute"),
                             (("--stop-signal", "X"), "--stop-signal: "), (("--created", "now"), "--created: "),
+                            (("--architecture", ""), "--architecture: must not be empty"), (("--os", "a b"), '--os: "a b" is no word of a platform'),
                             (("--clear", "user"), "--clear user: is none of entrypoint, cmd, env"), (("--tag", "New"), "New")):
             with self.subTest(words=words):
                 self.fails("config", *words, "app", says=says)
