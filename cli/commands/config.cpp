@@ -1,5 +1,4 @@
-// Each row of the table is an option, what it does with each of its words, and, if it is a list,
-// how
+// Each row of the table is an option, what it does with its words, and, if it is a list, how
 // --clear empties it first. The words become those of an image's own config (spec/image_words.h):
 // what could not be read in an image cannot be written into one.
 #include <algorithm>
@@ -30,6 +29,12 @@ void set_pairs(spec::StringMap& pairs, const Words& words) {
             throw Error(quoted(word), " is not of the form NAME=VALUE");
         pairs[word.substr(0, equals)] = word.substr(equals + 1);
     }
+}
+
+const std::string& platform_word(const std::string& word) {
+    if (word.empty()) throw Error("must not be empty");
+    spec::check_platform_word(word);
+    return word;
 }
 
 constexpr Setting settings[] = {
@@ -74,9 +79,11 @@ constexpr Setting settings[] = {
          inside(image).stop_signal = spec::Signal(words.back());
      }},
     {{"architecture", "NAME", "the machine that it is for, as Go calls it"},
-     [](Image& image, const Words& words) { image.config.architecture = words.back(); }},
+     [](Image& image, const Words& words) {
+         image.config.architecture = platform_word(words.back());
+     }},
     {{"os", "NAME", "the system that it is for"},
-     [](Image& image, const Words& words) { image.config.os = words.back(); }},
+     [](Image& image, const Words& words) { image.config.os = platform_word(words.back()); }},
     {{"created", "TIME", "when it was made (RFC 3339)"},
      [](Image& image, const Words& words) {
          parse_rfc3339(words.back());
