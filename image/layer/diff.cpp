@@ -21,9 +21,9 @@
 namespace {
 
 // What of it becomes the tar.
-class Writer {
+class LayerTar {
 public:
-    explicit Writer(const std::function<void(std::string_view)>& sink) : tar_(sink) {}
+    explicit LayerTar(const std::function<void(std::string_view)>& sink) : tar_(sink) {}
 
     void header(const TarEntry& entry) {
         tar_.entry(entry);
@@ -60,7 +60,7 @@ bool is_opaque(int dir) {
 
 class Walk {
 public:
-    Walk(Writer& writer, const std::set<std::string>& but, const Clamp& clamp = {})
+    Walk(LayerTar& writer, const std::set<std::string>& but, const Clamp& clamp = {})
         : writer_(writer), but_(but), clamp_(clamp) {}
 
     // Depth first, names sorted by their bytes. One descriptor however deep the tree is: the way up
@@ -189,7 +189,7 @@ private:
     }
 
     static constexpr off_t block = 1 << 20;
-    Writer& writer_;
+    LayerTar& writer_;
     const std::set<std::string>& but_;
     Clamp clamp_;
     UniqueFd here_;  // the last of levels_
@@ -208,7 +208,7 @@ static bool looks_as(const std::string& below, const struct stat& top) {
 
 Diff write_layer(const std::string& upper, const std::function<void(std::string_view)>& sink,
                  const LayerOptions& options) {
-    Writer writer(sink);
+    LayerTar writer(sink);
     UniqueFd top = sys::open(upper, O_RDONLY | O_DIRECTORY);
     Walk walk(writer, options.but);
     if (!options.below.empty() && !looks_as(options.below, sys::fstat(top.get())))
@@ -220,7 +220,7 @@ Diff write_layer(const std::string& upper, const std::function<void(std::string_
 
 Diff write_layer(const Root& now, const TreeChanges& changes, const Clamp& clamp,
                  const std::function<void(std::string_view)>& sink) {
-    Writer writer(sink);
+    LayerTar writer(sink);
     const std::set<std::string> nothing;
     Walk walk(writer, nothing, clamp);
     for (const auto& [path, change] : changes) {
@@ -242,7 +242,7 @@ Diff write_layer(const Root& now, const TreeChanges& changes, const Clamp& clamp
 
 Diff write_layer_of_copy(const std::string& source, const std::string& target, bool opaque,
                          const Clamp& clamp, const std::function<void(std::string_view)>& sink) {
-    Writer writer(sink);
+    LayerTar writer(sink);
     const std::set<std::string> nothing;
     Walk walk(writer, nothing, clamp);
     const struct stat info = sys::lstat(source);
