@@ -120,7 +120,7 @@ std::optional<CachedLayer> find_cached(const Store& store, const std::string& ke
         layer.diff_id = Digest(record.at("diffID").get<std::string>());
         stack.push_back(layer.diff_id);
         if (!store.has_blob(Digest(layer.blob.digest), layer.blob.size) ||
-            !Snapshots(store).has_top(stack))
+            !Snapshots(store).can_mount(stack))
             return {};
         return layer;
     } catch (const std::exception&) {  // a torn record is no record

@@ -48,6 +48,7 @@ private:
     void image(const NamedImage& named);
     bool is_there(const std::string& image, const char* what, const spec::Descriptor& descriptor);
     void layers();
+    void unpack_again(const Image& image, Problem& problem) const;
     std::string quarantine(const std::string& path, const std::string& name,
                            const struct stat* expected);
 
@@ -247,6 +248,7 @@ void Check::layers() {
         const std::vector<Digest> all = of->second.diff_ids(), ids = chain_ids(all);
         const size_t at = size_t(
             std::ranges::find(ids, hex, [](const Digest& id) { return id.hex(); }) - ids.begin());
+        if (!snapshots.can_mount({all.data(), at})) continue;  // what it lies on is named below
         std::string wrong;
         try {
             wrong = snapshots.difference(of->second.manifest.layers[at], {all.data(), at + 1});
@@ -259,11 +261,27 @@ void Check::layers() {
         Problem& problem = found("layer", path, wrong);
         if (!repair_) continue;
         problem.repaired = quarantine(store_.root() + "/" + path, "layer-" + hex, nullptr);
-        attempt("unpacking the layer again", [&] {
-            snapshots.unpack(of->second, Snapshots::Trust::nothing);
-            problem.repaired += ", and unpacked anew";
-        });
+        problem.repaired += ", and ";
+        unpack_again(of->second, problem);
     }
+    // One that is gone is in no list of those that are there. An image of which nothing is unpacked
+    // is no problem: it waits for its first container.
+    for (const auto& [top, image] : whole_) {
+        const std::vector<Digest> ids = chain_ids(image.diff_ids());
+        if (top != ids.back().hex() || !snapshots.has(ids.back())) continue;
+        const auto gone = snapshots.missing(ids);
+        if (!gone) continue;
+        Problem& problem = found("layer", "layers/sha256/" + gone->hex(),
+                                 "is gone from below layers/sha256/" + top);
+        if (repair_) unpack_again(image, problem);
+    }
+}
+
+void Check::unpack_again(const Image& image, Problem& problem) const {
+    attempt("unpacking the layer again", [&] {
+        Snapshots(store_).unpack(image, Snapshots::Trust::nothing);
+        problem.repaired += "unpacked anew";
+    });
 }
 
 }  // namespace

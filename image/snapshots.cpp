@@ -14,6 +14,7 @@
 #include <sys/mount.h>
 
 #include <algorithm>
+#include <ranges>
 
 #include "base/defer.h"
 #include "base/directory.h"
@@ -138,9 +139,10 @@ uint64_t add_entries(TarStream& tar, FileTree& tree) {
     uint64_t bytes = 0;
     while (const TarEntry* entry = tar.next()) {
         tree.add(*entry);
-        if (!entry->segments) bytes += entry->size;
-        for (const auto& segment : entry->segments.value_or(std::vector<TarEntry::Segment>()))
-            bytes += segment.size;
+        if (!entry->segments)
+            bytes += entry->size;
+        else
+            for (const TarEntry::Segment& segment : *entry->segments) bytes += segment.size;
     }
     return bytes;
 }
@@ -190,12 +192,15 @@ uint64_t inflate_layer(const Store& store, const spec::Descriptor& layer, const 
     return bytes;
 }
 
+bool has_intact_tar(const Store& store, const Digest& diff_id) {
+    return store.was_intact(diff_id) || store.is_intact({.digest = diff_id.text(), .size = -1});
+}
+
 // On top of the tree; gives the bytes of its files.
 uint64_t add_layer(const Store& store, const spec::Descriptor& layer, const Digest& diff_id,
                    const Digest& chain_id, FileTree& tree) {
     return context("layer " + layer.digest, [&] {
-        const bool is_there =
-            store.was_intact(diff_id) || store.is_intact({.digest = diff_id.text(), .size = -1});
+        const bool is_there = has_intact_tar(store, diff_id);
         if (!is_there && is_plain(layer, diff_id))
             throw Error(
                 "its blob is missing or damaged in the store: load or pull the image again");
@@ -233,13 +238,23 @@ std::vector<Digest> chain_ids(Layers diff_ids) {
     return ids;
 }
 
-bool Snapshots::has_top(Layers layers) const { return has(chain_ids(layers).back()); }
+bool Snapshots::has_index(const Digest& chain_id) const {
+    return sys::exists(layer_dir(store_, chain_id) + "/index") && can_mount_indexes(store_);
+}
 
 bool Snapshots::has(const Digest& chain_id) const {
     store_.hold({}, {&chain_id, 1});
-    const std::string directory = layer_dir(store_, chain_id);
-    return sys::exists(directory + "/diff") ||
-           (sys::exists(directory + "/index") && can_mount_indexes(store_));
+    return sys::exists(layer_dir(store_, chain_id) + "/diff") || has_index(chain_id);
+}
+
+bool Snapshots::can_mount(Layers layers) const { return !missing(chain_ids(layers)); }
+
+std::optional<Digest> Snapshots::missing(std::span<const Digest> ids) const {
+    for (const Digest& id : std::views::reverse(ids)) {
+        if (!has(id)) return id;
+        if (has_index(id)) break;
+    }
+    return {};
 }
 
 std::optional<uint64_t> Snapshots::top_size(Layers layers) const {
@@ -261,14 +276,14 @@ void Snapshots::unpack(const Image& image, Trust trust) const {
     sys::make_directories(store_.root() + "/layers/locks", 0700);
     const FileLock alone(str(store_.root(), "/layers/locks/", ids.back().hex()));
     if (is_ready(image, ids, trust)) return;
-    if (has(ids.back()))
+    if (!missing(ids))
         mend(image, ids, trust);
     else if (!make_index(image, ids))
         make_diffs(image, ids);
 }
 
 bool Snapshots::is_ready(const Image& image, std::span<const Digest> ids, Trust trust) const {
-    if (!has(ids.back())) return false;
+    if (missing(ids)) return false;
     const std::vector<Digest> all = image.diff_ids();
     const size_t by_index = indexed(ids);
     for (size_t i = 0; i < all.size(); ++i)
@@ -279,8 +294,7 @@ bool Snapshots::is_ready(const Image& image, std::span<const Digest> ids, Trust 
 }
 
 bool Snapshots::has_tar(const Digest& diff_id, Trust trust) const {
-    if (trust == Trust::stored) return store_.has_blob(diff_id);
-    return store_.was_intact(diff_id) || store_.is_intact({.digest = diff_id.text(), .size = -1});
+    return trust == Trust::stored ? store_.has_blob(diff_id) : has_intact_tar(store_, diff_id);
 }
 
 // How many of the layers, the lowest first, are used by way of an index.
@@ -343,7 +357,7 @@ bool Snapshots::make_index(const Image& image, std::span<const Digest> ids) cons
 void Snapshots::make_diffs(const Image& image, std::span<const Digest> ids) const {
     const std::vector<Digest> all = image.diff_ids();
     size_t first = all.size();
-    while (first > 0 && !has(ids[first - 1])) --first;
+    while (missing(ids.first(first))) --first;
     for (size_t i = 0; i < all.size(); ++i) {
         const spec::Descriptor& blob = image.manifest.layers[i];
         if (i < first) {
@@ -426,13 +440,16 @@ std::vector<Lower> Snapshots::lowers(Layers layers) const {
     const std::vector<Digest> ids = chain_ids(layers);
     for (size_t i = ids.size(); i-- > 0;) {
         const std::string directory = layer_dir(store_, ids[i]);
-        if (sys::exists(directory + "/index") && can_mount_indexes(store_)) {
+        if (has_index(ids[i])) {
             std::vector<std::string> tars;
             for (const Digest& diff_id : layers.first(i + 1))
                 tars.push_back(store_.blob_path(diff_id));
             found.push_back(mount_index(directory + "/index", tars));
             return found;
         }
+        if (!sys::exists(directory + "/diff"))
+            throw Error("the layer ", ids[i].text(),
+                        " is not in the store: `keg system check` says ", "which images need it");
         found.push_back({directory + "/diff"});
     }
     return found;
@@ -446,9 +463,7 @@ void Snapshots::mount(const Snapshot& snapshot, bool volatile_) const {
                     .target = snapshot.target,
                     .is_volatile = volatile_};
     // overlayfs needs a lower directory, and two if there is no upper one.
-    if (overlay.lowers.size() < (snapshot.upper.empty() ? 2 : 1))
-        overlay.lowers.push_back({empty_layer(store_)});
-    if (overlay.lowers.size() < 2 && snapshot.upper.empty())
+    while (overlay.lowers.size() < (snapshot.upper.empty() ? 2 : 1))
         overlay.lowers.push_back({empty_layer(store_)});
     if (!snapshot.upper.empty()) {
         sys::make_directories(snapshot.upper, 0755);
@@ -484,7 +499,7 @@ Snapshots::NewLayer Snapshots::commit(const std::string& upper, Layers below) co
     const NewLayer layer = copy(upper, below, {});
     std::vector<Digest> stack(below.begin(), below.end());
     stack.push_back(layer.diff_id);
-    if (has_top(stack)) return layer;
+    if (has(chain_ids(stack).back())) return layer;
     const WorkDir work = store_.work_dir("layer");
     sys::rename(upper, work.path() + "/diff");
     sync_file_system(work.path());

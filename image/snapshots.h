@@ -48,9 +48,12 @@ public:
     // Of a layer, by its ChainID: is there an index or a diff, and how many bytes has its content?
     bool has(const Digest& chain_id) const;
     std::optional<uint64_t> size(const Digest& chain_id) const;
-    // The same of the topmost of these layers.
-    bool has_top(Layers layers) const;
+    // Of the topmost of these layers.
     std::optional<uint64_t> top_size(Layers layers) const;
+    // Is there, from the top down, a diff of each layer, until an index says the rest? If not:
+    // the ChainID of the first that lacks.
+    bool can_mount(Layers layers) const;
+    std::optional<Digest> missing(std::span<const Digest> chain_ids) const;
 
     // Mounts the stack on snapshot.target (made if missing), writable in `upper` if there is one.
     // volatile_: overlayfs need not sync at unmount (the content is thrown away or synced by us).
@@ -84,6 +87,7 @@ public:
     std::string difference(const spec::Descriptor& blob, Layers layers) const;
 
 private:
+    bool has_index(const Digest& chain_id) const;
     bool is_ready(const Image& image, std::span<const Digest> ids, Trust trust) const;
     bool has_tar(const Digest& diff_id, Trust trust) const;
     size_t indexed(std::span<const Digest> ids) const;

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import tarfile
@@ -487,6 +488,35 @@ class Checks(StoreOf):
                 self.check(code=0)
                 [file] = self.store.glob("layers/sha256/*/diff/other")
                 self.assertEqual(file.read_bytes(), b"other")
+
+    def test_a_layer_that_is_gone_from_below_another_is_found_and_made_again(self):
+        self.keep_plain_files()
+        layers = [tar_of({name: name.encode()}) for name in ("low", "middle", "high")]
+        self.keg("load", "-q", "-i", self.write("three.tar", layered_archive({"three:latest": layers})))
+        self.keg("create", "--name", "held", "three")
+        [middle] = [file.parents[1] for file in self.store.glob("layers/sha256/*/diff/middle")]
+
+        def names_in_root():
+            self.keg("rm", "--force", "look", check=False)
+            self.keg("create", "--name", "look", "three")
+            self.keg("export", "-o", self.dir / "root.tar", "look")
+            with tarfile.open(self.dir / "root.tar") as tar:
+                return set(tar.getnames())
+
+        for lost in ("all of it", "its files"):
+            with self.subTest(lost):
+                lose = lambda: shutil.rmtree(middle if lost == "all of it" else middle / "diff")
+                lose()
+                self.assertIn(middle.name, self.keg("export", "held", check=False).stderr)
+                [problem] = self.check(code=1)["problems"]
+                self.assertEqual(problem["object"], f"layers/sha256/{middle.name}")
+                [problem] = self.check("--repair", code=1)["problems"]
+                self.assertEqual(problem["repaired"], "unpacked anew")
+                self.check(code=0)
+                self.assertLessEqual({"low", "middle", "high"}, names_in_root())
+                lose()
+                self.assertLessEqual({"low", "middle", "high"}, names_in_root())
+                self.check(code=0)
 
     def test_a_changed_index_of_layers_is_found_and_mended(self):
         self.small_image()
