@@ -32,21 +32,28 @@ FileTree one_file() {
     return tree;
 }
 
-void try_mount(const std::string& work) {
-    const std::string index = work + "/index", tar = work + "/tar", target = work + "/target";
-    const UniqueFd written = sys::open(index, O_WRONLY | O_CREAT | O_EXCL, 0600);
-    if (const auto size = write_erofs(one_file(), written.get()); !size) throw Error(size.error());
-    const UniqueFd short_tar = sys::open(tar, O_WRONLY | O_CREAT | O_EXCL, 0600);
-    check(::ftruncate(short_tar.get(), 1024), "truncate ", tar);
-    sys::mkdir(target, 0700);
-    sys::mkdir(work + "/empty", 0700);
+struct Trial {
+    std::string index, tar, target, empty;
+};
 
-    Overlay overlay{.target = target};
-    overlay.lowers.push_back(mount_index(index, {&tar, 1}));
-    overlay.lowers.push_back({work + "/empty"});
+Trial prepare_trial(const std::string& work) {
+    const Trial trial{work + "/index", work + "/tar", work + "/target", work + "/empty"};
+    const UniqueFd written = sys::open(trial.index, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    if (const auto size = write_erofs(one_file(), written.get()); !size) throw Error(size.error());
+    const UniqueFd short_tar = sys::open(trial.tar, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    check(::ftruncate(short_tar.get(), 1024), "truncate ", trial.tar);
+    sys::mkdir(trial.target, 0700);
+    sys::mkdir(trial.empty, 0700);
+    return trial;
+}
+
+void try_mount(const Trial& trial) {
+    Overlay overlay{.target = trial.target};
+    overlay.lowers.push_back(mount_index(trial.index, {&trial.tar, 1}));
+    overlay.lowers.push_back({trial.empty});
     mount_overlay(overlay);
-    const Defer unmounted([&] { ::umount2(target.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW); });
-    const UniqueFd file = sys::open(target + "/file", O_RDONLY);
+    const Defer unmounted([&] { ::umount2(trial.target.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW); });
+    const UniqueFd file = sys::open(trial.target + "/file", O_RDONLY);
     char bytes[4096];
     if (::pread(file.get(), bytes, sizeof bytes, 32768) >= 0)
         throw Error("it gives zeros for what cannot be read");
@@ -59,9 +66,12 @@ bool can_mount_indexes(const Store& store) {
     const std::string yes = kernel + "\nindexes\n", no = kernel + "\nno indexes\n";
     if (const auto noted = read_file_if_exists(note, 4096); noted == yes || noted == no)
         return noted == yes;
+    // A full disk says nothing of the kernel: what fails before a mount is no answer.
+    const WorkDir work = store.work_dir("try");
+    const Trial trial = prepare_trial(work.path());
     bool can = true;
     try {
-        try_mount(store.work_dir("try").path());
+        try_mount(trial);
     } catch (const Error& e) {
         log_debug(str("layers are unpacked: this kernel has no use for an index: ", e.what()));
         can = false;
