@@ -16,6 +16,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/defer.h"
+#include "base/log.h"
 #include "base/sys.h"
 
 Child& Child::operator=(Child&& other) noexcept {
@@ -63,6 +65,27 @@ std::vector<std::string> candidates(const std::string& program) {
 }
 
 }  // namespace
+
+Child after_our_end(const std::function<void()>& body) {
+    const pid_t us = ::getpid();
+    const UniqueFd lives(int(check(::syscall(SYS_pidfd_open, us, 0), "pidfd_open")));
+    sigset_t all, before;
+    ::sigfillset(&all);
+    ::sigprocmask(SIG_BLOCK, &all, &before);
+    const Defer restored([&] { ::sigprocmask(SIG_SETMASK, &before, nullptr); });
+    return clone_process(
+        {},
+        [&] {
+            ::setsid();
+            pollfd ended{lives.get(), POLLIN, 0};
+            while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {
+            }
+            // Who has another parent has seen killed what was to die with us: it does nothing more.
+            while (::getppid() == us) ::usleep(1000);
+            body();
+        },
+        [](const std::exception& e) { log_warning(e.what()); });
+}
 
 Child spawn(const SpawnOptions& options) {
     if (options.argv.empty()) throw Error("no program to run");

@@ -79,6 +79,12 @@ Child clone_process(const CloneOptions& options, Body&& body, Report&& report) {
     ::_exit(1);
 }
 
+// Undoes what we would leave if we ended in the middle of something, however we end: a process of
+// its own session, which no signal ends but SIGKILL, waits for that and then runs `body`. It has
+// our descriptors, and so our locks, until that is done. The destructor of the Child calls it off.
+// Throws as clone_process does; what `body` throws is a warning in the log.
+Child after_our_end(const std::function<void()>& body);
+
 // Running another program. Found in PATH if it has no slash.
 struct SpawnOptions {
     std::string program = {};  // "" = argv[0]

@@ -5,11 +5,8 @@
 // mounted below it, which containers the runtime's state in it names.
 #include "builder/workplace.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <vector>
@@ -36,8 +33,7 @@ void clear(const std::string& work) {
 
 }  // namespace
 
-// The signals that end the build must not come between a directory and its guard, nor end the
-// guard.
+// The signals that end the build must not come between a directory and its guard.
 Workplace::SignalsBlocked::SignalsBlocked() {
     sigset_t all;
     ::sigfillset(&all);
@@ -50,18 +46,5 @@ Workplace::Workplace(const Store& store, const std::string& purpose)
 
 Workplace::Workplace(const Store& store, const std::string& purpose, const SignalsBlocked&)
     : work_(store.work_dir(purpose)) {
-    const pid_t build = ::getpid();
-    const UniqueFd lives(int(check(::syscall(SYS_pidfd_open, build, 0), "pidfd_open")));
-    guard_ = clone_process(
-        {},
-        [&] {
-            ::setsid();
-            pollfd ended{lives.get(), POLLIN, 0};
-            while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {
-            }
-            // Who has another parent has seen the runtime killed: it starts nothing any more.
-            while (::getppid() == build) ::usleep(1000);
-            clear(path());
-        },
-        [](const std::exception& e) { log_warning(e.what()); });
+    guard_ = after_our_end([&] { clear(path()); });
 }

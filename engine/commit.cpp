@@ -19,6 +19,7 @@
 #include "base/directory.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/root.h"
 #include "base/sys.h"
 #include "engine/container_root.h"
@@ -176,12 +177,15 @@ Image image_of(const Container& container, const Store& store) {
     return store.load(found->descriptor);
 }
 
-// Goes on when it was read, if it was not paused before.
+// Goes on when it was read, if it was not paused before: also if this command is killed meanwhile.
 class Pause {
 public:
     Pause(const Containers& containers, const Container& container)
         : containers_(containers), container_(container) {
         if (container.state().status != "running") return;
+        guard_ = after_our_end([&] {
+            if (container.state().status == "paused") resume_container(containers, container);
+        });
         pause_container(containers, container);
         paused_ = true;
     }
@@ -196,6 +200,7 @@ public:
 private:
     const Containers& containers_;
     const Container& container_;
+    Child guard_;
     bool paused_ = false;
 };
 

@@ -89,6 +89,8 @@ void resume_container(const Containers& containers, const Container& container) 
         runtime_of(containers, container).resume(container.id());
     } catch (...) {
         if (!is_alive(state.pid, state.pid_started)) throw;
+        // Who paused it was killed before it was.
+        if (runtime_of(containers, container).state(container.id()).status == "running") return;
         state.status = "paused";
         container.save(state);
         throw;
@@ -138,9 +140,16 @@ void pause_container(const Containers& containers, const Container& container) {
     State state = container.state();
     if (state.status == "paused") throw Error("Container ", container.id(), " is already paused");
     if (state.status != "running") throw Error("Container ", container.id(), " is not running");
-    runtime_of(containers, container).pause(container.id());
+    // Said first: if we are killed, one that is said to be paused can go on.
     state.status = "paused";
     container.save(state);
+    try {
+        runtime_of(containers, container).pause(container.id());
+    } catch (...) {
+        state.status = "running";
+        container.save(state);
+        throw;
+    }
 }
 
 int wait_container(const Container& container) {

@@ -46,6 +46,12 @@ class Kills(StoreCase):
     def check_killed(self, *words, made="made"):
         """Random kills of that command, then the command itself, then nothing but the base is left."""
         untouched = files_of(self.store)
+        self.kill_often(words, made)
+        self.keg(*words)
+        self.keg("rmi", "-f", made)
+        self.check_untouched(untouched)
+
+    def kill_often(self, words, made, after_each=lambda: None):
         most = self.time_of(*words) * 1.1
         self.keg("rmi", "-f", made)
         self.keg("image", "prune", "-f")
@@ -57,15 +63,16 @@ class Kills(StoreCase):
             else:
                 most *= 0.7    # the machine has become faster than it was
             self.check_store()
+            after_each()
             self.keg("rmi", "-f", made, check=False)
-        self.keg(*words)
-        self.keg("rmi", "-f", made)
+
+    def check_untouched(self, before):
         # Who clears up after those that were killed needs a moment, and holds what they used for that long.
         left = lambda: [*os.listdir(self.store / "tmp"), *processes_of(str(self.store))]
         wait_until(lambda: not left(), "the end of the clearing up", left)
         self.keg("image", "prune", "-f")
         self.assertEqual(os.listdir(self.store / "tmp"), [])
-        self.assertEqual(files_of(self.store), untouched)
+        self.assertEqual(files_of(self.store), before)
         self.assertNotIn(str(self.store), pathlib.Path("/proc/self/mounts").read_text())
         self.assertEqual(processes_of(str(self.store)), [])
 
@@ -91,6 +98,22 @@ class Kills(StoreCase):
         (self.dir / "context/Dockerfile").write_text(
             "FROM base\nCOPY big /big\nRUN cp /big /copy && rm /big\nWORKDIR /w\nRUN i=0; while [ $i -lt 200 ]; do echo $i > $i; i=$((i+1)); done\n")
         self.check_killed("build", "--no-cache", "-t", "made", self.dir / "context")
+
+    def test_commit_of_a_container_that_goes_on(self):
+        untouched = files_of(self.store)
+        self.keg("run", "-d", "--name", "one", "--network", "none", "base", "sh", "-c",
+                 "head -c 3000000 /dev/urandom > /big; while :; do echo x > /tmp/now; sleep 0.1; done")
+        goes_on = lambda: wait_until(lambda: self.keg("inspect", "-f", "{{.State.Status}}", "one").stdout == "running\n" and
+                                     self.keg("exec", "one", "cat", "/tmp/now", check=False).stdout, "the container to go on")
+        goes_on()
+        self.kill_often(["commit", "one", "made"], "made", after_each=goes_on)
+        self.keg("rm", "-f", "one")
+        self.check_untouched(untouched)
+
+    def test_repack(self):
+        self.keg("unpack", "base", self.dir / "bundle")
+        (self.dir / "bundle/rootfs/big").write_bytes(os.urandom(3_000_000))
+        self.check_killed("repack", "-t", "made", self.dir / "bundle")
 
     def test_a_build_that_is_ended_takes_its_container_with_it(self):
         (self.dir / "context").mkdir()
@@ -187,6 +210,19 @@ class FullDisk(StoreCase):
         fake = FakeRegistry(registry_image("app", "1", [self.big])[0])
         self.addCleanup(fake.stop)
         self.check_full("pull", fake.host + "/app:1", complete_blobs_stay=True)
+
+    def test_repack_and_add_layer(self):
+        self.keg("unpack", "base", self.dir / "bundle")
+        (self.dir / "bundle/rootfs/big").write_bytes(os.urandom(6 << 20))
+        self.check_full("repack", "-t", "big", self.dir / "bundle")
+        self.check_full("add-layer", "base", self.write("big.tar", self.big))
+
+    def test_commit(self):
+        space = os.statvfs(self.store)
+        self.keg("run", "--name", "one", "--network", "none", "base", "sh", "-c",
+                 f"head -c {space.f_bavail * space.f_bsize * 6 // 10} /dev/urandom > /big")
+        self.addCleanup(self.keg, "rm", "-f", "one")
+        self.check_full("commit", "one", "big")
 
     def test_build(self):
         (self.dir / "context").mkdir()
