@@ -32,6 +32,13 @@ std::string inside(const std::string& name, const std::string& from_directory = 
     return join(parts, "/");
 }
 
+// By which a blob of a layout is called.
+std::string_view algorithm_of(const std::string& path) {
+    for (const std::string_view algorithm : Digest::algorithms())
+        if (path.starts_with(str("blobs/", algorithm, "/"))) return algorithm;
+    return "sha256";
+}
+
 }  // namespace
 
 ArchiveContents::ArchiveContents(const Store& store, int fd)
@@ -79,7 +86,7 @@ void ArchiveContents::take(ArchiveReader& reader, archive_entry* entry) {
             inside(to ? to : "", slash == std::string::npos ? "." : path.substr(0, slash));
     } else if (archive_entry_filetype(entry) == AE_IFREG) {
         if (files_.contains(path)) throw Error("the archive has ", ::quoted(path), " twice");
-        files_.emplace(path, take_file([&] { return reader.read(); }));
+        files_.emplace(path, take_file([&] { return reader.read(); }, algorithm_of(path)));
     }  // directories say nothing; devices have no place here
 }
 
@@ -93,11 +100,13 @@ ArchiveContents::File& ArchiveContents::inflate(const std::string& path) {
     };
     return context(::quoted(path), [&]() -> File& {
         const auto plain = make_decoder(blob ? bytes_of(blob.get()) : ByteSource(small));
-        return inflated_.emplace(path, take_file([&] { return plain->read(); })).first->second;
+        return inflated_.emplace(path, take_file([&] { return plain->read(); }, "sha256"))
+            .first->second;
     });
 }
 
-ArchiveContents::File ArchiveContents::take_file(const ByteSource& bytes) {
+ArchiveContents::File ArchiveContents::take_file(const ByteSource& bytes,
+                                                 std::string_view algorithm) {
     File out;
     std::string_view piece = bytes();
     const bool document = piece.starts_with('{') || piece.starts_with('[');
@@ -109,13 +118,13 @@ ArchiveContents::File ArchiveContents::take_file(const ByteSource& bytes) {
             continue;
         }
         if (!out.blob) {
-            out.blob.emplace(store_.new_blob(work_));
+            out.blob.emplace(store_.new_blob(work_, algorithm));
             out.blob->write(out.data);
             out.data = {};
         }
         out.blob->write(piece);
     }
-    out.digest = out.blob ? out.blob->digest() : digest_of(out.data);
+    out.digest = out.blob ? out.blob->digest() : digest_of(out.data, algorithm);
     if (out.blob) out.blob->set_aside();
     memory_ += int64_t(out.data.size());
     if (memory_ > most_memory) throw Error("the archive has too many small files");

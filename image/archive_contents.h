@@ -35,7 +35,7 @@ public:
 
 private:
     void take(ArchiveReader& reader, archive_entry* entry);
-    File take_file(const ByteSource& bytes);
+    File take_file(const ByteSource& bytes, std::string_view algorithm);
 
     const Store& store_;
     WorkDir work_;  // of the blobs, none of which stays open: an archive has any number

@@ -38,6 +38,7 @@ namespace {
 // An image as it will be published: everything is there and verified.
 struct Planned {
     std::string manifest, media_type;                       // the document's bytes
+    std::string algorithm = "sha256";                       // of its digest
     std::vector<std::pair<spec::Descriptor, File*>> blobs;  // nullptr: the store has it already
     spec::Manifest parsed;
     std::vector<Reference> names;
@@ -145,6 +146,7 @@ private:
         image.manifest = document(descriptor);
         image.parsed = spec::read_manifest(image.manifest);
         image.media_type = descriptor.media_type;
+        image.algorithm = Digest(descriptor.digest).algorithm();
         if (spec::oci_media_type(image.parsed.config.media_type) != spec::media::config ||
             holds_no_layer(image.parsed))
             return;  // an artifact, such as a signature
@@ -255,7 +257,8 @@ private:
             throw Error("the layer ", ::quoted(path), " is compressed twice");
         // Of a compressed one the diff ID is checked when it is unpacked, before the image gets its
         // name.
-        if (file->compression.empty() && file->digest.text() != diff_id)
+        if (file->compression.empty() && Digest(diff_id).algorithm() == file->digest.algorithm() &&
+            file->digest.text() != diff_id)
             throw Error("invalid diffID for layer ", ::quoted(path), ": expected ", diff_id,
                         ", got ", file->digest.text());
         const spec::Descriptor layer{.media_type = std::string(type->second),
@@ -307,11 +310,11 @@ spec::Descriptor publish(const Store& store, Planned& image, std::set<const File
     for (auto& [blob, file] : image.blobs) {
         if (!file || !done.insert(file).second) continue;
         if (!file->blob)
-            store.put_blob(file->data, blob.media_type);
+            store.put_blob(file->data, blob.media_type, file->digest.algorithm());
         else
             file->blob->commit_later(blob.media_type, blob.digest, blob.size);
     }
-    return store.put_blob(image.manifest, image.media_type);
+    return store.put_blob(image.manifest, image.media_type, image.algorithm);
 }
 
 }  // namespace

@@ -19,6 +19,10 @@
 
 namespace {
 
+std::string path_of_layer(const Digest& chain_id) {
+    return str("layers/", chain_id.algorithm(), "/", chain_id.hex());
+}
+
 class Check {
 public:
     Check(const Store& store, bool repair) : store_(store), repair_(repair) {}
@@ -42,6 +46,8 @@ private:
     void leftovers();
     void blobs();
     void blob(const Digest& digest);
+    std::vector<std::string> digests_in(const std::string& directory) const;
+    void odd_names(const char* kind, const std::string& directory);
     bool index();
     void make_index(const std::string& why);
     void images();
@@ -94,14 +100,28 @@ void Check::leftovers() {
 }
 
 void Check::blobs() {
-    for (const std::string& algorithm : names_in_if_exists(store_.root() + "/blobs"))
-        for (const std::string& hex : names_in_if_exists(store_.root() + "/blobs/" + algorithm)) {
-            const std::string digest = algorithm + ":" + hex;
-            if (Digest::is_valid(digest))
-                blob(Digest(digest));
-            else
-                found("blob", str("blobs/", algorithm, "/", hex), "its name is no digest");
-        }
+    odd_names("blob", "blobs");
+    for (const std::string& digest : digests_in("blobs")) blob(Digest(digest));
+}
+
+// Those of what lies in ROOT/DIRECTORY/ALGORITHM/HEX.
+std::vector<std::string> Check::digests_in(const std::string& directory) const {
+    std::vector<std::string> digests;
+    for (const std::string_view algorithm : Digest::algorithms())
+        for (const std::string& hex :
+             names_in_if_exists(str(store_.root(), "/", directory, "/", algorithm)))
+            if (std::string digest = str(algorithm, ":", hex); Digest::is_valid(digest))
+                digests.push_back(std::move(digest));
+    return digests;
+}
+
+void Check::odd_names(const char* kind, const std::string& directory) {
+    for (const std::string_view algorithm : Digest::algorithms()) {
+        const std::string below = str(directory, "/", algorithm);
+        for (const std::string& hex : names_in_if_exists(str(store_.root(), "/", below)))
+            if (!Digest::is_valid(str(algorithm, ":", hex)))
+                found(kind, below + "/" + hex, "its name is no digest");
+    }
 }
 
 void Check::blob(const Digest& digest) {
@@ -156,9 +176,8 @@ void Check::make_index(const std::string& why) {
     const std::string path = store_.root() + "/index.json";
     if (sys::exists(path)) problem.repaired = quarantine(path, "index.json", nullptr) + ", and ";
     spec::Index made{.media_type = std::string(spec::media::index)};
-    for (const std::string& hex : names_in_if_exists(store_.root() + "/blobs/sha256")) {
-        const std::string digest = "sha256:" + hex;
-        if (!Digest::is_valid(digest) || damaged_.contains(digest)) continue;
+    for (const std::string& digest : digests_in("blobs")) {
+        if (damaged_.contains(digest)) continue;
         const int64_t size = sys::lstat(store_.blob_path(Digest(digest))).st_size;
         if (size > 4 << 20) continue;
         try {
@@ -230,24 +249,20 @@ void Check::image(const NamedImage& named) {
     for (const spec::Descriptor& layer : image->manifest.layers)
         whole &= is_there(shown, "layer", layer);
     if (whole)
-        for (const Digest& id : chain_ids(image->diff_ids())) whole_.try_emplace(id.hex(), *image);
+        for (const Digest& id : chain_ids(image->diff_ids())) whole_.try_emplace(id.text(), *image);
 }
 
 void Check::layers() {
     const Snapshots snapshots(store_);
-    for (const std::string& hex : names_in_if_exists(store_.root() + "/layers/sha256")) {
-        const std::string path = "layers/sha256/" + hex;
-        if (!Digest::is_valid("sha256:" + hex)) {
-            found("layer", path, "its name is no digest");
-            continue;
-        }
+    odd_names("layer", "layers");
+    for (const std::string& id : digests_in("layers")) {
+        const std::string path = path_of_layer(Digest(id));
         report_.layers += 1;
-        const auto of = whole_.find(hex);
+        const auto of = whole_.find(id);
         if (of == whole_.end())
             continue;  // a container's, or nobody's: there is no blob to compare it with
         const std::vector<Digest> all = of->second.diff_ids(), ids = chain_ids(all);
-        const size_t at = size_t(
-            std::ranges::find(ids, hex, [](const Digest& id) { return id.hex(); }) - ids.begin());
+        const size_t at = size_t(std::ranges::find(ids, id, &Digest::text) - ids.begin());
         if (!snapshots.can_mount({all.data(), at})) continue;  // what it lies on is named below
         std::string wrong;
         try {
@@ -260,7 +275,8 @@ void Check::layers() {
         if (wrong.empty()) continue;
         Problem& problem = found("layer", path, wrong);
         if (!repair_) continue;
-        problem.repaired = quarantine(store_.root() + "/" + path, "layer-" + hex, nullptr);
+        problem.repaired =
+            quarantine(store_.root() + "/" + path, "layer-" + Digest(id).hex(), nullptr);
         problem.repaired += ", and ";
         unpack_again(of->second, problem);
     }
@@ -268,11 +284,11 @@ void Check::layers() {
     // is no problem: it waits for its first container.
     for (const auto& [top, image] : whole_) {
         const std::vector<Digest> ids = chain_ids(image.diff_ids());
-        if (top != ids.back().hex() || !snapshots.has(ids.back())) continue;
+        if (top != ids.back().text() || !snapshots.has(ids.back())) continue;
         const auto gone = snapshots.missing(ids);
         if (!gone) continue;
-        Problem& problem = found("layer", "layers/sha256/" + gone->hex(),
-                                 "is gone from below layers/sha256/" + top);
+        Problem& problem =
+            found("layer", path_of_layer(*gone), "is gone from below " + path_of_layer(ids.back()));
         if (repair_) unpack_again(image, problem);
     }
 }

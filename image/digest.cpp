@@ -4,6 +4,9 @@
 
 #include <openssl/sha.h>
 
+#include <algorithm>
+#include <array>
+
 #include "base/error.h"
 
 namespace {
@@ -39,7 +42,28 @@ const Algorithm* find_algorithm(std::string_view name) {
     return nullptr;
 }
 
+constexpr std::array<std::string_view, std::size(algorithms)> names = [] {
+    std::array<std::string_view, std::size(algorithms)> all;
+    std::ranges::transform(algorithms, all.begin(), &Algorithm::name);
+    return all;
+}();
+
 }  // namespace
+
+std::span<const std::string_view> Digest::algorithms() { return names; }
+
+std::vector<std::string> Digest::all_in(std::string_view text) {
+    std::vector<std::string> found;
+    for (const Algorithm& algorithm : ::algorithms) {
+        const std::string prefix = str(algorithm.name, ":");
+        const size_t size = prefix.size() + algorithm.hex_digits;
+        for (size_t at = 0; (at = text.find(prefix, at)) != std::string_view::npos;
+             at += prefix.size())
+            if (const std::string_view digest = text.substr(at, size); is_valid(digest))
+                found.emplace_back(digest);
+    }
+    return found;
+}
 
 bool Digest::is_valid(std::string_view text) {
     const size_t colon = text.find(':');
@@ -53,7 +77,7 @@ bool Digest::is_valid(std::string_view text) {
 Digest::Digest(std::string_view text) : text_(text) {
     if (!is_valid(text))
         throw Error("invalid digest ", quoted(text),
-                    ": expected sha256: and 64 lower-case hex digits");
+                    ": expected sha256: and 64 lower-case hex digits, or sha512: and 128");
 }
 
 std::string Digest::algorithm() const { return text_.substr(0, text_.find(':')); }
@@ -93,8 +117,8 @@ Digest Hasher::finish() {
     return Digest(text);
 }
 
-Digest digest_of(std::string_view data) {
-    Hasher hasher;
+Digest digest_of(std::string_view data, std::string_view algorithm) {
+    Hasher hasher(algorithm);
     hasher.update(data);
     return hasher.finish();
 }

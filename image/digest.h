@@ -1,18 +1,23 @@
-// Digests: "sha256:" and 64 lower-case hex digits (image-spec descriptor.md). A Digest is always
-// well-formed, so it may become part of a path.
+// Digests: "sha256:" and 64 lower-case hex digits, or "sha512:" and 128 (image-spec descriptor.md).
+// A Digest is always well-formed, so it may become part of a path.
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 class Digest {
 public:
     Digest() = default;
-    // Throws Error if the text is not a registered, well-formed digest (sha256; sha512 is
-    // accepted).
+    // Throws Error if the text is not a registered, well-formed digest.
     explicit Digest(std::string_view text);
     static bool is_valid(std::string_view text);
+    // "sha256", which keg's own digests are, and "sha512".
+    static std::span<const std::string_view> algorithms();
+    // All in a text, wherever they stand.
+    static std::vector<std::string> all_in(std::string_view text);
 
     const std::string& text() const { return text_; }  // "sha256:…"
     std::string algorithm() const;                     // "sha256"
@@ -44,4 +49,4 @@ private:
     std::unique_ptr<State> state_;
 };
 
-Digest digest_of(std::string_view data);  // its sha256
+Digest digest_of(std::string_view data, std::string_view algorithm = "sha256");

@@ -20,19 +20,6 @@
 
 namespace {
 
-constexpr std::string_view algorithm_prefix = "sha256:";
-constexpr size_t digest_size = algorithm_prefix.size() + 64;
-
-// Every sha256 digest in a document, wherever it stands: no field is forgotten.
-std::vector<std::string> digests_in(std::string_view text) {
-    std::vector<std::string> found;
-    for (size_t at = 0; (at = text.find(algorithm_prefix, at)) != std::string_view::npos;
-         at += algorithm_prefix.size())
-        if (const std::string_view digest = text.substr(at, digest_size); Digest::is_valid(digest))
-            found.emplace_back(digest);
-    return found;
-}
-
 // What images, containers and commands at work need.
 struct Needed {
     std::set<std::string> blobs, diff_ids, layers;  // the last by ChainID
@@ -94,7 +81,8 @@ private:
             if (type == spec::media::index)
                 for (const auto& child : spec::read_index(text).manifests)
                     ahead_.push_back({child, true});
-            for (std::string& digest : digests_in(text))
+            // Every digest in it, wherever it stands: no field is forgotten.
+            for (std::string& digest : Digest::all_in(text))
                 if (type == spec::media::manifest) needed_.blobs.insert(std::move(digest));
             if (type == spec::media::manifest) layers_of(spec::read_manifest(text));
         } catch (const Error& e) {
@@ -137,17 +125,14 @@ public:
     Collection(const Store& store, const Needed& needed) : root_(store.root()), needed_(needed) {}
 
     void blobs() {
-        for (const std::string& hex : names_in_if_exists(root_ + "/blobs/sha256"))
-            // Only what has a blob's name is one.
-            if (const std::string digest = "sha256:" + hex;
-                Digest::is_valid(digest) && !needed_.has_blob(digest))
-                drop(root_ + "/blobs/sha256/" + hex);
+        each_digest("blobs", [&](const std::string& digest, const std::string& path) {
+            if (!needed_.has_blob(digest)) drop(path);
+        });
     }
     void layers() {
-        for (const std::string& hex : names_in_if_exists(root_ + "/layers/sha256"))
-            if (const std::string id = "sha256:" + hex;
-                Digest::is_valid(id) && !needed_.has_layer(id))
-                name_aside(hex);
+        each_digest("layers", [&](const std::string& chain_id, const std::string& path) {
+            if (!needed_.has_layer(chain_id)) name_aside(path);
+        });
     }
     // A record that names a blob or a layer which is gone says nothing any more.
     void cache() {
@@ -158,7 +143,7 @@ public:
                 const auto is_gone = [&](const std::string& digest) {
                     return !needed_.has_blob(digest) && !needed_.diff_ids.contains(digest);
                 };
-                if (!text || std::ranges::any_of(digests_in(*text), is_gone))
+                if (!text || std::ranges::any_of(Digest::all_in(*text), is_gone))
                     drop(path);  // "." : of a build that was killed
             });
         }
@@ -170,6 +155,17 @@ public:
     uint64_t freed() const { return freed_; }
 
 private:
+    // What is in ROOT/KIND/ALGORITHM/HEX; what has no digest's name is none of these.
+    void each_digest(
+        const std::string& kind,
+        const std::function<void(const std::string& digest, const std::string& path)>& visit) {
+        for (const std::string_view algorithm : Digest::algorithms()) {
+            const std::string directory = str(root_, "/", kind, "/", algorithm);
+            for (const std::string& hex : names_in_if_exists(directory))
+                if (const std::string digest = str(algorithm, ":", hex); Digest::is_valid(digest))
+                    visit(digest, directory + "/" + hex);
+        }
+    }
     void drop(const std::string& path) {
         attempt("removing " + path, [&] {
             const uint64_t size = disk_usage(path);
@@ -178,9 +174,9 @@ private:
         });
     }
     // Held, so that it is ours to remove, and anybody's if we are killed.
-    void name_aside(const std::string& hex) {
-        const std::string layer = root_ + "/layers/sha256/" + hex,
-                          aside = ::name_aside(root_ + "/tmp/layer-" + hex);
+    void name_aside(const std::string& layer) {
+        const std::string aside =
+            ::name_aside(root_ + "/tmp/layer-" + layer.substr(layer.rfind('/') + 1));
         attempt("removing " + layer, [&] {
             UniqueFd lock = sys::open(layer, O_RDONLY | O_DIRECTORY);
             sys::flock(lock.get(), LOCK_EX | LOCK_NB);

@@ -161,7 +161,7 @@ public:
     // A transfer that breaks off goes on where it was. Only tries that bring nothing are counted: a
     // large layer comes over a line that breaks again and again.
     void fetch(const Store& store, const spec::Descriptor& blob, Progress& progress) {
-        BlobWriter writer = store.new_blob();
+        BlobWriter writer = store.new_blob(Digest(blob.digest).algorithm());
         for (int fruitless = 0;;) {
             const int64_t before = writer.size();
             try {
@@ -180,9 +180,7 @@ public:
 
 private:
     static Digest digest_like(const std::string& expected, const std::string& data) {
-        Hasher hasher(expected.empty() ? "sha256" : Digest(expected).algorithm());
-        hasher.update(data);
-        return hasher.finish();
+        return digest_of(data, expected.empty() ? "sha256" : Digest(expected).algorithm());
     }
     static std::vector<std::string> accept_manifests() {
         return {str("Accept: ", spec::media::manifest, ", ", spec::media::index, ", ",
@@ -379,13 +377,15 @@ Image pull(const Store& store, const Reference& name, const PullOptions& options
     blobs.push_back(manifest.config);
     fetch_all(store, repository, blobs);
 
-    const spec::Descriptor descriptor =
-        store.put_blob(document.text, document.descriptor.media_type);
+    const auto put = [&](const Repository::Document& each) {
+        return store.put_blob(each.text, each.descriptor.media_type,
+                              Digest(each.descriptor.digest).algorithm());
+    };
+    const spec::Descriptor descriptor = put(document);
     const Image image = store.load(descriptor, options.platform);
     Snapshots(store).unpack(
         image, Snapshots::Trust::nothing);  // checks each diff ID: the name comes after it
-    for (const Repository::Document& index : indexes)
-        store.put_blob(index.text, index.descriptor.media_type);
+    for (const Repository::Document& index : indexes) put(index);
     store.tag(finds_again && !indexes.empty() ? indexes[0].descriptor : descriptor, name);
     return store.load(descriptor, options.platform);
 }

@@ -94,12 +94,17 @@ void expect_digests(const spec::Descriptor& layer, const Digest& diff_id, const 
                     diff_id.text());
 }
 
+InflatedLayer::Hashes hashes_of(const spec::Descriptor& layer, const Digest& diff_id) {
+    return {.tar = diff_id.algorithm(),
+            .blob = is_plain(layer, diff_id) ? "" : Digest(layer.digest).algorithm()};
+}
+
 Applied apply_verified(const Store& store, const spec::Descriptor& layer, const Digest& diff_id,
                        const std::string& directory) {
     return context("layer " + layer.digest, [&] {
         const UniqueFd blob = store.open_blob(Digest(layer.digest));
         const Applied applied =
-            apply_layer(blob.get(), directory, {.hash_blob = !is_plain(layer, diff_id)});
+            apply_layer(blob.get(), directory, {.hashes = hashes_of(layer, diff_id)});
         expect_digests(layer, diff_id, applied.blob, applied.diff_id);
         return applied;
     });
@@ -126,7 +131,7 @@ void expect_known(const Store& store, const spec::Descriptor& layer, const Diges
     if (is_known(layer, diff_id, layer_dir(store, chain_id))) return;
     context("layer " + layer.digest, [&] {
         const UniqueFd blob = store.open_blob(Digest(layer.digest));
-        InflatedLayer inflated(blob.get(), {.tar = true, .blob = true});
+        InflatedLayer inflated(blob.get(), hashes_of(layer, diff_id));
         while (!inflated.read().empty()) {
         }
         expect_digests(layer, diff_id, inflated.blob_digest(), inflated.diff_id());
@@ -147,10 +152,13 @@ uint64_t add_entries(TarStream& tar, FileTree& tree) {
     return bytes;
 }
 
+// An index has room for 64 characters to say which tar its device is.
+std::string tag_of(const Digest& diff_id) { return diff_id.hex().substr(0, 64); }
+
 // Of a tar that is known to be intact the headers are read.
 uint64_t add_tar(int fd, const Digest& diff_id, FileTree& tree) {
     TarFile file(fd);
-    tree.begin_layer(diff_id.hex());
+    tree.begin_layer(tag_of(diff_id));
     uint64_t bytes = 0;
     if (file.size() > 0) {
         TarStream tar([&] { return file.read(); },
@@ -166,10 +174,11 @@ uint64_t inflate_layer(const Store& store, const spec::Descriptor& layer, const 
                        FileTree& tree) {
     const UniqueFd blob = store.open_blob(Digest(layer.digest));
     const bool hash_blob = !store.was_intact(Digest(layer.digest));
-    InflatedLayer inflated(blob.get(), {.tar = false, .blob = hash_blob});
-    BlobWriter plain = store.new_blob_for_later();
+    InflatedLayer inflated(blob.get(),
+                           {.tar = {}, .blob = hash_blob ? Digest(layer.digest).algorithm() : ""});
+    BlobWriter plain = store.new_blob_for_later(diff_id.algorithm());
     uint64_t bytes = 0;
-    tree.begin_layer(diff_id.hex());
+    tree.begin_layer(tag_of(diff_id));
     {
         ReadAhead ahead([&] { return inflated.read(); });
         const auto pass_on = [&] {

@@ -67,9 +67,11 @@ std::vector<Digest> Image::diff_ids() const {
     return ids;
 }
 
-BlobWriter::BlobWriter(const Store& store, Claimed file, bool for_later)
-    : store_(&store), path_(std::move(file.path)), fd_(std::move(file.lock)),
-      for_later_(for_later) {}
+BlobWriter::BlobWriter(const Store& store, Claimed file, std::string_view algorithm, bool for_later)
+    : store_(&store), path_(std::move(file.path)), fd_(std::move(file.lock)), hasher_(algorithm),
+      for_later_(for_later) {
+    sys::make_directories(str(store.root(), "/blobs/", algorithm), 0700);
+}
 
 BlobWriter::BlobWriter(BlobWriter&& other) noexcept
     : store_(other.store_), path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)),
@@ -236,26 +238,27 @@ std::string Store::read_blob(const spec::Descriptor& descriptor, size_t most) co
     return data;
 }
 
-BlobWriter Store::new_blob() const {
-    return {*this, claim(root_ + "/tmp", "blob", Claim::file), false};
+BlobWriter Store::new_blob(std::string_view algorithm) const {
+    return {*this, claim(root_ + "/tmp", "blob", Claim::file), algorithm, false};
 }
 
-BlobWriter Store::new_blob(const WorkDir& in) const {
-    return {*this, claim(in.path(), "blob", Claim::file), true};
+BlobWriter Store::new_blob(const WorkDir& in, std::string_view algorithm) const {
+    return {*this, claim(in.path(), "blob", Claim::file), algorithm, true};
 }
 
-BlobWriter Store::new_blob_for_later() const {
+BlobWriter Store::new_blob_for_later(std::string_view algorithm) const {
     const std::lock_guard one_thread(memory_->mutex);
     if (!memory_->work) memory_->work.emplace(work_dir("blobs"));
-    return new_blob(*memory_->work);
+    return new_blob(*memory_->work, algorithm);
 }
 
-spec::Descriptor Store::put_blob(std::string_view data, std::string_view media_type) const {
+spec::Descriptor Store::put_blob(std::string_view data, std::string_view media_type,
+                                 std::string_view algorithm) const {
     const spec::Descriptor there{.media_type = std::string(media_type),
-                                 .digest = digest_of(data).text(),
+                                 .digest = digest_of(data, algorithm).text(),
                                  .size = int64_t(data.size())};
     if (is_intact(there)) return there;
-    BlobWriter writer = new_blob();
+    BlobWriter writer = new_blob(algorithm);
     writer.write(data);
     return writer.commit(media_type);
 }
@@ -284,10 +287,10 @@ std::optional<NamedImage> Store::find(const std::string& wanted) const {
                                      : image.descriptor.digest == name->digest)
                 return image;
         }
-    const std::string hex = wanted.starts_with("sha256:") ? wanted.substr(7) : wanted;
-    if (hex.empty() || hex.size() > 64 ||
-        hex.find_first_not_of("0123456789abcdef") != std::string::npos)
-        return {};
+    const bool has_algorithm = std::ranges::any_of(
+        Digest::algorithms(), [&](auto known) { return wanted.starts_with(str(known, ":")); });
+    const std::string hex = has_algorithm ? wanted.substr(wanted.find(':') + 1) : wanted;
+    if (hex.empty() || hex.find_first_not_of("0123456789abcdef") != std::string::npos) return {};
     std::optional<NamedImage> found;
     std::string found_id;
     std::vector<std::string> unreadable;

@@ -94,7 +94,7 @@ public:
 
 private:
     friend class Store;
-    BlobWriter(const Store& store, Claimed file, bool for_later);
+    BlobWriter(const Store& store, Claimed file, std::string_view algorithm, bool for_later);
     void begin_to_sync();
     void expect(const std::string& digest, int64_t size);
     const Store* store_;
@@ -125,15 +125,16 @@ public:
     UniqueFd open_blob(const Digest& digest) const;  // throws if it is not there
     std::string read_blob(const spec::Descriptor& descriptor,
                           size_t most = size_t(8) << 20) const;  // verified
-    BlobWriter new_blob() const;
+    BlobWriter new_blob(std::string_view algorithm = "sha256") const;
     // For commit_later(): in that directory, or in one of the store's own.
-    BlobWriter new_blob(const WorkDir& in) const;
-    BlobWriter new_blob_for_later() const;
+    BlobWriter new_blob(const WorkDir& in, std::string_view algorithm = "sha256") const;
+    BlobWriter new_blob_for_later(std::string_view algorithm = "sha256") const;
     // What was to be committed later is, all of it; nobody may be writing such a blob. Names are
     // only written after it.
     void settle() const;
     // A damaged one is replaced.
-    spec::Descriptor put_blob(std::string_view data, std::string_view media_type) const;
+    spec::Descriptor put_blob(std::string_view data, std::string_view media_type,
+                              std::string_view algorithm = "sha256") const;
 
     // --- images
     std::vector<NamedImage> images() const;  // newest first, dangling ones included

@@ -491,7 +491,7 @@ void Layer::set_time(int directory) const {
 }  // namespace
 
 Applied apply_layer(int blob_fd, const std::string& directory, const ApplyOptions& options) {
-    InflatedLayer inflated(blob_fd, {.tar = true, .blob = options.hash_blob});
+    InflatedLayer inflated(blob_fd, options.hashes);
     Applied result;
     if (!inflated.is_empty()) {
         ReadAhead ahead([&] { return inflated.read(); });

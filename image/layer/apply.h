@@ -9,17 +9,18 @@
 #include <string>
 #include <utility>
 
-#include "image/digest.h"
+#include "image/layer/inflate.h"
 
+// Digests that were asked for.
 struct Applied {
     Digest diff_id;      // of the plain tar, its trailing bytes included
-    Digest blob;         // of the blob, if that was asked for
+    Digest blob;         // of the blob
     uint64_t bytes = 0;  // of the regular files' content
 };
 
 struct ApplyOptions {
     bool whiteouts = true;  // names with ".wh." hide what is below
-    bool hash_blob = false;
+    InflatedLayer::Hashes hashes = {};
     std::optional<std::pair<uid_t, gid_t>> owner = {};  // of everything, whatever the headers say
 };
 

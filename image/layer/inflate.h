@@ -3,17 +3,20 @@
 // part of the diff ID.
 #pragma once
 
+#include <optional>
+#include <string>
+
 #include "image/digest.h"
 #include "image/layer/decoder.h"
 
 class InflatedLayer {
 public:
-    // Which of the two are asked for.
+    // By which algorithms; "": this one is not asked for.
     struct Hashes {
-        bool tar = true, blob = false;
+        std::string tar = "sha256", blob = {};
     };
     // Borrows the descriptor, and reads from where it stands.
-    InflatedLayer(int blob_fd, Hashes wanted);
+    InflatedLayer(int blob_fd, const Hashes& wanted);
     InflatedLayer(const InflatedLayer&) = delete;
     InflatedLayer& operator=(const InflatedLayer&) = delete;
 
@@ -24,14 +27,13 @@ public:
     bool is_empty() const { return !any_; }  // not even a tar's end
 
     // When all was read; an empty one if it was not asked for.
-    Digest diff_id() { return wanted_.tar ? tar_.finish() : Digest(); }
-    Digest blob_digest() { return wanted_.blob ? blob_.finish() : Digest(); }
+    Digest diff_id() { return tar_ ? tar_->finish() : Digest(); }
+    Digest blob_digest() { return blob_ ? blob_->finish() : Digest(); }
 
 private:
     std::string_view read_blob();
 
-    Hashes wanted_;
-    Hasher tar_, blob_;
+    std::optional<Hasher> tar_, blob_;
     ByteSource source_;
     std::unique_ptr<Decoder> plain_;
     std::string_view first_;  // read to know whether there is any

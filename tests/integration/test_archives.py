@@ -2,13 +2,16 @@
 the tools themselves where they are here."""
 import bz2
 import gzip
+import hashlib
+import itertools
 import json
 import lzma
 import os
 import subprocess
+import tarfile
 import unittest
 
-from archives import MANIFEST, config_of, sha, tar_of
+from archives import FakeRegistry, MANIFEST, config_of, sha, tar_of
 from keg import StoreCase, needs, needs_root, run, wait_until
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -191,6 +194,102 @@ class ByHand(StoreCase):
         bad = self.config.replace(b'"A=b"', b"7")
         files = {"l1": LOWER, "l2": UPPER, "c.json": bad, "manifest.json": self.docker_items(["l1", "l2"], config="c.json")}
         self.fails("load", "-i", self.write("bad", tar_of(files)), code=1, says="config.Env[0]: must be a string, but is 7")
+
+
+@needs_root
+class BySha512(StoreCase):
+    """Where an image names its blobs, its layers' content, or both by sha512."""
+    images = False
+
+    @staticmethod
+    def digest(data, algorithm):
+        return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
+
+    def image(self, of_blobs, of_layers):
+        """Its blobs by their digests, and its manifest, whose descriptor is the last one's."""
+        stored = [gzip.compress(LOWER), UPPER]
+        described = lambda data, kind: descriptor(data, kind) | {"digest": self.digest(data, of_blobs)}
+        config = json.loads(config_of(LOWER, UPPER))
+        config["rootfs"]["diff_ids"] = [self.digest(layer, of_layers) for layer in (LOWER, UPPER)]
+        config = json.dumps(config).encode()
+        manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": described(config, CONFIG),
+                               "layers": [described(stored[0], PLAIN + "+gzip"), described(stored[1], PLAIN)]}).encode()
+        return {self.digest(data, of_blobs): data for data in (*stored, config, manifest)}, described(manifest, MANIFEST)
+
+    def kinds(self):
+        for kind in itertools.product(("sha256", "sha512"), repeat=2):
+            with self.subTest(blobs=kind[0], layers=kind[1]):
+                yield self.image(*kind)
+
+    def is_right(self, name):
+        self.keg("create", "--name", "one", name)
+        self.keg("export", "-o", self.dir / "root.tar", "one")
+        with tarfile.open(self.dir / "root.tar") as root:
+            self.assertEqual(sorted(root.getnames()), ["bin", "bin/tool", "new"])
+        self.keg("unpack", name, self.dir / "bundle")
+        self.assertEqual(sorted(os.listdir(self.dir / "bundle/rootfs")), ["bin", "new"])
+        run("rm", "-r", self.dir / "bundle")
+        shown = json.loads(self.keg("image", "inspect", name).stdout)[0]["Id"]
+        self.keg("image", "inspect", shown)
+        self.keg("system", "check")
+        self.keg("rm", "one")
+
+    def is_gone_without_a_trace(self, name):
+        self.keg("rmi", name)
+        left = [path for kind in ("blobs", "layers") for path in self.store.glob(f"{kind}/sha*/*")]
+        self.assertEqual(left, [])
+
+    def archive(self, files, top, change=lambda files: None):
+        entry = top | {"annotations": {"io.containerd.image.name": "docker.io/library/app:1"}}
+        named = {"blobs/" + digest.replace(":", "/"): data for digest, data in files.items()}
+        change(named)
+        return self.write("archive", tar_of({**named, "index.json": index(entry), "oci-layout": LAYOUT}))
+
+    def test_it_is_loaded(self):
+        for files, top in self.kinds():
+            self.keg("load", "-i", self.archive(files, top))
+            self.is_right("app:1")
+            self.is_gone_without_a_trace("app:1")
+
+    def test_it_is_unpacked_where_indexes_cannot_be_mounted(self):
+        self.keep_plain_files()
+        for files, top in self.kinds():
+            self.keg("load", "-i", self.archive(files, top))
+            self.is_right("app:1")
+            self.is_gone_without_a_trace("app:1")
+
+    def test_it_is_pulled(self):
+        for files, top in self.kinds():
+            answers = {f"/v2/app/blobs/{digest}": (200, {}, data) for digest, data in files.items()}
+            manifest = (200, {"Content-Type": MANIFEST}, files[top["digest"]])
+            answers |= {"/v2/": (200, {}, b"{}"), "/v2/app/manifests/1": manifest, f"/v2/app/manifests/{top['digest']}": manifest}
+            fake = FakeRegistry(answers)
+            self.addCleanup(fake.stop)
+            name = f"{fake.host}/app@{top['digest']}"
+            self.keg("pull", name)
+            self.is_right(name)
+            self.is_gone_without_a_trace(name)
+
+    def test_a_changed_byte_is_refused(self):
+        for files, top in self.kinds():
+            for name in files:
+                def change(named):
+                    path = "blobs/" + name.replace(":", "/")
+                    named[path] = named[path][:-1] + b"?"
+                self.fails("load", "-i", self.archive(files, top, change), code=1, says=name[:20])
+            self.assertEqual(self.keg("images", "-qa").stdout, "")
+
+    def test_a_damaged_blob_in_the_store_is_found_and_loaded_again(self):
+        files, top = self.image("sha512", "sha512")
+        archive = self.archive(files, top)
+        self.keg("load", "-i", archive)
+        for blob in self.store.glob("blobs/sha512/*"):
+            blob.write_bytes(blob.read_bytes()[:-1] + b"?")
+            found = self.keg("system", "check", check=False)
+            self.assertEqual(found.returncode, 1)
+            self.assertIn(f"sha512:{blob.name}", found.stdout)
+            self.keg("load", "-i", archive)
+            self.keg("system", "check")
 
 
 @needs_root
