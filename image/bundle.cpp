@@ -133,6 +133,45 @@ void annotate_with_labels(spec::Config& config, const spec::StringMap& labels, b
                     " (--label-annotations takes all)"));
 }
 
+// What a container writes there is not in its root file system, and so in no image that is made of
+// it.
+void add_volumes(spec::Config& config, const spec::ContainerConfig& image) {
+    for (const spec::ContainerPath& volume : image.volumes)
+        config.mounts.push_back({.destination = volume.path(),
+                                 .type = "tmpfs",
+                                 .source = "none",
+                                 .options = {"rw", "nosuid", "nodev", "noexec", "relatime"},
+                                 .uid_mappings = {},
+                                 .gid_mappings = {}});
+}
+
+bool is_mapped(uint32_t id, const std::vector<spec::IdMapping>& maps) {
+    return std::ranges::any_of(maps, [&](const spec::IdMapping& map) {
+        return id >= map.container_id && id - map.container_id < map.size;
+    });
+}
+
+// The container's users are those of a user namespace.
+void use_ownership(spec::Config& config, const Ownership& ownership) {
+    if (ownership.is_plain()) return;
+    spec::Process& process = *config.process;
+    if (ownership.rootless) {
+        spec::make_rootless(config, ownership.uids.at(0).host_id, ownership.gids.at(0).host_id);
+        // There is nobody else.
+        process.user.uid = process.user.gid = 0;
+        process.user.additional_gids.clear();
+        return;
+    }
+    config.linux.namespaces.push_back({.type = "user", .path = {}});
+    config.linux.uid_mappings = ownership.uids;
+    config.linux.gid_mappings = ownership.gids;
+    for (spec::Mount& mount : config.mounts)
+        std::erase_if(mount.options, [&](const std::string& option) {
+            return option.starts_with("gid=") &&
+                   !is_mapped(parse_id(option.substr(4)), ownership.gids);
+        });
+}
+
 }  // namespace
 
 ResolvedUser resolve_user(const Root& root, const spec::UserName& user,
@@ -208,11 +247,18 @@ spec::Config bundle_config(const Image& image, const Root& root, const UnpackOpt
                     .umask = {},
                     .additional_gids = user.additional_gids,
                     .username = {}};
+    const auto is_home = [](const std::string& word) { return word.starts_with("HOME="); };
+    if (!user.home.empty() && std::ranges::none_of(process.env, is_home))
+        process.env.push_back("HOME=" + user.home);
+    add_volumes(config, from);
+    use_ownership(config, options.ownership);
 
     auto annotate = [&](const char* name, const std::string& value) {
         if (!value.empty()) config.annotations[str("org.opencontainers.image.", name)] = value;
     };
     annotate("os", image.config.os);
+    annotate("os.version", image.config.os_version);
+    annotate("os.features", join(image.config.os_features, ","));
     annotate("architecture", image.config.architecture);
     annotate("variant", image.config.variant);
     annotate("author", image.config.author);
@@ -236,9 +282,9 @@ void unpack_bundle(const Store& store, const Image& image, const std::string& di
         sys::mkdir(directory, 0755);
     try {
         sys::mkdir(directory + "/rootfs", 0755);
-        Snapshots(store).flatten(image, directory + "/rootfs");
+        Snapshots(store).flatten(image, directory + "/rootfs", options.ownership);
         const spec::Config config = bundle_config(image, Root(directory + "/rootfs"), options);
-        note_origin(directory, image);
+        note_origin(directory, image, options.ownership);
         replace_file(directory + "/config.json", spec::write(config, 2) + "\n");
     } catch (...) {
         attempt("removing " + directory, [&] { sys::remove_tree(directory); });

@@ -21,8 +21,11 @@ ResolvedUser resolve_user(const Root& root, const spec::UserName& user,
                           const std::vector<std::string>& more_groups = {});
 
 struct UnpackOptions {
-    bool label_annotations =
-        false;  // every label becomes an annotation, those too that runtimes obey on the host
+    // Every label becomes an annotation, those too that runtimes obey on the host.
+    bool label_annotations = false;
+    // Where it is not plain, the container gets a user namespace with these maps, or, rootless,
+    // with the one user who calls.
+    Ownership ownership = {};
 };
 
 // The runtime config for that image: args, env, cwd, user, annotations (org.opencontainers.image.*

@@ -91,6 +91,8 @@ void mount_by_words(const Overlay& overlay) {
 
 }  // namespace
 
+bool may_mount() { return UniqueFd(::fsopen("tmpfs", FSOPEN_CLOEXEC)) || errno != EPERM; }
+
 Lower mount_index(const std::string& index, std::span<const std::string> tars) {
     // By descriptors: a path may have a comma, or be longer than an option.
     std::vector<UniqueFd> files;

@@ -8,6 +8,9 @@
 
 #include "base/unique_fd.h"
 
+// Has this process the right to mount: is it root where its mounts are?
+bool may_mount();
+
 // What an overlay lies over: a directory, or a mount that is nowhere in the tree of files.
 struct Lower {
     std::string path;     // to look at it: of such a mount, through /proc

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/sys.h"
 #include "image/layer/diff.h"
 #include "image/layer/difference.h"
 
@@ -16,7 +17,25 @@ namespace {
 struct Origin {
     int version = 1;
     spec::Descriptor manifest;
+    Ownership ownership;
 };
+
+std::vector<spec::IdMapping> read_maps(const json::Value& document, const char* name) {
+    std::vector<spec::IdMapping> maps;
+    for (const json::Value& each : document.value(name, json::Value::array()))
+        maps.push_back({.container_id = each.at("containerID").get<uint32_t>(),
+                        .host_id = each.at("hostID").get<uint32_t>(),
+                        .size = each.at("size").get<uint32_t>()});
+    return maps;
+}
+
+json::Value written(const std::vector<spec::IdMapping>& maps) {
+    json::Value all = json::Value::array();
+    for (const spec::IdMapping& each : maps)
+        all.push_back(
+            {{"containerID", each.container_id}, {"hostID", each.host_id}, {"size", each.size}});
+    return all;
+}
 
 std::string path_of(const std::string& bundle) { return bundle + "/keg.json"; }
 
@@ -25,7 +44,11 @@ Origin read_origin(const std::string& bundle) {
     if (!text) throw Error(quoted(bundle), " is no bundle of `keg unpack`: it has no keg.json");
     return context(path_of(bundle), [&] {
         const json::Value document = json::parse(*text);
-        Origin origin{.version = document.at("version").get<int>(), .manifest = {}};
+        Origin origin{.version = document.at("version").get<int>(),
+                      .manifest = {},
+                      .ownership = {.uids = read_maps(document, "uidMappings"),
+                                    .gids = read_maps(document, "gidMappings"),
+                                    .rootless = document.value("rootless", false)}};
         if (origin.version != 1) throw Error("version ", origin.version, " is not known");
         const json::Value& manifest = document.at("manifest");
         origin.manifest = {.media_type = manifest.at("mediaType").get<std::string>(),
@@ -37,35 +60,48 @@ Origin read_origin(const std::string& bundle) {
     });
 }
 
-Image load_origin(const Store& store, const std::string& bundle) {
-    const Origin origin = read_origin(bundle);
+Image load_origin(const Store& store, const Origin& origin, const std::string& bundle) {
     if (!store.has_blob(Digest(origin.manifest.digest)))
         throw Error("the image that ", quoted(bundle),
                     " was unpacked from is not in this store: ", origin.manifest.digest);
     return store.load(origin.manifest);
 }
 
-Snapshots::NewLayer pack_changes(const Store& store, const Image& image,
-                                 const std::string& rootfs) {
+// Calls `use` with the host path where the image is as it was unpacked.
+void with_image(const Store& store, const Image& image, const Ownership& ownership,
+                const std::function<void(const std::string& root)>& use) {
     const Snapshots snapshots(store);
-    snapshots.unpack(image);
     const WorkDir work = store.work_dir("repack");
-    const Snapshot before{
+    const Snapshot mounted{
         .layers = image.diff_ids(), .upper = {}, .work = {}, .target = work.path() + "/before"};
-    snapshots.mount(before, false);
+    if (!ownership.is_plain() || !may_mount()) {
+        sys::mkdir(mounted.target, 0755);
+        snapshots.flatten(image, mounted.target, ownership);
+        return use(mounted.target);
+    }
+    snapshots.unpack(image);
+    snapshots.mount(mounted, false);
     const Defer unmounted([&] {
-        attempt("unmounting " + before.target, [&] { Snapshots::unmount(before.target); });
+        attempt("unmounting " + mounted.target, [&] { Snapshots::unmount(mounted.target); });
     });
+    use(mounted.target);
+}
+
+Snapshots::NewLayer pack_changes(const Store& store, const Image& image, const Ownership& ownership,
+                                 const std::string& rootfs) {
     const Root now(rootfs);
-    const Clamp clamp{.latest = source_date()};
-    const TreeChanges changes = compare_trees(now, Root(before.target), clamp);
-    return snapshots.new_layer(
-        [&](const auto& sink) { return write_layer(now, changes, clamp, sink); });
+    const LayerStyle style{.clamp = {.latest = source_date()}, .ownership = ownership};
+    TreeChanges changes;
+    with_image(store, image, ownership, [&](const std::string& before) {
+        changes = compare_trees(now, Root(before), style.clamp);
+    });
+    return Snapshots(store).new_layer(
+        [&](const auto& sink) { return write_layer(now, changes, style, sink); });
 }
 
 }  // namespace
 
-void note_origin(const std::string& bundle, const Image& image) {
+void note_origin(const std::string& bundle, const Image& image, const Ownership& ownership) {
     json::Value manifest = json::Value::object();
     manifest["mediaType"] = image.descriptor.media_type;
     manifest["digest"] = image.descriptor.digest;
@@ -73,15 +109,20 @@ void note_origin(const std::string& bundle, const Image& image) {
     json::Value document = json::Value::object();
     document["version"] = Origin().version;
     document["manifest"] = manifest;
+    if (ownership.rootless) document["rootless"] = true;
+    if (!ownership.uids.empty()) document["uidMappings"] = written(ownership.uids);
+    if (!ownership.gids.empty()) document["gidMappings"] = written(ownership.gids);
     replace_file(path_of(bundle), json::dump(document) + "\n");
 }
 
 Image repack_bundle(const Store& store, const std::string& bundle,
                     const std::optional<Reference>& name, const RepackOptions& options) {
-    Image image = load_origin(store, bundle);
-    const Snapshots::NewLayer layer = pack_changes(store, image, bundle + "/rootfs");
+    const Origin origin = read_origin(bundle);
+    Image image = load_origin(store, origin, bundle);
+    const Snapshots::NewLayer layer =
+        pack_changes(store, image, origin.ownership, bundle + "/rootfs");
     add_layer(image, layer, note_change(image, options.words));
     const Image made = publish(store, std::move(image), name);
-    if (options.refresh) note_origin(bundle, made);
+    if (options.refresh) note_origin(bundle, made, origin.ownership);
     return made;
 }

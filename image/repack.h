@@ -8,9 +8,9 @@
 #include "image/derive.h"
 #include "image/store.h"
 
-// BUNDLE/keg.json: from which manifest the rootfs was unpacked. What that tree was like is not
-// written down a second time: the image says it.
-void note_origin(const std::string& bundle, const Image& image);
+// BUNDLE/keg.json: from which manifest the rootfs was unpacked, and how. What that tree was like is
+// not written down a second time: the image says it.
+void note_origin(const std::string& bundle, const Image& image, const Ownership& ownership);
 
 struct RepackOptions {
     ChangeWords words;

@@ -100,11 +100,11 @@ InflatedLayer::Hashes hashes_of(const spec::Descriptor& layer, const Digest& dif
 }
 
 Applied apply_verified(const Store& store, const spec::Descriptor& layer, const Digest& diff_id,
-                       const std::string& directory) {
+                       const std::string& directory, const Ownership& ownership = {}) {
     return context("layer " + layer.digest, [&] {
         const UniqueFd blob = store.open_blob(Digest(layer.digest));
-        const Applied applied =
-            apply_layer(blob.get(), directory, {.hashes = hashes_of(layer, diff_id)});
+        const Applied applied = apply_layer(
+            blob.get(), directory, {.hashes = hashes_of(layer, diff_id), .ownership = ownership});
         expect_digests(layer, diff_id, applied.blob, applied.diff_id);
         return applied;
     });
@@ -280,6 +280,7 @@ void Snapshots::unpack(const Image& image, Trust trust) const {
     if (ids.empty()) return;
     if (ids.size() > most_layers)
         throw Error("the image has ", ids.size(), " layers, but an overlay takes ", most_layers);
+    if (!may_mount()) return verify(image, ids);
     if (is_ready(image, ids, trust)) return;
     // Who comes second waits here, and then finds it done.
     sys::make_directories(store_.root() + "/layers/locks", 0700);
@@ -289,6 +290,13 @@ void Snapshots::unpack(const Image& image, Trust trust) const {
         mend(image, ids, trust);
     else if (!make_index(image, ids))
         make_diffs(image, ids);
+}
+
+void Snapshots::verify(const Image& image, std::span<const Digest> ids) const {
+    const std::vector<Digest> all = image.diff_ids();
+    for (size_t i = 0; i < all.size(); ++i)
+        expect_known(store_, image.manifest.layers[i], all[i], ids[i]);
+    store_.settle();
 }
 
 bool Snapshots::is_ready(const Image& image, std::span<const Digest> ids, Trust trust) const {
@@ -517,8 +525,9 @@ Snapshots::NewLayer Snapshots::commit(const std::string& upper, Layers below) co
     return layer;
 }
 
-void Snapshots::flatten(const Image& image, const std::string& directory) const {
+void Snapshots::flatten(const Image& image, const std::string& directory,
+                        const Ownership& ownership) const {
     const std::vector<Digest> all = image.diff_ids();
     for (size_t i = 0; i < all.size(); ++i)
-        apply_verified(store_, image.manifest.layers[i], all[i], directory);
+        apply_verified(store_, image.manifest.layers[i], all[i], directory, ownership);
 }

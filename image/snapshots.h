@@ -42,7 +42,8 @@ public:
     // Makes the image ready to be mounted, verifying digest and diff ID of each layer's blob; of
     // one that is ready, too, unless it is known already that this blob holds it. Tars that are
     // missing (Trust::stored) or not what they should be (Trust::nothing, which reads all of them)
-    // are made anew. Throws for more layers than an overlay takes.
+    // are made anew. Throws for more layers than an overlay takes. Where this process may not
+    // mount, it is only verified.
     enum class Trust { stored, nothing };
     void unpack(const Image& image, Trust trust = Trust::stored) const;
     // Of a layer, by its ChainID: is there an index or a diff, and how many bytes has its content?
@@ -79,7 +80,8 @@ public:
 
     // Copies the merged view of the stack to an ordinary directory (for a stand-alone bundle): the
     // hard cases of flattening (whiteouts, opaque, links) are the same code that unpacks layers.
-    void flatten(const Image& image, const std::string& directory) const;
+    void flatten(const Image& image, const std::string& directory,
+                 const Ownership& ownership = {}) const;
 
     // What index and diff of the topmost layer lack, have too much or otherwise than the blobs say,
     // of which they are made once more to find out; "": nothing. Throws if a blob is not what it
@@ -87,6 +89,7 @@ public:
     std::string difference(const spec::Descriptor& blob, Layers layers) const;
 
 private:
+    void verify(const Image& image, std::span<const Digest> ids) const;
     bool has_index(const Digest& chain_id) const;
     bool is_ready(const Image& image, std::span<const Digest> ids, Trust trust) const;
     bool has_tar(const Digest& diff_id, Trust trust) const;

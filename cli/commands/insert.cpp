@@ -27,11 +27,13 @@ std::string read_target(const std::string& typed) {
 Snapshots::NewLayer make_layer(const Store& store, const Arguments& args) {
     const std::string target = read_target(args.words().back());
     return Snapshots(store).new_layer([&](const Snapshots::LayerSink& sink) {
-        const Clamp clamp{.latest = source_date()};
+        // What a user without root puts in is not his own there, but root's.
+        const LayerStyle style{.clamp = {.latest = source_date()},
+                               .ownership = {.rootless = ::geteuid() != 0}};
         if (!args.flag("whiteout"))
-            return write_layer_of_copy(args[1], target, args.flag("opaque"), clamp, sink);
+            return write_layer_of_copy(args[1], target, args.flag("opaque"), style, sink);
         if (target.empty()) throw Error("/ cannot be taken away");
-        return write_layer(Root("/"), {{target, TreeChange::gone}}, clamp, sink);
+        return write_layer(Root("/"), {{target, TreeChange::gone}}, style, sink);
     });
 }
 

@@ -16,6 +16,7 @@ static int repack(const Arguments& globals, const Arguments& args) {
     std::optional<Reference> name;
     if (args.has("tag")) name = name_for_new(args.get("tag"));
     const Store store = open_store(globals);
+    become_root_of_own_files();
     const Lease lease = store.use();
     Defer collect([&] { collect_garbage(store); });
     show_made(repack_bundle(

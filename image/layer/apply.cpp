@@ -86,6 +86,10 @@ private:
     void make_directory(const TarEntry& entry, int dir, const std::string& name,
                         const std::string& path);
     void link_to(int dir, const std::string& name, const std::string& target);
+    void make_node(const TarEntry& entry, int dir, const std::string& name,
+                   const std::string& path) const;
+    void set_xattr(int dir, const std::string& name, const std::string& path, int fd,
+                   const std::pair<std::string, std::string>& attribute);
     void set_metadata(const TarEntry& entry, int dir, const std::string& name,
                       const std::string& path, int fd);
 
@@ -335,10 +339,14 @@ static void write_content(const TarEntry& entry, TarStream& tar, int fd, const s
         throw SysError("write ", quoted(path));
 }
 
-static void make_node(const TarEntry& entry, int dir, const std::string& name,
-                      const std::string& path) {
+void Layer::make_node(const TarEntry& entry, int dir, const std::string& name,
+                      const std::string& path) const {
     using enum TarEntry::Type;
     check_device(entry);
+    if (options_.ownership.rootless && entry.type != fifo) {
+        const UniqueFd stand_in = sys::openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
+        return;
+    }
     const dev_t device = makedev(unsigned(entry.device_major), unsigned(entry.device_minor));
     const mode_t type = entry.type == fifo               ? S_IFIFO
                         : entry.type == character_device ? S_IFCHR
@@ -382,13 +390,34 @@ void Layer::make(const TarEntry& entry, TarStream& tar, int dir, const std::stri
     set_metadata(entry, dir, name, path, -1);
 }
 
+void Layer::set_xattr(int dir, const std::string& name, const std::string& path, int fd,
+                      const std::pair<std::string, std::string>& attribute) {
+    const auto& [key, value] = attribute;
+    int result;
+    if (fd >= 0) {
+        result = ::fsetxattr(fd, key.c_str(), value.data(), value.size(), 0);
+    } else {
+        // No call sets an xattr relative to a directory: through the parent's descriptor.
+        const std::string via = sys::proc_fd(dir) + "/" + name;
+        result = ::lsetxattr(via.c_str(), key.c_str(), value.data(), value.size(), 0);
+    }
+    if (result == 0 || errno == EPERM) return;  // links and devices take no user.*
+    // An access list may name users that a namespace has not.
+    if (options_.ownership.rootless && errno == EINVAL) return;
+    if (errno != ENOTSUP) throw SysError("set ", key, " of ", quoted(path));
+    if (!std::exchange(warned_, true))
+        log_warning(str("the file system does not take ", key, " of ", quoted(path),
+                        ": such attributes are left out"));
+}
+
 void Layer::set_metadata(const TarEntry& entry, int dir, const std::string& name,
                          const std::string& path, int fd) {
     using enum TarEntry::Type;
-    std::string via;
     check_owner(entry);
+    const std::pair inside(uid_t(entry.uid), gid_t(entry.gid));
     const auto [owner, group] =
-        options_.owner.value_or(std::pair(uid_t(entry.uid), gid_t(entry.gid)));
+        options_.owner ? *options_.owner
+                       : context(quoted(path), [&] { return options_.ownership.on_host(inside); });
     if (::fchownat(dir, name.c_str(), owner, group, AT_SYMLINK_NOFOLLOW) < 0)
         throw SysError("chown ", quoted(path));
     const mode_t mode = entry.mode;
@@ -397,22 +426,9 @@ void Layer::set_metadata(const TarEntry& entry, int dir, const std::string& name
         if ((fd >= 0 ? ::fchmod(fd, mode) : ::fchmodat(dir, name.c_str(), mode, 0)) < 0)
             throw SysError("chmod ", quoted(path));
     }
-    for (const auto& [key, value] : entry.xattrs) {
-        if (is_foreign_xattr(key)) continue;
-        int result;
-        if (fd >= 0) {
-            result = ::fsetxattr(fd, key.c_str(), value.data(), value.size(), 0);
-        } else {
-            // No call sets an xattr relative to a directory: through the parent's descriptor.
-            via = sys::proc_fd(dir) + "/" + name;
-            result = ::lsetxattr(via.c_str(), key.c_str(), value.data(), value.size(), 0);
-        }
-        if (result == 0 || errno == EPERM) continue;  // links and devices take no user.*
-        if (errno != ENOTSUP) throw SysError("set ", key, " of ", quoted(path));
-        if (!std::exchange(warned_, true))
-            log_warning(str("the file system does not take ", key, " of ", quoted(path),
-                            ": such attributes are left out"));
-    }
+    for (const auto& [key, value] : entry.xattrs)
+        if (!is_foreign_xattr(key)) set_xattr(dir, name, path, fd, {key, value});
+    if (const auto note = options_.ownership.note_of(inside)) set_xattr(dir, name, path, fd, *note);
     if (entry.type == directory) {
         times_.insert_or_assign(identity_of(fd), entry.modified);
         return;

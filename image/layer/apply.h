@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "image/layer/inflate.h"
+#include "image/layer/ownership.h"
 
 // Digests that were asked for.
 struct Applied {
@@ -22,6 +23,7 @@ struct ApplyOptions {
     bool whiteouts = true;  // names with ".wh." hide what is below
     InflatedLayer::Hashes hashes = {};
     std::optional<std::pair<uid_t, gid_t>> owner = {};  // of everything, whatever the headers say
+    Ownership ownership = {};                           // else whose they are that are in these
 };
 
 // Applies the layer that `blob_fd` holds (a tar, plain or gzip or zstd or …) to `directory`, a host

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <tuple>
 #include <vector>
 
 #include "base/directory.h"
@@ -60,8 +61,8 @@ bool is_opaque(int dir) {
 
 class Walk {
 public:
-    Walk(LayerTar& writer, const std::set<std::string>& but, const Clamp& clamp = {})
-        : writer_(writer), but_(but), clamp_(clamp) {}
+    Walk(LayerTar& writer, const std::set<std::string>& but, const LayerStyle& style = {})
+        : writer_(writer), but_(but), style_(style) {}
 
     // Depth first, names sorted by their bytes. One descriptor however deep the tree is: the way up
     // is "..".
@@ -83,23 +84,22 @@ public:
     // or that of another directory where a walk begins.
     void root(int top, const std::string& path = ".") {
         const struct stat info = sys::fstat(top);
-        TarEntry entry = describe(info, path + "/");
-        entry.xattrs = layer_xattrs(sys::proc_fd(top) + "/.");
-        writer_.header(entry);
+        writer_.header(describe(info, path + "/", sys::proc_fd(top) + "/."));
     }
 
     // One file, and nothing below it.
     void entry(int dir, const std::string& name, const std::string& path, const struct stat& info) {
-        TarEntry entry = describe(info, S_ISDIR(info.st_mode) ? path + "/" : path);
+        const std::string via = sys::proc_fd(dir) + "/" + name;
+        TarEntry entry = describe(info, S_ISDIR(info.st_mode) ? path + "/" : path, via);
         if (!S_ISDIR(info.st_mode) && info.st_nlink > 1) {
             const auto [first, is_new] = links_.try_emplace({info.st_dev, info.st_ino}, path);
             if (!is_new) {
                 entry.type = TarEntry::Type::hard_link;
                 entry.target = first->second, entry.size = 0;
+                entry.xattrs.clear();
                 return writer_.header(entry);
             }
         }
-        const std::string via = sys::proc_fd(dir) + "/" + name;
         if (S_ISLNK(info.st_mode)) {
             std::string target(size_t(info.st_size) + 1, '\0');
             const ssize_t length = ::readlinkat(dir, name.c_str(), target.data(), target.size());
@@ -107,7 +107,6 @@ public:
             target.resize(size_t(length));
             entry.target = std::move(target);
         }
-        entry.xattrs = layer_xattrs(via);
         writer_.header(entry);
         if (S_ISREG(info.st_mode)) content(dir, name, path, info.st_size);
     }
@@ -148,14 +147,17 @@ private:
     }
     void marker(const std::string& path) { writer_.header({.name = path, .target = {}}); }
 
-    TarEntry describe(const struct stat& info, const std::string& name) const {
+    // `via` is a path of the host's to it.
+    TarEntry describe(const struct stat& info, const std::string& name,
+                      const std::string& via) const {
         TarEntry entry{.type = type_of(info.st_mode),
                        .name = name,
                        .target = {},
                        .mode = info.st_mode & 07777,
-                       .uid = info.st_uid,
-                       .gid = info.st_gid,
-                       .modified = {clamp_.seconds(info), 0}};
+                       .modified = {style_.clamp.seconds(info), 0},
+                       .xattrs = layer_xattrs(via)};
+        std::tie(entry.uid, entry.gid) =
+            context(quoted(name), [&] { return style_.ownership.in_layer(info, entry.xattrs); });
         if (S_ISREG(info.st_mode)) entry.size = uint64_t(info.st_size);
         if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode))
             entry.device_major = major(info.st_rdev), entry.device_minor = minor(info.st_rdev);
@@ -191,7 +193,7 @@ private:
     static constexpr off_t block = 1 << 20;
     LayerTar& writer_;
     const std::set<std::string>& but_;
-    Clamp clamp_;
+    LayerStyle style_;
     UniqueFd here_;  // the last of levels_
     std::vector<Level> levels_;
     std::unique_ptr<char[]> buffer_;
@@ -218,11 +220,11 @@ Diff write_layer(const std::string& upper, const std::function<void(std::string_
     return writer.result;
 }
 
-Diff write_layer(const Root& now, const TreeChanges& changes, const Clamp& clamp,
+Diff write_layer(const Root& now, const TreeChanges& changes, const LayerStyle& style,
                  const std::function<void(std::string_view)>& sink) {
     LayerTar writer(sink);
     const std::set<std::string> nothing;
-    Walk walk(writer, nothing, clamp);
+    Walk walk(writer, nothing, style);
     for (const auto& [path, change] : changes) {
         if (path.empty()) {
             walk.root(now.fd());
@@ -241,10 +243,11 @@ Diff write_layer(const Root& now, const TreeChanges& changes, const Clamp& clamp
 }
 
 Diff write_layer_of_copy(const std::string& source, const std::string& target, bool opaque,
-                         const Clamp& clamp, const std::function<void(std::string_view)>& sink) {
+                         const LayerStyle& style,
+                         const std::function<void(std::string_view)>& sink) {
     LayerTar writer(sink);
     const std::set<std::string> nothing;
-    Walk walk(writer, nothing, clamp);
+    Walk walk(writer, nothing, style);
     const struct stat info = sys::lstat(source);
     if (S_ISDIR(info.st_mode)) {
         UniqueFd top = sys::open(source, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);

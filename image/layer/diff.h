@@ -9,10 +9,17 @@
 #include <string_view>
 
 #include "image/layer/difference.h"
+#include "image/layer/ownership.h"
 
 struct Diff {
     uint64_t entries = 0;  // in the tar
     uint64_t bytes = 0;    // of the regular files' content
+};
+
+// Of what is read: which times and owners its entries have.
+struct LayerStyle {
+    Clamp clamp = {};
+    Ownership ownership = {};
 };
 
 struct LayerOptions {
@@ -30,10 +37,11 @@ Diff write_layer(const std::string& upper, const std::function<void(std::string_
                  const LayerOptions& options = {});
 
 // The same of the changes that compare_trees() found in `now`.
-Diff write_layer(const Root& now, const TreeChanges& changes, const Clamp& clamp,
+Diff write_layer(const Root& now, const TreeChanges& changes, const LayerStyle& style,
                  const std::function<void(std::string_view)>& sink);
 
 // The same of a file or a directory of the host's, which is to be at `target`, a clean path
 // (rules.h); opaque: nothing that was in that directory is seen any more.
 Diff write_layer_of_copy(const std::string& source, const std::string& target, bool opaque,
-                         const Clamp& clamp, const std::function<void(std::string_view)>& sink);
+                         const LayerStyle& style,
+                         const std::function<void(std::string_view)>& sink);

@@ -219,6 +219,62 @@ class RepackOnPlainFiles(Repack):
     plain_files = True
 
 
+class Maps(BundleCase):
+    """Files of other users of the host, for a container that has users of its own."""
+
+    ids = ("--uid-map", "0:200000:1000", "--uid-map", "1000:300000", "--gid-map", "0:400000:1001")
+
+    def setUp(self):
+        super().setUp()
+        os.chown(self.rootfs / "a/file", 1000, 8)
+        self.keg("repack", "-t", "app", "--refresh-bundle", self.bundle)
+        shutil.rmtree(self.bundle)
+        self.keg("unpack", *self.ids, "app", self.bundle)
+
+    def owner(self, name):
+        info = (self.rootfs / name).lstat()
+        return info.st_uid, info.st_gid
+
+    def test_files_are_the_hosts_users_and_packed_again_those_of_the_image(self):
+        self.assertEqual((self.owner("."), self.owner("a/link"), self.owner("a/null")), ((200000, 400000),) * 3)
+        self.assertEqual((self.owner("a/file"), self.owner("a/hard")), ((300000, 400008),) * 2)
+        self.keg("repack", "-t", "same", self.bundle)
+        self.assertEqual(self.layers("same"), self.layers("app"))
+        (self.rootfs / "new").touch()
+        os.chown(self.rootfs / "new", 200005, 400006)
+        layer = self.repack()
+        self.assertEqual({name: (member.uid, member.gid) for name, member in layer.items()}, {"new": (5, 6)})
+
+    def test_the_container_has_a_user_namespace_with_them(self):
+        config = json.loads((self.bundle / "config.json").read_text())
+        self.assertEqual(config["linux"]["uidMappings"], [{"containerID": 0, "hostID": 200000, "size": 1000}, {"containerID": 1000, "hostID": 300000, "size": 1}])
+        config["process"].update(terminal=False, args=["stat", "-c", "%u:%g", "/a/file", "/a/other"])
+        (self.bundle / "config.json").write_text(json.dumps(config))
+        self.dir.chmod(0o755)
+        ran = keg.run(keg.RUNTIME, "--root", self.dir / "state", "run", "-b", self.bundle, "one")
+        self.assertEqual(ran.stdout, "1000:8\n0:0\n")
+
+    def test_who_is_in_no_map_is_named(self):
+        (self.rootfs / "stray").touch()
+        self.fails("repack", "-t", "new", self.bundle, code=1, says=('"stray"', "the host's user 0"))
+        self.fails("unpack", "--uid-map", "0:200000:1000", "--gid-map", "0:400000:5", "app", self.dir / "other", code=1, says=('"a/file"', "the user 1000"))
+        self.assertFalse((self.dir / "other").exists())
+
+    def test_mistakes(self):
+        for wrong in ("0", "0:1:2:3", "a:b:c", "0:1:0", "0:1:4294967295", "-1:0:5"):
+            self.fails("unpack", "--uid-map", wrong, "--gid-map", "0:0:1", "app", self.dir / "other", code=1, says=("--uid-map", wrong))
+        self.fails("unpack", "--uid-map", "0:0:1", "app", self.dir / "other", code=1, says="belong together")
+        self.fails("unpack", "--rootless", *self.ids, "app", self.dir / "other", code=1, says="--rootless")
+
+    def test_rootless_for_root(self):
+        other = self.dir / "other"
+        self.keg("unpack", "--rootless", "app", other)
+        self.assertEqual({(info.st_uid, info.st_gid) for info in (path.lstat() for path in (other / "rootfs").rglob("*"))}, {(0, 0)})
+        self.assertEqual(os.getxattr(other / "rootfs/a/file", "user.rootlesscontainers"), b"\x08\xe8\x07\x10\x08")
+        self.keg("repack", "-t", "same", other)
+        self.assertEqual(self.layers("same"), self.layers("app"))
+
+
 class Insert(BundleCase):
     def unpacked(self, name):
         shutil.rmtree(self.dir / "again", ignore_errors=True)
@@ -297,6 +353,32 @@ class AddLayer(BundleCase):
                 self.fails("add-layer", "-t", "new", "app", self.write(name, data), says=str(self.dir / name))
         self.fails("add-layer", "-t", "new", "app", self.dir / "none", says="none")
         self.assertEqual(self.keg("images", "-q", "new").stdout, "")
+
+
+class Conversion(BundleCase):
+    """What a bundle takes from its image (image-spec, conversion.md)."""
+
+    def unpacked(self, *words):
+        self.keg("config", "-t", "told", *words, "app")
+        shutil.rmtree(self.bundle)
+        self.keg("unpack", "told", self.bundle)
+        return json.loads((self.bundle / "config.json").read_text())
+
+    def test_a_volume_is_a_mount_of_its_own_and_what_is_written_there_is_in_no_image(self):
+        config = self.unpacked("--volume", "/data", "--volume", "/var/lib/../db")
+        places = {mount["destination"]: mount["type"] for mount in config["mounts"]}
+        self.assertEqual((places["/data"], places["/var/db"]), ("tmpfs", "tmpfs"))
+        config["process"].update(terminal=False, args=["sh", "-c", "echo x > /data/x; echo y > /y"])
+        (self.bundle / "config.json").write_text(json.dumps(config))
+        keg.run(keg.RUNTIME, "--root", self.dir / "state", "run", "-b", self.bundle, "one")
+        layer = self.repack()
+        self.assertIn("y", layer)
+        self.assertNotIn("data/x", layer)
+
+    def test_the_home_is_the_users_unless_the_image_has_another(self):
+        self.assertIn("HOME=/root", self.unpacked("--user", "0")["process"]["env"])
+        env = self.unpacked("--user", "0", "--env", "HOME=/elsewhere")["process"]["env"]
+        self.assertEqual([word for word in env if word.startswith("HOME=")], ["HOME=/elsewhere"])
 
 
 class Config(BundleCase):

@@ -3,14 +3,18 @@
 The user is a throw-away: uid 12345, who is in passwd, group, subuid and subgid only in a mount namespace of
 the test's own. One script enters that and becomes the user; nothing of the machine changes.
 """
+import io
 import json
 import os
 import pathlib
 import shutil
+import stat
 import subprocess
+import tarfile
 import unittest
 
-from keg import PATIENCE, QUIET, RUNTIME, RuntimeCase, TempCase, make_busybox_root, needs, needs_root, run
+from archives import layered_archive, tar_of
+from keg import KEG, PATIENCE, QUIET, RUNTIME, RuntimeCase, TempCase, make_busybox_root, needs, needs_root, run
 
 UID = 12345
 SUBORDINATE = (200000, 65536)
@@ -27,7 +31,7 @@ exec unshare -m sh -ec '
 
 
 @needs_root
-class Rootless(TempCase):
+class OrdinaryUser(TempCase):
     def setUp(self):
         super().setUp()
         self.dir.chmod(0o755)
@@ -53,19 +57,22 @@ class Rootless(TempCase):
     def remove_containers(self):
         if (self.home / "run/keg").is_dir():
             for name in os.listdir(self.home / "run/keg"):
-                self.keg("delete", "--force", name, check=False)
+                self.runtime("delete", "--force", name, check=False)
 
     def as_user(self, *words, **options):
         return run(self.home / "become", *words, **options)
 
-    def keg(self, *words, **options):
+    def runtime(self, *words, **options):
         return self.as_user(self.home / "keg-runtime", *words, **options)
 
+
+@needs_root
+class Rootless(OrdinaryUser):
     def spec(self, *args, edit=None):
         """What `spec --rootless` writes, with another program."""
         path = self.home / "bundle/config.json"
         path.unlink(missing_ok=True)
-        self.keg("spec", "--rootless", "--bundle", self.home / "bundle")
+        self.runtime("spec", "--rootless", "--bundle", self.home / "bundle")
         config = json.loads(path.read_text())
         config["process"]["terminal"] = False
         config["process"]["args"] = list(args)
@@ -89,7 +96,7 @@ class Rootless(TempCase):
 
     def test_spec_runs_as_it_is(self):
         (self.home / "bundle/config.json").unlink(missing_ok=True)
-        self.keg("spec", "--rootless", "--bundle", self.home / "bundle")
+        self.runtime("spec", "--rootless", "--bundle", self.home / "bundle")
         result = self.as_user("script", "-qec", f"{self.home}/keg-runtime run -b {self.home}/bundle c", "/dev/null",
                               input="id -u\nexit 7\n", check=False)
         self.assertEqual(result.returncode, 7, result.stdout)
@@ -104,30 +111,30 @@ class Rootless(TempCase):
         root = self.home / "run/keg"
         self.assertEqual(root.stat().st_mode & 0o7777, 0o1700)
         self.assertEqual(root.stat().st_uid, UID)
-        state = json.loads(self.keg("state", "c").stdout)
+        state = json.loads(self.runtime("state", "c").stdout)
         self.assertEqual(state["status"], "running")
-        self.assertIn("kegtest", self.keg("list").stdout)
-        self.assertEqual(self.keg("exec", "c", "id", "-u").stdout.strip(), "0")
-        self.assertEqual(self.keg("exec", "c", "sh", "-c", "exit 4", check=False).returncode, 4)
-        self.assertEqual(json.loads(self.keg("ps", "--format", "json", "c").stdout), [state["pid"]])
-        self.assertIn("sleep 1000", self.keg("ps", "c").stdout)
-        self.keg("kill", "c", "KILL")
-        self.keg("delete", "c")
+        self.assertIn("kegtest", self.runtime("list").stdout)
+        self.assertEqual(self.runtime("exec", "c", "id", "-u").stdout.strip(), "0")
+        self.assertEqual(self.runtime("exec", "c", "sh", "-c", "exit 4", check=False).returncode, 4)
+        self.assertEqual(json.loads(self.runtime("ps", "--format", "json", "c").stdout), [state["pid"]])
+        self.assertIn("sleep 1000", self.runtime("ps", "c").stdout)
+        self.runtime("kill", "c", "KILL")
+        self.runtime("delete", "c")
         self.assertEqual(os.listdir(root), [])
 
     def test_force_deletes_all_processes(self):
         self.detached("sleep", "1000")
         subprocess.run([str(self.home / "become"), str(self.home / "keg-runtime"), "exec", "-d", "c", "sleep", "2000"], check=True, timeout=PATIENCE, **QUIET)
-        pids = json.loads(self.keg("ps", "--format", "json", "c").stdout)
+        pids = json.loads(self.runtime("ps", "--format", "json", "c").stdout)
         self.assertEqual(len(pids), 2)
-        self.keg("delete", "--force", "c")
+        self.runtime("delete", "--force", "c")
         for pid in pids:
             self.assertFalse(os.path.exists(f"/proc/{pid}/exe") and b"sleep" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes())
 
     def test_what_needs_a_cgroup_says_so(self):
         self.detached("sleep", "1000")
         for words in (("pause", "c"), ("update", "--pids-limit", "10", "c")):
-            result = self.keg(*words, check=False)
+            result = self.runtime(*words, check=False)
             self.assertEqual(result.returncode, 1)
             self.assertIn("the container has no cgroup", result.stderr)
 
@@ -157,8 +164,8 @@ class Rootless(TempCase):
             self.map_subordinate(config)
             config["process"]["user"] = {"uid": 7, "gid": 8}
         self.detached("sleep", "1000", edit=edit)
-        self.assertEqual(self.keg("exec", "--user", "9:10", "c", "sh", "-c", "id -u; id -g").stdout.split(), ["9", "10"])
-        self.keg("kill", "c", "KILL")
+        self.assertEqual(self.runtime("exec", "--user", "9:10", "c", "sh", "-c", "id -u; id -g").stdout.split(), ["9", "10"])
+        self.runtime("kill", "c", "KILL")
 
     @needs("newuidmap")
     def test_ids_that_are_not_subordinate(self):
@@ -197,7 +204,7 @@ class Rootless(TempCase):
         out = self.run_once("cat", "/proc/self/oom_score_adj", edit=lambda c: c["process"].update(oomScoreAdj=-500))
         self.assertIn("ignoring oomScoreAdj -500", out.stderr)
         self.detached("sleep", "1000", edit=lambda c: c["process"].update(oomScoreAdj=600))
-        self.assertEqual(self.keg("exec", "c", "cat", "/proc/self/oom_score_adj").stdout.strip(), "600")
+        self.assertEqual(self.runtime("exec", "c", "cat", "/proc/self/oom_score_adj").stdout.strip(), "600")
 
     def test_in_a_user_namespace(self):
         """Root of a namespace of the user's, where ids are others, makes a container as well."""
@@ -289,6 +296,96 @@ class Delegated(RuntimeCase):
         result = self.runtime("run", "-b", self.bundle("true", edit=edit), "c", check=False)
         self.assertEqual(result.returncode, 1)
         self.assertIn("rootless needs no limits + no cgrouppath when no permission is granted for cgroups", result.stderr)
+
+
+@needs_root
+class Images(OrdinaryUser):
+    """What can be done with images: all but running them by `keg`."""
+
+    def setUp(self):
+        super().setUp()
+        shutil.copy(KEG, self.home / "keg")
+        files = tar_of({"bin": None, "bin/tool": b"tool", "gone": b"x", "closed": None, "closed/in": b"in"})
+        self.layer = self.changed(files, {"bin/tool": dict(uid=7, gid=8, mode=0o4755), "closed": dict(mode=0o000), "gone": dict(uid=9)},
+                                  {"tty": dict(type=tarfile.CHRTYPE, devmajor=5, devminor=0, mode=0o620, gid=5)})
+        self.archive = self.home / "app.tar"
+        self.archive.write_bytes(layered_archive({"app:1": [self.layer]}))
+
+    @staticmethod
+    def changed(tar, changes, more):
+        out = io.BytesIO()
+        with tarfile.open(fileobj=io.BytesIO(tar)) as old, tarfile.open(fileobj=out, mode="w") as new:
+            members = [(member, old.extractfile(member)) for member in old]
+            members += [(tarfile.TarInfo(name), None) for name in more]
+            for member, content in members:
+                for key, value in {**changes, **more}.get(member.name, {}).items():
+                    setattr(member, key, value)
+                new.addfile(member, content)
+        return out.getvalue()
+
+    def keg(self, *words, **options):
+        return self.as_user(self.home / "keg", "--root", self.home / "run/store", *words, **options)
+
+    def top_layer(self, name):
+        saved = self.home / "run/saved.tar"
+        self.keg("save", "-o", saved, name)
+        with tarfile.open(saved) as archive:
+            layers = json.load(archive.extractfile("manifest.json"))[0]["Layers"]
+            with tarfile.open(fileobj=archive.extractfile(layers[-1])) as layer:
+                return {member.name: member for member in layer}
+
+    def test_what_was_unpacked_and_edited_is_packed_with_the_owners_of_its_image(self):
+        self.keg("load", "-i", self.archive)
+        bundle = self.home / "run/b"
+        self.keg("unpack", "app:1", bundle)
+        rootfs = bundle / "rootfs"
+        self.assertEqual({(rootfs / name).stat().st_uid for name in ("bin/tool", "closed", "tty")}, {UID})
+        self.assertEqual((stat.S_IMODE((rootfs / "bin/tool").stat().st_mode), stat.S_IMODE((rootfs / "closed").stat().st_mode)), (0o4755, 0))
+        self.assertTrue((rootfs / "tty").is_file())
+        self.assertEqual(self.keg("repack", "-t", "same", bundle).returncode, 0)
+        self.assertEqual(self.layers("same"), self.layers("app:1"))
+        self.as_user("sh", "-c", f"cd {rootfs}; rm gone; echo new > new; chmod 750 bin/tool")
+        self.keg("repack", "-t", "edited", bundle)
+        layer = self.top_layer("edited")
+        self.assertEqual({name: (member.uid, member.gid) for name, member in layer.items()},
+                         {".wh.gone": (0, 0), "bin/tool": (7, 8), "new": (0, 0)})
+        self.assertEqual(layer["bin/tool"].pax_headers, {})
+        self.assertEqual(self.keg("system", "check").returncode, 0)
+
+    def layers(self, name):
+        return json.loads(self.keg("image", "inspect", name).stdout)[0]["RootFS"]["Layers"]
+
+    def test_a_bundle_runs(self):
+        make_busybox_root(self.dir / "busybox")
+        run("tar", "-C", self.dir / "busybox", "-cf", self.home / "busybox.tar", ".")
+        self.keg("import", "-c", 'CMD ["sh", "-c", "id -u; echo x > /new; ls -d /data"]', "-c", "USER 5", "-c", "VOLUME /data", self.home / "busybox.tar", "base")
+        self.keg("unpack", "base", self.home / "run/b")
+        config = json.loads((self.home / "run/b/config.json").read_text())
+        config["process"]["terminal"] = False
+        self.assertEqual(config["linux"]["uidMappings"], [{"containerID": 0, "hostID": UID, "size": 1}])
+        self.assertEqual(self.runtime("run", "-b", self.home / "run/b", "c").stdout, "0\n/data\n")
+        self.keg("repack", "-t", "changed", self.home / "run/b")
+        self.assertLessEqual({"new"}, set(self.top_layer("changed")))
+
+    def test_images_are_changed_named_shown_and_removed(self):
+        self.keg("load", "-i", self.archive)
+        (self.home / "own").write_text("own")
+        (self.home / "own").chmod(0o644)
+        self.keg("insert", "-t", "more", "app:1", self.home / "own", "/own")
+        self.assertEqual(self.top_layer("more")["own"].uid, 0)
+        self.keg("config", "-e", "A=b", "-t", "other", "more")
+        self.assertIn("A=b", json.loads(self.keg("image", "inspect", "other").stdout)[0]["Config"]["Env"])
+        self.assertEqual(len(self.keg("images", "-q").stdout.split()), 3)
+        for name in ("other", "more", "app:1"):
+            self.keg("rmi", name)
+        left = [path for kind in ("blobs", "layers") for path in (self.home / "run/store" / kind).glob("sha*/*")]
+        self.assertEqual(left, [])
+
+    def test_what_cannot_be_for_an_ordinary_user_is_said(self):
+        self.keg("load", "-i", self.archive)
+        refused = self.keg("unpack", "--uid-map", "0:100000:65536", "--gid-map", "0:100000:65536", "app:1", self.home / "run/b", check=False)
+        self.assertIn("need root", refused.stderr)
+        self.assertFalse((self.home / "run/b").exists())
 
 
 if __name__ == "__main__":
