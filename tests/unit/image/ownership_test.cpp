@@ -16,7 +16,7 @@ static Owner owner_by_note(const std::string& note) {
 TEST_CASE("an owner who cannot be set is read again from his note") {
     const Ownership rootless{.rootless = true};
     CHECK_FALSE(rootless.note_of({0, 0}));
-    for (const Owner owner :
+    for (const Owner& owner :
          {Owner{1, 0}, Owner{0, 1}, Owner{127, 128}, Owner{65534, 4294967294}}) {
         const auto note = rootless.note_of(owner);
         REQUIRE(note);
