@@ -89,6 +89,7 @@ const Command* const commands[] = {
     &system_check_command,
     &tag_command,
     &unpack_command,
+    &validate_command,
     // Second names
     &container_commit_command,
     &container_create_command,

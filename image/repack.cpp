@@ -60,11 +60,11 @@ Origin read_origin(const std::string& bundle) {
     });
 }
 
-Image load_origin(const Store& store, const Origin& origin, const std::string& bundle) {
-    if (!store.has_blob(Digest(origin.manifest.digest)))
+Image load_origin(const Store& store, const spec::Descriptor& manifest, const std::string& bundle) {
+    if (!store.has_blob(Digest(manifest.digest)))
         throw Error("the image that ", quoted(bundle),
-                    " was unpacked from is not in this store: ", origin.manifest.digest);
-    return store.load(origin.manifest);
+                    " was unpacked from is not in this store: ", manifest.digest);
+    return store.load(manifest);
 }
 
 // Calls `use` with the host path where the image is as it was unpacked.
@@ -115,10 +115,12 @@ void note_origin(const std::string& bundle, const Image& image, const Ownership&
     replace_file(path_of(bundle), json::dump(document) + "\n");
 }
 
+spec::Descriptor origin_of(const std::string& bundle) { return read_origin(bundle).manifest; }
+
 Image repack_bundle(const Store& store, const std::string& bundle,
                     const std::optional<Reference>& name, const RepackOptions& options) {
     const Origin origin = read_origin(bundle);
-    Image image = load_origin(store, origin, bundle);
+    Image image = load_origin(store, origin.manifest, bundle);
     const Snapshots::NewLayer layer =
         pack_changes(store, image, origin.ownership, bundle + "/rootfs");
     add_layer(image, layer, note_change(image, options.words));

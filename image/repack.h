@@ -11,6 +11,8 @@
 // BUNDLE/keg.json: from which manifest the rootfs was unpacked, and how. What that tree was like is
 // not written down a second time: the image says it.
 void note_origin(const std::string& bundle, const Image& image, const Ownership& ownership);
+// Of that the manifest. Throws Error for a bundle that has none, or one that cannot be read.
+spec::Descriptor origin_of(const std::string& bundle);
 
 struct RepackOptions {
     ChangeWords words;

@@ -377,6 +377,15 @@ std::optional<FileTree::Id> FileTree::directory_if_exists(std::string_view path,
     throw SysError(directory.error(), str("open ", quoted(asked), " in the container"));
 }
 
+std::optional<FileTree::Id> FileTree::look_up(std::string_view path) {
+    if (path.empty()) return root;
+    const auto [above, name] = split_parent(path);
+    const auto in = directory_at(above, Missing::leave);
+    const uint32_t found = in ? find(*in, name) : none;
+    if (found == none) return {};
+    return names_[found].file;
+}
+
 // What is there may be a link to another directory, whose files are none of this one's.
 void FileTree::make_opaque(std::string_view path) {
     Id directory = root;

@@ -61,6 +61,9 @@ public:
     void add(const TarEntry& entry);
     void end_layer(uint64_t tar_size);
 
+    // What a clean path is, links on the way to it followed; nothing if there is nothing.
+    std::optional<Id> look_up(std::string_view path);
+
     // How many ids there are; some may be of files that a layer has hidden.
     size_t size() const { return files_.size(); }
     const File& file(Id id) const { return files_[id]; }

@@ -46,6 +46,18 @@ std::string clean_path(std::string_view name) {
     return clean;
 }
 
+bool climbs_out(std::string_view name) {
+    size_t depth = 0;
+    while (!name.empty()) {
+        const std::string_view part = name.substr(0, name.find('/'));
+        name.remove_prefix(std::min(part.size() + 1, name.size()));
+        if (part.empty() || part == ".") continue;
+        if (part == ".." && depth == 0) return true;
+        depth += part == ".." ? size_t(-1) : 1;
+    }
+    return false;
+}
+
 SplitPath split_parent(std::string_view path) {
     const size_t slash = path.rfind('/');
     if (slash == std::string_view::npos) return {"", path};

@@ -12,6 +12,8 @@ constexpr size_t longest_name = 255;  // of one file, in its directory
 
 // "./a//b/../c/" -> "a/c"; ".." above the root stays at the root. For names in archives.
 std::string clean_path(std::string_view name);
+// Whether its ".." lead above the root on the way.
+bool climbs_out(std::string_view name);
 
 // A clean path's directory and last component: views into it.
 struct SplitPath {

@@ -1,0 +1,65 @@
+// Where the documents and blobs of an image are: in a directory, or in an archive. Nothing of it is
+// trusted, no link is followed, and nothing but a regular file is opened.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/root.h"
+#include "image/layer/decoder.h"
+#include "image/layer/tar_stream.h"
+#include "image/validate/rules.h"
+
+class Files {
+public:
+    struct File {
+        enum class Kind { regular, link, other } kind = Kind::regular;
+        int64_t size = 0;
+        std::string target = {};  // of a link in an archive, as a path of it
+    };
+
+    Files() = default;
+    Files(const Files&) = delete;
+    Files& operator=(const Files&) = delete;
+    virtual ~Files() = default;
+    // A path as a document has it, or nothing if it is not there.
+    virtual std::optional<File> find(const std::string& path) const = 0;
+    // The bytes of what is a regular file.
+    virtual ByteSource open(const std::string& path) const = 0;
+    // All files below blobs/, by their paths.
+    virtual std::vector<std::string> blobs() const = 0;
+};
+
+class DirectoryFiles : public Files {
+public:
+    explicit DirectoryFiles(const std::string& host_path) : root_(host_path) {}
+    std::optional<File> find(const std::string& path) const override;
+    ByteSource open(const std::string& path) const override;
+    std::vector<std::string> blobs() const override;
+
+private:
+    Root root_;
+};
+
+// A plain tar in a regular file, read in place.
+class TarFiles : public Files {
+public:
+    // What is wrong with it as an archive is a finding about `shown`; what comes before that is
+    // there.
+    TarFiles(int fd, const std::string& shown, Findings& findings);
+    std::optional<File> find(const std::string& path) const override;
+    ByteSource open(const std::string& path) const override;
+    std::vector<std::string> blobs() const override;
+
+private:
+    struct Entry : File {
+        uint64_t at = 0;
+    };
+    std::string take(const TarEntry& entry);
+
+    int fd_;
+    std::map<std::string, Entry> entries_;
+};

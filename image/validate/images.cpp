@@ -1,0 +1,565 @@
+// What is hard: the documents say what a blob is, and a blob is read once. So all documents come
+// first; then layers, from the lowest up, images that begin alike together; then what is left. Of a
+// tree of layers a copy is held where images part, and the branch with most layers comes last: so
+// there are never more copies than the logarithm of the number of layers. How many documents,
+// layers and bytes of documents there are is a stranger's word, and has a bound.
+#include "image/validate/images.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <ranges>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "image/digest.h"
+#include "image/layer/rules.h"
+
+namespace {
+
+constexpr size_t most_documents_bytes = size_t(256) << 20;
+constexpr size_t most_depth = 8;       // of indexes in indexes
+constexpr size_t nested_depth = 2;     // which is usual
+constexpr size_t most_layers = 1000;   // of an image
+constexpr size_t most_uses = 200'000;  // of layers, by all images
+constexpr size_t most_links = 8;       // from one name to another
+constexpr size_t most_passwd = 64 << 10;
+
+constexpr std::string_view name_key = "org.opencontainers.image.ref.name";
+constexpr std::string_view reference_key = "vnd.docker.reference.type";
+constexpr std::string_view soci_type = "application/vnd.amazon.soci.index.v1+json";
+
+bool is_schema1(std::string_view type) {
+    return type.starts_with("application/vnd.docker.distribution.manifest.v1+");
+}
+
+bool is_attestation(const Link& link) {
+    const auto found = link.descriptor.annotations.find(std::string(reference_key));
+    return found != link.descriptor.annotations.end() && found->second == "attestation-manifest";
+}
+
+bool is_manifest(const Link& link) {
+    return spec::oci_media_type(link.descriptor.media_type) == spec::media::manifest;
+}
+
+// What findings call a blob, and where it is.
+std::string name_of_blob(const std::string& path) {
+    const auto parts = split(path, '/');
+    return parts.size() == 3 && parts[0] == "blobs" ? str(parts[1], ":", parts[2]) : path;
+}
+std::string path_of(const std::string& digest) {
+    const size_t colon = digest.find(':');
+    return str("blobs/", digest.substr(0, colon), "/", digest.substr(colon + 1));
+}
+std::string_view algorithm_of(std::string_view digest) {
+    return digest.substr(0, digest.find(':'));
+}
+
+// descriptor.md's grammar of a name: words of letters and digits, with one separator between two.
+bool is_ref_name(std::string_view name) {
+    bool in_word = false;
+    size_t separators = 0;
+    for (const char c : name) {
+        const bool is_word =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!is_word && !std::string_view("-._:@+/").contains(c)) return false;
+        if (!is_word && !in_word && !(c == '-' && separators == 1)) return false;
+        separators = is_word ? 0 : c == '-' || separators == 0 ? separators + 1 : 2;
+        in_word = is_word;
+    }
+    return in_word;
+}
+
+std::string shown(const spec::Platform& platform) {
+    return str(platform.os, "/", platform.architecture, platform.variant.empty() ? "" : "/",
+               platform.variant);
+}
+
+bool has_user(std::string_view passwd, std::string_view name) {
+    return passwd.starts_with(str(name, ":")) || passwd.contains(str("\n", name, ":"));
+}
+
+// What is in the media type's name.
+std::string_view compression_said(std::string_view media_type) {
+    const std::string_view known = spec::oci_media_type(media_type);
+    return known == spec::media::layer_gzip   ? "gzip"
+           : known == spec::media::layer_zstd ? "zstd"
+                                              : "";
+}
+
+}  // namespace
+
+// --- documents
+
+// Nothing, with a finding, for what is too much or is gone.
+std::optional<std::string> Images::read_document(const std::string& path, const std::string& name) {
+    const auto file = files_.find(path);
+    if (!file || file->kind != Files::File::Kind::regular) return {};
+    read_.insert(path);
+    document_bytes_ += size_t(file->size);
+    if (size_t(file->size) > most_document || document_bytes_ > most_documents_bytes) {
+        document_bytes_ -= size_t(file->size);
+        found("too-large", name, "",
+              str("has ", file->size, " bytes, and a document has at most ", most_document,
+                  ", all together ", most_documents_bytes));
+        return {};
+    }
+    std::string text;
+    const ByteSource bytes = files_.open(path);
+    for (std::string_view piece = bytes(); !piece.empty() && text.size() <= most_document;
+         piece = bytes())
+        text += piece;
+    return text;
+}
+
+// Where what the descriptor names is, or "" if it is not there.
+std::string Images::blob_path(const Link& link, const std::string& document) {
+    std::string path = path_of(link.descriptor.digest);
+    referenced_.insert(path);
+    const auto file = files_.find(path);
+    if (!file) {
+        if (!link.data)
+            found("missing-blob", document, link.place,
+                  str(link.descriptor.digest, " is not there"));
+        return {};
+    }
+    if (file->kind != Files::File::Kind::regular) {
+        found("irregular-blob", link.descriptor.digest, "",
+              file->kind == Files::File::Kind::link ? "is a link, or behind one"
+                                                    : "is no regular file");
+        return {};
+    }
+    if (link.descriptor.size >= 0 && file->size != link.descriptor.size)
+        found("size-mismatch", document, link.place + ".size",
+              str("is ", link.descriptor.size, ", but the blob has ", file->size, " bytes"));
+    return path;
+}
+
+std::optional<std::string> Images::document_of(const Link& link, const std::string& document) {
+    const std::string path = blob_path(link, document);
+    auto text = path.empty() ? link.data : read_document(path, link.descriptor.digest);
+    if (!text) lost_ = true;
+    if (path.empty()) return text;
+    if (text && !has_digest(*text, link.descriptor.digest).value_or(true))
+        found("digest-mismatch", link.descriptor.digest, "",
+              str("its bytes have the digest ", digest_of(*text).text()));
+    return text;
+}
+
+void Images::judge_names(const IndexWords& index, const std::string& name) {
+    std::map<std::string, std::string> places;
+    for (const Link& link : index.entries) {
+        const auto named = link.descriptor.annotations.find(std::string(name_key));
+        if (named == link.descriptor.annotations.end()) continue;
+        const std::string place = str(link.place, ".annotations[", quoted(name_key), "]");
+        if (!is_ref_name(named->second))
+            found("invalid-name", name, place, str("is ", quoted(named->second)));
+        const auto [first, is_new] = places.try_emplace(named->second, link.place);
+        if (!is_new)
+            found("duplicate-name", name, place,
+                  str(quoted(named->second), " is the name of ", first->second, ", too"));
+    }
+}
+
+void Images::add_index(std::string_view text, const std::string& name) {
+    const IndexWords index = judge_index(text, name, spec::media::index, findings_);
+    judge_names(index, name);
+    begun_ = true;
+    if (!index.is_complete) lost_ = true;
+    for (const Link& link : index.entries) walk(link, name, 0);
+}
+
+void Images::add(const Link& link, const std::string& document) { walk(link, document, 0); }
+
+void Images::walk(const Link& link, const std::string& document, size_t depth) {
+    const std::string& type = link.descriptor.media_type;
+    const std::string_view known = spec::oci_media_type(type);
+    if (is_attestation(link))
+        found("attestation", document, link.place, str(link.descriptor.digest, " is one"));
+    if (link.descriptor.artifact_type == soci_type || type == soci_type)
+        found("partial-pull", document, link.place, "is an index of SOCI's");
+    if (known == spec::media::index) return walk_index(link, document, depth);
+    if (known == spec::media::manifest) {
+        walk_manifest(link, document);
+        return compare_platform(link, document);
+    }
+    lost_ = true;
+    if (is_schema1(type))
+        found("schema1", document, link.place + ".mediaType", str("is ", quoted(type)));
+    else if (!type.empty())
+        found("unknown-type", document, link.place + ".mediaType", str("is ", quoted(type)));
+    add_opaque(link, document);
+}
+
+void Images::walk_index(const Link& link, const std::string& document, size_t depth) {
+    const std::string& name = link.descriptor.digest;
+    if (!seen_.insert("index " + name).second) return;
+    if (depth + 1 == most_depth) {
+        lost_ = true;
+        return found("too-large", document, link.place,
+                     str("indexes are nested more than ", most_depth, " deep"));
+    }
+    if (depth == nested_depth)
+        found("deep-index", document, link.place,
+              str("the index ", name, " is nested deeper than ", nested_depth));
+    const auto text = document_of(link, document);
+    if (!text) return;
+    const IndexWords index = judge_index(*text, name, link.descriptor.media_type, findings_);
+    if (!index.is_complete) lost_ = true;
+    const bool is_choice = std::ranges::count_if(index.entries, [](const Link& entry) {
+                               return is_manifest(entry) && !is_attestation(entry);
+                           }) > 1;
+    for (const Link& entry : index.entries) {
+        if (is_choice && is_manifest(entry) && !is_attestation(entry) && !entry.descriptor.platform)
+            found("no-platform", name, entry.place,
+                  "has no platform, and is not the only manifest");
+        walk(entry, name, depth + 1);
+    }
+}
+
+void Images::walk_manifest(const Link& link, const std::string& document) {
+    const std::string& name = link.descriptor.digest;
+    if (!seen_.insert("manifest " + name).second) return;
+    const auto text = document_of(link, document);
+    if (!text) return;
+    const ManifestWords manifest =
+        judge_manifest(*text, name, link.descriptor.media_type, findings_);
+    if (!manifest.is_complete) lost_ = true;
+    const bool is_image =
+        manifest.config &&
+        spec::oci_media_type(manifest.config->descriptor.media_type) == spec::media::config;
+    if (!is_image) {  // of which nothing is known but its blobs
+        if (manifest.config) {
+            found("unknown-type", name, "config.mediaType",
+                  str("is ", quoted(manifest.config->descriptor.media_type)));
+            add_opaque(*manifest.config, name);
+        }
+        for (const Link& layer : manifest.layers) add_opaque(layer, name);
+        return;
+    }
+    const std::string& config_name = manifest.config->descriptor.digest;
+    const auto config_text = configs_.contains(path_of(config_name))
+                                 ? std::string()
+                                 : document_of(*manifest.config, name);
+    const Config* const config =
+        config_text ? config_at(path_of(config_name), *config_text) : nullptr;
+    if (config) platforms_[name] = config->words.platform;
+    add_image(manifest, config ? *config : Config(), name, config_name);
+}
+
+const Images::Config* Images::config_at(const std::string& path, const std::string& text) {
+    const auto [at, is_new] = configs_.try_emplace(path);
+    if (is_new)
+        at->second = {.words = judge_config(text, name_of_blob(path), findings_),
+                      .digest = digest_of(text).text()};
+    return &at->second;
+}
+
+void Images::compare_platform(const Link& link, const std::string& document) {
+    const auto found_one = platforms_.find(link.descriptor.digest);
+    if (!link.descriptor.platform || found_one == platforms_.end() || is_attestation(link)) return;
+    const spec::Platform &said = *link.descriptor.platform, &is = found_one->second;
+    if (said.os != is.os || said.architecture != is.architecture ||
+        (!said.variant.empty() && !is.variant.empty() && said.variant != is.variant))
+        found("platform-mismatch", document, link.place + ".platform",
+              str("is ", shown(said), ", but the config is of ", shown(is)));
+}
+
+void Images::add_image(const ManifestWords& manifest, const Config& config, const std::string& name,
+                       const std::string& config_name) {
+    Image image{.document = name,
+                .place = "layers",
+                .config = config_name,
+                .config_digest = config.digest,
+                .user = config.words.user,
+                .layers = {},
+                .is_whole = manifest.is_complete};
+    const auto& diff_ids = config.words.diff_ids;
+    if (manifest.is_complete && diff_ids && diff_ids->size() != manifest.layers.size())
+        found("diff-id-count", config_name, "rootfs.diff_ids",
+              str("are ", diff_ids->size(), ", but ", name, " has ", manifest.layers.size(),
+                  " layers"));
+    for (size_t i = 0; i < manifest.layers.size(); ++i) {
+        const Link& link = manifest.layers[i];
+        if (!spec::is_layer(link.descriptor.media_type)) {
+            if (!link.descriptor.media_type.empty())
+                found("unknown-type", name, link.place + ".mediaType",
+                      str("is ", quoted(link.descriptor.media_type)));
+            add_opaque(link, name);
+            image.is_whole = false;
+            continue;
+        }
+        // Which one is whose is known only if none is left out.
+        const bool has_id = manifest.is_complete && diff_ids && i < diff_ids->size();
+        image.layers.push_back({.path = blob_path(link, name),
+                                .descriptor = link.descriptor,
+                                .diff_id = has_id ? (*diff_ids)[i] : "",
+                                .document = name,
+                                .place = link.place});
+    }
+    keep(std::move(image));
+}
+
+void Images::keep(Image image) {
+    layers_ += image.layers.size();
+    if (image.layers.size() > most_layers || layers_ > most_uses) {
+        found("too-large", image.document, image.place,
+              str("are too many layers to be looked at: an image has at most ", most_layers,
+                  ", all together ", most_uses));
+        layers_ -= image.layers.size();
+        return;
+    }
+    images_.push_back(std::move(image));
+}
+
+void Images::add_opaque(const Link& link, const std::string& document) {
+    if (!seen_.insert("blob " + link.descriptor.digest).second) return;
+    const std::string path = blob_path(link, document);
+    if (!path.empty()) opaque_.push_back({link, document, path});
+}
+
+// --- manifest.json
+
+void Images::add_items(std::string_view text, const std::string& name) {
+    const auto items = judge_archive_items(text, name, findings_);
+    for (size_t i = 0; i < items.size(); ++i) add_item(items[i], name, str("[", i, "]"));
+}
+
+// The path of what is there under that name, links followed; "" for nothing.
+std::string Images::part(const std::string& named, const std::string& document,
+                         const std::string& place, bool is_layer) {
+    std::string path = named;
+    for (size_t i = 0; i < most_links; ++i) {
+        const auto file = files_.find(path);
+        if (!file || file->kind == Files::File::Kind::other) break;
+        if (file->kind == Files::File::Kind::regular) return referenced_.insert(path), path;
+        if (i == 0 && is_layer)
+            found("layer-through-link", document, place,
+                  str(quoted(named), " is a link to ", quoted(file->target)));
+        path = file->target;
+    }
+    found("missing-part", document, place, str("there is no file ", quoted(named)));
+    return {};
+}
+
+void Images::add_item(const ArchiveItem& item, const std::string& document, const std::string& at) {
+    const std::string path =
+        item.config.empty() ? "" : part(item.config, document, at + ".Config", false);
+    const auto text = path.empty() || configs_.contains(path)
+                          ? std::string()
+                          : read_document(path, name_of_blob(path));
+    const Config* const config = !path.empty() && text ? config_at(path, *text) : nullptr;
+    Image image{.document = document,
+                .place = at + ".Layers",
+                .config = name_of_blob(path),
+                .config_digest = config ? config->digest : "",
+                .user = config ? config->words.user : "",
+                .layers = {},
+                .is_item = true,
+                .is_whole = !item.layers.empty()};
+    const auto diff_ids = config ? config->words.diff_ids : std::nullopt;
+    if (diff_ids && diff_ids->size() != item.layers.size())
+        found("diff-id-count", image.config, "rootfs.diff_ids",
+              str("are ", diff_ids->size(), ", but ", image.place, " has ", item.layers.size(),
+                  " layers"));
+    for (size_t i = 0; i < item.layers.size(); ++i) {
+        const std::string place = str(image.place, "[", i, "]");
+        image.layers.push_back({.path = part(item.layers[i], document, place, true),
+                                .descriptor = {.size = -1},
+                                .diff_id = diff_ids && i < diff_ids->size() ? (*diff_ids)[i] : "",
+                                .document = document,
+                                .place = place});
+    }
+    keep(std::move(image));
+}
+
+// --- layers
+
+void Images::judge_layers() {
+    plan_stacks();
+    descend(0, LayerStack());
+    for (const Image& image : images_) compare_layers(image);
+    compare_items();
+    judge_opaque();
+}
+
+void Images::plan_stacks() {
+    nodes_.assign(1, Node());
+    for (size_t i = 0; i < images_.size(); ++i) {
+        size_t node = 0;
+        for (const Layer& layer : images_[i].layers) {
+            const auto [above, is_new] = nodes_[node].above.try_emplace(layer.path, nodes_.size());
+            node = above->second;
+            if (!is_new) continue;
+            nodes_.emplace_back();
+            Read& file = layer_files_[layer.path];
+            if (file.stacks++ > 0) continue;
+            file.question = {.document = name_of_blob(layer.path),
+                             .tag = std::to_string(tags_.size())};
+            if (!layer.descriptor.digest.empty())
+                file.question.digest_algorithm = algorithm_of(layer.descriptor.digest);
+            if (!layer.diff_id.empty())
+                file.question.diff_id_algorithm = algorithm_of(layer.diff_id);
+            tags_.push_back(layer.path);
+        }
+        nodes_[node].images.push_back(i);
+    }
+    // What is above has a higher number.
+    for (Node& node : nodes_ | std::views::reverse)
+        for (const auto& [path, above] : node.above) node.weight += nodes_[above].weight;
+}
+
+void Images::descend(size_t here, LayerStack stack) {
+    for (const size_t image : nodes_[here].images) judge_user(images_[image], stack);
+    std::vector<std::pair<std::string, size_t>> above(nodes_[here].above.begin(),
+                                                      nodes_[here].above.end());
+    std::ranges::sort(above, {}, [&](const auto& pair) { return nodes_[pair.second].weight; });
+    for (size_t i = 0; i < above.size(); ++i) {
+        LayerStack next = i + 1 == above.size() ? std::move(stack) : stack;
+        stack_layer(above[i].first, next);
+        descend(above[i].second, std::move(next));
+    }
+}
+
+void Images::stack_layer(const std::string& path, LayerStack& stack) {
+    if (path.empty()) {  // it is not there, and what stands on it is judged as if on the ground
+        stack = {.tree = FileTree(), .complete = false};
+        return;
+    }
+    Read& file = layer_files_.at(path);
+    if (!file.facts) {
+        file.question.most_entries = file.stacks > 1 ? entries_left_ : 0;
+        file.question.most_text = std::min(most_passwd, text_left_);
+        read_.insert(path);
+        file.facts = judge_layer(files_.open(path), file.question, stack, findings_);
+        if (file.facts->entries) entries_left_ -= file.facts->entries->size();
+        if (file.facts->passwd) text_left_ -= file.facts->passwd->text.size();
+        return;
+    }
+    if (file.facts->entries) return stack_again(*file.facts, file.question, stack, findings_);
+    found("not-stacked", file.question.document, "",
+          "stands on other layers in other images, against which it was not held");
+    stack.tree.reset();
+}
+
+void Images::judge_user(const Image& image, LayerStack& stack) {
+    if (!stack.tree || !stack.complete || !image.is_whole || image.user.empty()) return;
+    const std::string name = split(image.user, ':')[0];
+    if (name.empty() || parse_number<uint32_t>(name)) return;
+    const auto passwd = stack.tree->look_up("etc/passwd");
+    if (!passwd)
+        return found("unknown-user", image.config, "config.User",
+                     str("is ", quoted(image.user), ", but the image has no etc/passwd"));
+    const FileTree::File& file = stack.tree->file(*passwd);
+    if (!S_ISREG(file.mode) || file.size == 0) return;
+    const auto tag = parse_number<size_t>(stack.tree->tars()[file.tar].tag);
+    const auto& facts = layer_files_.at(tags_.at(*tag)).facts;
+    if (!facts || !facts->passwd || facts->passwd->place != file.place) return;
+    if (!has_user(facts->passwd->text, name))
+        found("unknown-user", image.config, "config.User",
+              str("is ", quoted(image.user), ", whom the image's etc/passwd does not know"));
+}
+
+// What an image's documents say of its layers, against what these are.
+void Images::compare_layers(const Image& image) {
+    for (const Layer& layer : image.layers) {
+        const auto file = layer_files_.find(layer.path);
+        if (file == layer_files_.end() || !file->second.facts) continue;
+        const spec::Descriptor& said = layer.descriptor;
+        const bool is_new =
+            seen_.insert(str("layer ", layer.path, "\n", said.media_type, "\n", layer.diff_id))
+                .second;
+        if (is_new) compare_layer(layer, *file->second.facts);
+    }
+}
+
+void Images::compare_layer(const Layer& layer, const LayerFacts& facts) {
+    const auto differ = [](std::string_view said, std::string_view is) {
+        return !said.empty() && !is.empty() && algorithm_of(said) == algorithm_of(is) && said != is;
+    };
+    const std::string& type = layer.descriptor.media_type;
+    if (differ(layer.descriptor.digest, facts.digest))
+        found("digest-mismatch", layer.descriptor.digest, "",
+              str("its bytes have the digest ", facts.digest));
+    if (!type.empty() && facts.size > 0 && compression_said(type) != facts.compression)
+        found("compression-mismatch", layer.document, layer.place + ".mediaType",
+              str("is ", quoted(type), ", but the layer is ",
+                  facts.compression.empty() ? "not compressed"
+                                            : "compressed with " + facts.compression));
+    if (differ(layer.diff_id, facts.diff_id))
+        found(
+            "diff-id-mismatch", layer.document, layer.place,
+            str("the config says ", layer.diff_id, ", but the tar has the digest ", facts.diff_id));
+}
+
+// An image that both manifest.json and the layout have is the same in both.
+void Images::compare_items() {
+    const auto contents = [&](const Image& image) {
+        std::vector<std::string> all;
+        for (const Layer& layer : image.layers) {
+            const auto file = layer_files_.find(layer.path);
+            const bool is_read = file != layer_files_.end() && file->second.facts;
+            all.push_back(is_read ? file->second.facts->diff_id : "");
+        }
+        return all;
+    };
+    std::map<std::string, const Image*> of_layout;
+    for (const Image& image : images_)
+        if (!image.is_item && !image.config_digest.empty())
+            of_layout.emplace(image.config_digest, &image);
+    for (const Image& image : images_) {
+        if (!image.is_item) continue;
+        const auto other = of_layout.find(image.config_digest);
+        if (other != of_layout.end() && contents(image) != contents(*other->second))
+            found("disagreement", image.document, image.place,
+                  str("are others, or in another order, than in ", other->second->document));
+    }
+}
+
+// --- other blobs
+
+std::optional<std::string> Images::hash(const std::string& path, std::string_view algorithm) {
+    if (algorithm != "sha256" && algorithm != "sha512") return {};
+    Hasher hasher(algorithm);
+    const ByteSource bytes = files_.open(path);
+    for (std::string_view piece = bytes(); !piece.empty(); piece = bytes()) hasher.update(piece);
+    return hasher.finish().text();
+}
+
+void Images::judge_opaque() {
+    for (const auto& [link, document, path] : opaque_) {
+        if (!read_.insert(path).second) continue;
+        const auto digest = hash(path, algorithm_of(link.descriptor.digest));
+        if (digest && *digest != link.descriptor.digest)
+            found("digest-mismatch", link.descriptor.digest, "",
+                  str("its bytes have the digest ", *digest));
+    }
+}
+
+void Images::judge_rest() {
+    // A store keeps the plain tar of a layer beside its blob.
+    for (const auto& [path, config] : configs_)
+        if (config.words.diff_ids)
+            diff_ids_.insert(config.words.diff_ids->begin(), config.words.diff_ids->end());
+    for (const std::string& path : files_.blobs())
+        if (!referenced_.contains(path)) judge_unreferenced(path);
+}
+
+void Images::judge_unreferenced(const std::string& path) {
+    const std::string digest = name_of_blob(path);
+    const auto file = files_.find(path);
+    if (!file) return;
+    if (file->kind != Files::File::Kind::regular)
+        return found("irregular-blob", path, "",
+                     file->kind == Files::File::Kind::link ? "is a link" : "is no regular file");
+    try {
+        spec::check_digest(digest);
+    } catch (const Error&) {
+        return found("blob-name", path, "", "its name is no digest");
+    }
+    const auto real = hash(path, algorithm_of(digest));
+    if (real && *real != digest)
+        found("blob-name", digest, "", str("its bytes have the digest ", *real));
+    if (begun_ && !lost_ && !diff_ids_.contains(digest))
+        found("unreferenced-blob", digest, "", "no image leads to it");
+}

@@ -1,0 +1,40 @@
+#include "image/validate/rules.h"
+
+#include <numeric>
+
+namespace {
+
+constexpr size_t most_of_a_kind = 20;  // of one rule in one document
+constexpr size_t most_kept = 10'000;
+
+}  // namespace
+
+std::string_view word_of(Severity severity) {
+    static constexpr std::string_view words[] = {"info", "warning", "error", "fatal"};
+    return words[size_t(severity)];
+}
+
+void Findings::add(RuleCode code, const std::string& document, const std::string& inside,
+                   std::string problem) {
+    const Rule& rule = code.rule();
+    ++counts_[size_t(rule.severity)];
+    Times& times = seen_[{document, &rule}];
+    ++times.met;
+    if (times.kept == most_of_a_kind || kept_.size() >= most_kept) return;
+    ++times.kept;
+    kept_.push_back(
+        {&rule, inside.empty() ? document : str(document, "/", inside), std::move(problem)});
+}
+
+size_t Findings::count() const {
+    return std::accumulate(std::begin(counts_), std::end(counts_), size_t(0));
+}
+
+std::vector<Finding> Findings::list() const {
+    std::vector<Finding> all = kept_;
+    for (const auto& [kind, times] : seen_)
+        if (times.met > times.kept)
+            all.push_back(
+                {kind.second, kind.first, str("and ", times.met - times.kept, " more of these")});
+    return all;
+}
