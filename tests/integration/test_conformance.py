@@ -4,7 +4,7 @@ import sys
 import textwrap
 import unittest
 
-from keg import PROJECT, needs_root, run
+from keg import KEG, PROJECT, needs_root, run
 
 sys.path.insert(0, str(PROJECT / "conformance"))
 import report  # noqa: E402
@@ -78,6 +78,18 @@ class Suites(unittest.TestCase):
             results = [json.loads(line) for line in run(PROJECT / "conformance/cases/run", program, "properties/*", "errors/*").stdout.splitlines()]
             self.assertGreater(len(results), 100)
             self.assertEqual([r["name"] for r in results if r["result"] == "pass"], [], program)
+
+    def images(self, program):
+        return [json.loads(line) for line in run(PROJECT / "conformance/image/run", program).stdout.splitlines()]
+
+    def test_what_keg_writes_is_what_the_image_specification_says(self):
+        results = self.images(KEG)
+        self.assertGreater(len(results), 25)
+        self.assertEqual([r for r in results if r["result"] == "fail"], [])
+
+    def test_no_image_passes_for_what_writes_none(self):
+        for program in ("/bin/true", "/bin/false"):
+            self.assertEqual([r["name"] for r in self.images(program) if r["result"] == "pass"], [], program)
 
     def test_every_known_failure_of_the_cases_is_a_case(self):
         results = [json.loads(line) for line in run(PROJECT / "conformance/cases/run", "/bin/false").stdout.splitlines()]
