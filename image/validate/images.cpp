@@ -1,14 +1,11 @@
 // What is hard: the documents say what a blob is, and a blob is read once. So all documents come
-// first; then layers, from the lowest up, images that begin alike together; then what is left. Of a
-// tree of layers a copy is held where images part, and the branch with most layers comes last: so
-// there are never more copies than the logarithm of the number of layers. How many documents,
-// layers and bytes of documents there are is a stranger's word, and has a bound.
+// first, then layers (stacks.h), then what is left. How many documents, layers and bytes of
+// documents there are, and whether they lead back to themselves, is a stranger's word: each is gone
+// through once, and all of it has a bound. That no image leads to a blob can be said only if
+// nothing on the way was lost.
 #include "image/validate/images.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <ranges>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -23,7 +20,6 @@ constexpr size_t nested_depth = 2;     // which is usual
 constexpr size_t most_layers = 1000;   // of an image
 constexpr size_t most_uses = 200'000;  // of layers, by all images
 constexpr size_t most_links = 8;       // from one name to another
-constexpr size_t most_passwd = 64 << 10;
 
 constexpr std::string_view name_key = "org.opencontainers.image.ref.name";
 constexpr std::string_view reference_key = "vnd.docker.reference.type";
@@ -42,19 +38,10 @@ bool is_manifest(const Link& link) {
     return spec::oci_media_type(link.descriptor.media_type) == spec::media::manifest;
 }
 
-// What findings call a blob, and where it is.
-std::string name_of_blob(const std::string& path) {
-    const auto parts = split(path, '/');
-    return parts.size() == 3 && parts[0] == "blobs" ? str(parts[1], ":", parts[2]) : path;
-}
 std::string path_of(const std::string& digest) {
     const size_t colon = digest.find(':');
     return str("blobs/", digest.substr(0, colon), "/", digest.substr(colon + 1));
 }
-std::string_view algorithm_of(std::string_view digest) {
-    return digest.substr(0, digest.find(':'));
-}
-
 // descriptor.md's grammar of a name: words of letters and digits, with one separator between two.
 bool is_ref_name(std::string_view name) {
     bool in_word = false;
@@ -75,18 +62,6 @@ std::string shown(const spec::Platform& platform) {
                platform.variant);
 }
 
-bool has_user(std::string_view passwd, std::string_view name) {
-    return passwd.starts_with(str(name, ":")) || passwd.contains(str("\n", name, ":"));
-}
-
-// What is in the media type's name.
-std::string_view compression_said(std::string_view media_type) {
-    const std::string_view known = spec::oci_media_type(media_type);
-    return known == spec::media::layer_gzip   ? "gzip"
-           : known == spec::media::layer_zstd ? "zstd"
-                                              : "";
-}
-
 }  // namespace
 
 // --- documents
@@ -95,7 +70,6 @@ std::string_view compression_said(std::string_view media_type) {
 std::optional<std::string> Images::read_document(const std::string& path, const std::string& name) {
     const auto file = files_.find(path);
     if (!file || file->kind != Files::File::Kind::regular) return {};
-    read_.insert(path);
     document_bytes_ += size_t(file->size);
     if (size_t(file->size) > most_document || document_bytes_ > most_documents_bytes) {
         document_bytes_ -= size_t(file->size);
@@ -267,13 +241,13 @@ void Images::compare_platform(const Link& link, const std::string& document) {
 
 void Images::add_image(const ManifestWords& manifest, const Config& config, const std::string& name,
                        const std::string& config_name) {
-    Image image{.document = name,
-                .place = "layers",
-                .config = config_name,
-                .config_digest = config.digest,
-                .user = config.words.user,
-                .layers = {},
-                .is_whole = manifest.is_complete};
+    StackedImage image{.document = name,
+                       .place = "layers",
+                       .config = config_name,
+                       .config_digest = config.digest,
+                       .user = config.words.user,
+                       .layers = {},
+                       .is_whole = manifest.is_complete};
     const auto& diff_ids = config.words.diff_ids;
     if (manifest.is_complete && diff_ids && diff_ids->size() != manifest.layers.size())
         found("diff-id-count", config_name, "rootfs.diff_ids",
@@ -300,7 +274,7 @@ void Images::add_image(const ManifestWords& manifest, const Config& config, cons
     keep(std::move(image));
 }
 
-void Images::keep(Image image) {
+void Images::keep(StackedImage image) {
     layers_ += image.layers.size();
     if (image.layers.size() > most_layers || layers_ > most_uses) {
         found("too-large", image.document, image.place,
@@ -349,14 +323,14 @@ void Images::add_item(const ArchiveItem& item, const std::string& document, cons
                           ? std::string()
                           : read_document(path, name_of_blob(path));
     const Config* const config = !path.empty() && text ? config_at(path, *text) : nullptr;
-    Image image{.document = document,
-                .place = at + ".Layers",
-                .config = name_of_blob(path),
-                .config_digest = config ? config->digest : "",
-                .user = config ? config->words.user : "",
-                .layers = {},
-                .is_item = true,
-                .is_whole = !item.layers.empty()};
+    StackedImage image{.document = document,
+                       .place = at + ".Layers",
+                       .config = name_of_blob(path),
+                       .config_digest = config ? config->digest : "",
+                       .user = config ? config->words.user : "",
+                       .layers = {},
+                       .is_item = true,
+                       .is_whole = !item.layers.empty()};
     const auto diff_ids = config ? config->words.diff_ids : std::nullopt;
     if (diff_ids && diff_ids->size() != item.layers.size())
         found("diff-id-count", image.config, "rootfs.diff_ids",
@@ -373,150 +347,12 @@ void Images::add_item(const ArchiveItem& item, const std::string& document, cons
     keep(std::move(image));
 }
 
-// --- layers
+// --- layers and other blobs
 
 void Images::judge_layers() {
-    plan_stacks();
-    descend(0, LayerStack());
-    for (const Image& image : images_) compare_layers(image);
-    compare_items();
+    Stacks(files_, findings_, images_).judge();
     judge_opaque();
 }
-
-void Images::plan_stacks() {
-    nodes_.assign(1, Node());
-    for (size_t i = 0; i < images_.size(); ++i) {
-        size_t node = 0;
-        for (const Layer& layer : images_[i].layers) {
-            const auto [above, is_new] = nodes_[node].above.try_emplace(layer.path, nodes_.size());
-            node = above->second;
-            if (!is_new) continue;
-            nodes_.emplace_back();
-            Read& file = layer_files_[layer.path];
-            if (file.stacks++ > 0) continue;
-            file.question = {.document = name_of_blob(layer.path),
-                             .tag = std::to_string(tags_.size())};
-            if (!layer.descriptor.digest.empty())
-                file.question.digest_algorithm = algorithm_of(layer.descriptor.digest);
-            if (!layer.diff_id.empty())
-                file.question.diff_id_algorithm = algorithm_of(layer.diff_id);
-            tags_.push_back(layer.path);
-        }
-        nodes_[node].images.push_back(i);
-    }
-    // What is above has a higher number.
-    for (Node& node : nodes_ | std::views::reverse)
-        for (const auto& [path, above] : node.above) node.weight += nodes_[above].weight;
-}
-
-void Images::descend(size_t here, LayerStack stack) {
-    for (const size_t image : nodes_[here].images) judge_user(images_[image], stack);
-    std::vector<std::pair<std::string, size_t>> above(nodes_[here].above.begin(),
-                                                      nodes_[here].above.end());
-    std::ranges::sort(above, {}, [&](const auto& pair) { return nodes_[pair.second].weight; });
-    for (size_t i = 0; i < above.size(); ++i) {
-        LayerStack next = i + 1 == above.size() ? std::move(stack) : stack;
-        stack_layer(above[i].first, next);
-        descend(above[i].second, std::move(next));
-    }
-}
-
-void Images::stack_layer(const std::string& path, LayerStack& stack) {
-    if (path.empty()) {  // it is not there, and what stands on it is judged as if on the ground
-        stack = {.tree = FileTree(), .complete = false};
-        return;
-    }
-    Read& file = layer_files_.at(path);
-    if (!file.facts) {
-        file.question.most_entries = file.stacks > 1 ? entries_left_ : 0;
-        file.question.most_text = std::min(most_passwd, text_left_);
-        read_.insert(path);
-        file.facts = judge_layer(files_.open(path), file.question, stack, findings_);
-        if (file.facts->entries) entries_left_ -= file.facts->entries->size();
-        if (file.facts->passwd) text_left_ -= file.facts->passwd->text.size();
-        return;
-    }
-    if (file.facts->entries) return stack_again(*file.facts, file.question, stack, findings_);
-    found("not-stacked", file.question.document, "",
-          "stands on other layers in other images, against which it was not held");
-    stack.tree.reset();
-}
-
-void Images::judge_user(const Image& image, LayerStack& stack) {
-    if (!stack.tree || !stack.complete || !image.is_whole || image.user.empty()) return;
-    const std::string name = split(image.user, ':')[0];
-    if (name.empty() || parse_number<uint32_t>(name)) return;
-    const auto passwd = stack.tree->look_up("etc/passwd");
-    if (!passwd)
-        return found("unknown-user", image.config, "config.User",
-                     str("is ", quoted(image.user), ", but the image has no etc/passwd"));
-    const FileTree::File& file = stack.tree->file(*passwd);
-    if (!S_ISREG(file.mode) || file.size == 0) return;
-    const auto tag = parse_number<size_t>(stack.tree->tars()[file.tar].tag);
-    const auto& facts = layer_files_.at(tags_.at(*tag)).facts;
-    if (!facts || !facts->passwd || facts->passwd->place != file.place) return;
-    if (!has_user(facts->passwd->text, name))
-        found("unknown-user", image.config, "config.User",
-              str("is ", quoted(image.user), ", whom the image's etc/passwd does not know"));
-}
-
-// What an image's documents say of its layers, against what these are.
-void Images::compare_layers(const Image& image) {
-    for (const Layer& layer : image.layers) {
-        const auto file = layer_files_.find(layer.path);
-        if (file == layer_files_.end() || !file->second.facts) continue;
-        const spec::Descriptor& said = layer.descriptor;
-        const bool is_new =
-            seen_.insert(str("layer ", layer.path, "\n", said.media_type, "\n", layer.diff_id))
-                .second;
-        if (is_new) compare_layer(layer, *file->second.facts);
-    }
-}
-
-void Images::compare_layer(const Layer& layer, const LayerFacts& facts) {
-    const auto differ = [](std::string_view said, std::string_view is) {
-        return !said.empty() && !is.empty() && algorithm_of(said) == algorithm_of(is) && said != is;
-    };
-    const std::string& type = layer.descriptor.media_type;
-    if (differ(layer.descriptor.digest, facts.digest))
-        found("digest-mismatch", layer.descriptor.digest, "",
-              str("its bytes have the digest ", facts.digest));
-    if (!type.empty() && facts.size > 0 && compression_said(type) != facts.compression)
-        found("compression-mismatch", layer.document, layer.place + ".mediaType",
-              str("is ", quoted(type), ", but the layer is ",
-                  facts.compression.empty() ? "not compressed"
-                                            : "compressed with " + facts.compression));
-    if (differ(layer.diff_id, facts.diff_id))
-        found(
-            "diff-id-mismatch", layer.document, layer.place,
-            str("the config says ", layer.diff_id, ", but the tar has the digest ", facts.diff_id));
-}
-
-// An image that both manifest.json and the layout have is the same in both.
-void Images::compare_items() {
-    const auto contents = [&](const Image& image) {
-        std::vector<std::string> all;
-        for (const Layer& layer : image.layers) {
-            const auto file = layer_files_.find(layer.path);
-            const bool is_read = file != layer_files_.end() && file->second.facts;
-            all.push_back(is_read ? file->second.facts->diff_id : "");
-        }
-        return all;
-    };
-    std::map<std::string, const Image*> of_layout;
-    for (const Image& image : images_)
-        if (!image.is_item && !image.config_digest.empty())
-            of_layout.emplace(image.config_digest, &image);
-    for (const Image& image : images_) {
-        if (!image.is_item) continue;
-        const auto other = of_layout.find(image.config_digest);
-        if (other != of_layout.end() && contents(image) != contents(*other->second))
-            found("disagreement", image.document, image.place,
-                  str("are others, or in another order, than in ", other->second->document));
-    }
-}
-
-// --- other blobs
 
 std::optional<std::string> Images::hash(const std::string& path, std::string_view algorithm) {
     if (algorithm != "sha256" && algorithm != "sha512") return {};
@@ -528,7 +364,6 @@ std::optional<std::string> Images::hash(const std::string& path, std::string_vie
 
 void Images::judge_opaque() {
     for (const auto& [link, document, path] : opaque_) {
-        if (!read_.insert(path).second) continue;
         const auto digest = hash(path, algorithm_of(link.descriptor.digest));
         if (digest && *digest != link.descriptor.digest)
             found("digest-mismatch", link.descriptor.digest, "",

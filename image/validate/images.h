@@ -11,8 +11,8 @@
 
 #include "image/validate/documents.h"
 #include "image/validate/files.h"
-#include "image/validate/layer.h"
 #include "image/validate/rules.h"
+#include "image/validate/stacks.h"
 
 class Images {
 public:
@@ -32,32 +32,10 @@ public:
     void judge_rest();
 
 private:
-    // A layer of an image, and what the image's documents say of it.
-    struct Layer {
-        std::string path;  // in the files; "" if it is not there
-        spec::Descriptor descriptor;
-        std::string diff_id;
-        std::string document, place;  // where that stands
-    };
-    struct Image {
-        std::string document, place;  // where its layers stand
-        std::string config;           // what findings call its config
-        std::string config_digest, user;
-        std::vector<Layer> layers;
-        bool is_item = false;  // of manifest.json
-        bool is_whole = true;  // these are all of its layers
-    };
     struct Config {
         ConfigWords words;
         std::string digest;
     };
-    // Layers on the layers below them: all images as one tree.
-    struct Node {
-        std::map<std::string, size_t> above;  // by the path of the layer
-        std::vector<size_t> images;           // that end here
-        size_t weight = 1;                    // of it and all above it
-    };
-
     void found(RuleCode code, const std::string& document, const std::string& place,
                std::string problem) {
         findings_.add(code, document, place, std::move(problem));
@@ -73,28 +51,21 @@ private:
     std::string part(const std::string& path, const std::string& document, const std::string& place,
                      bool is_layer);
     void add_opaque(const Link& link, const std::string& document);
-    void keep(Image image);
+    void keep(StackedImage image);
 
     std::string blob_path(const Link& link, const std::string& document);
     std::optional<std::string> document_of(const Link& link, const std::string& document);
     std::optional<std::string> read_document(const std::string& path, const std::string& name);
     const Config* config_at(const std::string& path, const std::string& text);
 
-    void plan_stacks();
-    void descend(size_t node, LayerStack stack);
-    void stack_layer(const std::string& path, LayerStack& stack);
-    void judge_user(const Image& image, LayerStack& stack);
-    void compare_layers(const Image& image);
-    void compare_layer(const Layer& layer, const LayerFacts& facts);
-    void compare_items();
     void judge_opaque();
     void judge_unreferenced(const std::string& path);
     std::optional<std::string> hash(const std::string& path, std::string_view algorithm);
 
     const Files& files_;
     Findings& findings_;
-    std::set<std::string> seen_;               // documents, by path and type
-    std::set<std::string> referenced_, read_;  // paths
+    std::set<std::string> seen_;        // documents, by path and type
+    std::set<std::string> referenced_;  // paths
     size_t document_bytes_ = 0, layers_ = 0;
     std::map<std::string, Config> configs_;            // by path
     std::map<std::string, spec::Platform> platforms_;  // of manifests, by digest
@@ -103,17 +74,7 @@ private:
         std::string document, path;
     };
     std::vector<Opaque> opaque_;
-    std::vector<Image> images_;
+    std::vector<StackedImage> images_;
     std::set<std::string> diff_ids_;     // of all configs
     bool begun_ = false, lost_ = false;  // lost_: something may lead to blobs, and was not followed
-
-    std::vector<Node> nodes_;
-    struct Read {
-        size_t stacks = 0;  // on how many different ones it stands
-        LayerQuestion question;
-        std::optional<LayerFacts> facts;
-    };
-    std::map<std::string, Read> layer_files_;  // by path
-    std::vector<std::string> tags_;            // their paths, by their number in a tree
-    size_t entries_left_ = 500'000, text_left_ = size_t(16) << 20;  // that may be kept
 };
