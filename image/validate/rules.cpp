@@ -6,6 +6,12 @@ namespace {
 
 constexpr size_t most_of_a_kind = 20;  // of one rule in one document
 constexpr size_t most_kept = 10'000;
+constexpr size_t longest = 2048;  // of what a stranger can make as long as he likes
+
+std::string bounded(std::string text) {
+    if (text.size() > longest) text.resize(longest), text += "…";
+    return text;
+}
 
 }  // namespace
 
@@ -22,8 +28,8 @@ void Findings::add(RuleCode code, const std::string& document, const std::string
     ++times.met;
     if (times.kept == most_of_a_kind || kept_.size() >= most_kept) return;
     ++times.kept;
-    kept_.push_back(
-        {&rule, inside.empty() ? document : str(document, "/", inside), std::move(problem)});
+    kept_.push_back({&rule, bounded(inside.empty() ? document : str(document, "/", inside)),
+                     bounded(std::move(problem))});
 }
 
 size_t Findings::count() const {
