@@ -15,11 +15,11 @@
 namespace {
 
 constexpr size_t most_documents_bytes = size_t(256) << 20;
-constexpr size_t most_depth = 8;       // of indexes in indexes
-constexpr size_t nested_depth = 2;     // which is usual
-constexpr size_t most_layers = 1000;   // of an image
-constexpr size_t most_uses = 200'000;  // of layers, by all images
-constexpr size_t most_links = 8;       // from one name to another
+constexpr size_t most_depth = 8;        // of indexes in indexes
+constexpr size_t nested_depth = 2;      // which is usual
+constexpr size_t most_in_image = 1000;  // of an image
+constexpr size_t most_uses = 200'000;   // of layers, by all images
+constexpr size_t most_links = 8;        // from one name to another
 
 constexpr std::string_view name_key = "org.opencontainers.image.ref.name";
 constexpr std::string_view reference_key = "vnd.docker.reference.type";
@@ -38,7 +38,7 @@ bool is_manifest(const Link& link) {
     return spec::oci_media_type(link.descriptor.media_type) == spec::media::manifest;
 }
 
-std::string path_of(const std::string& digest) {
+std::string place_of_blob(const std::string& digest) {
     const size_t colon = digest.find(':');
     return str("blobs/", digest.substr(0, colon), "/", digest.substr(colon + 1));
 }
@@ -57,7 +57,7 @@ bool is_ref_name(std::string_view name) {
     return in_word;
 }
 
-std::string shown(const spec::Platform& platform) {
+std::string platform_words(const spec::Platform& platform) {
     return str(platform.os, "/", platform.architecture, platform.variant.empty() ? "" : "/",
                platform.variant);
 }
@@ -88,7 +88,7 @@ std::optional<std::string> Images::read_document(const std::string& path, const 
 
 // Where what the descriptor names is, or "" if it is not there.
 std::string Images::blob_path(const Link& link, const std::string& document) {
-    std::string path = path_of(link.descriptor.digest);
+    std::string path = place_of_blob(link.descriptor.digest);
     referenced_.insert(path);
     const auto file = files_.find(path);
     if (!file) {
@@ -212,11 +212,11 @@ void Images::walk_manifest(const Link& link, const std::string& document) {
         return;
     }
     const std::string& config_name = manifest.config->descriptor.digest;
-    const auto config_text = configs_.contains(path_of(config_name))
+    const auto config_text = configs_.contains(place_of_blob(config_name))
                                  ? std::string()
                                  : document_of(*manifest.config, name);
     const Config* const config =
-        config_text ? config_at(path_of(config_name), *config_text) : nullptr;
+        config_text ? config_at(place_of_blob(config_name), *config_text) : nullptr;
     if (config) platforms_[name] = config->words.platform;
     add_image(manifest, config ? *config : Config(), name, config_name);
 }
@@ -230,13 +230,13 @@ const Images::Config* Images::config_at(const std::string& path, const std::stri
 }
 
 void Images::compare_platform(const Link& link, const std::string& document) {
-    const auto found_one = platforms_.find(link.descriptor.digest);
-    if (!link.descriptor.platform || found_one == platforms_.end() || is_attestation(link)) return;
-    const spec::Platform &said = *link.descriptor.platform, &is = found_one->second;
+    const auto known = platforms_.find(link.descriptor.digest);
+    if (!link.descriptor.platform || known == platforms_.end() || is_attestation(link)) return;
+    const spec::Platform &said = *link.descriptor.platform, &is = known->second;
     if (said.os != is.os || said.architecture != is.architecture ||
         (!said.variant.empty() && !is.variant.empty() && said.variant != is.variant))
         found("platform-mismatch", document, link.place + ".platform",
-              str("is ", shown(said), ", but the config is of ", shown(is)));
+              str("is ", platform_words(said), ", but the config is of ", platform_words(is)));
 }
 
 void Images::add_image(const ManifestWords& manifest, const Config& config, const std::string& name,
@@ -276,9 +276,9 @@ void Images::add_image(const ManifestWords& manifest, const Config& config, cons
 
 void Images::keep(StackedImage image) {
     layers_ += image.layers.size();
-    if (image.layers.size() > most_layers || layers_ > most_uses) {
+    if (image.layers.size() > most_in_image || layers_ > most_uses) {
         found("too-large", image.document, image.place,
-              str("are too many layers to be looked at: an image has at most ", most_layers,
+              str("are too many layers to be looked at: an image has at most ", most_in_image,
                   ", all together ", most_uses));
         layers_ -= image.layers.size();
         return;

@@ -78,9 +78,13 @@ void Stacks::descend(size_t here, LayerStack stack) {
                                                       nodes_[here].above.end());
     std::ranges::sort(above, {}, [&](const auto& pair) { return nodes_[pair.second].weight; });
     for (size_t i = 0; i < above.size(); ++i) {
-        LayerStack next = i + 1 == above.size() ? std::move(stack) : stack;
-        stack_layer(above[i].first, next);
-        descend(above[i].second, std::move(next));
+        if (i + 1 == above.size()) {
+            stack_layer(above[i].first, stack);
+            return descend(above[i].second, std::move(stack));
+        }
+        LayerStack branch = stack;
+        stack_layer(above[i].first, branch);
+        descend(above[i].second, std::move(branch));
     }
 }
 
