@@ -1,3 +1,5 @@
+// What is hard: how many findings there are, and how long their words, is what a stranger makes it.
+// So memory has a bound in each direction, and the counts are right all the same.
 #include "image/validate/rules.h"
 
 #include <numeric>
