@@ -66,11 +66,11 @@ Result check(Result result, const Parts&... doing) {
 }
 
 // Runs a step; if it fails, says what we were doing: "mounting /proc: permission denied".
-template <class Step>
-decltype(auto) context(std::string_view doing, Step&& step) try {
+template <class Doing, class Step>
+decltype(auto) context(const Doing& doing, Step&& step) try {
     return std::forward<Step>(step)();
 } catch (Error& e) {
-    e.prefix(doing);
+    e.prefix(str(doing));
     throw;
 } catch (const std::exception& e) {  // a library's: from here on it is ours
     throw Error(doing, ": ", e.what());

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/json_place.h"
 
 namespace json {
 
@@ -67,19 +68,13 @@ concept Named = !std::is_same_v<std::remove_cv_t<decltype(names<T>)>, std::nullp
 
 [[noreturn]] void type_error(const Value& value, const char* expected);
 
-// Runs what reads a part of a document: an error is that part's ("mounts", "[0]").
+// Runs what reads a part of a document: an error is that part's.
 template <class Read>
-decltype(auto) at(std::string_view part, Read&& read) try {
+decltype(auto) at(const Place& part, Read&& read) try {
     return std::forward<Read>(read)();
 } catch (Error& e) {
-    e.locate(part);
+    e.locate(str(part));
     throw;
-}
-
-// A key as a part: what would hurt a line is escaped.
-inline std::string shown_key(const std::string& key) {
-    const std::string escaped = quoted(key);
-    return escaped.size() == key.size() + 2 ? key : escaped;
 }
 
 template <class T>
@@ -221,14 +216,12 @@ struct Codec<std::vector<T>> {
     static void read(const Value& v, std::vector<T>& out) {
         if (!v.is_array()) type_error(v, "an array");
         out.reserve(v.size());
-        for (size_t i = 0; i < v.size(); ++i) try {
+        for (size_t i = 0; i < v.size(); ++i)
+            at({"", i}, [&] {
                 T element{};
                 json::read(v[i], element);
                 out.push_back(std::move(element));
-            } catch (Error& e) {
-                e.locate(str("[", i, "]"));
-                throw;
-            }
+            });
     }
     static Value write(const std::vector<T>& v) {
         Value out = Value::array();
@@ -244,7 +237,7 @@ struct Codec<std::map<std::string, T>> {
         if (!v.is_object()) type_error(v, "an object");
         for (const auto& [key, element] : v.items()) {
             refuse_nul(key);
-            at(shown_key(key), [&] { json::read(element, out[key]); });
+            at(key, [&] { json::read(element, out[key]); });
         }
     }
     static Value write(const std::map<std::string, T>& v) {
@@ -262,7 +255,7 @@ struct Codec<std::set<std::string>> {
         if (!v.is_object()) type_error(v, "an object");
         for (const auto& [key, element] : v.items()) {
             if (!element.is_object() && !element.is_null())
-                at(shown_key(key), [&] { type_error(element, "an object"); });
+                at(key, [&] { type_error(element, "an object"); });
             out.insert(key);
         }
     }

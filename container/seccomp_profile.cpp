@@ -86,7 +86,7 @@ inline constexpr auto json::fields<Profile> =
 namespace {
 
 template <class... Words>
-[[noreturn]] void wrong(std::string_view part, const Words&... words) {
+[[noreturn]] void wrong(const json::Place& part, const Words&... words) {
     json::at(part, [&]() -> void { throw Error(words...); });
     std::unreachable();
 }
@@ -111,7 +111,7 @@ void refuse_unknown_in_rule(const json::Value& rule) {
     if (const auto args = rule.find("args"); args != rule.end() && args->is_array())
         for (size_t i = 0; i < args->size(); ++i)
             if ((*args)[i].is_object())
-                json::at(str("args[", i, "]"), [&] { refuse_unknown<Argument>((*args)[i]); });
+                json::at({"args", i}, [&] { refuse_unknown<Argument>((*args)[i]); });
 }
 
 // The document was read: arrays and objects are what they shall be.
@@ -120,7 +120,7 @@ void refuse_unknown_properties(const json::Value& document) {
     const auto rules = document.find("syscalls");
     if (rules == document.end() || !rules->is_array()) return;  // null: none
     for (size_t i = 0; i < rules->size(); ++i)
-        json::at(str("syscalls[", i, "]"), [&] { refuse_unknown_in_rule((*rules)[i]); });
+        json::at({"syscalls", i}, [&] { refuse_unknown_in_rule((*rules)[i]); });
 }
 
 // The names that profiles use: Go's for the architecture, libseccomp's for its token.
@@ -232,7 +232,7 @@ std::vector<std::string> architectures_of(const Profile& profile, const SeccompS
         all.insert(all.begin(), map.architecture);
         for (const std::string& name : all)
             if (!spec::is_seccomp_architecture(name))
-                wrong(str("archMap[", i, "]"), "string ", name, " is not a valid arch for seccomp");
+                wrong({"archMap", i}, "string ", name, " is not a valid arch for seccomp");
         if (map.architecture == machine_of(subject).token)
             out.insert(out.end(), all.begin(), all.end());
     }
@@ -274,8 +274,7 @@ spec::Seccomp read_seccomp_profile(std::string_view text, const SeccompSubject& 
                       .listener_metadata = profile.listener_metadata,
                       .syscalls = {}};
     for (size_t i = 0; i < profile.syscalls.size(); ++i)
-        json::at(str("syscalls[", i, "]"),
-                 [&] { out.syscalls.push_back(as_rule(profile.syscalls[i])); });
+        json::at({"syscalls", i}, [&] { out.syscalls.push_back(as_rule(profile.syscalls[i])); });
     if (const auto found = spec::problems_with_words(out); !found.empty())
         throw Error(found.front());
     out.syscalls = rules_for(subject, profile, out);

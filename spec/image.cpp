@@ -173,7 +173,7 @@ Manifest read_manifest(std::string_view text) {
         throw Error("schemaVersion: must be 2, but is ", manifest.schema_version);
     json::at("config", [&] { check(manifest.config); });
     for (size_t i = 0; i < manifest.layers.size(); ++i)
-        json::at(str("layers[", i, "]"), [&] { check(manifest.layers[i]); });
+        json::at({"layers", i}, [&] { check(manifest.layers[i]); });
     return manifest;
 }
 Index read_index(std::string_view text) {
@@ -182,7 +182,7 @@ Index read_index(std::string_view text) {
     if (index.schema_version != 2)
         throw Error("schemaVersion: must be 2, but is ", index.schema_version);
     for (size_t i = 0; i < index.manifests.size(); ++i)
-        json::at(str("manifests[", i, "]"), [&] { check(index.manifests[i]); });
+        json::at({"manifests", i}, [&] { check(index.manifests[i]); });
     return index;
 }
 ImageConfig read_image_config(std::string_view text) {
@@ -192,9 +192,10 @@ ImageConfig read_image_config(std::string_view text) {
     json::at("variant", [&] { check_platform_word(config.variant); });
     json::at("created", [&] { check_time(config.created); });
     for (size_t i = 0; i < config.history.size(); ++i)
-        json::at(str("history[", i, "].created"), [&] { check_time(config.history[i].created); });
+        json::at(json::Place({"history", i}, "created"),
+                 [&] { check_time(config.history[i].created); });
     for (size_t i = 0; i < config.rootfs.diff_ids.size(); ++i)
-        json::at(str("rootfs.diff_ids[", i, "]"), [&] { check_digest(config.rootfs.diff_ids[i]); });
+        json::at({"rootfs.diff_ids", i}, [&] { check_digest(config.rootfs.diff_ids[i]); });
     config.config = settled(std::move(config.config));
     return config;
 }

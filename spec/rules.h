@@ -8,10 +8,13 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json_place.h"
 #include "base/text.h"
 #include "spec/runtime.h"
 
 namespace spec {
+
+using json::Place;
 
 // Takes what a check finds.
 class Findings {
@@ -45,6 +48,6 @@ inline bool among(std::string_view word, std::initializer_list<std::string_view>
 }
 
 // What the kernel takes as a map of ids: ranges of at least one id, and no id twice on either side.
-void check_ranges(const std::vector<IdMapping>& map, const std::string& at, Findings& out);
+void check_ranges(const std::vector<IdMapping>& map, const Place& at, Findings& out);
 
 }  // namespace spec

@@ -41,13 +41,11 @@ void each_hook(const Config& config, auto&& visit) {
         {"poststart", &config.hooks.poststart},
         {"poststop", &config.hooks.poststop}};
     for (const auto& [name, list] : kinds)
-        for (size_t i = 0; i < list->size(); ++i)
-            visit(str("hooks.", name, "[", i, "]"), (*list)[i]);
+        for (size_t i = 0; i < list->size(); ++i) visit(Place("hooks", name, i), (*list)[i]);
 }
 
 void each_mount(const Config& config, auto&& visit) {
-    for (size_t i = 0; i < config.mounts.size(); ++i)
-        visit(str("mounts[", i, "]"), config.mounts[i]);
+    for (size_t i = 0; i < config.mounts.size(); ++i) visit(Place("mounts", i), config.mounts[i]);
 }
 
 bool has_option(const Mount& mount, std::initializer_list<std::string_view> words) {
@@ -142,13 +140,13 @@ constexpr Rule config_rules[] = {
      }},
     {"mounts", "destination (string, REQUIRED)",
      [](const Config& config, Findings& out) {
-         each_mount(config, [&](const std::string& at, const Mount& mount) {
+         each_mount(config, [&](const Place& at, const Mount& mount) {
              if (mount.destination.empty()) out.add(at, ".destination: is missing");
          });
      }},
     {"mounts", "destination: destination of mount point: path inside container",
      [](const Config& config, Findings& out) {
-         each_mount(config, [&](const std::string& at, const Mount& mount) {
+         each_mount(config, [&](const Place& at, const Mount& mount) {
              if (mount.destination.find_first_not_of("/.") == std::string::npos &&
                  mount.destination.starts_with('/') && !has_option(mount, {"remount"}))
                  out.add(at, ".destination: ", quoted(mount.destination), " is the root itself");
@@ -156,7 +154,7 @@ constexpr Rule config_rules[] = {
      }},
     {"mounts", "source: for bind mounts, a file or directory name",
      [](const Config& config, Findings& out) {
-         each_mount(config, [&](const std::string& at, const Mount& mount) {
+         each_mount(config, [&](const Place& at, const Mount& mount) {
              if (binds(mount) && !has_option(mount, {"remount"}) && mount.source.empty())
                  out.add(at, ".source: is missing: a bind mount must have one");
          });
@@ -164,7 +162,7 @@ constexpr Rule config_rules[] = {
     {"posix-platform-mounts",
      "uidMappings: if specified, it MUST be specified along with gidMappings",
      [](const Config& config, Findings& out) {
-         each_mount(config, [&](const std::string& at, const Mount& mount) {
+         each_mount(config, [&](const Place& at, const Mount& mount) {
              if (mount.uid_mappings.empty() != mount.gid_mappings.empty())
                  out.add(at, mount.uid_mappings.empty() ? ".uidMappings" : ".gidMappings",
                          ": uidMappings and gidMappings must be given together");
@@ -173,16 +171,16 @@ constexpr Rule config_rules[] = {
     {"posix-platform-mounts",
      "the format of uidMappings and gidMappings is the same as that of user namespace mappings",
      [](const Config& config, Findings& out) {
-         each_mount(config, [&](const std::string& at, const Mount& mount) {
-             check_ranges(mount.uid_mappings, at + ".uidMappings", out);
-             check_ranges(mount.gid_mappings, at + ".gidMappings", out);
+         each_mount(config, [&](const Place& at, const Mount& mount) {
+             check_ranges(mount.uid_mappings, Place(at, "uidMappings"), out);
+             check_ranges(mount.gid_mappings, Place(at, "gidMappings"), out);
          });
      }},
     {"linux-mount-options",
      "idmap: if there are no mappings and the container isn't using user namespaces, an error MUST "
      "be returned",
      [](const Config& config, Findings& out) {
-         each_mount(config, [&](const std::string& at, const Mount& mount) {
+         each_mount(config, [&](const Place& at, const Mount& mount) {
              if (maps_ids(mount) && mount.uid_mappings.empty() && mount.gid_mappings.empty() &&
                  !find_namespace(config, "user"))
                  out.add(at,
@@ -192,14 +190,14 @@ constexpr Rule config_rules[] = {
     {"linux-mount-options",
      "a mapping is applied to a mount that exists: id-mapped mounts are bind mounts",
      [](const Config& config, Findings& out) {
-         each_mount(config, [&](const std::string& at, const Mount& mount) {
+         each_mount(config, [&](const Place& at, const Mount& mount) {
              if (maps_ids(mount) && !binds(mount))
                  out.add(at, ".options: id-mapped mounts must be bind mounts");
          });
      }},
     {"linux-mount-options", "tmpcopyup: copy up the contents to a tmpfs",
      [](const Config& config, Findings& out) {
-         each_mount(config, [&](const std::string& at, const Mount& mount) {
+         each_mount(config, [&](const Place& at, const Mount& mount) {
              if (has_option(mount, {"tmpcopyup"}) && (mount.type != "tmpfs" || binds(mount)))
                  out.add(at, ".options: tmpcopyup needs a tmpfs");
          });
@@ -222,21 +220,24 @@ constexpr Rule config_rules[] = {
      of_process<[](const Process& process, Findings& out) {
          for (size_t i = 0; i < process.env.size(); ++i) {
              const std::string& entry = process.env[i];
-             const std::string at = str("process.env[", i, "]: invalid environment variable: ");
+             const auto refuse = [&](const char* why) {
+                 out.add(Place("process.env", i), ": invalid environment variable: ", why,
+                         quoted(entry));
+             };
              if (!entry.contains('='))
-                 out.add(at, "missing '=' in ", quoted(entry));
+                 refuse("missing '=' in ");
              else if (entry.starts_with('='))
-                 out.add(at, "name cannot be empty in ", quoted(entry));
+                 refuse("name cannot be empty in ");
          }
      }>},
     {"posix-platform-user", "uid (int, REQUIRED) specifies the user ID in the container namespace",
      of_process<[](const Process& process, Findings& out) {
-         const auto check_id = [&](const std::string& what, uint32_t id) {
+         const auto check_id = [&](const Place& what, uint32_t id) {
              if (id == uint32_t(-1)) out.add("process.user.", what, ": ", id, " is no id");
          };
          check_id("uid", process.user.uid), check_id("gid", process.user.gid);
          const std::vector<uint32_t>& more = process.user.additional_gids;
-         for (size_t i = 0; i < more.size(); ++i) check_id(str("additionalGids[", i, "]"), more[i]);
+         for (size_t i = 0; i < more.size(); ++i) check_id({"additionalGids", i}, more[i]);
      }>},
     {"posix-platform-user", "umask (int, OPTIONAL) specifies the umask of the user",
      of_process<[](const Process& process, Findings& out) {
@@ -250,7 +251,7 @@ constexpr Rule config_rules[] = {
      of_process<[](const Process& process, Findings& out) {
          for (size_t i = 0; i < process.rlimits.size(); ++i) {
              const Rlimit& limit = process.rlimits[i];
-             const std::string at = str("process.rlimits[", i, "]");
+             const Place at("process.rlimits", i);
              if (!is_posix_rlimit(limit.type))
                  out.add(at, ".type: invalid rlimit type: ", quoted(limit.type));
              if (limit.hard < limit.soft)
@@ -312,7 +313,7 @@ constexpr Rule config_rules[] = {
      }},
     {"posix-platform-hooks", "path (string, REQUIRED) MUST be absolute",
      [](const Config& config, Findings& out) {
-         each_hook(config, [&](const std::string& at, const Hook& hook) {
+         each_hook(config, [&](const Place& at, const Hook& hook) {
              if (!hook.path.starts_with('/'))
                  out.add(at, ".path: must be an absolute path, but is ", quoted(hook.path));
          });
@@ -323,7 +324,7 @@ constexpr Rule config_rules[] = {
      }},
     {"posix-platform-hooks", "if set, timeout MUST be greater than zero",
      [](const Config& config, Findings& out) {
-         each_hook(config, [&](const std::string& at, const Hook& hook) {
+         each_hook(config, [&](const Place& at, const Hook& hook) {
              if (hook.timeout && *hook.timeout <= 0)
                  out.add(at, ".timeout: must be greater than zero, but is ", *hook.timeout);
          });
@@ -378,7 +379,7 @@ bool remove_named(json::Value& value, std::string_view error) {
 
 }  // namespace
 
-void check_ranges(const std::vector<IdMapping>& map, const std::string& at, Findings& out) {
+void check_ranges(const std::vector<IdMapping>& map, const Place& at, Findings& out) {
     const auto meet = [](uint64_t one, uint64_t one_size, uint64_t other, uint64_t other_size) {
         return one < other + other_size && other < one + one_size;
     };
@@ -391,16 +392,17 @@ void check_ranges(const std::vector<IdMapping>& map, const std::string& at, Find
         return out.add(at, ": the kernel takes ranges of 4095 bytes, but these have ", bytes);
     for (size_t i = 0; i < map.size(); ++i) {
         const IdMapping& one = map[i];
-        const std::string range =
-            str(at, "[", i, "]: ", one.container_id, " ", one.host_id, " ", one.size);
+        const auto refuse = [&](const char* why) {
+            out.add(at, "[", i, "]: ", one.container_id, " ", one.host_id, " ", one.size, why);
+        };
         if (one.size == 0 || one.size > uint32_t(-1) - std::max(one.container_id, one.host_id))
-            out.add(range, " is no range of ids");
+            refuse(" is no range of ids");
         const bool again =
             std::any_of(map.begin(), map.begin() + std::ptrdiff_t(i), [&](const IdMapping& other) {
                 return meet(one.container_id, one.size, other.container_id, other.size) ||
                        meet(one.host_id, one.size, other.host_id, other.size);
             });
-        if (again) out.add(range, " has ids of a range before it");
+        if (again) refuse(" has ids of a range before it");
     }
 }
 

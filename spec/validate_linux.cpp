@@ -64,7 +64,7 @@ void check_mappings(const Config& config, Findings& out) {
     check("uidMappings", linux.uid_mappings), check("gidMappings", linux.gid_mappings);
 }
 
-void check_device_numbers(const std::string& at, int64_t major, int64_t minor, int64_t least,
+void check_device_numbers(const Place& at, int64_t major, int64_t minor, int64_t least,
                           Findings& out) {
     const auto check = [&](const char* which, int64_t number, int64_t end) {
         if (number < least || end <= number)
@@ -75,12 +75,12 @@ void check_device_numbers(const std::string& at, int64_t major, int64_t minor, i
 
 void each_namespace(const Config& config, auto&& visit) {
     const std::vector<Namespace>& all = config.linux.namespaces;
-    for (size_t i = 0; i < all.size(); ++i) visit(str("linux.namespaces[", i, "]"), all[i]);
+    for (size_t i = 0; i < all.size(); ++i) visit(Place("linux.namespaces", i), all[i]);
 }
 
 void each_device(const Config& config, auto&& visit) {
     const std::vector<Device>& all = config.linux.devices;
-    for (size_t i = 0; i < all.size(); ++i) visit(str("linux.devices[", i, "]"), all[i]);
+    for (size_t i = 0; i < all.size(); ++i) visit(Place("linux.devices", i), all[i]);
 }
 
 constexpr Rule linux_rules[] = {
@@ -88,7 +88,7 @@ constexpr Rule linux_rules[] = {
      "the following namespace types SHOULD be supported: pid, network, mount, ipc, uts, user, "
      "cgroup, time",
      [](const Config& config, Findings& out) {
-         each_namespace(config, [&](const std::string& at, const Namespace& ns) {
+         each_namespace(config, [&](const Place& at, const Namespace& ns) {
              if (!among(ns.type,
                         {"pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time"}))
                  out.add(at, ".type: namespace ", quoted(ns.type), " does not exist");
@@ -99,14 +99,14 @@ constexpr Rule linux_rules[] = {
      "generate an error",
      [](const Config& config, Findings& out) {
          std::set<std::string> seen;
-         each_namespace(config, [&](const std::string& at, const Namespace& ns) {
+         each_namespace(config, [&](const Place& at, const Namespace& ns) {
              if (!seen.insert(ns.type).second)
                  out.add(at, ".type: malformed spec file: duplicated ns ", quoted(ns.type));
          });
      }},
     {"namespaces", "path MUST be an absolute path in the runtime mount namespace",
      [](const Config& config, Findings& out) {
-         each_namespace(config, [&](const std::string& at, const Namespace& ns) {
+         each_namespace(config, [&](const Place& at, const Namespace& ns) {
              if (!ns.path.empty() && ns.path[0] != '/')
                  out.add(at, ".path: must be an absolute path, but is ", quoted(ns.path));
          });
@@ -149,14 +149,14 @@ constexpr Rule linux_rules[] = {
      }},
     {"devices", "type (string, REQUIRED) - type of device: c, b, u or p",
      [](const Config& config, Findings& out) {
-         each_device(config, [&](const std::string& at, const Device& device) {
+         each_device(config, [&](const Place& at, const Device& device) {
              if (!among(device.type, {"c", "b", "u", "p"}))
                  out.add(at, ".type: must be one of c, b, u, p, but is ", quoted(device.type));
          });
      }},
     {"devices", "path (string, REQUIRED) - full path to device inside container",
      [](const Config& config, Findings& out) {
-         each_device(config, [&](const std::string& at, const Device& device) {
+         each_device(config, [&](const Place& at, const Device& device) {
              if (!device.path.starts_with('/'))
                  out.add(at, ".path: must be an absolute path, but is ", quoted(device.path));
              else if (is_root(device.path))
@@ -165,14 +165,14 @@ constexpr Rule linux_rules[] = {
      }},
     {"devices", "fileMode - file mode for the device: of the kernel's 16 bits",
      [](const Config& config, Findings& out) {
-         each_device(config, [&](const std::string& at, const Device& device) {
+         each_device(config, [&](const Place& at, const Device& device) {
              if (UINT16_MAX < device.file_mode.value_or(0))
                  out.add(at, ".fileMode: must be from 0 to 65535, but is ", *device.file_mode);
          });
      }},
     {"devices", "uid, gid - id of device owner or group in the container namespace",
      [](const Config& config, Findings& out) {
-         each_device(config, [&](const std::string& at, const Device& device) {
+         each_device(config, [&](const Place& at, const Device& device) {
              const auto check = [&](const char* which, std::optional<uint32_t> id) {
                  if (id == uint32_t(-1)) out.add(at, ".", which, ": ", *id, " is no id");
              };
@@ -181,7 +181,7 @@ constexpr Rule linux_rules[] = {
      }},
     {"devices", "major, minor - major, minor numbers for the device",
      [](const Config& config, Findings& out) {
-         each_device(config, [&](const std::string& at, const Device& device) {
+         each_device(config, [&](const Place& at, const Device& device) {
              check_device_numbers(at, device.major, device.minor, 0, out);
              if (device.major == 0 && device.minor == 0 && among(device.type, {"c", "b", "u"}))
                  out.add(at, ".major: ", device.path, " has no major and minor");
@@ -224,7 +224,7 @@ constexpr Rule linux_rules[] = {
      of_resources<[](const Resources& resources, Findings& out) {
          for (size_t i = 0; i < resources.devices.size(); ++i) {
              const DeviceRule& rule = resources.devices[i];
-             const std::string at = str("linux.resources.devices[", i, "]");
+             const Place at("linux.resources.devices", i);
              if (!rule.type.empty() && !among(rule.type, {"a", "b", "c"}))
                  out.add(at, ".type: must be one of a, b, c, but is ", quoted(rule.type));
              if (rule.access.find_first_not_of("rwm") != std::string::npos)
@@ -260,7 +260,7 @@ constexpr Rule linux_rules[] = {
      }>},
     {"block-io", "weight, leafWeight: the kernel's are from 10 to 1000; 0 leaves them",
      of_resources<[](const Resources& resources, Findings& out) {
-         const auto check = [&](const std::string& name, std::optional<uint16_t> weight) {
+         const auto check = [&](const Place& name, std::optional<uint16_t> weight) {
              if (weight && *weight != 0 && (*weight < 10 || *weight > 1000))
                  out.add("linux.resources.blockIO.", name, ": must be from 10 to 1000, but is ",
                          *weight);
@@ -268,9 +268,9 @@ constexpr Rule linux_rules[] = {
          const BlockIo& io = resources.block_io;
          check("weight", io.weight), check("leafWeight", io.leaf_weight);
          for (size_t i = 0; i < io.weight_device.size(); ++i) {
-             const std::string at = str("weightDevice[", i, "]");
-             check(at + ".weight", io.weight_device[i].weight),
-                 check(at + ".leafWeight", io.weight_device[i].leaf_weight);
+             const Place at("weightDevice", i);
+             check(Place(at, "weight"), io.weight_device[i].weight),
+                 check(Place(at, "leafWeight"), io.weight_device[i].leaf_weight);
          }
      }>},
     {"block-io",

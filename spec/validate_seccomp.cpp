@@ -19,7 +19,7 @@ void of_seccomp(const Config& config, Findings& out) {
 
 void each_rule(const Seccomp& seccomp, auto&& visit) {
     for (size_t i = 0; i < seccomp.syscalls.size(); ++i)
-        visit(str(place, "syscalls[", i, "]"), seccomp.syscalls[i]);
+        visit(Place("linux.seccomp.syscalls", i), seccomp.syscalls[i]);
 }
 
 // In the kernel's order, the strictest first.
@@ -41,7 +41,7 @@ bool takes_errno(std::string_view action) {
     return among(action, {"SCMP_ACT_ERRNO", "SCMP_ACT_TRACE"});
 }
 
-void check_argument(const std::string& at, const SeccompArg& arg, Findings& out) {
+void check_argument(const Place& at, const SeccompArg& arg, Findings& out) {
     if (!among(arg.op, {"SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE", "SCMP_CMP_EQ", "SCMP_CMP_GE",
                         "SCMP_CMP_GT", "SCMP_CMP_MASKED_EQ"}))
         out.add(at, ".op: string ", arg.op, " is not a valid operator for seccomp");
@@ -64,7 +64,7 @@ constexpr Rule rules[] = {
          if (seccomp.default_errno_ret && !takes_errno(seccomp.default_action))
              out.add(place, "defaultErrnoRet: errnoRet is not for seccomp action ",
                      quoted(seccomp.default_action));
-         each_rule(seccomp, [&](const std::string& at, const SeccompSyscall& rule) {
+         each_rule(seccomp, [&](const Place& at, const SeccompSyscall& rule) {
              if (rule.errno_ret && !takes_errno(rule.action))
                  out.add(at, ".errnoRet: errnoRet is not for seccomp action ", quoted(rule.action));
          });
@@ -72,12 +72,12 @@ constexpr Rule rules[] = {
     {"seccomp",
      "errnoRet (uint, OPTIONAL) - the errno return code to use: the kernel's last one is 4095",
      of_seccomp<[](const Seccomp& seccomp, Findings& out) {
-         const auto check = [&](const std::string& where, uint32_t number) {
+         const auto check = [&](const Place& where, uint32_t number) {
              if (4095 < number) out.add(where, ": ", number, " is too large: at most 4095");
          };
-         check(str(place, "defaultErrnoRet"), seccomp.default_errno_ret.value_or(0));
-         each_rule(seccomp, [&](const std::string& at, const SeccompSyscall& rule) {
-             check(at + ".errnoRet", rule.errno_ret.value_or(0));
+         check("linux.seccomp.defaultErrnoRet", seccomp.default_errno_ret.value_or(0));
+         each_rule(seccomp, [&](const Place& at, const SeccompSyscall& rule) {
+             check(Place(at, "errnoRet"), rule.errno_ret.value_or(0));
          });
      }>},
     {"seccomp", "architectures: a valid list of constants is given",
@@ -89,7 +89,8 @@ constexpr Rule rules[] = {
      }>},
     {"seccomp", "flags: a valid list of constants is given",
      of_seccomp<[](const Seccomp& seccomp, Findings& out) {
-         const auto names = seccomp.flags.value_or(std::vector<std::string>{});
+         if (!seccomp.flags) return;
+         const std::vector<std::string>& names = *seccomp.flags;
          for (size_t i = 0; i < names.size(); ++i)
              if (!among(names[i], {"SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG",
                                    "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
@@ -104,13 +105,13 @@ constexpr Rule rules[] = {
      }>},
     {"seccomp", "names MUST contain at least one entry",
      of_seccomp<[](const Seccomp& seccomp, Findings& out) {
-         each_rule(seccomp, [&](const std::string& at, const SeccompSyscall& rule) {
+         each_rule(seccomp, [&](const Place& at, const SeccompSyscall& rule) {
              if (rule.names.empty()) out.add(at, ".names: must contain at least one entry");
          });
      }>},
     {"seccomp", "action (string, REQUIRED) - the action for seccomp rules",
      of_seccomp<[](const Seccomp& seccomp, Findings& out) {
-         each_rule(seccomp, [&](const std::string& at, const SeccompSyscall& rule) {
+         each_rule(seccomp, [&](const Place& at, const SeccompSyscall& rule) {
              if (!is_action(rule.action))
                  out.add(at, ".action: string ", rule.action, " is not a valid action for seccomp");
          });
@@ -118,9 +119,9 @@ constexpr Rule rules[] = {
     {"seccomp",
      "op (string, REQUIRED) - the operator for syscall arguments; index - of at most six arguments",
      of_seccomp<[](const Seccomp& seccomp, Findings& out) {
-         each_rule(seccomp, [&](const std::string& at, const SeccompSyscall& rule) {
+         each_rule(seccomp, [&](const Place& at, const SeccompSyscall& rule) {
              for (size_t i = 0; i < rule.args.size(); ++i)
-                 check_argument(str(at, ".args[", i, "]"), rule.args[i], out);
+                 check_argument(Place(at, "args", i), rule.args[i], out);
          });
      }>},
     {"seccomp",
@@ -129,7 +130,7 @@ constexpr Rule rules[] = {
      of_seccomp<[](const Seccomp& seccomp, Findings& out) {
          if (seccomp.default_action == "SCMP_ACT_NOTIFY")
              out.add(place, "defaultAction: SCMP_ACT_NOTIFY cannot be used as default action");
-         each_rule(seccomp, [&](const std::string& at, const SeccompSyscall& rule) {
+         each_rule(seccomp, [&](const Place& at, const SeccompSyscall& rule) {
              if (rule.action != "SCMP_ACT_NOTIFY") return;
              if (seccomp.listener_path.empty())
                  out.add(place, "listenerPath: seccomp listenerPath is not set, but "
@@ -143,7 +144,7 @@ constexpr Rule rules[] = {
 constexpr Rule rule_of_names = {
     "seccomp", "names (array of strings, REQUIRED) - the names of the syscalls",
     of_seccomp<[](const Seccomp& seccomp, Findings& out) {
-        each_rule(seccomp, [&](const std::string& at, const SeccompSyscall& rule) {
+        each_rule(seccomp, [&](const Place& at, const SeccompSyscall& rule) {
             if (const std::string why = problem_with_names(rule, seccomp); !why.empty())
                 out.add(at, ".", why);
         });

@@ -6,13 +6,16 @@
 #include "runtime/cgroup/knobs.h"
 
 #include "base/error.h"
+#include "base/json_place.h"
+
+static constexpr json::Place resources_place = "linux.resources";
 
 std::vector<Write> plan_writes(std::span<const Knob> knobs, const spec::Resources& resources,
                                const Chosen& chosen) {
     std::vector<Write> writes;
     for (const Knob& knob : knobs) {
         if (!chosen(knob.controller)) continue;
-        const std::string place = str("linux.resources.", knob.setting);
+        const json::Place place(resources_place, knob.setting);
         for (std::string& line : context(place, [&] { return knob.lines(resources); })) {
             if (knob.file.empty())
                 throw Error(place,
