@@ -110,13 +110,17 @@ private:
     std::mt19937 random_;
 };
 
-// Gives each input to `take`; KEG_DAMAGE=100 makes it a hundred times as many. The one that ends it
-// is shown, even by a sanitizer's last words.
 namespace damage {
+// How often to try: KEG_DAMAGE=100 makes it a hundred times as often.
+inline unsigned rounds(unsigned count) {
+    const char* times = std::getenv("KEG_DAMAGE");
+    return count * unsigned(times ? std::atoi(times) : 1);
+}
 inline const std::string* current = nullptr;
 extern "C" void __sanitizer_set_death_callback(void (*)()) __attribute__((weak));
 }  // namespace damage
 
+// Gives each input to `take`. The one that ends it is shown, even by a sanitizer's last words.
 inline void each_damaged(unsigned count, const std::function<std::string(Damage&)>& make,
                          const std::function<void(const std::string&)>& take) {
     if (damage::__sanitizer_set_death_callback)
@@ -124,9 +128,7 @@ inline void each_damaged(unsigned count, const std::function<std::string(Damage&
             if (damage::current)
                 std::fprintf(stderr, "the input was:\n%s\n", damage::current->c_str());
         });
-    const char* times = std::getenv("KEG_DAMAGE");
-    const unsigned last = count * unsigned(times ? std::atoi(times) : 1);
-    for (unsigned seed = 1; seed <= last; ++seed) {
+    for (unsigned seed = 1; seed <= damage::rounds(count); ++seed) {
         Damage one(seed);
         const std::string input = make(one);
         damage::current = &input;

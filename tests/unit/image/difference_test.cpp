@@ -47,9 +47,8 @@ std::string changes_between(const std::vector<Item>& before, const std::vector<I
 TEST_CASE("a layer of what has changed makes the one tree of the other") {
     if (!is_root()) return;
     ::umask(022);
-    const char* times = std::getenv("KEG_DAMAGE");
     unsigned compared = 0;
-    for (unsigned seed = 1; seed <= 800 * unsigned(times ? std::atoi(times) : 1); ++seed) {
+    for (unsigned seed = 1; seed <= damage::rounds(800); ++seed) {
         CAPTURE(seed);
         Damage damage(seed);
         const Stack stack = random_stack(damage), more = random_stack(damage);

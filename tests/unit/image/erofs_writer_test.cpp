@@ -18,9 +18,8 @@ std::string reason_of(const FileTree& tree) {
 
 TEST_CASE("an index is the tree that it was written from") {
     if (!is_root()) return;
-    const char* times = std::getenv("KEG_DAMAGE");
     unsigned same = 0;
-    for (unsigned seed = 1; seed <= 60 * unsigned(times ? std::atoi(times) : 1); ++seed) {
+    for (unsigned seed = 1; seed <= damage::rounds(60); ++seed) {
         CAPTURE(seed);
         Damage damage(seed);
         const Stack stack = random_stack(damage);

@@ -16,9 +16,8 @@ std::string plain_error(const Stack& stack, Listing& listing) {
 TEST_CASE("a tree is what its layers are as plain files") {
     if (!is_root()) return;
     ::umask(022);
-    const char* times = std::getenv("KEG_DAMAGE");
     unsigned same = 0;
-    for (unsigned seed = 1; seed <= 400 * unsigned(times ? std::atoi(times) : 1); ++seed) {
+    for (unsigned seed = 1; seed <= damage::rounds(400); ++seed) {
         CAPTURE(seed);
         Damage damage(seed);
         const Stack stack = random_stack(damage);
