@@ -68,7 +68,7 @@ std::vector<std::string> candidates(const std::string& program) {
 
 Child after_our_end(const std::function<void()>& body) {
     const pid_t us = ::getpid();
-    const UniqueFd lives(int(check(::syscall(SYS_pidfd_open, us, 0), "pidfd_open")));
+    const UniqueFd lives = sys::pidfd_open(us);
     sigset_t all, before;
     ::sigfillset(&all);
     ::sigprocmask(SIG_BLOCK, &all, &before);

@@ -181,6 +181,14 @@ void umount(const std::string& target, int flags) {
     if (::umount2(target.c_str(), flags) < 0) throw SysError("unmount ", target);
 }
 
+UniqueFd pidfd_open(pid_t pid, const char* doing) {
+    return UniqueFd(int(check(::syscall(SYS_pidfd_open, pid, 0), doing)));
+}
+
+UniqueFd pidfd_open_if_exists(pid_t pid) {
+    return UniqueFd(int(::syscall(SYS_pidfd_open, pid, 0)));
+}
+
 std::string proc_fd(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
 Pipe pipe() {

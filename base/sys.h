@@ -52,6 +52,11 @@ void umount(const std::string& target, int flags = 0);
 
 std::string proc_fd(int fd);  // "/proc/self/fd/N"
 
+// A process by a descriptor, which stays its own when the number is given to another.
+UniqueFd pidfd_open(pid_t pid, const char* doing = "pidfd_open");
+// Nothing if there is none, or if it cannot be had (a filter that does not know the call).
+UniqueFd pidfd_open_if_exists(pid_t pid);
+
 // Closes all descriptors from this number on but these.
 void close_from(int first, std::vector<int> but);
 struct Pipe {

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/defer.h"
@@ -25,7 +24,7 @@ std::string BuildNetwork::path() {
 void BuildNetwork::make() {
     namespace_ = make_network_namespace();
     Endpoint endpoint(store_root_, "build-" + random_id(), {});
-    const UniqueFd build(int(check(::syscall(SYS_pidfd_open, ::getpid(), 0), "pidfd_open")));
+    const UniqueFd build = sys::pidfd_open(::getpid());
     sigset_t all, before;
     ::sigfillset(&all);
     ::sigprocmask(SIG_BLOCK, &all, &before);

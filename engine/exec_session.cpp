@@ -6,7 +6,6 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/process.h"
+#include "base/sys.h"
 #include "engine/caller.h"
 #include "engine/console.h"
 #include "engine/relay.h"
@@ -47,7 +47,7 @@ void serve(const RuntimeClient& runtime, const ExecSession& session, const winsi
                                         .detach = true,
                                         .io = {-1, -1, -1}});
     const pid_t pid = parse_number<pid_t>(trim(read_file(pid_file))).value_or(0);
-    const UniqueFd process(check(int(::syscall(SYS_pidfd_open, pid, 0)), "opening the process"));
+    const UniqueFd process = sys::pidfd_open(pid, "opening the process");
     ContainerIo io{.input = {}, .output = {}, .errors = {}, .console = console.receive()};
     if (size.ws_row) ::ioctl(io.console.get(), TIOCSWINSZ, &size);
     Relay relay(std::move(io), process.get(), "", caller, true);

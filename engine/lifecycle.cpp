@@ -19,7 +19,7 @@ namespace {
 
 UniqueFd open_process(const State& state) {
     if (state.pid <= 0) return {};
-    UniqueFd process(int(::syscall(SYS_pidfd_open, state.pid, 0)));
+    UniqueFd process = sys::pidfd_open_if_exists(state.pid);
     if (!process || !is_alive(state.pid, state.pid_started)) return {};
     return process;
 }

@@ -100,8 +100,6 @@ private:
     std::string hidden_;     // what is left to delete of a container that nobody sees any more
 };
 
-int pidfd_open(pid_t pid) { return int(::syscall(SYS_pidfd_open, pid, 0)); }
-
 void Monitor::run() noexcept {
     try {
         become_independent();
@@ -196,7 +194,7 @@ void Monitor::create() {
     created_ = true;
     context("failed to create task for container", [&] { runtime_.create(settings_.id, create); });
     state_.pid = parse_number<pid_t>(trim(read_file(create.pid_file))).value_or(0);
-    pidfd_.reset(check(pidfd_open(state_.pid), "opening the container's process"));
+    pidfd_ = sys::pidfd_open(state_.pid, "opening the container's process");
     state_.pid_started = start_time(state_.pid);
     ::unlink(create.pid_file.c_str());
 

@@ -5,7 +5,6 @@
 
 #include <poll.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -64,7 +63,7 @@ struct Call {
 
 ExitStatus wait(Child& child, const Call& what) {
     if (what.asking < 0) return child.wait();
-    const UniqueFd end(check(int(::syscall(SYS_pidfd_open, child.pid(), 0)), "pidfd_open"));
+    const UniqueFd end = sys::pidfd_open(child.pid());
     pollfd fds[] = {{end.get(), POLLIN, 0}, {what.asking, POLLIN, 0}};
     while (fds[0].revents == 0) {
         if (::poll(fds, 2, -1) < 0 && errno != EINTR) throw SysError("poll");

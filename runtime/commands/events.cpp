@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -92,8 +91,7 @@ private:
 
 // Until init ends; what its end had to do with memory is still told.
 void watch(const Container& container, std::chrono::nanoseconds interval) {
-    const UniqueFd init(
-        int(check(::syscall(SYS_pidfd_open, container.record().pid, 0), "pidfd_open")));
+    const UniqueFd init = sys::pidfd_open(container.record().pid);
     if (!container.init_is_alive()) return;
     OomWatch oom(container.record().cgroup);
     for (auto next = Clock::now() + interval;;) {

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/sys.h"
 
 void hide() { ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 
@@ -43,7 +44,7 @@ void hand_over(Child sibling, Channel& channel) {
 
 Child take_over(const Message& born) {
     const int pid = parse_number<int>(born.text).value_or(-1);
-    return Child(pid, UniqueFd(int(::syscall(SYS_pidfd_open, pid, 0))));
+    return Child(pid, sys::pidfd_open_if_exists(pid));
 }
 
 void become_root_inside(const Channel& channel) {

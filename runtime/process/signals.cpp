@@ -20,6 +20,7 @@
 
 #include "base/error.h"
 #include "base/signal_names.h"
+#include "base/sys.h"
 #include "base/unique_fd.h"
 
 int parse_signal(std::string_view text) {
@@ -106,7 +107,7 @@ void signal_members(const std::function<std::vector<int>()>& members, int number
     for (size_t first = 0; first < all.size(); first += at_once) {
         std::vector<std::pair<int, UniqueFd>> opened;
         for (size_t i = first; i < std::min(all.size(), first + at_once); ++i)
-            if (UniqueFd process(int(::syscall(SYS_pidfd_open, all[i], 0))); process)
+            if (UniqueFd process = sys::pidfd_open_if_exists(all[i]))
                 opened.emplace_back(all[i], std::move(process));
         const std::vector<int> again = members();
         const std::set<int> still(again.begin(), again.end());

@@ -223,7 +223,7 @@ Entered enter(const Container& container, const spec::Config& config, const Exec
     if ((plan.namespaces & CLONE_NEWNS) == 0) plan.root.emplace(str("/proc/", init, "/root"));
     plan.own_keys = !container.record().no_new_keyring;
     plan.last_preserved = 2 + options.preserve_fds;
-    const UniqueFd pidfd(int(check(::syscall(SYS_pidfd_open, init, 0), "pidfd_open")));
+    const UniqueFd pidfd = sys::pidfd_open(init);
     if (!container.init_is_alive()) throw Error("cannot exec in a stopped container");
 
     if ((plan.namespaces & CLONE_NEWUSER) != 0 && !plan.process.terminal)

@@ -420,7 +420,7 @@ bool Container::lock_to_remove() {
         // By a descriptor, and asked once more: who has the number holds the lock, and so is a
         // create of ours.
         const auto holder = lock_holder(directory->get());
-        const UniqueFd create(holder ? int(::syscall(SYS_pidfd_open, *holder, 0)) : -1);
+        const UniqueFd create = holder ? sys::pidfd_open_if_exists(*holder) : UniqueFd();
         if (create && lock_holder(directory->get()) == holder)
             ::syscall(SYS_pidfd_send_signal, create.get(), SIGKILL, nullptr, 0);
     }
@@ -439,7 +439,7 @@ bool Container::init_is_alive() const {
 // Init itself and not who got its number after it; nothing if it is gone.
 UniqueFd Container::open_init() const {
     if (record_.pid <= 0) return {};
-    UniqueFd init(int(::syscall(SYS_pidfd_open, record_.pid, 0)));
+    UniqueFd init = sys::pidfd_open_if_exists(record_.pid);
     if (!init_is_alive()) return {};
     return init;
 }

@@ -78,7 +78,7 @@ void run_hooks(std::string_view kind, const std::vector<spec::Hook>& hooks,
                 options.own_env = true;
             if (sys::exists(surroundings.directory)) options.directory = surroundings.directory;
             Child child = spawn(options);
-            const UniqueFd pidfd(int(::syscall(SYS_pidfd_open, child.pid(), 0)));
+            const UniqueFd pidfd = sys::pidfd_open_if_exists(child.pid());
             wait_for(hook, pidfd.get(), surroundings.init);
             const ExitStatus status = child.wait();
             if (status.shell() == 0) return;

@@ -8,7 +8,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -118,7 +117,7 @@ void start_and_notify(Container& container) {
     auto notify = NotifySocket::listen(container.directory());
     if (!notify) return container.start();
     const int pid = container.record().pid;
-    const UniqueFd init(int(::syscall(SYS_pidfd_open, pid, 0)));
+    const UniqueFd init = sys::pidfd_open_if_exists(pid);
     container.start();
     // It runs, whoever hears of it.
     attempt("passing readiness on", [&] { notify->wait_ready(pid, init.get()); });
