@@ -29,6 +29,9 @@ void write_all(int fd, std::string_view data);
 std::string read_all(int fd, size_t most = size_t(1) << 30);
 std::expected<std::string, int> try_read_all(int fd, size_t most);
 
+inline bool same_time(const timespec& a, const timespec& b) {
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
 struct stat fstat(int fd);
 // lstat; throws.
 struct stat lstat(const std::string& path);

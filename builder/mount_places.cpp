@@ -20,10 +20,6 @@ namespace {
 
 constexpr int most_links = 40;  // as the kernel
 
-bool same_time(const timespec& a, const timespec& b) {
-    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
 struct stat stat_at(int directory, const std::string& name) {
     struct stat info{};
     if (::fstatat(directory, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return {};
@@ -130,10 +126,10 @@ void MountPlaces::take_back() {
     }
     for (size_t i = directories_.size(); i-- > 0;) {
         const Directory& directory = directories_[i];
-        if (!same_time(left[i].st_ctim, directory.noted.st_ctim)) {
-            set_times(directory.upper.get(), same_time(left[i].st_mtim, directory.noted.st_mtim)
-                                                 ? directory.before
-                                                 : left[i]);
+        if (!sys::same_time(left[i].st_ctim, directory.noted.st_ctim)) {
+            set_times(directory.upper.get(),
+                      sys::same_time(left[i].st_mtim, directory.noted.st_mtim) ? directory.before
+                                                                               : left[i]);
             continue;
         }
         set_times(directory.upper.get(), directory.before);

@@ -498,10 +498,8 @@ void Layer::set_time(int directory) const {
     const auto at = times_.find({info.st_dev, info.st_ino});
     if (at == times_.end()) return;
     const timespec& wanted = at->second;
-    const bool has_it =
-        info.st_mtim.tv_sec == wanted.tv_sec && info.st_mtim.tv_nsec == wanted.tv_nsec;
     const timespec times[2] = {wanted, wanted};
-    if (!has_it) ::futimens(directory, times);
+    if (!sys::same_time(info.st_mtim, wanted)) ::futimens(directory, times);
 }
 
 }  // namespace
