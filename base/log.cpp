@@ -94,11 +94,19 @@ std::string rfc3339_now() {
     return rfc3339(1'000'000'000LL * now.tv_sec + now.tv_nsec);
 }
 
+// strptime takes 31 days of any month.
+static bool is_date(const tm& parts) {
+    return std::chrono::year_month_day(std::chrono::year(parts.tm_year + 1900),
+                                       std::chrono::month(unsigned(parts.tm_mon + 1)),
+                                       std::chrono::day(unsigned(parts.tm_mday)))
+        .ok();
+}
+
 long long parse_rfc3339(std::string_view text) {
     tm parts{};
     const std::string copy(text);
     const char* rest = ::strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
-    if (!rest) throw Error("not an RFC 3339 time: ", quoted(text));
+    if (!rest || !is_date(parts)) throw Error("not an RFC 3339 time: ", quoted(text));
     long long nanoseconds = 0;
     if (*rest == '.') {
         long long unit = 100'000'000;
