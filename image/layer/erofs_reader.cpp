@@ -100,10 +100,11 @@ private:
     void read_root();
 
     Found inode_at(uint64_t number);
-    void read_extended(Found& found) const;
-    void read_compact(Found& found) const;
+    template <class Form>
+    void read_head(Found& found) const;
+    static timespec time_of(const Found& found, const Inode& inode);
+    timespec time_of(const Found& found, const CompactInode& inode) const;
     FileTree::Id make(const Found& found);
-    FileTree::Id make_root(const FileTree::File& looks);
     FileTree::Id make_file(const Found& found, FileTree::File file);
 
     struct Attribute {
@@ -229,7 +230,7 @@ Found Reader::inode_at(uint64_t number) {
     if (found.layout == Layout::compressed || found.layout == Layout::compressed_full)
         found.refuse("it is compressed");
     if (found.layout > Layout::chunks) found.refuse("its form is not known");
-    found.is_extended ? read_extended(found) : read_compact(found);
+    found.is_extended ? read_head<Inode>(found) : read_head<CompactInode>(found);
     if (kind_number(found.file.mode) == 0) found.refuse("its kind is not known");
     if (found.file.size > uint64_t(std::numeric_limits<int64_t>::max()))
         found.refuse("its size is not possible");
@@ -238,34 +239,32 @@ Found Reader::inode_at(uint64_t number) {
     return found;
 }
 
-void Reader::read_extended(Found& found) const {
-    const auto inode = part_at<Inode>(found.at);
-    if (inode.nanoseconds >= 1'000'000'000) found.refuse("its time is none");
-    if (inode.block_high != 0) found.refuse("its place is too far");
+template <class Form>
+void Reader::read_head(Found& found) const {
+    const auto inode = part_at<Form>(found.at);
     found.attribute_words = inode.attribute_words;
     found.block = inode.block;
     found.file = {.mode = inode.mode,
                   .uid = inode.uid,
                   .gid = inode.gid,
                   .links = inode.links,
-                  .modified = {inode.seconds, long(inode.nanoseconds)},
+                  .modified = time_of(found, inode),
                   .size = inode.size};
+    if constexpr (std::is_same_v<Form, Inode>)
+        if (inode.block_high != 0) found.refuse("its place is too far");
 }
 
-void Reader::read_compact(Found& found) const {
-    const auto inode = part_at<CompactInode>(found.at);
+timespec Reader::time_of(const Found& found, const Inode& inode) {
+    if (inode.nanoseconds >= 1'000'000'000) found.refuse("its time is none");
+    return {inode.seconds, long(inode.nanoseconds)};
+}
+
+timespec Reader::time_of(const Found& found, const CompactInode& inode) const {
     int64_t seconds = 0;
     if (__builtin_add_overflow(super_.epoch, int64_t(inode.seconds), &seconds) ||
         super_.epoch_nanoseconds >= 1'000'000'000)
         found.refuse("its time is none");
-    found.attribute_words = inode.attribute_words;
-    found.block = inode.block;
-    found.file = {.mode = inode.mode,
-                  .uid = inode.uid,
-                  .gid = inode.gid,
-                  .links = inode.links,
-                  .modified = {seconds, long(super_.epoch_nanoseconds)},
-                  .size = inode.size};
+    return {seconds, long(super_.epoch_nanoseconds)};
 }
 
 FileTree::Id Reader::make(const Found& found) {
@@ -274,20 +273,15 @@ FileTree::Id Reader::make(const Found& found) {
     file.links = 0, file.size = 0;
     file.attributes = read_attributes(found);
     const bool is_directory = file.is_directory();
-    const FileTree::Id id = claims_.empty() ? make_root(file) : make_file(found, file);
+    const bool is_root = claims_.empty();
+    const FileTree::Id id = is_root ? FileTree::root : make_file(found, file);
+    if (is_root) tree_.describe(FileTree::root, file);
     ids_[found.number] = id;
     claims_.push_back({found.number, found.file.links, is_directory,
                        is_directory && !found.is_extended && found.file.links == 1});
     directories_in_.push_back(0);
     if (is_directory) ahead_.push_back(found);
     return id;
-}
-
-FileTree::Id Reader::make_root(const FileTree::File& looks) {
-    FileTree::File& root = tree_.change(FileTree::root);
-    root.mode = looks.mode, root.uid = looks.uid, root.gid = looks.gid;
-    root.modified = looks.modified, root.attributes = looks.attributes;
-    return FileTree::root;
 }
 
 FileTree::Id Reader::make_file(const Found& found, FileTree::File file) {

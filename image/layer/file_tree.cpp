@@ -241,6 +241,12 @@ FileTree::Id FileTree::make_sparse(File file, std::span<const TarEntry::Segment>
     return number_of(files_.size() - 1);
 }
 
+void FileTree::describe(Id directory, const File& looks) {
+    File& file = files_[directory];
+    file.mode = looks.mode, file.uid = looks.uid, file.gid = looks.gid;
+    file.modified = looks.modified, file.attributes = looks.attributes;
+}
+
 std::string_view FileTree::target(const File& symlink) const {
     return std::string_view(letters_).substr(symlink.particular, symlink.size);
 }
@@ -435,18 +441,11 @@ FileTree::File FileTree::looks_of(const TarEntry& entry, const std::string& path
             .attributes = attribute_set(std::move(numbers))};
 }
 
-void FileTree::describe_directory(const TarEntry& entry, const std::string& path, Id directory) {
-    const File looks = looks_of(entry, path, directory);
-    File& file = files_[directory];
-    file.mode = looks.mode, file.uid = looks.uid, file.gid = looks.gid;
-    file.modified = looks.modified, file.attributes = looks.attributes;
-}
-
 void FileTree::make_node(const TarEntry& entry, const std::string& path) {
     using enum TarEntry::Type;
     if (path.empty()) {
         if (entry.type != directory) throw Error("the root must be a directory");
-        return describe_directory(entry, path, root);
+        return describe(root, looks_of(entry, path, root));
     }
     const auto [above, name] = split_parent(path);
     const Id in = parent_at(above);
@@ -454,7 +453,8 @@ void FileTree::make_node(const TarEntry& entry, const std::string& path) {
     const uint32_t found = find(in, name);
     if (found != none && entry.type == directory && files_[names_[found].file].is_directory()) {
         names_[found].touched = layer_;
-        return describe_directory(entry, path, names_[found].file);
+        const Id there = names_[found].file;
+        return describe(there, looks_of(entry, path, there));
     }
     if (found != none) remove(found);
     this->name(in, name, make_file(entry, path));

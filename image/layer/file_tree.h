@@ -87,7 +87,8 @@ public:
     uint32_t add_tar(Tar tar);
     uint32_t attribute_number(std::string name, std::string value);
     uint32_t attribute_set(std::vector<uint32_t> sorted);  // by their names
-    File& change(Id id) { return files_[id]; }
+    // That is how a directory looks from here on; what is in it stays.
+    void describe(Id directory, const File& looks);
 
 private:
     struct Name {
@@ -127,7 +128,6 @@ private:
     void make_opaque(std::string_view path);
     void hide(std::string_view directory, std::string_view name);
     File looks_of(const TarEntry& entry, const std::string& path, Id before);
-    void describe_directory(const TarEntry& entry, const std::string& path, Id directory);
     void make_node(const TarEntry& entry, const std::string& path);
     Id make_file(const TarEntry& entry, const std::string& path);
     void make_link(const TarEntry& entry, const std::string& path, Id directory,
