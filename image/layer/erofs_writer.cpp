@@ -77,6 +77,22 @@ struct PlannedFile {
     uint64_t first = 0, entries = 0;  // a directory's, in Plan::entries
 };
 
+// A directory's entries block by block, with how much of the block they fill.
+template <class Take>
+void each_block(std::span<const FileTree::Entry> entries, Take&& take) {
+    size_t first = 0;
+    uint64_t used = 0;
+    for (size_t i = 0; i < entries.size(); ++i) {
+        const uint64_t size = sizeof(DirectoryEntry) + entries[i].name.size();
+        if (used + size > block_size) {
+            take(entries.subspan(first, i - first), used);
+            first = i, used = 0;
+        }
+        used += size;
+    }
+    take(entries.subspan(first), used);
+}
+
 class Plan {
 public:
     explicit Plan(const FileTree& tree) : tree_(tree) {
@@ -244,15 +260,10 @@ void Plan::plan_content(PlannedFile& file) {
     const FileTree::File& said = tree_.file(file.id);
     if (S_ISREG(said.mode)) return plan_regular(file);
     if (S_ISLNK(said.mode)) file.size = said.size;
-    if (said.is_directory()) {
-        uint64_t used = 0;  // of the last block
-        for (const auto& [name, id] : entries(file)) {
-            const uint64_t size = sizeof(DirectoryEntry) + name.size();
-            if (used + size > block_size) file.size += block_size, used = 0;
-            used += size;
-        }
-        file.size += used;
-    }
+    if (said.is_directory())
+        each_block(entries(file), [&](const auto&, uint64_t used) {
+            file.size = up_to(file.size, block_size) + used;
+        });
     file.tail = uint32_t(file.size % block_size);
 }
 
@@ -539,24 +550,17 @@ void Writer::content(const PlannedFile& planned, uint64_t begin, uint64_t end) {
     out_.put_bytes(tree_.target(file).substr(begin, end - begin));
 }
 
-// The blocks between the two places, cut as they were planned.
+// The blocks between the two places.
 void Writer::directory(const PlannedFile& planned, uint64_t begin, uint64_t end) {
-    const auto entries = plan_.entries(planned);
     const uint64_t out_at = out_.position();
-    uint64_t block = 0, used = 0;
-    size_t first = 0;
-    for (size_t i = 0; i <= entries.size(); ++i) {
-        const uint64_t size =
-            i == entries.size() ? block_size : sizeof(DirectoryEntry) + entries[i].name.size();
-        if (used + size > block_size) {
-            if (block >= begin && block < end) {
-                out_.fill_to(out_at + block - begin);
-                directory_block(entries.subspan(first, i - first));
-            }
-            block += block_size, used = 0, first = i;
+    uint64_t block = 0;
+    each_block(plan_.entries(planned), [&](std::span<const FileTree::Entry> entries, uint64_t) {
+        if (block >= begin && block < end) {
+            out_.fill_to(out_at + block - begin);
+            directory_block(entries);
         }
-        used += size;
-    }
+        block += block_size;
+    });
 }
 
 void Writer::directory_block(std::span<const FileTree::Entry> entries) {
