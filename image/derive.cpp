@@ -8,24 +8,19 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "image/layer/decoder.h"
-#include "image/layer/tar_stream.h"
+#include "image/layer/inflate.h"
 
 namespace {
 
 size_t copy_checked(int fd, BlobWriter& layer) {
     const auto plain = make_decoder(bytes_of(fd));
-    const auto pass_on = [&] {
-        const std::string_view piece = plain->read();
-        if (!piece.empty()) layer.write(piece);
-        return piece;
-    };
-    TarStream tar(pass_on);
     size_t entries = 0;
-    while (tar.next()) ++entries;
-    if (tar.position() == 0) throw Error("not a tar archive: it is empty");
-    while (!pass_on().empty()) {
-    }  // what follows the end mark is part of the digest
+    read_tar([&] { return plain->read(); },
+             [&](TarStream& tar) {
+                 while (tar.next()) ++entries;
+                 if (tar.position() == 0) throw Error("not a tar archive: it is empty");
+             },
+             [&](std::string_view piece) { layer.write(piece); });
     log_debug(str("took ", entries, " entries"));
     return entries;
 }

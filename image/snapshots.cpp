@@ -28,7 +28,6 @@
 #include "image/layer/erofs_reader.h"
 #include "image/layer/erofs_writer.h"
 #include "image/layer/inflate.h"
-#include "image/layer/read_ahead.h"
 #include "image/layer/tar_file.h"
 
 namespace {
@@ -179,21 +178,9 @@ uint64_t inflate_layer(const Store& store, const spec::Descriptor& layer, const 
     BlobWriter plain = store.new_blob_for_later(diff_id.algorithm());
     uint64_t bytes = 0;
     tree.begin_layer(tag_of(diff_id));
-    {
-        ReadAhead ahead([&] { return inflated.read(); });
-        const auto pass_on = [&] {
-            const std::string_view piece = ahead.next();
-            if (!piece.empty()) plain.write(piece);
-            return piece;
-        };
-        if (!inflated.is_empty()) {
-            TarStream tar(pass_on);
-            bytes = add_entries(tar, tree);
-        }
-        // Bytes behind the end of the archive count for the digests.
-        while (!pass_on().empty()) {
-        }
-    }
+    read_tar(
+        inflated, [&](TarStream& tar) { bytes = add_entries(tar, tree); },
+        [&](std::string_view piece) { plain.write(piece); });
     tree.end_layer(uint64_t(plain.size()));
     expect_digests(layer, diff_id, hash_blob ? inflated.blob_digest() : Digest(layer.digest),
                    plain.digest());

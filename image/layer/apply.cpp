@@ -30,7 +30,6 @@
 #include "base/sys.h"
 #include "image/layer/inflate.h"
 #include "image/layer/path_set.h"
-#include "image/layer/read_ahead.h"
 #include "image/layer/rules.h"
 #include "image/layer/tar_stream.h"
 
@@ -507,18 +506,11 @@ void Layer::set_time(int directory) const {
 Applied apply_layer(int blob_fd, const std::string& directory, const ApplyOptions& options) {
     InflatedLayer inflated(blob_fd, options.hashes);
     Applied result;
-    if (!inflated.is_empty()) {
-        ReadAhead ahead([&] { return inflated.read(); });
-        TarStream tar([&] { return ahead.next(); });
+    read_tar(inflated, [&](TarStream& tar) {
         Layer layer(directory, options);
         while (const TarEntry* entry = tar.next()) layer.apply(*entry, tar, result.bytes);
         layer.finish();
-        // Bytes behind the end of the archive count for the digests.
-        while (!ahead.next().empty()) {
-        }
-    }
-    while (!inflated.read().empty()) {
-    }
+    });
     result.diff_id = inflated.diff_id();
     result.blob = inflated.blob_digest();
     return result;

@@ -1,6 +1,6 @@
 #include "image/layer/inflate.h"
 
-#include <utility>
+#include "image/layer/read_ahead.h"
 
 static std::optional<Hasher> hasher_of(const std::string& algorithm) {
     return algorithm.empty() ? std::nullopt : std::optional<Hasher>(std::in_place, algorithm);
@@ -8,8 +8,7 @@ static std::optional<Hasher> hasher_of(const std::string& algorithm) {
 
 InflatedLayer::InflatedLayer(int blob_fd, const Hashes& wanted)
     : tar_(hasher_of(wanted.tar)), blob_(hasher_of(wanted.blob)), source_(bytes_of(blob_fd)),
-      plain_(make_decoder([this] { return read_blob(); })), first_(plain_->read()),
-      any_(!first_.empty()) {}
+      plain_(make_decoder([this] { return read_blob(); })) {}
 
 std::string_view InflatedLayer::read_blob() {
     const std::string_view data = source_();
@@ -18,11 +17,29 @@ std::string_view InflatedLayer::read_blob() {
 }
 
 std::string_view InflatedLayer::read() {
-    std::string_view data = std::exchange(first_, {});
-    if (data.empty() && any_) data = plain_->read();
+    const std::string_view data = plain_->read();
     if (tar_) tar_->update(data);
     if (data.empty())
         while (!read_blob().empty()) {
         }
     return data;
+}
+
+void read_tar(const ByteSource& bytes, const std::function<void(TarStream&)>& take,
+              const std::function<void(std::string_view)>& pass) {
+    const ByteSource passed = [&] {
+        const std::string_view piece = bytes();
+        if (pass && !piece.empty()) pass(piece);
+        return piece;
+    };
+    TarStream tar(passed);
+    take(tar);
+    while (!passed().empty()) {
+    }
+}
+
+void read_tar(InflatedLayer& layer, const std::function<void(TarStream&)>& take,
+              const std::function<void(std::string_view)>& pass) {
+    ReadAhead ahead([&] { return layer.read(); });
+    read_tar([&] { return ahead.next(); }, take, pass);
 }

@@ -8,6 +8,7 @@
 
 #include "image/digest.h"
 #include "image/layer/decoder.h"
+#include "image/layer/tar_stream.h"
 
 class InflatedLayer {
 public:
@@ -24,8 +25,6 @@ public:
     // read.
     std::string_view read();
 
-    bool is_empty() const { return !any_; }  // not even a tar's end
-
     // When all was read; an empty one if it was not asked for.
     Digest diff_id() { return tar_ ? tar_->finish() : Digest(); }
     Digest blob_digest() { return blob_ ? blob_->finish() : Digest(); }
@@ -36,6 +35,13 @@ private:
     std::optional<Hasher> tar_, blob_;
     ByteSource source_;
     std::unique_ptr<Decoder> plain_;
-    std::string_view first_;  // read to know whether there is any
-    bool any_;
 };
+
+// All bytes of a tar, which also count for its digest behind the end of the archive: `take` has the
+// entries, and `pass`, if there is one, each piece before that.
+void read_tar(const ByteSource& bytes, const std::function<void(TarStream&)>& take,
+              const std::function<void(std::string_view)>& pass = {});
+// The same of a layer, which is inflated and hashed in another thread meanwhile: not of what may
+// wait for somebody.
+void read_tar(InflatedLayer& layer, const std::function<void(TarStream&)>& take,
+              const std::function<void(std::string_view)>& pass = {});
