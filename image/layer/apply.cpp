@@ -23,11 +23,11 @@
 #include <utility>
 #include <vector>
 
-#include "base/directory.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/root.h"
 #include "base/sys.h"
+#include "base/tree_walk.h"
 #include "image/layer/inflate.h"
 #include "image/layer/path_set.h"
 #include "image/layer/rules.h"
@@ -77,7 +77,8 @@ private:
     std::string place_of(int directory, const std::string& path) const;
     void remove(int parent, const std::string& name, const std::string& path);
     void remove_untouched(int parent, const std::string& name, const std::string& path);
-    void clear_untouched(UniqueFd directory, const std::string& path);
+    bool begin_to_clear(int parent, const char* name);
+    void clear_untouched(int parent, const std::string& name, const std::string& path);
     void make_opaque(const std::string& directory);
     void hide(const std::string& directory, const std::string& name);
     void make(const TarEntry& entry, TarStream& tar, int dir, const std::string& name,
@@ -220,55 +221,35 @@ void Layer::remove(int dir, const std::string& name, const std::string& path) {
 
 // Removes a file or tree but for what this layer brought.
 void Layer::remove_untouched(int dir, const std::string& name, const std::string& path) {
-    if (!touched_.contains(path)) return remove(dir, name, path);
-    auto self = sys::try_openat2(dir, name, {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW});
-    if (self) return clear_untouched(std::move(*self), path);
-    if (self.error() != ENOTDIR && self.error() != ELOOP && self.error() != ENOENT)
-        throw SysError(self.error(), "open " + quoted(path));
+    touched_.contains(path) ? clear_untouched(dir, name, path) : remove(dir, name, path);
+}
+
+// Whether it is a directory that was not cleared yet: it is from here on.
+bool Layer::begin_to_clear(int parent, const char* name) {
+    struct stat info{};
+    return ::fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode) &&
+           cleared_.insert({info.st_dev, info.st_ino}).second;
 }
 
 // What is in the directory and not from this layer goes. Only directories that the layer touched
-// are entered: all that is in another one goes with it. The way up is "..", which must be where we
-// came from.
-void Layer::clear_untouched(UniqueFd directory, const std::string& top) {
-    struct Level {
-        std::string path;
-        Identity identity;
-        std::vector<std::string> ahead;  // directories to be entered
+// are entered: all that is in another one goes with it.
+void Layer::clear_untouched(int parent, const std::string& name, const std::string& top) {
+    if (!begin_to_clear(parent, name.c_str())) return;
+    const auto path_of = [&](const TreePlace& place) {
+        const std::string in_top = place.path();
+        return top.empty() && !in_top.empty() ? in_top.substr(1) : top + in_top;
     };
-    std::vector<Level> levels;
-    UniqueFd here;
-    const auto enter = [&](UniqueFd self, const std::string& path) {
-        const Identity identity = identity_of(self.get());
-        if (!cleared_.insert(identity).second) return;
-        keep_time(self.get());
-        timed_.insert(path);
-        here = std::move(self);
-        levels.push_back({path, identity, {}});
-        for (std::string& name : names_in(here.get(), "a directory")) {
-            if (!touched_.contains(below(path, name)))
-                remove(here.get(), name, below(path, name));
-            else
-                levels.back().ahead.push_back(std::move(name));
-        }
+    const auto meet = [&](const TreePlace& place) {
+        const std::string path = path_of(place);
+        if (touched_.contains(path)) return begin_to_clear(place.parent, place.name);
+        remove(place.parent, place.name, path);
+        return false;
     };
-    enter(std::move(directory), top);
-    while (!levels.empty()) {
-        Level& level = levels.back();
-        if (!level.ahead.empty()) {
-            const std::string name = std::move(level.ahead.back()), path = below(level.path, name);
-            level.ahead.pop_back();
-            if (auto child = sys::try_openat2(here.get(), name,
-                                              {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW}))
-                enter(std::move(*child), path);
-            continue;
-        }
-        levels.pop_back();
-        if (levels.empty()) return;
-        here = sys::openat(here.get(), "..", O_RDONLY | O_DIRECTORY);
-        if (identity_of(here.get()) != levels.back().identity)
-            throw Error("the directory ", quoted(levels.back().path), " was moved");
-    }
+    const auto enter = [&](const TreePlace& place) {
+        keep_time(place.self);
+        timed_.insert(path_of(place));
+    };
+    walk_tree(parent, name, {.meet = meet, .enter = enter, .reads_first = true});
 }
 
 // Everything in the directory that is not from this layer goes. What is there may be a link to
@@ -277,7 +258,7 @@ void Layer::make_opaque(const std::string& directory) {
     auto there = root_.open_if_exists(directory, O_PATH | O_NOFOLLOW);
     if (!there || !S_ISDIR(sys::fstat(there->get()).st_mode)) return;
     const std::string place = place_of(there->get(), directory);
-    clear_untouched(sys::openat(there->get(), ".", O_RDONLY | O_DIRECTORY), place);
+    clear_untouched(there->get(), ".", place);
     touched_.insert(place);
 }
 
@@ -460,7 +441,8 @@ void Layer::apply(const TarEntry& entry, TarStream& tar, uint64_t& bytes) {
     });
 }
 
-// The way through the tree is that of clear_untouched(): depth costs no descriptors.
+// Not by walk_tree(), which reads whole directories: a layer may touch a few files of many. The way
+// up is "..", which must be where we came from, so that depth costs no descriptors.
 void Layer::finish() {
     const std::vector<PathSet::Node> nodes = timed_.nodes();
     std::vector<std::vector<size_t>> ahead(nodes.size());
