@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "base/tree_walk.h"
 #include "image/names.h"
 #include "image/snapshots.h"
 #include "image/store.h"
@@ -112,11 +113,16 @@ private:
 };
 
 uint64_t disk_usage(const std::string& path) {
-    struct stat info{};
-    if (::lstat(path.c_str(), &info) < 0) return 0;
-    uint64_t bytes = uint64_t(info.st_blocks) * 512;
-    if (!S_ISDIR(info.st_mode)) return bytes;
-    for (const std::string& name : names_in_if_exists(path)) bytes += disk_usage(path + "/" + name);
+    uint64_t bytes = 0;
+    // Says whether it is a directory.
+    const auto add = [&](int parent, const char* name) {
+        struct stat info{};
+        if (::fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0) return false;
+        bytes += uint64_t(info.st_blocks) * 512;
+        return S_ISDIR(info.st_mode);
+    };
+    const auto meet = [&](const TreePlace& place) { return add(place.parent, place.name); };
+    if (add(AT_FDCWD, path.c_str())) walk_tree(AT_FDCWD, path, {.meet = meet});
     return bytes;
 }
 
