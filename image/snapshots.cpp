@@ -4,6 +4,8 @@
 //   size           bytes of its regular files
 //   blobs          the compressed blobs that are known to hold its tar
 //
+// ROOT/layers/kernel says whether this kernel has a use for an index (index_support.h).
+//
 // A diff (whiteouts are character devices 0:0) is made aside in ROOT/tmp: applied on an overlay
 // mount of the layers below it, so that the kernel does what is hard (a directory's metadata copied
 // up, hard links to lower files, whiteouts). An index is made of the headers of the layers' tars as
