@@ -14,6 +14,7 @@
 #include "image/snapshots.h"
 
 #include <sys/mount.h>
+#include <sys/xattr.h>
 
 #include <algorithm>
 #include <ranges>
@@ -45,12 +46,25 @@ std::string empty_layer(const Store& store) {
     return path;
 }
 
+// Those that layers give. What the new one has besides is of the directory that it was made in.
+void copy_attributes(const std::string& from, const std::string& to) {
+    const auto wanted = layer_xattrs(from + "/.");
+    for (const auto& [name, value] : layer_xattrs(to))
+        if (!wanted.contains(name) && ::lremovexattr(to.c_str(), name.c_str()) < 0)
+            throw SysError("remove ", name, " of ", to);
+    for (const auto& [name, value] : wanted)
+        if (::lsetxattr(to.c_str(), name.c_str(), value.data(), value.size(), 0) < 0 &&
+            errno != EPERM && errno != ENOTSUP)
+            throw SysError("set ", name, " of ", to);
+}
+
 // The root directory of an overlay is the upper one's: a new one looks like the one it hides.
 void copy_root_attributes(const std::string& from, const std::string& to) {
     struct stat info{};
     if (::stat(from.c_str(), &info) < 0 || !names_in(to).empty()) return;
     if (::chown(to.c_str(), info.st_uid, info.st_gid) < 0) throw SysError("chown ", to);
     ::chmod(to.c_str(), info.st_mode & 07777);
+    copy_attributes(from, to);
     const timespec times[2] = {info.st_atim, info.st_mtim};
     ::utimensat(AT_FDCWD, to.c_str(), times, 0);
 }

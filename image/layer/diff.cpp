@@ -202,10 +202,13 @@ private:
 
 }  // namespace
 
-static bool looks_as(const std::string& below, const struct stat& top) {
-    struct stat info{};
-    if (::stat(below.c_str(), &info) < 0) throw SysError("stat ", below);
-    return info.st_mode == top.st_mode && info.st_uid == top.st_uid && info.st_gid == top.st_gid;
+static bool looks_as(const std::string& below, int top) {
+    struct stat there{};
+    if (::stat(below.c_str(), &there) < 0) throw SysError("stat ", below);
+    const struct stat here = sys::fstat(top);
+    return there.st_mode == here.st_mode && there.st_uid == here.st_uid &&
+           there.st_gid == here.st_gid &&
+           layer_xattrs(below + "/.") == layer_xattrs(sys::proc_fd(top) + "/.");
 }
 
 Diff write_layer(const std::string& upper, const std::function<void(std::string_view)>& sink,
@@ -213,8 +216,7 @@ Diff write_layer(const std::string& upper, const std::function<void(std::string_
     LayerTar writer(sink);
     UniqueFd top = sys::open(upper, O_RDONLY | O_DIRECTORY);
     Walk walk(writer, options.but);
-    if (!options.below.empty() && !looks_as(options.below, sys::fstat(top.get())))
-        walk.root(top.get());
+    if (!options.below.empty() && !looks_as(options.below, top.get())) walk.root(top.get());
     walk.tree(std::move(top));
     writer.close();
     return writer.result;

@@ -24,7 +24,7 @@ struct LayerStyle {
 
 struct LayerOptions {
     // The root of what the upper directory lies over. Only its looks count: if the two differ in
-    // mode or owner, the layer has an entry for the root.
+    // mode, owner or attributes, the layer has an entry for the root.
     std::string below = {};
     // Paths without a slash before them, which are no part of the layer, and what is below them.
     std::set<std::string> but = {};

@@ -1,5 +1,7 @@
 """`keg commit`: what a container has changed becomes a layer, and what a start put into its files does not."""
 import json
+import os
+import struct
 import tarfile
 import unittest
 
@@ -65,6 +67,33 @@ class Commit(keg.StoreCase):
         self.assertEqual((made["Author"], config["StopSignal"]), ("Ada", "INT"))
         newest = self.keg("history", "--no-trunc", "--format", "{{.CreatedBy}}|{{.Comment}}", "new").stdout.splitlines()[0]
         self.assertEqual(newest, "sh -c true|why")
+
+    def with_attributes(self, name, **attributes):
+        """A container of that image that runs, to whose root somebody gives these attributes."""
+        self.keg("run", "-d", "--name", "one", "--network", "none", name, "sleep", "1000")
+        root = "/proc/" + self.keg("inspect", "-f", "{{.State.Pid}}", "one").stdout.strip() + "/root/."
+        for key, value in attributes.items():
+            os.setxattr(root, key.replace("__", "."), value)
+        return root
+
+    def test_attributes_of_the_root_are_part_of_it_and_stay(self):
+        # Version 2; the owner, user 7, the group, the mask, others.
+        access = b"\2\0\0\0" + b"".join(struct.pack("<HHi", *entry) for entry in
+                                       ((1, 7, -1), (2, 5, 7), (4, 5, -1), (16, 5, -1), (32, 5, -1)))
+        self.with_attributes("base", user__mine=b"1", system__posix_acl_access=access)
+        root = self.committed()[1]["."]
+        self.assertEqual(root.pax_headers["SCHILY.xattr.user.mine"], "1")
+        self.assertIn("SCHILY.xattr.system.posix_acl_access", root.pax_headers)
+        self.keg("rm", "-f", "one")
+
+        root = self.with_attributes("new")
+        self.assertEqual((os.getxattr(root, "user.mine"), os.getxattr(root, "system.posix_acl_access")), (b"1", access))
+        self.keg("exec", "one", "touch", "/x")
+        self.keg("commit", "one", "newer")
+        self.assertEqual(set(self.top_layer("newer")), {"x"})
+        os.removexattr(root, "user.mine")
+        self.keg("commit", "one", "newer")
+        self.assertEqual(set(self.top_layer("newer")), {".", "x"})
 
     def test_of_a_container_that_runs_it_is_paused_meanwhile_and_goes_on(self):
         self.keg("run", "-d", "--name", "one", "--network", "none", "base", "sh", "-c",
