@@ -183,9 +183,7 @@ public:
     Pause(const Containers& containers, const Container& container)
         : containers_(containers), container_(container) {
         if (container.state().status != "running") return;
-        guard_ = after_our_end([&] {
-            if (container.state().status == "paused") resume_container(containers, container);
-        });
+        guard_ = after_our_end([&] { resume_if_frozen(containers, container); });
         pause_container(containers, container);
         paused_ = true;
     }

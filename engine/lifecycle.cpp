@@ -97,6 +97,16 @@ void resume_container(const Containers& containers, const Container& container) 
     }
 }
 
+void resume_if_frozen(const Containers& containers, const Container& container) {
+    State state = container.state();
+    if (!is_alive(state.pid, state.pid_started)) return;
+    const RuntimeClient runtime = runtime_of(containers, container);
+    if (runtime.state(container.id()).status == "paused") runtime.resume(container.id());
+    if (state.status != "paused") return;
+    state.status = "running";
+    container.save(state);
+}
+
 // A signal waits for as long as its process is frozen; only cgroup v2 lets KILL through.
 static void thaw(const Containers& containers, const Container& container,
                  const UniqueFd& process) {

@@ -15,6 +15,9 @@ void stop_container(const Containers& containers, const Container& container,
 // paused`) for one that is in another state.
 void pause_container(const Containers& containers, const Container& container);
 void resume_container(const Containers& containers, const Container& container);
+// Whatever its state says: if the runtime says that it is paused, it goes on. For who comes after
+// one that was killed while he paused it or let it go on.
+void resume_if_frozen(const Containers& containers, const Container& container);
 // Blocks until it has ended and its monitor has cleaned up; gives its exit code, 255 if the monitor
 // was killed.
 int wait_container(const Container& container);

@@ -257,8 +257,10 @@ private:
             throw Error("the layer ", ::quoted(path), " is compressed twice");
         // Of a compressed one the diff ID is checked when it is unpacked, before the image gets its
         // name.
-        if (file->compression.empty() && Digest(diff_id).algorithm() == file->digest.algorithm() &&
-            file->digest.text() != diff_id)
+        const bool is_comparable =
+            file->compression.empty() &&
+            (!Digest::is_valid(diff_id) || Digest(diff_id).algorithm() == file->digest.algorithm());
+        if (is_comparable && file->digest.text() != diff_id)
             throw Error("invalid diffID for layer ", ::quoted(path), ": expected ", diff_id,
                         ", got ", file->digest.text());
         const spec::Descriptor layer{.media_type = std::string(type->second),

@@ -148,7 +148,11 @@ void RuntimeClient::start(const std::string& id) const { call(*this, silent({"st
 void RuntimeClient::kill(const std::string& id, const std::string& signal) const {
     call(*this, silent({"kill", id, signal}));
 }
-void RuntimeClient::pause(const std::string& id) const { call(*this, silent({"pause", id})); }
+void RuntimeClient::pause(const std::string& id) const {
+    Call what = silent({"pause", id});
+    what.dies_with_us = true;
+    call(*this, what);
+}
 void RuntimeClient::resume(const std::string& id) const { call(*this, silent({"resume", id})); }
 
 void RuntimeClient::remove(const std::string& id, bool force) const {

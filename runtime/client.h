@@ -38,7 +38,7 @@ public:
     void start(const std::string& id) const;
     void kill(const std::string& id, const std::string& signal) const;
     void remove(const std::string& id, bool force = true) const;
-    void pause(const std::string& id) const;
+    void pause(const std::string& id) const;  // the runtime dies with the caller
     void resume(const std::string& id) const;
     spec::State state(const std::string& id) const;
     // In the foreground until its end; the exit status is the container's. The runtime dies with
