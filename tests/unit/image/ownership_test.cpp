@@ -1,3 +1,4 @@
+// Whose a file is must come back as it was, also from an attribute that anybody may have changed.
 #include "image/layer/ownership.h"
 
 #include <catch2/catch.hpp>
