@@ -1,3 +1,5 @@
+// What is hard is the end. A decoder is done when its stream is, and a tar when its mark comes, but
+// both digests count what follows: so all is read, and a stream that goes on is not cut off.
 #include "image/layer/inflate.h"
 
 #include "image/layer/read_ahead.h"
