@@ -202,3 +202,17 @@ std::string TreePlace::shown() const {
 void walk_tree(int parent, const std::string& top, const TreeVisitor& visitor) {
     TreeWalk(parent, visitor).run(top);
 }
+
+uint64_t disk_usage(const std::string& path) {
+    uint64_t bytes = 0;
+    // Says whether it is a directory.
+    const auto add = [&](int parent, const char* name) {
+        struct stat info{};
+        if (::fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0) return false;
+        bytes += uint64_t(info.st_blocks) * 512;
+        return S_ISDIR(info.st_mode);
+    };
+    const auto meet = [&](const TreePlace& place) { return add(place.parent, place.name); };
+    if (add(AT_FDCWD, path.c_str())) walk_tree(AT_FDCWD, path, {.meet = meet});
+    return bytes;
+}

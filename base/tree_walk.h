@@ -45,3 +45,7 @@ struct TreeVisitor {
 // and left. Throws what the visitor does, SysError for what cannot be read, and Error if a
 // directory that it is in is moved meanwhile; one that goes on finds its way again.
 void walk_tree(int parent, const std::string& top, const TreeVisitor& visitor);
+
+// What a file, or a directory with all that is below it, takes of the disk, in bytes. Nothing for
+// what is not there; a name more of the same file counts once more.
+uint64_t disk_usage(const std::string& path);

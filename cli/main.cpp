@@ -87,6 +87,7 @@ const Command* const commands[] = {
     &rmi_command,
     &save_command,
     &system_check_command,
+    &system_df_command,
     &tag_command,
     &unpack_command,
     &validate_command,

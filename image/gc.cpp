@@ -112,18 +112,16 @@ private:
     std::vector<Step> ahead_;
 };
 
-uint64_t disk_usage(const std::string& path) {
-    uint64_t bytes = 0;
-    // Says whether it is a directory.
-    const auto add = [&](int parent, const char* name) {
-        struct stat info{};
-        if (::fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0) return false;
-        bytes += uint64_t(info.st_blocks) * 512;
-        return S_ISDIR(info.st_mode);
-    };
-    const auto meet = [&](const TreePlace& place) { return add(place.parent, place.name); };
-    if (add(AT_FDCWD, path.c_str())) walk_tree(AT_FDCWD, path, {.meet = meet});
-    return bytes;
+// What is in ROOT/KIND/ALGORITHM/HEX; what has no digest's name is none of these.
+void each_digest(
+    const std::string& root, const std::string& kind,
+    const std::function<void(const std::string& digest, const std::string& path)>& visit) {
+    for (const std::string_view algorithm : Digest::algorithms()) {
+        const std::string directory = str(root, "/", kind, "/", algorithm);
+        for (const std::string& hex : names_in_if_exists(directory))
+            if (const std::string digest = str(algorithm, ":", hex); Digest::is_valid(digest))
+                visit(digest, directory + "/" + hex);
+    }
 }
 
 class Collection {
@@ -131,12 +129,12 @@ public:
     Collection(const Store& store, const Needed& needed) : root_(store.root()), needed_(needed) {}
 
     void blobs() {
-        each_digest("blobs", [&](const std::string& digest, const std::string& path) {
+        each_digest(root_, "blobs", [&](const std::string& digest, const std::string& path) {
             if (!needed_.has_blob(digest)) drop(path);
         });
     }
     void layers() {
-        each_digest("layers", [&](const std::string& chain_id, const std::string& path) {
+        each_digest(root_, "layers", [&](const std::string& chain_id, const std::string& path) {
             if (!needed_.has_layer(chain_id)) name_aside(path);
         });
     }
@@ -161,17 +159,6 @@ public:
     uint64_t freed() const { return freed_; }
 
 private:
-    // What is in ROOT/KIND/ALGORITHM/HEX; what has no digest's name is none of these.
-    void each_digest(
-        const std::string& kind,
-        const std::function<void(const std::string& digest, const std::string& path)>& visit) {
-        for (const std::string_view algorithm : Digest::algorithms()) {
-            const std::string directory = str(root_, "/", kind, "/", algorithm);
-            for (const std::string& hex : names_in_if_exists(directory))
-                if (const std::string digest = str(algorithm, ":", hex); Digest::is_valid(digest))
-                    visit(digest, directory + "/" + hex);
-        }
-    }
     void drop(const std::string& path) {
         attempt("removing " + path, [&] {
             const uint64_t size = disk_usage(path);
@@ -219,4 +206,30 @@ uint64_t Store::gc(const std::function<ContainerLayers()>& containers) const {
     // From here others add again; nothing of what is left to do has a name that they look for.
     collection.finish();
     return collection.freed();
+}
+
+Store::DiskUse Store::disk_use(const ContainerLayers& containers,
+                               const std::set<std::string>& used) const {
+    const FileLock meanwhile_nothing_goes = keep_all();
+    Needed by_any, by_used;
+    add_containers(containers, by_used);
+    Reach any(*this, by_any), of_used(*this, by_used);
+    for (const NamedImage& image : images()) {
+        any.image(image);
+        const auto read = try_load(image.descriptor);
+        if (!read || used.contains(read->id().text())) of_used.image(image);
+    }
+    DiskUse use;
+    const auto add = [&](const std::string& path, bool is_used) {
+        const uint64_t bytes = disk_usage(path);
+        use.bytes += bytes;
+        if (!is_used) use.reclaimable += bytes;
+    };
+    each_digest(root_, "blobs", [&](const std::string& digest, const std::string& path) {
+        if (by_any.has_blob(digest)) add(path, by_used.has_blob(digest));
+    });
+    each_digest(root_, "layers", [&](const std::string& chain_id, const std::string& path) {
+        if (by_any.has_layer(chain_id)) add(path, by_used.has_layer(chain_id));
+    });
+    return use;
 }

@@ -170,6 +170,13 @@ public:
     // of, and what it may need stays.
     uint64_t gc(const std::function<ContainerLayers()>& containers) const;
 
+    // What the images' blobs and layers take of the disk, each counted once; and what of it neither
+    // a container needs nor an image whose ID is in `used`.
+    struct DiskUse {
+        uint64_t bytes = 0, reclaimable = 0;
+    };
+    DiskUse disk_use(const ContainerLayers& containers, const std::set<std::string>& used) const;
+
     WorkDir work_dir(const std::string& purpose) const;  // ROOT/tmp/PURPOSE-XXXXXX
     void collect_dead_work() const;
 

@@ -127,10 +127,11 @@ void print_json(const Subject& subject, const Findings& findings) {
 
 // Of a digest the first twelve digits, as images are shown.
 std::string shortened(const std::string& place) {
-    constexpr std::string_view algorithm = "sha256:";
-    constexpr size_t shown = algorithm.size() + 12, whole = algorithm.size() + 64;
-    if (!place.starts_with(algorithm) || place.size() < whole) return visible(place);
-    return visible(place.substr(0, shown) + place.substr(whole));
+    const size_t end = std::min(place.find('/'), place.size());
+    const std::string document = place.substr(0, end);
+    if (!Digest::is_valid(document)) return visible(place);
+    const Digest digest(document);
+    return visible(str(digest.algorithm(), ":", digest.short_hex(), place.substr(end)));
 }
 
 std::string counted(const Findings& findings) {

@@ -419,6 +419,52 @@ class Builds(StoreOf):
         run("prlimit", "--nofile=256:256", KEG, "--root", self.store, "load", "-q", "-i", self.dir / "deep.tar")
 
 
+class DiskUse(StoreOf):
+    """`keg system df`: what takes the disk, and what of it nobody needs."""
+
+    def rows(self):
+        lines = self.keg("system", "df", "--format", "json").stdout.splitlines()
+        return {row["Type"]: row for row in map(json.loads, lines)}
+
+    def shares(self):
+        found = self.keg("system", "df", "--format", "{{.TotalCount}} {{.Active}}").stdout.split("\n")[:4]
+        return [tuple(map(int, line.split())) for line in found]
+
+    def bytes_of(self, shown):
+        number, unit = re.fullmatch(r"([0-9.]+)(B|kB|MB)( \(\d+%\))?", shown).group(1, 2)
+        return float(number) * {"B": 1, "kB": 1e3, "MB": 1e6}[unit]
+
+    def test_images_share_layers_and_containers_need_them(self):
+        shared, own = tar_of({"shared": os.urandom(1_000_000)}), tar_of({"own": os.urandom(2_000_000)})
+        self.keg("rmi", "base")
+        self.keg("load", "-q", "-i", self.write("two.tar", layered_archive({"one:latest": [shared], "two:latest": [shared, own]})))
+        images = self.rows()["Images"]
+        self.assertEqual(images["TotalCount"], "2")
+        self.assertAlmostEqual(self.bytes_of(images["Size"]), 3e6, delta=2e5)
+        self.assertIn("(100%)", images["Reclaimable"])
+        self.keg("create", "--name", "user", "one", "x")
+        images = self.rows()["Images"]
+        self.assertEqual(images["Active"], "1")
+        self.assertAlmostEqual(self.bytes_of(images["Reclaimable"]), 2e6, delta=2e5)
+        self.keg("rmi", "two")
+        self.assertIn("(0%)", self.rows()["Images"]["Reclaimable"])
+
+    def test_containers_and_volumes(self):
+        self.keg("run", "-d", "--name", "writer", "--network", "none", "-v", "kept:/data", "base", "sh", "-c",
+                 "head -c 1000000 /dev/urandom > /data/x; head -c 2000000 /dev/urandom > /y; touch /ready; sleep 10000")
+        wait_until(lambda: self.keg("exec", "writer", "test", "-e", "/ready", check=False).returncode == 0, "the files")
+        self.assertEqual(self.shares()[1:3], [(1, 1), (1, 1)])
+        rows = self.rows()
+        self.assertAlmostEqual(self.bytes_of(rows["Containers"]["Size"]), 2e6, delta=2e5)
+        self.assertAlmostEqual(self.bytes_of(rows["Local Volumes"]["Size"]), 1e6, delta=2e5)
+        self.keg("kill", "writer")
+        self.keg("wait", "writer", check=False)
+        self.assertEqual(self.shares()[1:3], [(1, 0), (1, 1)])
+        self.keg("rm", "writer")
+        self.assertEqual(self.shares()[1:3], [(0, 0), (1, 0)])
+        self.assertTrue(self.keg("system", "df").stdout.startswith("TYPE "))
+
+
 class Checks(StoreOf):
     def check(self, *words, code):
         result = self.keg("system", "check", "--format", "json", *words, check=False)
