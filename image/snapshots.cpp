@@ -467,9 +467,13 @@ std::vector<Lower> Snapshots::lowers(Layers layers) const {
             found.push_back(mount_index(directory + "/index", tars));
             return found;
         }
+        // Who may not mount has only verified it.
+        if (!sys::exists(directory + "/diff") && !may_mount())
+            throw Error("containers and RUN need root for now: `keg unpack` makes a bundle that ",
+                        "keg-runtime runs without");
         if (!sys::exists(directory + "/diff"))
             throw Error("the layer ", ids[i].text(),
-                        " is not in the store: `keg system check` says ", "which images need it");
+                        " is not in the store: `keg system check` says which images need it");
         found.push_back({directory + "/diff"});
     }
     return found;

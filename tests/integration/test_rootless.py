@@ -386,6 +386,10 @@ class Images(OrdinaryUser):
         refused = self.keg("unpack", "--uid-map", "0:100000:65536", "--gid-map", "0:100000:65536", "app:1", self.home / "run/b", check=False)
         self.assertIn("need root", refused.stderr)
         self.assertFalse((self.home / "run/b").exists())
+        self.assertIn("need root for now", self.keg("run", "--network", "none", "app:1", "x", check=False).stderr)
+        (self.home / "run/context").mkdir()
+        (self.home / "run/context/Dockerfile").write_text("FROM app:1\nRUN x\n")
+        self.assertIn("need root for now", self.keg("build", self.home / "run/context", check=False).stderr)
 
 
 if __name__ == "__main__":
