@@ -19,13 +19,18 @@ user = []  # words before every command line: who runs it
 def sh(command, timeout=180, tty=False):  # emulated machines are slow
     """(exit status, what it said) of a line of shell; tty=True gives it a terminal."""
     words = user + (["script", "-qec", command, "/dev/null"] if tty else ["bash", "-c", command])
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    # Nobody types, but the terminal stays open: podman may leave a container at once whose input has ended.
+    typed, keyboard = os.pipe()
+    process = subprocess.Popen(words, stdin=typed if tty else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
     try:
         said, _ = process.communicate(timeout=timeout)
         return process.returncode, said.decode(errors="replace").replace("\r", "")
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         return 124, f"did not end in {timeout} s"  # and what it left running may hold the pipe for ever
+    finally:
+        os.close(typed)
+        os.close(keyboard)
 
 
 def become(name):
