@@ -263,8 +263,9 @@ bool Snapshots::can_mount(Layers layers) const { return !missing(chain_ids(layer
 
 std::optional<Digest> Snapshots::missing(std::span<const Digest> ids) const {
     for (const Digest& id : std::views::reverse(ids)) {
-        if (!has(id)) return id;
+        store_.hold({}, {&id, 1});
         if (has_index(id)) break;
+        if (!sys::exists(layer_dir(store_, id) + "/diff")) return id;
     }
     return {};
 }
