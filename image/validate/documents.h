@@ -10,8 +10,6 @@
 #include "image/validate/rules.h"
 #include "spec/image.h"
 
-constexpr size_t most_document = size_t(4) << 20;  // bytes: registries take no more
-
 // A descriptor in a document.
 struct Link {
     std::string place;  // in its document: "layers[0]"

@@ -148,3 +148,12 @@ std::vector<std::string> TarFiles::blobs() const {
             all.push_back(path);
     return all;
 }
+
+std::string read_text(const Files& files, const std::string& path) {
+    std::string text;
+    const ByteSource bytes = files.open(path);
+    for (std::string_view piece = bytes(); !piece.empty() && text.size() <= most_document;
+         piece = bytes())
+        text += piece;
+    return text;
+}

@@ -13,6 +13,8 @@
 #include "image/layer/tar_stream.h"
 #include "image/validate/rules.h"
 
+constexpr size_t most_document = size_t(4) << 20;  // bytes: registries take no more
+
 class Files {
 public:
     struct File {
@@ -43,6 +45,9 @@ public:
 private:
     Root root_;
 };
+
+// All of a regular file, or what of it is more than a document may have.
+std::string read_text(const Files& files, const std::string& path);
 
 // A plain tar in a regular file, read in place.
 class TarFiles : public Files {

@@ -78,12 +78,7 @@ std::optional<std::string> Images::read_document(const std::string& path, const 
                   ", all together ", most_documents_bytes));
         return {};
     }
-    std::string text;
-    const ByteSource bytes = files_.open(path);
-    for (std::string_view piece = bytes(); !piece.empty() && text.size() <= most_document;
-         piece = bytes())
-        text += piece;
-    return text;
+    return read_text(files_, path);
 }
 
 // Where what the descriptor names is, or "" if it is not there.

@@ -68,12 +68,7 @@ std::optional<std::string> top_document(const Files& files, const std::string& n
                      str("has ", file->size, " bytes, and a document has at most ", most_document));
         return {};
     }
-    std::string text;
-    const ByteSource bytes = files.open(name);
-    for (std::string_view piece = bytes(); !piece.empty() && text.size() <= most_document;
-         piece = bytes())
-        text += piece;
-    return text;
+    return read_text(files, name);
 }
 
 void judge_layout(const Files& files, Images& images, Findings& findings) {
