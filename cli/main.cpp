@@ -75,6 +75,7 @@ const Command* const commands[] = {
     // Images
     &add_layer_command,
     &config_command,
+    &copy_command,
     &history_command,
     &image_inspect_command,
     &image_prune_command,

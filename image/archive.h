@@ -8,8 +8,7 @@
 #include <vector>
 
 #include "image/store.h"
-
-enum class ArchiveFormat { docker, oci };
+#include "image/transport/archive.h"
 
 // Writes the images (names or IDs, as typed) to `fd` as one tar.
 void save_archive(const Store& store, const std::vector<std::string>& names, ArchiveFormat format,

@@ -10,30 +10,17 @@
 #include <map>
 #include <set>
 
-#include "base/json.h"
 #include "image/archive.h"
 #include "image/archive_contents.h"
 #include "image/platform.h"
 #include "image/snapshots.h"
+#include "image/transport/docker_items.h"
 
 namespace {
 
 using File = ArchiveContents::File;
 
 constexpr size_t most_depth = 8;  // of indexes in indexes
-
-// --- what the archive says
-
-struct Item {  // of manifest.json
-    std::string config;
-    std::vector<std::string> tags, layers;
-};
-}  // namespace
-template <>
-inline constexpr auto json::fields<Item> =
-    std::tuple(json::required("Config", &Item::config), json::required("RepoTags", &Item::tags),
-               json::required("Layers", &Item::layers));
-namespace {
 
 // An image as it will be published: everything is there and verified.
 struct Planned {
@@ -55,7 +42,7 @@ public:
 
     std::vector<Planned> plan() {
         const auto items = context("manifest.json", [&] { return read_items(); });
-        for (const Item& item : items.value_or(std::vector<Item>{}))
+        for (const DockerItem& item : items.value_or(std::vector<DockerItem>{}))
             if (const File* config = contents_.find(item.config))
                 configs_of_items_.insert(config->digest.text());
         const auto index = contents_.document("index.json");
@@ -63,17 +50,17 @@ public:
             throw Error("not an image archive: it has neither manifest.json nor index.json");
         if (index && contents_.find("oci-layout"))
             context("index.json", [&] { plan_index(spec::read_index(*index)); });
-        for (const Item& item : items.value_or(std::vector<Item>{}))
+        for (const DockerItem& item : items.value_or(std::vector<DockerItem>{}))
             context("manifest.json", [&] { plan_item(item); });
         if (images_.empty()) throw Error("the archive holds no image");
         return std::move(images_);
     }
 
 private:
-    std::optional<std::vector<Item>> read_items() {
+    std::optional<std::vector<DockerItem>> read_items() {
         const auto text = contents_.document("manifest.json");
         if (!text) return {};
-        return json::read<std::vector<Item>>(json::parse(*text));
+        return json::read<std::vector<DockerItem>>(json::parse(*text));
     }
 
     // Some write the platforms of an image as entries of one name, without an index around them:
@@ -214,7 +201,7 @@ private:
         return name;
     }
 
-    void plan_item(const Item& item) {
+    void plan_item(const DockerItem& item) {
         File* const config_file = contents_.find(item.config);
         if (!config_file) throw Error("the archive lacks the config ", ::quoted(item.config));
         if (config_file->blob)

@@ -1,7 +1,7 @@
 #include "engine/export.h"
 #include "base/sys.h"
 #include "cli/commands.h"
-#include "cli/output.h"
+#include "base/output.h"
 
 static constexpr Option options[] = {
     {"output,o", "FILE", "write there instead of to standard output"},

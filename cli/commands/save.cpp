@@ -1,5 +1,5 @@
 #include "cli/commands.h"
-#include "cli/output.h"
+#include "base/output.h"
 #include "image/archive.h"
 
 namespace {

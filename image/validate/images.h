@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "image/validate/documents.h"
-#include "image/validate/files.h"
+#include "image/files.h"
 #include "image/validate/rules.h"
 #include "image/validate/stacks.h"
 

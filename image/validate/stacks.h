@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "image/validate/files.h"
+#include "image/files.h"
 #include "image/validate/layer.h"
 #include "image/validate/rules.h"
 #include "spec/image.h"

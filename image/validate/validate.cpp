@@ -5,15 +5,13 @@
 
 #include <unistd.h>
 
-#include <cstdlib>
-
 #include "base/error.h"
 #include "base/json.h"
 #include "base/sys.h"
+#include "image/files.h"
 #include "image/layer/decoder.h"
 #include "image/layer/rules.h"
 #include "image/validate/documents.h"
-#include "image/validate/files.h"
 #include "image/validate/images.h"
 #include "image/validate/layer.h"
 
@@ -21,34 +19,17 @@ namespace {
 
 constexpr std::string_view of_archives[] = {"manifest.json", "index.json", "oci-layout"};
 
-UniqueFd nameless_file() {
-    const char* const directory = std::getenv("TMPDIR");
-    std::string name =
-        str(directory && *directory ? directory : "/var/tmp", "/keg-validate-XXXXXX");
-    UniqueFd file(check(::mkostemp(name.data(), O_CLOEXEC), "create a file ", quoted(name)));
-    sys::unlink(name);
-    return file;
-}
-
-// The bytes of all that comes; at its beginning again. What ends them early is given back.
-std::string spool(const ByteSource& bytes, int to) {
-    std::string wrong;
+// What comes before it is damaged, and why the rest does not come.
+std::string spool_what_comes(const ByteSource& bytes, int to) {
     try {
-        for (std::string_view piece = bytes(); !piece.empty(); piece = bytes())
-            sys::write_all(to, piece);
+        spool(bytes, to);
+        return {};
     } catch (const SysError&) {
         throw;
     } catch (const Error& e) {
-        wrong = e.what();
+        check(::lseek(to, 0, SEEK_SET), "lseek");
+        return e.what();
     }
-    check(::lseek(to, 0, SEEK_SET), "lseek");
-    return wrong;
-}
-
-std::string_view compression_in(int fd) {
-    char head[6];
-    const ssize_t got = check(::pread(fd, head, sizeof head, 0), "read");
-    return compression_of({head, size_t(got)});
 }
 
 // A document at the top of a layout, or nothing with a finding.
@@ -131,10 +112,12 @@ void validate_archive(int fd, const std::string& shown, Findings& findings) {
     if (!compression_in(fd).empty()) {
         plain = nameless_file();
         const auto decoder = make_decoder(bytes_of(fd));
-        const std::string wrong = spool([&] { return decoder->read(); }, plain.get());
+        const std::string wrong = spool_what_comes([&] { return decoder->read(); }, plain.get());
         if (!wrong.empty()) findings.add("corrupt-stream", shown, "", wrong);
     }
-    const TarFiles files(plain ? plain.get() : fd, shown, findings);
+    const TarFiles files(plain ? plain.get() : fd, [&](const std::string& problem) {
+        findings.add("invalid-archive", shown, "", problem);
+    });
     Images images(files, findings);
     const bool has_items = files.find("manifest.json").has_value();
     // Without oci-layout an index.json beside manifest.json is nobody's.

@@ -2,12 +2,13 @@
 // follows no link on the whole way, and what is opened is what was looked at. In an archive a name
 // is a key and nothing else; contents are read where they lie, so that each is read once however
 // the entries are ordered, and none is held.
-#include "image/validate/files.h"
+#include "image/files.h"
 
 #include <dirent.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 
 #include "base/directory.h"
@@ -88,22 +89,27 @@ std::vector<std::string> DirectoryFiles::blobs() const {
     return all;
 }
 
-TarFiles::TarFiles(int fd, const std::string& shown, Findings& findings) : fd_(fd) {
+TarFiles::TarFiles(int fd, const std::function<void(const std::string& problem)>& complain)
+    : fd_(fd) {
     TarFile file(fd);
     TarStream tar([&] { return file.read(); }, [&](uint64_t count) { return file.skip(count); });
-    try {
-        while (const TarEntry* entry = tar.next()) {
-            if (entries_.size() == most_entries)
-                throw Error("it has more than ", most_entries, " entries");
-            const std::string wrong = take(*entry);
-            if (!wrong.empty())
-                findings.add("invalid-archive", shown, "",
-                             str("the entry ", quoted(entry->name), " ", wrong));
+    const auto next = [&]() -> const TarEntry* {
+        try {
+            return tar.next();
+        } catch (const SysError&) {  // of our reading, not of what is read
+            throw;
+        } catch (const Error& e) {
+            complain(e.what());
+            return nullptr;
         }
-    } catch (const SysError&) {  // of our reading, not of what is read
-        throw;
-    } catch (const Error& e) {
-        findings.add("invalid-archive", shown, "", e.what());
+    };
+    while (const TarEntry* entry = next()) {
+        if (entries_.size() == most_entries) {
+            complain(str("it has more than ", most_entries, " entries"));
+            break;
+        }
+        const std::string wrong = take(*entry);
+        if (!wrong.empty()) complain(str("the entry ", quoted(entry->name), " ", wrong));
     }
 }
 
@@ -156,4 +162,24 @@ std::string read_text(const Files& files, const std::string& path) {
          piece = bytes())
         text += piece;
     return text;
+}
+
+UniqueFd nameless_file() {
+    const char* const directory = std::getenv("TMPDIR");
+    std::string name = str(directory && *directory ? directory : "/var/tmp", "/keg-XXXXXX");
+    UniqueFd file(check(::mkostemp(name.data(), O_CLOEXEC), "create a file ", quoted(name)));
+    sys::unlink(name);
+    return file;
+}
+
+void spool(const ByteSource& bytes, int to) {
+    for (std::string_view piece = bytes(); !piece.empty(); piece = bytes())
+        sys::write_all(to, piece);
+    check(::lseek(to, 0, SEEK_SET), "lseek");
+}
+
+std::string_view compression_in(int fd) {
+    char head[6];
+    const ssize_t got = check(::pread(fd, head, sizeof head, 0), "read");
+    return compression_of({head, size_t(got)});
 }

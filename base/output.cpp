@@ -1,7 +1,7 @@
 // Nobody may take a part of an archive for the whole. So a regular file is written aside and
 // appears by a rename; what a rename would replace by a file (a device, a FIFO) is written as it
 // is; and standard output is refused if it is a terminal.
-#include "cli/output.h"
+#include "base/output.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

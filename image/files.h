@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -11,7 +12,6 @@
 #include "base/root.h"
 #include "image/layer/decoder.h"
 #include "image/layer/tar_stream.h"
-#include "image/validate/rules.h"
 
 constexpr size_t most_document = size_t(4) << 20;  // bytes: registries take no more
 
@@ -52,9 +52,9 @@ std::string read_text(const Files& files, const std::string& path);
 // A plain tar in a regular file, read in place.
 class TarFiles : public Files {
 public:
-    // What is wrong with it as an archive is a finding about `shown`; what comes before that is
-    // there.
-    TarFiles(int fd, const std::string& shown, Findings& findings);
+    // What is wrong with it as an archive is told to `complain`, which may throw; what comes before
+    // that is there.
+    TarFiles(int fd, const std::function<void(const std::string& problem)>& complain);
     std::optional<File> find(const std::string& path) const override;
     ByteSource open(const std::string& path) const override;
     std::vector<std::string> blobs() const override;
@@ -68,3 +68,11 @@ private:
     int fd_;
     std::map<std::string, Entry> entries_;
 };
+
+// A file without a name, in TMPDIR (or /var/tmp), for what must be at hand more than once.
+UniqueFd nameless_file();
+// All bytes, to a file that stands at its beginning again. What the source throws ends it, and
+// comes out of here.
+void spool(const ByteSource& bytes, int to);
+// As compression_of(), of what a descriptor has at its beginning.
+std::string_view compression_in(int fd);

@@ -1,0 +1,53 @@
+// What is hard: a place may be anywhere, so the store is opened (and made) only if one of the two
+// is in it.
+#include <cstdio>
+#include <optional>
+
+#include "base/defer.h"
+#include "base/progress.h"
+#include "cli/commands.h"
+#include "image/transport/places.h"
+
+static constexpr Option options[] = {
+    {"all,a", nullptr, "of an index all images, and the index itself"},
+    {"platform", "OS/ARCH", "of an index not this machine's but that platform's image"},
+    {"preserve-digests", nullptr, "fail rather than change a digest"},
+    {"digestfile", "FILE", "write the digest of the copy there"},
+    {"quiet,q", nullptr, "no progress"},
+};
+
+static int copy_(const Arguments& globals, const Arguments& args) {
+    if (args.flag("quiet")) Progress::set_quiet(true);
+    const Place from = parse_place(args[0]), to = parse_place(args[1]);
+    if (args.flag("all") && !args.get("platform").empty())
+        throw Error("--all and --platform exclude each other");
+    std::optional<Store> store;
+    const auto the_store = [&]() -> const Store& {
+        if (!store) store.emplace(open_store(globals));
+        return *store;
+    };
+    // What did not become an image goes at once.
+    Defer collect([&] {
+        if (store) collect_garbage(*store);
+    });
+    const spec::Descriptor copied = copy_between(from, to,
+                                                 {.all = args.flag("all"),
+                                                  .platform = args.get("platform"),
+                                                  .same_digests = args.flag("preserve-digests")},
+                                                 the_store);
+    collect.keep();
+    if (const std::string file = args.get("digestfile"); !file.empty())
+        replace_file(file, copied.digest + "\n");
+    return 0;
+}
+
+constinit const Command copy_command = {
+    .name = "copy",
+    .synopsis = "SOURCE DESTINATION",
+    .summary = "copy an image between the store, layouts and archives",
+    .options = options,
+    .least = 2,
+    .most = 2,
+    .interspersed = true,
+    .run = copy_,
+};

@@ -1,0 +1,18 @@
+// An image from one place to another, with all that belongs to it.
+#pragma once
+
+#include <string>
+
+#include "image/transport/transport.h"
+
+struct CopyOptions {
+    bool all = false;           // of an index all images, not the one for a platform
+    std::string platform;       // "linux/arm64"; "" = this machine's
+    bool same_digests = false;  // or not at all
+};
+
+// Gives the descriptor of what is there now. Every document and blob is compared with the digest,
+// the size and the media type of what names it; blobs come before the manifests that name them, the
+// top document and its name last. Digests stay what they are, unless the options or the place ask
+// for other layers. Throws Error.
+spec::Descriptor copy_image(ImageSource& from, ImageSink& to, const CopyOptions& options = {});

@@ -1,0 +1,169 @@
+// A layout is anybody's: nothing of it is opened but regular files, no link is followed, and a
+// digest becomes a path only after it was looked at. Others may write to the same directory: blobs
+// get their names when they are whole, and index.json is replaced under a lock. Who fails takes
+// away what he put, unless somebody else is at work, who may have found it there. The locks are on
+// the directories, so that nothing is left of them.
+#include "image/transport/layout.h"
+
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <ranges>
+
+#include "base/defer.h"
+#include "base/directory.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/sys.h"
+#include "image/store.h"
+
+namespace {
+
+constexpr const char* name_key = "org.opencontainers.image.ref.name";
+constexpr std::string_view layout_text = R"({"imageLayoutVersion":"1.0.0"})";
+
+std::string blob_path(const Digest& digest) {
+    return str("blobs/", digest.algorithm(), "/", digest.hex());
+}
+
+std::string name_of_entry(const spec::Descriptor& entry) {
+    const auto found = entry.annotations.find(name_key);
+    return found == entry.annotations.end() ? "" : found->second;
+}
+
+bool is_regular(const Files& files, const std::string& path) {
+    const auto file = files.find(path);
+    return file && file->kind == Files::File::Kind::regular;
+}
+
+std::string required_text(const Files& files, const std::string& path, const std::string& shown) {
+    if (!is_regular(files, path))
+        throw Error(shown, " is no image layout: it has no file ", quoted(path));
+    std::string text = read_text(files, path);
+    if (text.size() > most_document) throw Error(shown, ": ", path, " is too large for a document");
+    return text;
+}
+
+}  // namespace
+
+LayoutSource::LayoutSource(std::unique_ptr<const Files> files, std::string name, std::string shown)
+    : files_(std::move(files)), name_(std::move(name)), shown_(std::move(shown)) {}
+
+spec::Descriptor LayoutSource::top() {
+    required_text(*files_, "oci-layout", shown_);
+    const std::string text = required_text(*files_, "index.json", shown_);
+    const spec::Index index =
+        context(str(shown_, ": index.json"), [&] { return spec::read_index(text); });
+    std::vector<spec::Descriptor> found;
+    for (const spec::Descriptor& entry : index.manifests)
+        if (name_.empty() || name_of_entry(entry) == name_) found.push_back(entry);
+    if (found.empty() && name_.empty()) throw Error(shown_, " has no image");
+    if (found.empty()) throw Error(shown_, " has no image ", quoted(name_));
+    const auto is_same = [&](const auto& entry) { return entry.digest == found[0].digest; };
+    if (!std::ranges::all_of(found, is_same))
+        throw Error(shown_, " has more than one image",
+                    name_.empty() ? ": say which, behind a colon" : " of that name");
+    found[0].annotations.erase(name_key);
+    return found[0];
+}
+
+std::optional<std::string> LayoutSource::document(const spec::Descriptor& descriptor) {
+    const std::string path = blob_path(Digest(descriptor.digest));
+    if (!is_regular(*files_, path)) return {};
+    std::string text = read_text(*files_, path);
+    if (text.size() > most_document) throw Error("it is too large for a document");
+    return text;
+}
+
+ByteSource LayoutSource::open(const spec::Descriptor& blob) {
+    const std::string path = blob_path(Digest(blob.digest));
+    if (!is_regular(*files_, path)) throw Error(shown_, " lacks blob ", blob.digest);
+    return files_->open(path);
+}
+
+// --- a directory that is written
+
+LayoutSink::LayoutSink(std::string directory, std::string name)
+    : directory_(std::move(directory)), name_(std::move(name)),
+      is_new_(!sys::exists(directory_ + "/oci-layout")) {
+    if (is_new_ && !names_in_if_exists(directory_).empty())
+        throw Error(quoted(directory_),
+                    " is no image layout, and holds other files: a layout is made in a new or an "
+                    "empty directory");
+    for (const char* below : {"", "/blobs", "/blobs/sha256"}) {
+        if (sys::exists(directory_ + below)) continue;
+        sys::make_directories(directory_ + below, 0755);
+        made_.push_back(directory_ + below);
+    }
+    in_use_ = sys::open(directory_, O_RDONLY | O_DIRECTORY);
+    check(::flock(in_use_.get(), LOCK_SH), "locking ", quoted(directory_));
+}
+
+LayoutSink::~LayoutSink() {
+    if (is_finished_ || ::flock(in_use_.get(), LOCK_EX | LOCK_NB) < 0) return;
+    for (const std::string& blob : put_) ::unlink(blob.c_str());
+    for (const std::string& directory : std::views::reverse(made_)) ::rmdir(directory.c_str());
+}
+
+std::string LayoutSink::path_of(const Digest& digest) const {
+    return directory_ + "/" + blob_path(digest);
+}
+
+bool LayoutSink::has(const spec::Descriptor& blob) {
+    const Digest digest(blob.digest);
+    const DirectoryFiles files(directory_);
+    const auto there = files.find(blob_path(digest));
+    if (!there || there->kind != Files::File::Kind::regular || there->size != blob.size)
+        return false;
+    Hasher hasher(digest.algorithm());
+    const ByteSource bytes = files.open(blob_path(digest));
+    for (std::string_view piece = bytes(); !piece.empty(); piece = bytes()) hasher.update(piece);
+    return hasher.finish() == digest;
+}
+
+void LayoutSink::put(const spec::Descriptor& blob, const ByteSource& bytes) {
+    const Digest digest(blob.digest);
+    const std::string path = path_of(digest), aside = name_aside(path);
+    sys::make_directories(path.substr(0, path.rfind('/')), 0755);
+    const UniqueFd file = sys::open(aside, O_WRONLY | O_CREAT | O_EXCL, 0644);
+    Defer remove([&] { ::unlink(aside.c_str()); });
+    for (std::string_view piece = bytes(); !piece.empty(); piece = bytes())
+        context(path, [&] { sys::write_all(file.get(), piece); });
+    sys::fsync(file.get());
+    sys::rename(aside, path);
+    remove.keep();
+    sys::fsync_directory(path.substr(0, path.rfind('/')));
+    const std::lock_guard one_thread(mutex_);
+    put_.push_back(path);
+}
+
+void LayoutSink::put_document(const spec::Descriptor& descriptor, const std::string& text) {
+    if (has(descriptor)) return;
+    put(descriptor, [&, given = false]() mutable {
+        return std::exchange(given, true) ? std::string_view() : std::string_view(text);
+    });
+}
+
+// An entry of that name goes; without a name, one for the same document.
+void LayoutSink::finish(const spec::Descriptor& top) {
+    const UniqueFd lock = sys::open(directory_ + "/blobs", O_RDONLY | O_DIRECTORY);
+    check(::flock(lock.get(), LOCK_EX), "locking ", quoted(directory_));
+    const std::string path = directory_ + "/index.json";
+    spec::Index index{.media_type = std::string(spec::media::index)};
+    if (const auto text = read_file_if_exists(path, most_document))
+        index = context(path, [&] { return spec::read_index(*text); });
+    std::erase_if(index.manifests, [&](const spec::Descriptor& entry) {
+        return name_of_entry(entry) == name_ && (!name_.empty() || entry.digest == top.digest);
+    });
+    index.manifests.push_back(named_entry(top, name_));
+    replace_file(path, spec::write(index) + "\n", 0644);
+    if (is_new_) replace_file(directory_ + "/oci-layout", layout_text, 0644);
+    is_finished_ = true;
+}
+
+spec::Descriptor named_entry(spec::Descriptor descriptor, const std::string& name) {
+    descriptor.annotations.erase(name_key);
+    if (!name.empty()) descriptor.annotations[name_key] = name;
+    return descriptor;
+}

@@ -1,0 +1,47 @@
+// An image layout (image-spec image-layout.md): a directory, or a tar of one.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "image/files.h"
+#include "image/transport/transport.h"
+
+// The image of that name, as its annotation has it; without one there must be one image. `shown` is
+// the layout for errors.
+class LayoutSource : public ImageSource {
+public:
+    LayoutSource(std::unique_ptr<const Files> files, std::string name, std::string shown);
+    spec::Descriptor top() override;
+    std::optional<std::string> document(const spec::Descriptor& descriptor) override;
+    ByteSource open(const spec::Descriptor& blob) override;
+
+private:
+    std::unique_ptr<const Files> files_;
+    std::string name_, shown_;
+};
+
+// A directory that is a layout, or is made one. What it names otherwise stays.
+class LayoutSink : public ImageSink {
+public:
+    // Throws Error if the directory holds something else.
+    LayoutSink(std::string directory, std::string name);
+    ~LayoutSink() override;  // of a layout that is not finished nothing stays that was not there
+    bool has(const spec::Descriptor& blob) override;
+    void put(const spec::Descriptor& blob, const ByteSource& bytes) override;
+    void put_document(const spec::Descriptor& descriptor, const std::string& text) override;
+    void finish(const spec::Descriptor& top) override;
+
+private:
+    std::string path_of(const Digest& digest) const;
+    std::string directory_, name_;
+    bool is_new_, is_finished_ = false;
+    UniqueFd in_use_;  // locked, shared: what we put may be what another one found
+    std::mutex mutex_;
+    std::vector<std::string> put_, made_;  // blobs; directories, the innermost last
+};
+
+// An entry of an index.json with that name, which may be "".
+spec::Descriptor named_entry(spec::Descriptor descriptor, const std::string& name);

@@ -1,0 +1,114 @@
+// The first colon ends the prefix, and the next one the path: what is behind it may be a whole
+// name, with colons of its own. An archive is written where Output says, so that nobody finds half
+// of it.
+#include "image/transport/places.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/output.h"
+#include "base/sys.h"
+#include "image/transport/archive.h"
+#include "image/transport/directory.h"
+#include "image/transport/layout.h"
+#include "image/transport/stored.h"
+
+namespace {
+
+using enum Transport::Kind;
+
+constexpr Transport known[] = {
+    {store, "store:", "store:IMAGE"},
+    {layout, "oci:", "oci:DIRECTORY[:NAME]"},
+    {oci_archive, "oci-archive:", "oci-archive:FILE[:NAME]"},
+    {docker_archive, "docker-archive:", "docker-archive:FILE[:NAME]"},
+    {directory, "dir:", "dir:DIRECTORY"},
+};
+
+using AskStore = std::function<const Store&()>;
+
+std::unique_ptr<ImageSource> source_at(const Place& place, const AskStore& the_store) {
+    const auto archive = [&] { return files_of_archive(sys::open(place.path, O_RDONLY).get()); };
+    switch (place.transport->kind) {
+        case store:
+            return std::make_unique<StoreSource>(the_store(),
+                                                 the_store().get(place.name).descriptor);
+        case layout:
+            return std::make_unique<LayoutSource>(std::make_unique<DirectoryFiles>(place.path),
+                                                  place.name, place.path);
+        case oci_archive: return std::make_unique<LayoutSource>(archive(), place.name, place.path);
+        case docker_archive:
+            return std::make_unique<DockerArchiveSource>(archive(), place.name, place.path);
+        case directory: return std::make_unique<DirectorySource>(place.path);
+    }
+    throw Error("unreachable");
+}
+
+Reference name_to_give(const std::string& typed) {
+    Reference name = parse_reference(typed);
+    if (!name.digest.empty())
+        throw Error("invalid name for an image: ", quoted(typed), " has a digest");
+    return name;
+}
+
+spec::Descriptor copy_to_archive(ImageSource& from, const Place& to, ArchiveFormat format,
+                                 const CopyOptions& options) {
+    std::vector<Reference> names;
+    if (format == ArchiveFormat::docker && !to.name.empty()) names = {name_to_give(to.name)};
+    spec::Descriptor copied;
+    Output(to.path).write([&](int fd) {
+        ArchiveSink sink(format, fd);
+        sink.call(names, to.name);
+        copied = copy_image(from, sink, options);
+        sink.close();
+    });
+    return copied;
+}
+
+spec::Descriptor copy_to(ImageSource& from, const Place& to, const CopyOptions& options,
+                         const AskStore& the_store) {
+    const auto copy = [&](ImageSink&& sink) { return copy_image(from, sink, options); };
+    switch (to.transport->kind) {
+        case store: return copy(StoreSink(the_store(), name_to_give(to.name), options.platform));
+        case layout: return copy(LayoutSink(to.path, to.name));
+        case oci_archive: return copy_to_archive(from, to, ArchiveFormat::oci, options);
+        case docker_archive: return copy_to_archive(from, to, ArchiveFormat::docker, options);
+        case directory: return copy(DirectorySink(to.path));
+    }
+    throw Error("unreachable");
+}
+
+}  // namespace
+
+std::span<const Transport> transports() { return known; }
+
+Place parse_place(const std::string& typed) {
+    const auto found = std::ranges::find_if(
+        known, [&](const Transport& transport) { return typed.starts_with(transport.prefix); });
+    if (found == std::end(known)) {
+        std::vector<std::string> all;
+        for (const Transport& transport : known) all.emplace_back(transport.synopsis);
+        throw Error("invalid place ", quoted(typed), ": expected one of ", join(all, ", "));
+    }
+    Place place{.transport = found, .path = {}, .name = {}, .typed = typed};
+    const std::string rest = typed.substr(found->prefix.size());
+    const size_t colon = found->kind == directory ? std::string::npos : rest.find(':');
+    if (found->kind == store) {
+        place.name = rest;
+    } else {
+        place.path = rest.substr(0, colon);
+        if (colon != std::string::npos) place.name = rest.substr(colon + 1);
+    }
+    if (rest.empty() || (found->kind != store && place.path.empty()))
+        throw Error("invalid place ", quoted(typed), ": expected ", found->synopsis);
+    return place;
+}
+
+spec::Descriptor copy_between(const Place& from, const Place& to, const CopyOptions& options,
+                              const std::function<const Store&()>& the_store) {
+    const bool uses_store = from.transport->kind == store || to.transport->kind == store;
+    const Lease lease = uses_store ? the_store().use() : Lease();
+    const auto source = context(from.typed, [&] { return source_at(from, the_store); });
+    return context(str("copying ", from.typed, " to ", to.typed),
+                   [&] { return copy_to(*source, to, options, the_store); });
+}

@@ -1,0 +1,30 @@
+// Places as they are typed, which is as skopeo has them: "oci:/srv/layout:1.2".
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "image/copy.h"
+#include "image/store.h"
+#include "image/transport/transport.h"
+
+struct Transport {
+    enum class Kind { store, layout, oci_archive, docker_archive, directory } kind;
+    std::string_view prefix;    // "oci:"
+    std::string_view synopsis;  // "oci:DIRECTORY[:NAME]"
+};
+std::span<const Transport> transports();
+
+struct Place {
+    const Transport* transport;
+    std::string path, name;  // "/srv/layout", "1.2"; of the store the name alone
+    std::string typed;
+};
+// Throws Error, which lists the transports, for what has the prefix of none.
+Place parse_place(const std::string& typed);
+
+// `store` is asked for it if one of the places is there. Gives what copy_image() gives.
+spec::Descriptor copy_between(const Place& from, const Place& to, const CopyOptions& options,
+                              const std::function<const Store&()>& store);

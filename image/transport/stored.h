@@ -1,0 +1,39 @@
+// The store as a place (image/store.h).
+#pragma once
+
+#include "image/store.h"
+#include "image/transport/transport.h"
+
+class StoreSource : public ImageSource {
+public:
+    // The image as it is named there; what is read is held by the store's lease, which the caller
+    // has.
+    StoreSource(const Store& store, spec::Descriptor top) : store_(store), top_(std::move(top)) {}
+    spec::Descriptor top() override { return top_; }
+    std::optional<std::string> document(const spec::Descriptor& descriptor) override;
+    ByteSource open(const spec::Descriptor& blob) override;
+    std::optional<spec::Descriptor> plain(const Digest& diff_id) override;
+
+private:
+    const Store& store_;
+    spec::Descriptor top_;
+};
+
+class StoreSink : public ImageSink {
+public:
+    // Without a name it becomes a dangling image. `platform` is that of an index's image which is
+    // made ready to be run.
+    StoreSink(const Store& store, std::optional<Reference> name, std::string platform = {})
+        : store_(store), lease_(store.use()), name_(std::move(name)),
+          platform_(std::move(platform)) {}
+    bool has(const spec::Descriptor& blob) override { return store_.is_intact(blob); }
+    void put(const spec::Descriptor& blob, const ByteSource& bytes) override;
+    void put_document(const spec::Descriptor& descriptor, const std::string& text) override;
+    void finish(const spec::Descriptor& top) override;
+
+private:
+    const Store& store_;
+    const Lease lease_;
+    std::optional<Reference> name_;
+    std::string platform_;
+};

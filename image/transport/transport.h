@@ -1,0 +1,61 @@
+// Where images come from and where they go: a registry, the store, a layout, an archive. copy()
+// (image/copy.h) goes between any two of them, and is the one that looks at what documents say.
+//
+// Neither side trusts the other: a source gives bytes, whoever asked compares them with the digest;
+// a sink shows nothing to anybody before finish().
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "image/digest.h"
+#include "image/layer/decoder.h"
+#include "spec/image.h"
+
+class ImageSource {
+public:
+    ImageSource() = default;
+    ImageSource(const ImageSource&) = delete;
+    ImageSource& operator=(const ImageSource&) = delete;
+    virtual ~ImageSource() = default;
+
+    // The document of the image that was asked for: a manifest, or an index. Throws Error if there
+    // is none, or more than one.
+    virtual spec::Descriptor top() = 0;
+    // The bytes of a document, 4 MiB at most; nothing if it is not there.
+    virtual std::optional<std::string> document(const spec::Descriptor& descriptor) = 0;
+    // The bytes of a blob. Several may be read at once, each by one thread. Throws Error if it is
+    // not there.
+    virtual ByteSource open(const spec::Descriptor& blob) = 0;
+    // The plain tar of a layer, if it is kept beside what the manifest names.
+    virtual std::optional<spec::Descriptor> plain(const Digest& /*diff_id*/) { return {}; }
+    // Is the manifest only made up, of what says otherwise what an image consists of? Then nobody
+    // knows its digest.
+    virtual bool is_made_up() const { return false; }
+};
+
+// How a place wants the layers of images.
+enum class LayerForm { as_they_are, plain, compressed_if_made_up };
+
+class ImageSink {
+public:
+    ImageSink() = default;
+    ImageSink(const ImageSink&) = delete;
+    ImageSink& operator=(const ImageSink&) = delete;
+    virtual ~ImageSink() = default;
+
+    virtual LayerForm form() const { return LayerForm::as_they_are; }
+    // How many blobs it takes at once, each from a thread of its own.
+    virtual size_t at_once() const { return 3; }
+    // Is the blob there, with the right bytes?
+    virtual bool has(const spec::Descriptor& blob) = 0;
+    // Takes a blob, whose source throws if the bytes are not the digest's: then it is not there.
+    virtual void put(const spec::Descriptor& blob, const ByteSource& bytes) = 0;
+    // A document, behind all that it names.
+    virtual void put_document(const spec::Descriptor& descriptor, const std::string& text) = 0;
+    // All is there: that document is the image.
+    virtual void finish(const spec::Descriptor& top) = 0;
+};
