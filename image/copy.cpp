@@ -22,6 +22,7 @@
 #include "base/sys.h"
 #include "image/files.h"
 #include "image/layer/decoder.h"
+#include "image/layer/read_ahead.h"
 #include "image/platform.h"
 #include "image/store.h"
 
@@ -69,8 +70,8 @@ public:
     spec::Descriptor run() {
         Document top = chosen(read(from_.top(), 0));
         note_blobs(top);
-        if (options_.same_digests && !conversions_.empty())
-            throw Error("the digests cannot stay: the place takes other layers than ",
+        if (options_.same_digests && !(conversions_.empty() && changed_.empty()))
+            throw Error("the digests cannot stay: other layers are asked for than ",
                         top.descriptor.digest, " has");
         move_blobs();
         if (!changed_.empty()) write_again(top);
@@ -151,12 +152,12 @@ private:
         if (!document.manifest) return;
         const spec::Manifest& manifest = *document.manifest;
         note_blob(manifest.config);
-        if (spec::oci_media_type(manifest.config.media_type) != spec::media::config ||
-            to_.form() != LayerForm::plain) {
-            for (const spec::Descriptor& layer : manifest.layers) note_blob(layer);
-            return;
-        }
-        note_plain_layers(document);
+        const bool is_image =
+            spec::oci_media_type(manifest.config.media_type) == spec::media::config;
+        if (is_image && may_change_layers())
+            return context("manifest " + document.descriptor.digest,
+                           [&] { note_layers(manifest); });
+        for (const spec::Descriptor& layer : manifest.layers) note_blob(layer);
     }
 
     void note_blob(const spec::Descriptor& blob) {
@@ -165,25 +166,45 @@ private:
         if (noted_.insert(blob.digest).second) blobs_.push_back(blob);
     }
 
-    // The place takes plain tars: those that are kept, the others are inflated.
-    void note_plain_layers(const Document& document) {
-        const spec::Manifest& manifest = *document.manifest;
-        context("manifest " + document.descriptor.digest, [&] { spec::check_layers(manifest); });
+    bool may_change_layers() const {
+        return options_.compression || to_.form() == LayerForm::plain ||
+               (to_.form() == LayerForm::compressed_if_made_up && from_.is_made_up());
+    }
+    Compression wanted() const {
+        if (to_.form() == LayerForm::plain) return {.kind = Compression::Kind::none};
+        return options_.compression.value_or(Compression{});
+    }
+
+    void note_layers(const spec::Manifest& manifest) {
+        spec::check_layers(manifest);
         const std::vector<std::string> diff_ids = config_of(manifest).rootfs.diff_ids;
         if (diff_ids.size() != manifest.layers.size())
-            throw Error("image ", document.descriptor.digest, " has ", manifest.layers.size(),
-                        " layers, but its config names ", diff_ids.size());
-        for (size_t i = 0; i < diff_ids.size(); ++i) {
-            const spec::Descriptor& layer = manifest.layers[i];
-            if (spec::oci_media_type(layer.media_type) == spec::media::layer) {
-                note_blob(layer);
-            } else if (const auto kept = from_.plain(Digest(diff_ids[i]))) {
-                note_blob(*kept);
-                changed_[layer.digest] = *kept;
-            } else {
-                conversions_.try_emplace(layer.digest, layer, Digest(diff_ids[i]));
-            }
+            throw Error("it has ", manifest.layers.size(), " layers, but its config names ",
+                        diff_ids.size());
+        for (size_t i = 0; i < diff_ids.size(); ++i)
+            note_layer(manifest.layers[i], Digest(diff_ids[i]));
+    }
+
+    // As it is, or plain if it is kept so, or made from what is there.
+    void note_layer(const spec::Descriptor& layer, const Digest& diff_id) {
+        const bool wants_plain = wanted().kind == Compression::Kind::none;
+        if (spec::oci_media_type(layer.media_type) == layer_type(wanted().kind))
+            return note_blob(layer);
+        if (const auto kept = wants_plain ? from_.plain(diff_id) : std::nullopt) {
+            note_blob(*kept);
+            changed_[layer.digest] = *kept;
+            return;
         }
+        conversions_.try_emplace(layer.digest, layer, diff_id);
+    }
+
+    static std::string_view layer_type(Compression::Kind kind) {
+        switch (kind) {
+            case Compression::Kind::none: return spec::media::layer;
+            case Compression::Kind::gzip: return spec::media::layer_gzip;
+            case Compression::Kind::zstd: return spec::media::layer_zstd;
+        }
+        throw Error("unreachable");
     }
 
     spec::ImageConfig config_of(const spec::Manifest& manifest) {
@@ -225,8 +246,15 @@ private:
             return;
         }
         Progress progress(Digest(blob.digest).short_hex(), uint64_t(blob.size));
-        to_.put(blob, counted(checked(blob, from_.open(blob)), progress));
+        put(blob, counted(checked(blob, from_.open(blob)), progress));
         progress.finish("Copied");
+    }
+
+    // Where one blob goes at a time, its bytes are read and hashed beside the writing.
+    void put(const spec::Descriptor& blob, const ByteSource& bytes) {
+        if (to_.at_once() > 1) return to_.put(blob, bytes);
+        ReadAhead ahead(bytes);
+        to_.put(blob, [&] { return ahead.next(); });
     }
 
     static ByteSource counted(ByteSource bytes, Progress& progress) {
@@ -237,30 +265,37 @@ private:
         };
     }
 
-    // By a file, because a tar says how large a file in it is before the file comes.
+    // By a file: a manifest and a tar say how large a blob is before it comes.
     void convert(const spec::Descriptor& layer, const Digest& diff_id) {
         Progress progress(Digest(layer.digest).short_hex(), uint64_t(layer.size));
         const ByteSource blob = counted(checked(layer, from_.open(layer)), progress);
-        UniqueFd file = nameless_file();
-        const auto plain = make_decoder(blob);
-        Hasher hasher(diff_id.algorithm());
-        int64_t size = 0;
-        spool(
-            [&] {
-                const std::string_view piece = plain->read();
-                hasher.update(piece), size += int64_t(piece.size());
-                return piece;
-            },
-            file.get());
-        if (hasher.finish() != diff_id)
-            throw Error("layer ", layer.digest, " does not hold what its image says (",
-                        diff_id.text(), ")");
-        const spec::Descriptor made{
-            .media_type = std::string(spec::media::layer), .digest = diff_id.text(), .size = size};
-        to_.put(made, bytes_of(file.get()));
+        const UniqueFd file = nameless_file();
+        const spec::Descriptor made = write_layer_to(file.get(), blob, diff_id);
+        if (!to_.has(made)) put(made, bytes_of(file.get()));
         progress.finish("Copied");
         const std::lock_guard lock(mutex_);
         changed_[layer.digest] = made;
+    }
+
+    spec::Descriptor write_layer_to(int file, const ByteSource& blob, const Digest& diff_id) const {
+        Hasher hasher, plain_hasher(diff_id.algorithm());
+        spec::Descriptor made{.media_type = std::string(layer_type(wanted().kind)), .digest = {}};
+        const auto encoder = make_encoder(wanted(), [&](std::string_view piece) {
+            hasher.update(piece);
+            sys::write_all(file, piece);
+            made.size += int64_t(piece.size());
+        });
+        const auto plain = make_decoder(blob);
+        for (std::string_view piece = plain->read(); !piece.empty(); piece = plain->read()) {
+            plain_hasher.update(piece);
+            encoder->write(piece);
+        }
+        encoder->finish();
+        if (plain_hasher.finish() != diff_id)
+            throw Error("it does not hold what its image says (", diff_id.text(), ")");
+        check(::lseek(file, 0, SEEK_SET), "lseek");
+        made.digest = hasher.finish().text();
+        return made;
     }
 
     // --- documents
@@ -288,8 +323,10 @@ private:
             is_changed = true;
         }
         if (!is_changed) return false;
-        manifest.media_type = spec::media::manifest;  // which the layers' types are of
+        manifest.media_type = spec::media::manifest;  // which the new layers' types are of
         manifest.config.media_type = spec::oci_media_type(manifest.config.media_type);
+        for (spec::Descriptor& layer : manifest.layers)
+            layer.media_type = spec::oci_media_type(layer.media_type);
         return true;
     }
 

@@ -1,14 +1,17 @@
 // An image from one place to another, with all that belongs to it.
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "image/layer/encoder.h"
 #include "image/transport/transport.h"
 
 struct CopyOptions {
-    bool all = false;           // of an index all images, not the one for a platform
-    std::string platform;       // "linux/arm64"; "" = this machine's
-    bool same_digests = false;  // or not at all
+    bool all = false;                        // of an index all images, not the one for a platform
+    std::string platform;                    // "linux/arm64"; "" = this machine's
+    std::optional<Compression> compression;  // of layers; none: as they are, or as the place wants
+    bool same_digests = false;               // or not at all
 };
 
 // Gives the descriptor of what is there now. Every document and blob is compared with the digest,

@@ -3,7 +3,7 @@
 #include "cli/change_options.h"
 #include "cli/commands.h"
 
-static constexpr Option options[] = {
+static constexpr Option add_layer_options[] = {
     new_tag_option,
     author_option,
     message_option,
@@ -29,7 +29,7 @@ constinit const Command add_layer_command = {
     .name = "add-layer",
     .synopsis = "IMAGE FILE|-",
     .summary = "put a layer's tar, as it is, on top of an image",
-    .options = options,
+    .options = add_layer_options,
     .least = 2,
     .most = 2,
     .interspersed = true,

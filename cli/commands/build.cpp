@@ -11,7 +11,7 @@
 #include "cli/commands.h"
 #include "container/seccomp_option.h"
 
-static constexpr Option options[] = {
+static constexpr Option build_options[] = {
     {"tag,t", "NAME[:TAG]", "name of the image; may be given several times"},
     {"file,f", "FILE",
      "the Dockerfile; - reads it from standard input (default: CONTEXT/Dockerfile)"},
@@ -91,7 +91,7 @@ constinit const Command build_command = {
     .name = "build",
     .synopsis = "CONTEXT",
     .summary = "make an image from a Dockerfile",
-    .options = options,
+    .options = build_options,
     .least = 1,
     .most = 1,
     .interspersed = true,

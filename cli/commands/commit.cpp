@@ -6,7 +6,7 @@
 #include "cli/commands.h"
 #include "image/derive.h"
 
-static constexpr Option options[] = {
+static constexpr Option commit_options[] = {
     {"author,a", "TEXT", "who made the image"},
     {"change,c", "INSTRUCTION",
      "apply a Dockerfile instruction to the image's settings: CMD, ENV …"},
@@ -35,7 +35,7 @@ constinit const Command commit_command = {
     .name = "commit",
     .synopsis = "CONTAINER [REPOSITORY[:TAG]]",
     .summary = "make an image of what a container has changed",
-    .options = options,
+    .options = commit_options,
     .least = 1,
     .most = 2,
     .interspersed = true,

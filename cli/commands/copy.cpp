@@ -8,9 +8,12 @@
 #include "cli/commands.h"
 #include "image/transport/places.h"
 
-static constexpr Option options[] = {
+static constexpr Option copy_options[] = {
     {"all,a", nullptr, "of an index all images, and the index itself"},
     {"platform", "OS/ARCH", "of an index not this machine's but that platform's image"},
+    {"compression", "KIND", "gzip, zstd or none: what layers are to be; without it they stay"},
+    {"compression-level", "N", "how hard to try, 1 to 9 for gzip, 1 to 22 for zstd", "", false,
+     Value::integer, 1, 22},
     {"preserve-digests", nullptr, "fail rather than change a digest"},
     {"digestfile", "FILE", "write the digest of the copy there"},
     {"quiet,q", nullptr, "no progress"},
@@ -18,9 +21,14 @@ static constexpr Option options[] = {
 
 static int copy_(const Arguments& globals, const Arguments& args) {
     if (args.flag("quiet")) Progress::set_quiet(true);
-    const Place from = parse_place(args[0]), to = parse_place(args[1]);
+    const ImagePlace from = parse_place(args[0]), to = parse_place(args[1]);
     if (args.flag("all") && !args.get("platform").empty())
         throw Error("--all and --platform exclude each other");
+    const auto kind = args.value("compression");
+    const auto level = args.number("compression-level");
+    std::optional<Compression> compression;
+    if (kind || level)
+        compression = parse_compression(kind.value_or("gzip"), int(level.value_or(0)));
     std::optional<Store> store;
     const auto the_store = [&]() -> const Store& {
         if (!store) store.emplace(open_store(globals));
@@ -33,6 +41,7 @@ static int copy_(const Arguments& globals, const Arguments& args) {
     const spec::Descriptor copied = copy_between(from, to,
                                                  {.all = args.flag("all"),
                                                   .platform = args.get("platform"),
+                                                  .compression = compression,
                                                   .same_digests = args.flag("preserve-digests")},
                                                  the_store);
     collect.keep();
@@ -45,7 +54,7 @@ constinit const Command copy_command = {
     .name = "copy",
     .synopsis = "SOURCE DESTINATION",
     .summary = "copy an image between the store, layouts and archives",
-    .options = options,
+    .options = copy_options,
     .least = 2,
     .most = 2,
     .interspersed = true,

@@ -20,7 +20,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option exec_options[] = {
     {"detach,d", nullptr, "return at once"},
     {"env,e", "NAME[=VALUE]", "set an environment variable"},
     {"env-file", "FILE", "read environment variables from a file"},
@@ -109,7 +109,7 @@ constinit const Command exec_command = {
     .name = "exec",
     .synopsis = "CONTAINER COMMAND [ARG...]",
     .summary = "run a command in a running container",
-    .options = options,
+    .options = exec_options,
     .least = 2,
     .run = exec,
 };

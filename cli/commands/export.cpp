@@ -1,14 +1,14 @@
 #include "engine/export.h"
+#include "base/output_file.h"
 #include "base/sys.h"
 #include "cli/commands.h"
-#include "base/output.h"
 
-static constexpr Option options[] = {
+static constexpr Option export_options[] = {
     {"output,o", "FILE", "write there instead of to standard output"},
 };
 
 static int export_(const Arguments& globals, const Arguments& args) {
-    const Output output(args.get("output"));
+    const OutputFile output(args.get("output"));
     const Containers containers(store_root(globals));
     const Container container = containers.get(args[0]);
     output.write([&](int fd) {
@@ -23,7 +23,7 @@ constinit const Command export_command = {
     .name = "export",
     .synopsis = "CONTAINER",
     .summary = "write a container's file system to a tar, without its volumes",
-    .options = options,
+    .options = export_options,
     .least = 1,
     .most = 1,
     .interspersed = true,

@@ -8,7 +8,7 @@
 #include "cli/format.h"
 #include "image/snapshots.h"
 
-static constexpr Option options[] = {
+static constexpr Option history_options[] = {
     {"format", "FORMAT", "a template, json or table"},
     {"human,H", nullptr, "sizes and dates for people (the default)", "true"},
     {"no-trunc", nullptr, "whole texts"},
@@ -82,7 +82,7 @@ constinit const Command history_command = {
     .name = "history",
     .synopsis = "IMAGE",
     .summary = "show the steps an image was made of",
-    .options = options,
+    .options = history_options,
     .least = 1,
     .most = 1,
     .interspersed = true,

@@ -8,7 +8,7 @@
 #include "cli/commands.h"
 #include "cli/template.h"
 
-static constexpr Option options[] = {
+static constexpr Option image_inspect_options[] = {
     {"format,f", "FORMAT", "a template, or json"},
 };
 
@@ -36,7 +36,7 @@ constinit const Command image_inspect_command = {
     .name = "image inspect",
     .synopsis = "IMAGE [IMAGE...]",
     .summary = "show all about images, as JSON",
-    .options = options,
+    .options = image_inspect_options,
     .least = 1,
     .interspersed = true,
     .run = image_inspect,

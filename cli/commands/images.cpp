@@ -13,7 +13,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option images_options[] = {
     {"all,a", nullptr, "dangling ones too (they are always shown)", "", true},
     {"digests", nullptr, "show the digests of the manifests"},
     {"filter,f", "KEY=VALUE", "only those: dangling, reference, label, before, since"},
@@ -135,7 +135,7 @@ constinit const Command images_command = {
     .name = "images",
     .synopsis = "[REPOSITORY[:TAG]]",
     .summary = "list images",
-    .options = options,
+    .options = images_options,
     .most = 1,
     .interspersed = true,
     .run = images,

@@ -5,7 +5,7 @@
 #include "cli/commands.h"
 #include "image/archive.h"
 
-static constexpr Option options[] = {
+static constexpr Option import_options[] = {
     {"change,c", "INSTRUCTION",
      "apply a Dockerfile instruction to the image's settings: CMD, ENV …"},
     {"message,m", "TEXT", "the comment in its history"},
@@ -31,7 +31,7 @@ constinit const Command import_command = {
     .name = "import",
     .synopsis = "FILE|- [REPOSITORY[:TAG]]",
     .summary = "make an image of a root file system's tarball",
-    .options = options,
+    .options = import_options,
     .least = 1,
     .most = 2,
     .interspersed = true,

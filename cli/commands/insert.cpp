@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option insert_options[] = {
     {"opaque", nullptr, "of a directory: nothing that was in it is seen any more"},
     {"whiteout", nullptr, "take the target away, without a source"},
     new_tag_option,
@@ -61,7 +61,7 @@ constinit const Command insert_command = {
     .name = "insert",
     .synopsis = "IMAGE SOURCE TARGET | --whiteout IMAGE TARGET",
     .summary = "put a file or a directory into an image, or take one away",
-    .options = options,
+    .options = insert_options,
     .least = 2,
     .most = 3,
     .interspersed = true,

@@ -11,7 +11,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option inspect_options[] = {
     {"format,f", "TEMPLATE", "a template, or json"},
     {"size,s", nullptr, "", "", true},
     {"type", "KIND", "container or image"},
@@ -61,7 +61,7 @@ constinit const Command inspect_command = {
     .name = "inspect",
     .synopsis = "NAME|ID [NAME|ID...]",
     .summary = "show everything about containers and images, as JSON",
-    .options = options,
+    .options = inspect_options,
     .least = 1,
     .interspersed = true,
     .run = inspect,

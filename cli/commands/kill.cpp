@@ -4,7 +4,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option kill_options[] = {
     {"signal,s", "SIGNAL", "what to send", "KILL"},
 };
 
@@ -21,7 +21,7 @@ constinit const Command kill_command = {
     .name = "kill",
     .synopsis = "CONTAINER [CONTAINER...]",
     .summary = "send a signal to running containers",
-    .options = options,
+    .options = kill_options,
     .least = 1,
     .interspersed = true,
     .run = kill,

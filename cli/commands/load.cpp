@@ -11,7 +11,7 @@
 #include "cli/commands.h"
 #include "image/archive.h"
 
-static constexpr Option options[] = {
+static constexpr Option load_options[] = {
     {"input,i", "FILE", "read that archive instead of standard input"},
     {"quiet,q", nullptr, "no progress"},
 };
@@ -38,7 +38,7 @@ constinit const Command load_command = {
     .name = "load",
     .synopsis = "",
     .summary = "read images from an archive that docker, podman, skopeo, containerd or keg wrote",
-    .options = options,
+    .options = load_options,
     .most = 0,
     .interspersed = true,
     .run = load,

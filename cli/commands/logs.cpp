@@ -8,7 +8,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option logs_options[] = {
     {"details", nullptr, "", "", true},
     {"follow,f", nullptr, "go on until the container ends"},
     {"since", "TIME", "a time (RFC 3339, Unix) or a duration before now"},
@@ -44,7 +44,7 @@ constinit const Command logs_command = {
     .name = "logs",
     .synopsis = "CONTAINER",
     .summary = "show a container's output",
-    .options = options,
+    .options = logs_options,
     .least = 1,
     .most = 1,
     .interspersed = true,

@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option prune_options[] = {
     {"all,a", nullptr, "every image that no container uses, not only dangling ones"},
     {"force,f", nullptr, "do not ask"},
 };
@@ -68,7 +68,7 @@ constinit const Command image_prune_command = {
     .name = "image prune",
     .synopsis = "",
     .summary = "remove images that nothing uses, and free what they took",
-    .options = options,
+    .options = prune_options,
     .most = 0,
     .interspersed = true,
     .run = prune,

@@ -17,7 +17,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option ps_options[] = {
     {"all,a", nullptr, "stopped ones too"},
     {"filter,f", "KEY=VALUE",
      "only those: name, id, status, label, exited, ancestor, publish, expose, network, volume"},
@@ -178,7 +178,7 @@ constinit const Command ps_command = {
     .name = "ps",
     .synopsis = "",
     .summary = "list containers",
-    .options = options,
+    .options = ps_options,
     .most = 0,
     .interspersed = true,
     .run = ps,

@@ -7,7 +7,7 @@
 #include "cli/commands.h"
 #include "image/registry.h"
 
-static constexpr Option options[] = {
+static constexpr Option pull_options[] = {
     {"platform", "OS/ARCH", "not this machine's but that platform's image"},
     {"quiet,q", nullptr, "print only the name"},
 };
@@ -42,7 +42,7 @@ constinit const Command pull_command = {
     .name = "pull",
     .synopsis = "NAME[:TAG|@DIGEST]",
     .summary = "fetch an image from a registry",
-    .options = options,
+    .options = pull_options,
     .least = 1,
     .most = 1,
     .interspersed = true,

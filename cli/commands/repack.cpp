@@ -4,7 +4,7 @@
 #include "cli/change_options.h"
 #include "cli/commands.h"
 
-static constexpr Option options[] = {
+static constexpr Option repack_options[] = {
     {"tag,t", "NAME[:TAG]", "name of the image"},
     {"refresh-bundle", nullptr, "let the bundle be the new image's, for the next repack"},
     author_option,
@@ -30,7 +30,7 @@ constinit const Command repack_command = {
     .name = "repack",
     .synopsis = "BUNDLE",
     .summary = "make an image of a bundle of `keg unpack` that was edited",
-    .options = options,
+    .options = repack_options,
     .least = 1,
     .most = 1,
     .interspersed = true,

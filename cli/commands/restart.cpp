@@ -5,7 +5,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option restart_options[] = {
     {"signal,s", "SIGNAL", "instead of the container's stop signal"},
     seconds_to_stop("time,t", "before it is killed; -1: never"),
     seconds_to_stop("timeout", "", true),
@@ -29,7 +29,7 @@ constinit const Command restart_command = {
     .name = "restart",
     .synopsis = "CONTAINER [CONTAINER...]",
     .summary = "stop containers and start them again",
-    .options = options,
+    .options = restart_options,
     .least = 1,
     .interspersed = true,
     .run = restart,

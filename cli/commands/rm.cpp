@@ -4,7 +4,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option rm_options[] = {
     {"force,f", nullptr, "kill running ones first"},
     {"volumes,v", nullptr, "remove their anonymous volumes too"},
 };
@@ -30,7 +30,7 @@ constinit const Command rm_command = {
     .name = "rm",
     .synopsis = "CONTAINER [CONTAINER...]",
     .summary = "remove containers",
-    .options = options,
+    .options = rm_options,
     .least = 1,
     .interspersed = true,
     .run = rm,

@@ -8,7 +8,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option rmi_options[] = {
     {"force,f", nullptr, "also with several names, or used by a stopped container"},
     {"no-prune", nullptr, "keep the image's layers until the next image prune"},
 };
@@ -114,7 +114,7 @@ constinit const Command rmi_command = {
     .name = "rmi",
     .synopsis = "IMAGE [IMAGE...]",
     .summary = "remove images",
-    .options = options,
+    .options = rmi_options,
     .least = 1,
     .interspersed = true,
     .run = rmi,

@@ -1,10 +1,10 @@
+#include "base/output_file.h"
 #include "cli/commands.h"
-#include "base/output.h"
 #include "image/archive.h"
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option save_options[] = {
     {"output,o", "FILE", "write there instead of to standard output"},
     {"format,f", "FORMAT", "docker-archive (which is an image layout as well) or oci-archive",
      "docker-archive"},
@@ -18,7 +18,7 @@ ArchiveFormat parse_format(const std::string& text) {
 
 int save(const Arguments& globals, const Arguments& args) {
     const ArchiveFormat format = parse_format(args.get("format"));
-    const Output output(args.get("output"));
+    const OutputFile output(args.get("output"));
     const Store store = open_store(globals);
     output.write([&](int fd) { save_archive(store, args.words(), format, fd); });
     return 0;
@@ -30,7 +30,7 @@ constinit const Command save_command = {
     .name = "save",
     .synopsis = "IMAGE [IMAGE...]",
     .summary = "write images to an archive that docker, podman, skopeo and containerd load",
-    .options = options,
+    .options = save_options,
     .least = 1,
     .interspersed = true,
     .run = save,

@@ -7,7 +7,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option start_options[] = {
     {"attach,a", nullptr, "attach its output, pass signals"},
     {"interactive,i", nullptr, "attach its input"},
 };
@@ -37,7 +37,7 @@ constinit const Command start_command = {
     .name = "start",
     .synopsis = "CONTAINER [CONTAINER...]",
     .summary = "start stopped containers",
-    .options = options,
+    .options = start_options,
     .least = 1,
     .interspersed = true,
     .run = start,

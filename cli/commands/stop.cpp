@@ -4,7 +4,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option stop_options[] = {
     {"signal,s", "SIGNAL", "instead of the container's stop signal"},
     seconds_to_stop("time,t", "before it is killed; -1: never"),
     seconds_to_stop("timeout", "", true),
@@ -27,7 +27,7 @@ constinit const Command stop_command = {
     .name = "stop",
     .synopsis = "CONTAINER [CONTAINER...]",
     .summary = "stop running containers",
-    .options = options,
+    .options = stop_options,
     .least = 1,
     .interspersed = true,
     .run = stop,

@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option system_check_options[] = {
     {"repair", nullptr,
      "move what is damaged to the store's quarantine directory, and make anew what can be"},
     {"format", "FORMAT", "json"},
@@ -64,7 +64,7 @@ constinit const Command system_check_command = {
     .name = "system check",
     .synopsis = "",
     .summary = "say what is wrong with the store's images, blobs and layers",
-    .options = options,
+    .options = system_check_options,
     .most = 0,
     .interspersed = true,
     .run = system_check,

@@ -13,7 +13,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option system_df_options[] = {
     {"format", "FORMAT", "a template, json or table"},
 };
 
@@ -108,7 +108,7 @@ constinit const Command system_df_command = {
     .name = "system df",
     .synopsis = "",
     .summary = "show what images, containers and volumes take of the disk",
-    .options = options,
+    .options = system_df_options,
     .most = 0,
     .interspersed = true,
     .run = system_df,

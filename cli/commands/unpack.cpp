@@ -5,7 +5,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option unpack_options[] = {
     {"gid-map", "CONTAINER:HOST[:SIZE]",
      "which groups of the host those of the container are; may be given several times"},
     {"label-annotations", nullptr,
@@ -52,7 +52,7 @@ constinit const Command unpack_command = {
     .name = "unpack",
     .synopsis = "IMAGE DIRECTORY",
     .summary = "make a bundle (config.json and rootfs) that any OCI runtime runs",
-    .options = options,
+    .options = unpack_options,
     .least = 2,
     .most = 2,
     .interspersed = true,

@@ -16,7 +16,7 @@ namespace {
 
 constexpr int not_judged = 125;
 
-constexpr Option options[] = {
+constexpr Option validate_options[] = {
     {"type", "KIND", "layout, archive, image, layer or bundle; without it, what is there decides"},
     {"format", "FORMAT", "text or json", "text"},
     {"fail-on", "SEVERITY", "exit with 1 from that severity on: fatal, error or warning", "error"},
@@ -190,7 +190,7 @@ constinit const Command validate_command = {
     .name = "validate",
     .synopsis = "PATH|IMAGE|-",
     .summary = "say what is wrong with an image layout, archive, image, layer or bundle",
-    .options = options,
+    .options = validate_options,
     .most = 1,
     .interspersed = true,
     .run = validate,

@@ -41,7 +41,9 @@ bool is_readable_in_place(int fd) {
            compression_in(fd).empty();
 }
 
-std::string tag_of(const Reference& name) { return name.familiar_repository() + ":" + name.tag; }
+std::string familiar_tag(const Reference& name) {
+    return name.familiar_repository() + ":" + name.tag;
+}
 
 ByteSource bytes_of_text(const std::string& text) {
     return [&text, given = false]() mutable {
@@ -238,7 +240,7 @@ void ArchiveSink::add_to_items(const spec::Descriptor& top) {
     for (const spec::Descriptor& layer : manifest.layers)
         item.layers.push_back(blob_name(Digest(layer.digest)));
     for (const Reference& name : names_) {
-        item.tags.push_back(tag_of(name));
+        item.tags.push_back(familiar_tag(name));
         if (!manifest.layers.empty())
             repositories_[name.familiar_repository()][name.tag] =
                 Digest(manifest.layers.back().digest).hex();

@@ -20,7 +20,7 @@
 
 namespace {
 
-constexpr const char* name_key = "org.opencontainers.image.ref.name";
+constexpr const char* ref_name = "org.opencontainers.image.ref.name";
 constexpr std::string_view layout_text = R"({"imageLayoutVersion":"1.0.0"})";
 
 std::string blob_path(const Digest& digest) {
@@ -28,7 +28,7 @@ std::string blob_path(const Digest& digest) {
 }
 
 std::string name_of_entry(const spec::Descriptor& entry) {
-    const auto found = entry.annotations.find(name_key);
+    const auto found = entry.annotations.find(ref_name);
     return found == entry.annotations.end() ? "" : found->second;
 }
 
@@ -64,7 +64,7 @@ spec::Descriptor LayoutSource::top() {
     if (!std::ranges::all_of(found, is_same))
         throw Error(shown_, " has more than one image",
                     name_.empty() ? ": say which, behind a colon" : " of that name");
-    found[0].annotations.erase(name_key);
+    found[0].annotations.erase(ref_name);
     return found[0];
 }
 
@@ -163,7 +163,7 @@ void LayoutSink::finish(const spec::Descriptor& top) {
 }
 
 spec::Descriptor named_entry(spec::Descriptor descriptor, const std::string& name) {
-    descriptor.annotations.erase(name_key);
-    if (!name.empty()) descriptor.annotations[name_key] = name;
+    descriptor.annotations.erase(ref_name);
+    if (!name.empty()) descriptor.annotations[ref_name] = name;
     return descriptor;
 }

@@ -1,12 +1,12 @@
 // The first colon ends the prefix, and the next one the path: what is behind it may be a whole
-// name, with colons of its own. An archive is written where Output says, so that nobody finds half
-// of it.
+// name, with colons of its own. An archive is written where OutputFile says, so that nobody finds
+// half of it.
 #include "image/transport/places.h"
 
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/output.h"
+#include "base/output_file.h"
 #include "base/sys.h"
 #include "image/transport/archive.h"
 #include "image/transport/directory.h"
@@ -27,7 +27,7 @@ constexpr Transport known[] = {
 
 using AskStore = std::function<const Store&()>;
 
-std::unique_ptr<ImageSource> source_at(const Place& place, const AskStore& the_store) {
+std::unique_ptr<ImageSource> source_at(const ImagePlace& place, const AskStore& the_store) {
     const auto archive = [&] { return files_of_archive(sys::open(place.path, O_RDONLY).get()); };
     switch (place.transport->kind) {
         case store:
@@ -51,12 +51,12 @@ Reference name_to_give(const std::string& typed) {
     return name;
 }
 
-spec::Descriptor copy_to_archive(ImageSource& from, const Place& to, ArchiveFormat format,
+spec::Descriptor copy_to_archive(ImageSource& from, const ImagePlace& to, ArchiveFormat format,
                                  const CopyOptions& options) {
     std::vector<Reference> names;
     if (format == ArchiveFormat::docker && !to.name.empty()) names = {name_to_give(to.name)};
     spec::Descriptor copied;
-    Output(to.path).write([&](int fd) {
+    OutputFile(to.path).write([&](int fd) {
         ArchiveSink sink(format, fd);
         sink.call(names, to.name);
         copied = copy_image(from, sink, options);
@@ -65,7 +65,7 @@ spec::Descriptor copy_to_archive(ImageSource& from, const Place& to, ArchiveForm
     return copied;
 }
 
-spec::Descriptor copy_to(ImageSource& from, const Place& to, const CopyOptions& options,
+spec::Descriptor copy_to(ImageSource& from, const ImagePlace& to, const CopyOptions& options,
                          const AskStore& the_store) {
     const auto copy = [&](ImageSink&& sink) { return copy_image(from, sink, options); };
     switch (to.transport->kind) {
@@ -82,7 +82,7 @@ spec::Descriptor copy_to(ImageSource& from, const Place& to, const CopyOptions& 
 
 std::span<const Transport> transports() { return known; }
 
-Place parse_place(const std::string& typed) {
+ImagePlace parse_place(const std::string& typed) {
     const auto found = std::ranges::find_if(
         known, [&](const Transport& transport) { return typed.starts_with(transport.prefix); });
     if (found == std::end(known)) {
@@ -90,7 +90,7 @@ Place parse_place(const std::string& typed) {
         for (const Transport& transport : known) all.emplace_back(transport.synopsis);
         throw Error("invalid place ", quoted(typed), ": expected one of ", join(all, ", "));
     }
-    Place place{.transport = found, .path = {}, .name = {}, .typed = typed};
+    ImagePlace place{.transport = found, .path = {}, .name = {}, .typed = typed};
     const std::string rest = typed.substr(found->prefix.size());
     const size_t colon = found->kind == directory ? std::string::npos : rest.find(':');
     if (found->kind == store) {
@@ -104,7 +104,8 @@ Place parse_place(const std::string& typed) {
     return place;
 }
 
-spec::Descriptor copy_between(const Place& from, const Place& to, const CopyOptions& options,
+spec::Descriptor copy_between(const ImagePlace& from, const ImagePlace& to,
+                              const CopyOptions& options,
                               const std::function<const Store&()>& the_store) {
     const bool uses_store = from.transport->kind == store || to.transport->kind == store;
     const Lease lease = uses_store ? the_store().use() : Lease();

@@ -17,14 +17,15 @@ struct Transport {
 };
 std::span<const Transport> transports();
 
-struct Place {
+struct ImagePlace {
     const Transport* transport;
     std::string path, name;  // "/srv/layout", "1.2"; of the store the name alone
     std::string typed;
 };
 // Throws Error, which lists the transports, for what has the prefix of none.
-Place parse_place(const std::string& typed);
+ImagePlace parse_place(const std::string& typed);
 
 // `store` is asked for it if one of the places is there. Gives what copy_image() gives.
-spec::Descriptor copy_between(const Place& from, const Place& to, const CopyOptions& options,
+spec::Descriptor copy_between(const ImagePlace& from, const ImagePlace& to,
+                              const CopyOptions& options,
                               const std::function<const Store&()>& store);

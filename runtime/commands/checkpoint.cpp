@@ -8,7 +8,7 @@
 #include "runtime/commands/commands.h"
 #include "runtime/commands/criu_options.h"
 
-static constexpr Option options[] = {
+static constexpr Option checkpoint_options[] = {
     criu_option::image_path,
     criu_option::work_path,
     {"parent-path", "DIR", "path for previous criu image files in pre-dump"},
@@ -58,7 +58,7 @@ constinit const Command checkpoint_command = {
     .name = "checkpoint",
     .synopsis = "<container-id>",
     .summary = "checkpoint a running container",
-    .options = options,
+    .options = checkpoint_options,
     .least = 1,
     .most = 1,
     .interspersed = true,

@@ -8,7 +8,7 @@
 #include "runtime/commands/commands.h"
 #include "runtime/state/container.h"
 
-static constexpr Option options[] = {
+static constexpr Option delete_options[] = {
     {"force,f", nullptr, "forcibly deletes the container if it is still running (uses SIGKILL)"},
     {"regex,r", nullptr,
      "the id is a regular expression: delete every container whose id it matches"},
@@ -52,7 +52,7 @@ constinit const Command delete_command = {
     .name = "delete",
     .synopsis = "<container-id>",
     .summary = "delete any resources held by the container often used with detached container",
-    .options = options,
+    .options = delete_options,
     .least = 1,
     .most = 1,
     .interspersed = true,

@@ -22,7 +22,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr Option options[] = {
+constexpr Option events_options[] = {
     {"interval", "DURATION", "set the stats collection interval", "5s", false, Value::duration},
     {"stats", nullptr, "display the container's stats then exit"},
 };
@@ -128,7 +128,7 @@ constinit const Command events_command = {
     .synopsis = "<container-id>",
     .summary =
         "display container events such as OOM notifications, cpu, memory, and IO usage statistics",
-    .options = options,
+    .options = events_options,
     .least = 1,
     .most = 1,
     .interspersed = true,

@@ -11,7 +11,7 @@
 #include "runtime/start/enter.h"
 #include "runtime/start/foreground.h"
 
-static constexpr Option options[] = {
+static constexpr Option exec_options[] = {
     {"console-socket", "PATH",
      "path to an AF_UNIX socket which will receive a file descriptor of the console's master end"},
     {"pidfd-socket", "PATH", "path to an AF_UNIX socket which will receive a pidfd of the process"},
@@ -143,7 +143,7 @@ constinit const Command exec_command = {
     .name = "exec",
     .synopsis = "<container-id> <command> [command options]  || -p process.json <container-id>",
     .summary = "execute new process inside the container",
-    .options = options,
+    .options = exec_options,
     .least = 1,
     .run = exec,
 };

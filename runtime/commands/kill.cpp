@@ -3,7 +3,7 @@
 #include "runtime/process/signals.h"
 #include "runtime/state/container.h"
 
-static constexpr Option options[] = {
+static constexpr Option kill_options[] = {
     {"all,a", nullptr, "(obsolete) send the signal to all processes of the container", "", true},
     {"regex,r", nullptr,
      "the id is a regular expression: signal every container whose id it matches"},
@@ -26,7 +26,7 @@ constinit const Command kill_command = {
     .name = "kill",
     .synopsis = "<container-id> [signal]",
     .summary = "send a signal (default: SIGTERM) to the container's init process",
-    .options = options,
+    .options = kill_options,
     .least = 1,
     .most = 2,
     .interspersed = true,

@@ -11,7 +11,7 @@
 #include "runtime/commands/commands.h"
 #include "runtime/state/container.h"
 
-static constexpr Option options[] = {
+static constexpr Option list_options[] = {
     {"format,f", "FORMAT", "select one of: table or json", "table"},
     {"quiet,q", nullptr, "display only container IDs"},
 };
@@ -61,7 +61,7 @@ constinit const Command list_command = {
     .name = "list",
     .synopsis = "",
     .summary = "lists containers started by keg-runtime with the given root",
-    .options = options,
+    .options = list_options,
     .least = 0,
     .most = 0,
     .interspersed = true,

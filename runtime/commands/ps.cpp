@@ -10,7 +10,7 @@
 #include "runtime/commands/commands.h"
 #include "runtime/state/container.h"
 
-static constexpr Option options[] = {
+static constexpr Option ps_options[] = {
     {"format,f", "FORMAT", "select one of: table or json", "table"},
 };
 
@@ -60,7 +60,7 @@ constinit const Command ps_command = {
     .name = "ps",
     .synopsis = "<container-id> [ps options]",
     .summary = "displays the processes running inside a container",
-    .options = options,
+    .options = ps_options,
     .least = 1,
     .run = ps,
 };

@@ -10,7 +10,7 @@
 #include "runtime/commands/criu_options.h"
 #include "runtime/start/foreground.h"
 
-static constexpr Option options[] = {
+static constexpr Option restore_options[] = {
     {"console-socket", "PATH",
      "path to an AF_UNIX socket which will receive a file descriptor of the console's master end"},
     criu_option::image_path,
@@ -60,7 +60,7 @@ constinit const Command restore_command = {
     .name = "restore",
     .synopsis = "<container-id>",
     .summary = "restore a container from a previous checkpoint",
-    .options = options,
+    .options = restore_options,
     .least = 1,
     .most = 1,
     .interspersed = true,

@@ -13,7 +13,7 @@
 #include "runtime/start/launch.h"
 #include "runtime/state/notify_socket.h"
 
-static constexpr Option options[] = {
+static constexpr Option run_options[] = {
     {"bundle,b", "DIR",
      "path to the root of the bundle directory, defaults to the current directory"},
     {"console-socket", "PATH",
@@ -33,7 +33,8 @@ static constexpr Option options[] = {
 };
 // What only run has comes out of create's list.
 static constexpr Option create_options[] = {
-    options[0], options[1], options[2], options[5], options[7], options[8], options[9], options[10],
+    run_options[0], run_options[1], run_options[2], run_options[5],
+    run_options[7], run_options[8], run_options[9], run_options[10],
 };
 
 static CreateOptions read_options(const Arguments& globals, const Arguments& args) {
@@ -98,7 +99,7 @@ constinit const Command run_command = {
     .name = "run",
     .synopsis = "<container-id>",
     .summary = "create and run a container",
-    .options = options,
+    .options = run_options,
     .least = 1,
     .most = 1,
     .interspersed = true,

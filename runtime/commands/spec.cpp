@@ -12,7 +12,7 @@
 #include "runtime/commands/commands.h"
 #include "spec/runtime.h"
 
-static constexpr Option options[] = {
+static constexpr Option spec_options[] = {
     {"bundle,b", "DIR", "path to the root of the bundle directory"},
     {"config,f", "FILE", "where to write instead of config.json; - is the standard output"},
     {"rootless", nullptr, "generate a configuration for a rootless container"},
@@ -38,7 +38,7 @@ constinit const Command spec_command = {
     .name = "spec",
     .synopsis = "",
     .summary = "create a new specification file",
-    .options = options,
+    .options = spec_options,
     .least = 0,
     .most = 0,
     .interspersed = true,

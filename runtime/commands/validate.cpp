@@ -29,7 +29,7 @@ inline constexpr auto json::fields<Violation> =
                json::required("section", &Violation::section),
                json::required("rule", &Violation::rule));
 
-static constexpr Option options[] = {
+static constexpr Option validate_options[] = {
     {"format,f", "FORMAT", "select one of: text or json", "text"},
 };
 
@@ -139,7 +139,7 @@ constinit const Command validate_command = {
     .name = "validate",
     .synopsis = "[bundle]",
     .summary = "say everything that is wrong with a bundle, with the rules of the spec",
-    .options = options,
+    .options = validate_options,
     .least = 0,
     .most = 1,
     .interspersed = true,

@@ -89,6 +89,32 @@ class Places(CopyCase):
         self.assertEqual(self.image_id("app:1"), "sha256:" + sha(config_of(LAYER)))
         self.assertIn("blobs/sha256/" + sha(LAYER), run("tar", "-tf", self.dir / "a.tar").stdout.split())
 
+    def layer_types(self, layout):
+        layout = layout.removeprefix("oci:")
+        entry = json.loads(open(f"{layout}/index.json").read())["manifests"][-1]
+        blob = lambda digest: open(f"{layout}/blobs/{digest.replace(':', '/')}", "rb").read()
+        layers = json.loads(blob(entry["digest"]))["layers"]
+        for layer in layers:
+            self.assertEqual((len(blob(layer["digest"])), "sha256:" + sha(blob(layer["digest"]))), (layer["size"], layer["digest"]))
+        return [layer["mediaType"].rpartition(".")[2] for layer in layers]
+
+    def test_layers_become_what_is_asked_for(self):
+        self.layout.name(self.layout.image(), MANIFEST)
+        for kind, wanted in (("zstd", "tar+zstd"), ("none", "tar"), ("gzip", "tar+gzip")):
+            with self.subTest(kind):
+                target = f"oci:{self.dir}/{kind}"
+                self.copy(self.from_layout(), target, "--compression", kind)
+                self.assertEqual(self.layer_types(target), [wanted])
+                self.copy(target, "store:app")
+                self.assertEqual(self.image_id("app"), "sha256:" + sha(config_of(LAYER)))
+
+    def test_an_archive_without_a_manifest_is_compressed_where_others_read_it(self):
+        archive = self.write("a.tar", docker_archive())
+        self.copy(f"docker-archive:{archive}", f"oci:{self.dir}/packed")
+        self.assertEqual(self.layer_types(f"oci:{self.dir}/packed"), ["tar+gzip"])
+        self.copy(f"docker-archive:{archive}", f"oci:{self.dir}/plain", "--compression", "none")
+        self.assertEqual(self.layer_types(f"oci:{self.dir}/plain"), ["tar"])
+
     def test_a_docker_archive_is_asked_by_name_or_number(self):
         archive = self.write("a.tar", docker_archive(names=("hello:stable", "hello:1")))
         for name in ("", ":hello:1", ":docker.io/library/hello:stable", ":@0"):
@@ -248,7 +274,9 @@ class Words(CopyCase):
     def test_digests_stay_or_nothing_is_copied(self):
         self.layout.name(self.layout.image(), MANIFEST)
         self.refused(self.from_layout(), f"docker-archive:{self.dir}/a.tar", "the digests cannot stay", "--preserve-digests")
+        self.refused(self.from_layout(), f"dir:{self.dir}/d", "the digests cannot stay", "--preserve-digests", "--compression", "zstd")
         self.assertFalse((self.dir / "a.tar").exists())
+        self.copy(self.from_layout(), f"dir:{self.dir}/d", "--preserve-digests", "--compression", "gzip")
 
 
 if __name__ == "__main__":

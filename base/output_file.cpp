@@ -1,7 +1,7 @@
 // Nobody may take a part of an archive for the whole. So a regular file is written aside and
 // appears by a rename; what a rename would replace by a file (a device, a FIFO) is written as it
 // is; and standard output is refused if it is a terminal.
-#include "base/output.h"
+#include "base/output_file.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,12 +34,12 @@ static void write_aside(const std::string& path, const std::function<void(int fd
     remove.keep();
 }
 
-Output::Output(std::string path) : path_(std::move(path)) {
+OutputFile::OutputFile(std::string path) : path_(std::move(path)) {
     if (path_.empty() && ::isatty(1))
         throw Error("cowardly refusing to save to a terminal. Use the -o flag or redirect");
 }
 
-void Output::write(const std::function<void(int fd)>& write) const {
+void OutputFile::write(const std::function<void(int fd)>& write) const {
     struct stat there{};
     if (path_.empty()) return write(1);
     const bool exists = ::stat(path_.c_str(), &there) == 0;

@@ -4,10 +4,10 @@
 #include <functional>
 #include <string>
 
-class Output {
+class OutputFile {
 public:
     // "" is standard output, which must be no terminal (Docker's words say so).
-    explicit Output(std::string path);
+    explicit OutputFile(std::string path);
     // Calls `write` with a descriptor. A regular file is seen when all of it is written, and not at
     // all if that throws; a device or a FIFO is written as it is. Throws Error for a directory.
     void write(const std::function<void(int fd)>& write) const;
