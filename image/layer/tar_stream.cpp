@@ -10,6 +10,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/base64.h"
 #include "base/error.h"
 
 namespace {
@@ -80,24 +81,6 @@ std::optional<std::string> from_url(std::string_view text) {
         if (!byte || text.size() < i + 3) return {};
         out += char(*byte);
         i += 2;
-    }
-    return out;
-}
-
-std::optional<std::string> from_base64(std::string_view text) {
-    static constexpr std::string_view digits =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    while (text.ends_with('=')) text.remove_suffix(1);
-    std::string out;
-    uint32_t bits = 0;
-    int count = 0;
-    for (const char c : text) {
-        const size_t digit = digits.find(c);
-        if (digit == std::string_view::npos) return {};
-        bits = bits << 6 | uint32_t(digit);
-        if ((count += 6) < 8) continue;
-        count -= 8;
-        out += char(bits >> count & 0xff);
     }
     return out;
 }
@@ -394,7 +377,7 @@ void TarStream::apply_records(const Records& records) {
             entry_.xattrs.insert_or_assign(key.substr(as_bytes.size()), value);
         } else if (key.starts_with(encoded)) {
             const auto name = from_url(std::string_view(key).substr(encoded.size())),
-                       content = from_base64(value);
+                       content = decode_base64(value, Padding::optional);
             if (!name || !content) damaged("an extended header's ", key, " is not in base64");
             if (name->contains('\0'))
                 damaged("an extended header has a zero byte in ", quoted(key));

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/base64.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -25,27 +26,6 @@ constexpr std::string_view partial_pulls[] = {
     "io.github.containers.zstd-chunked.manifest-checksum",
     "containerd.io/snapshot/stargz/toc.digest",
 };
-
-// RFC 4648's own alphabet, with its padding.
-std::optional<std::string> decode_base64(std::string_view text) {
-    static constexpr std::string_view digits =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    if (text.size() % 4 != 0) return {};
-    const size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
-    text.remove_suffix(padding);
-    std::string out;
-    uint32_t bits = 0;
-    unsigned count = 0;
-    for (const char c : text) {
-        const size_t digit = digits.find(c);
-        if (digit == std::string_view::npos) return {};
-        bits = bits << 6 | uint32_t(digit);
-        if ((count += 6) < 8) continue;
-        count -= 8;
-        out += char(bits >> count & 0xff);
-    }
-    return out;
-}
 
 bool is_hex(std::string_view text) {
     return text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
