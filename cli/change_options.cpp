@@ -4,6 +4,17 @@
 
 #include <cstdio>
 
+#include "base/defer.h"
+#include "cli/commands.h"
+
+namespace {
+
+// What is to be changed, and the name that the new image will have.
+struct ToChange {
+    Image image;
+    std::optional<Reference> name;
+};
+
 // One that was named by its ID has no name to give away.
 ToChange find_to_change(const Store& store, const std::string& typed, const Arguments& args) {
     std::optional<Reference> name;
@@ -13,6 +24,8 @@ ToChange find_to_change(const Store& store, const std::string& typed, const Argu
     return {.image = store.load(found.descriptor), .name = name};
 }
 
+}  // namespace
+
 ChangeWords read_change_words(const Arguments& args, const std::string& command) {
     return {.author = args.get("author"),
             .message = args.get("message"),
@@ -20,3 +33,17 @@ ChangeWords read_change_words(const Arguments& args, const std::string& command)
 }
 
 void show_made(const Image& image) { std::printf("%s\n", image.id().text().c_str()); }
+
+void change_image(const Arguments& globals, const Arguments& args, const std::string& command,
+                  const Change& change, const std::string& source) {
+    const Store store = open_store(globals);
+    const Lease lease = store.use();
+    Defer collect([&] { collect_garbage(store); });
+    auto [image, name] = find_to_change(store, args[0], args);
+    const auto make = [&] {
+        change(store, image, note_change(image, read_change_words(args, command)));
+        return publish(store, std::move(image), name);
+    };
+    show_made(source.empty() ? make() : context(source, make));
+    collect.keep();
+}

@@ -1,6 +1,8 @@
 // What the commands that make an image of another have in common: who says what of the change.
 #pragma once
 
+#include <functional>
+
 #include "base/command_line.h"
 #include "image/derive.h"
 
@@ -12,13 +14,14 @@ inline constexpr Option
     new_tag_option = {"tag,t", "NAME[:TAG]",
                       "name of the new image; else that of the old one, which stays nameless"};
 
-// What is to be changed, and the name that the new image will have.
-struct ToChange {
-    Image image;
-    std::optional<Reference> name;
-};
-ToChange find_to_change(const Store& store, const std::string& typed, const Arguments& args);
-
+// `command` is what made it, if the user does not say otherwise.
 ChangeWords read_change_words(const Arguments& args, const std::string& command);
 // Shows the new image's ID.
 void show_made(const Image& image);
+
+// What there is to do for `command`, whose first word is the image: finds that, gives it to
+// `change` with the entry for its history, publishes what it has become, and shows it. What is
+// wrong with the change or with what it has made is said of `source`, if it has a name.
+using Change = std::function<void(const Store& store, Image& image, spec::History entry)>;
+void change_image(const Arguments& globals, const Arguments& args, const std::string& command,
+                  const Change& change, const std::string& source = {});

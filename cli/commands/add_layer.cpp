@@ -1,4 +1,3 @@
-#include "base/defer.h"
 #include "base/sys.h"
 #include "cli/change_options.h"
 #include "cli/commands.h"
@@ -12,16 +11,12 @@ static constexpr Option add_layer_options[] = {
 
 static int add_layer(const Arguments& globals, const Arguments& args) {
     const UniqueFd file = args[1] == "-" ? UniqueFd() : sys::open(args[1], O_RDONLY);
-    const Store store = open_store(globals);
-    const Lease lease = store.use();
-    Defer collect([&] { collect_garbage(store); });
-    auto [image, name] = find_to_change(store, args[0], args);
-    show_made(context(file ? args[1] : "standard input", [&] {
-        add_layer(image, take_layer(store, file ? file.get() : 0),
-                  note_change(image, read_change_words(args, "keg add-layer")));
-        return publish(store, std::move(image), name);
-    }));
-    collect.keep();
+    change_image(
+        globals, args, "keg add-layer",
+        [&](const Store& store, Image& image, spec::History entry) {
+            add_layer(image, take_layer(store, file ? file.get() : 0), std::move(entry));
+        },
+        file ? args[1] : "standard input");
     return 0;
 }
 

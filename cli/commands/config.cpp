@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 
-#include "base/defer.h"
 #include "base/log.h"
 #include "cli/change_options.h"
 #include "cli/commands.h"
@@ -130,16 +129,11 @@ void apply(Image& image, const Arguments& args) {
 }
 
 int config(const Arguments& globals, const Arguments& args) {
-    const Store store = open_store(globals);
-    const Lease lease = store.use();
-    Defer collect([&] { collect_garbage(store); });
-    auto [image, name] = find_to_change(store, args[0], args);
-    spec::History entry = note_change(image, read_change_words(args, "keg config"));
-    entry.empty_layer = true;
-    if (!args.flag("no-history")) image.config.history.push_back(std::move(entry));
-    apply(image, args);
-    show_made(publish(store, std::move(image), name));
-    collect.keep();
+    change_image(globals, args, "keg config", [&](const Store&, Image& image, spec::History entry) {
+        entry.empty_layer = true;
+        if (!args.flag("no-history")) image.config.history.push_back(std::move(entry));
+        apply(image, args);
+    });
     return 0;
 }
 

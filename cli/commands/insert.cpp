@@ -1,7 +1,6 @@
 // Three forms: a file, a directory that is merged with what is there, and, by --opaque, one in
 // place of it; --whiteout takes away. Each is one layer, whose size is that of what it brings: what
 // lies below is hidden, and stays in the image.
-#include "base/defer.h"
 #include "cli/change_options.h"
 #include "cli/commands.h"
 #include "image/layer/diff.h"
@@ -44,14 +43,10 @@ int insert(const Arguments& globals, const Arguments& args) {
     if (args.size() != (takes_away ? 2 : 3))
         throw Error(takes_away ? "--whiteout takes IMAGE TARGET"
                                : "insert takes IMAGE SOURCE TARGET");
-    const Store store = open_store(globals);
-    const Lease lease = store.use();
-    Defer collect([&] { collect_garbage(store); });
-    auto [image, name] = find_to_change(store, args[0], args);
-    add_layer(image, make_layer(store, args),
-              note_change(image, read_change_words(args, "keg insert")));
-    show_made(publish(store, std::move(image), name));
-    collect.keep();
+    change_image(globals, args, "keg insert",
+                 [&](const Store& store, Image& image, spec::History entry) {
+                     add_layer(image, make_layer(store, args), std::move(entry));
+                 });
     return 0;
 }
 
