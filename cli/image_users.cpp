@@ -44,8 +44,7 @@ ImageUsers image_users(const std::string& root) {
 ContainerLayers layers_in_use(const std::string& root) {
     ContainerLayers out;
     out.complete = for_each_container(root, [&](const Container& container) {
-        std::vector<Digest>& layers = out.stacks.emplace_back();
-        for (const std::string& layer : container.settings().layers) layers.emplace_back(layer);
+        out.stacks.push_back(layers_of(container.settings()));
     });
     return out;
 }

@@ -111,7 +111,7 @@ static Settings checked_settings(const std::string& id, std::string_view text) {
     if (settings.id != id) throw Error("it does not name this container");
     check_name(settings.name);
     parse_rfc3339(settings.created);
-    for (const std::string& layer : settings.layers) (void)Digest(layer);
+    (void)layers_of(settings);
     return settings;
 }
 

@@ -163,12 +163,11 @@ void Monitor::heed_caller() {
 
 void Monitor::mount_root() {
     const Store store(containers_.store_root());
-    Snapshot snapshot{.layers = {},
-                      .upper = container_.file("upper"),
-                      .work = container_.file("work"),
-                      .target = container_.file("rootfs")};
-    for (const std::string& layer : settings_.layers) snapshot.layers.emplace_back(layer);
-    Snapshots(store).mount(snapshot, settings_.auto_remove);
+    Snapshots(store).mount({.layers = layers_of(settings_),
+                            .upper = container_.file("upper"),
+                            .work = container_.file("work"),
+                            .target = container_.file("rootfs")},
+                           settings_.auto_remove);
     mounted_ = true;
 }
 

@@ -69,6 +69,10 @@ std::vector<std::string> arguments(const Settings& settings) {
     return words;
 }
 
+std::vector<Digest> layers_of(const Settings& settings) {
+    return std::vector<Digest>(settings.layers.begin(), settings.layers.end());
+}
+
 std::optional<std::string> shared_network(const Settings& settings) {
     static constexpr std::string_view prefix = "container:";
     if (!settings.network.starts_with(prefix)) return {};

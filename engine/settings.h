@@ -10,6 +10,7 @@
 
 #include "container/identity.h"
 #include "container/ports.h"
+#include "image/digest.h"
 #include "spec/runtime.h"
 
 struct VolumeMount {
@@ -62,6 +63,8 @@ std::string write(const Settings& settings);
 Settings read_settings(std::string_view text);
 // The words of the process: entrypoint, then cmd.
 std::vector<std::string> arguments(const Settings& settings);
+// Its layers as what they are; throws for a word that is no digest.
+std::vector<Digest> layers_of(const Settings& settings);
 
 // The ID of the container whose network it shares.
 std::optional<std::string> shared_network(const Settings& settings);
