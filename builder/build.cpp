@@ -15,7 +15,6 @@
 #include <set>
 #include <utility>
 
-#include "base/defer.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -152,6 +151,7 @@ private:
 
     void layer_step(Stage& stage, const std::string& key, const std::string& created_by,
                     const std::function<std::string(const std::string& work)>& make);
+    Mounted mount_stage(const Stage& stage, const std::string& work) const;
     std::string now() const { return rfc3339_now(); }
     void say(const std::string& line) const;
     void begin(const std::string& what);
@@ -483,6 +483,15 @@ void Build::layer_step(Stage& stage, const std::string& wanted, const std::strin
     done(cached ? "CACHED" : "");
 }
 
+Mounted Build::mount_stage(const Stage& stage, const std::string& work) const {
+    return Mounted(Snapshots(store_),
+                   {.layers = stage.diff_ids,
+                    .upper = work + "/upper",
+                    .work = work + "/work",
+                    .target = work + "/rootfs"},
+                   true);
+}
+
 void Build::run_instruction(Stage& stage, const Statement& statement) {
     std::string command = statement.rest;
     RunStep run{.args = {},
@@ -578,14 +587,10 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
 
     // Where from: the context, an earlier stage, an image.
     std::optional<Workplace> other;
+    std::optional<Mounted> image_of_other;
     std::optional<Root> mounted;
     std::string source_key =
         "context";  // of another image or stage: its layers, which say what is in it
-    std::string target_of_mount;
-    const Defer unmounted([&] {
-        if (!target_of_mount.empty())
-            attempt("unmounting a source", [&] { Snapshots::unmount(target_of_mount); });
-    });
     if (const std::string* source = source_of(statement)) {
         const std::string& name = *source;
         const size_t self = size_t(std::ranges::find_if(stages_, [&](auto& each) {
@@ -604,10 +609,9 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
         source_key = "layers";
         for (const Digest& layer : layers) source_key += " " + layer.text();
         other.emplace(store_, "from");
-        Snapshots(store_).mount(
-            {.layers = layers, .upper = {}, .work = {}, .target = other->path() + "/root"}, false);
-        target_of_mount = other->path() + "/root";
-        mounted.emplace(target_of_mount);
+        image_of_other.emplace(Snapshots(store_),
+                               Snapshot{.layers = layers, .target = other->path() + "/root"});
+        mounted.emplace(image_of_other->path());
     }
     const IgnoreRules none;
     const Root& root = mounted ? *mounted : context_;
@@ -664,15 +668,8 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
     const std::string key =
         key_of(from_context ? hash_sources(root, ignore, is_add, sources).text() : "");
     layer_step(stage, key, text + " # buildkit", [&](const std::string& work) {
-        const Snapshot snapshot{.layers = stage.diff_ids,
-                                .upper = work + "/upper",
-                                .work = work + "/work",
-                                .target = work + "/rootfs"};
-        Snapshots(store_).mount(snapshot, true);
-        const Defer gone([&] {
-            attempt("unmounting " + snapshot.target, [&] { Snapshots::unmount(snapshot.target); });
-        });
-        const Root to(snapshot.target);
+        const Mounted rootfs = mount_stage(stage, work);
+        const Root to(rootfs.path());
         std::optional<CopyOwner> owner;
         if (!mounted) owner = CopyOwner{};  // what another image has keeps its owner
         if (!chown.empty()) owner = owner_of(to, chown);
@@ -721,15 +718,8 @@ void Build::workdir(Stage& stage, const Statement& statement) {
     if (value.ends_with('/')) next += "/";  // stays, as typed
     const std::string key = stage.next_key({"WORKDIR", next});
     layer_step(stage, key, "WORKDIR " + next, [&](const std::string& work) {
-        const Snapshot snapshot{.layers = stage.diff_ids,
-                                .upper = work + "/upper",
-                                .work = work + "/work",
-                                .target = work + "/rootfs"};
-        Snapshots(store_).mount(snapshot, true);
-        const Defer gone([&] {
-            attempt("unmounting " + snapshot.target, [&] { Snapshots::unmount(snapshot.target); });
-        });
-        const Root root(snapshot.target);
+        const Mounted rootfs = mount_stage(stage, work);
+        const Root root(rootfs.path());
         const ResolvedUser user = resolve_user(root, stage.config.config.user);
         std::string level;
         for (const std::string& part : split(clean_path(next), '/')) {

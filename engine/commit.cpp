@@ -15,7 +15,6 @@
 #include <algorithm>
 #include <set>
 
-#include "base/defer.h"
 #include "base/directory.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -135,17 +134,12 @@ std::set<std::string> traces_of_starts(const Container& container, const Root& m
 Snapshots::NewLayer layer_of(const Container& container, const Store& store,
                              const std::string& rootfs) {
     const Snapshots snapshots(store);
-    std::vector<Digest> layers;
-    for (const std::string& layer : container.settings().layers) layers.emplace_back(layer);
+    const std::vector<Digest> layers = layers_of(container.settings());
     const WorkDir work = store.work_dir("commit");
-    const Snapshot image{
-        .layers = layers, .upper = {}, .work = {}, .target = work.path() + "/image"};
-    snapshots.mount(image, false);
-    const Defer unmounted(
-        [&] { attempt("unmounting " + image.target, [&] { Snapshots::unmount(image.target); }); });
+    const Mounted image(snapshots, {.layers = layers, .target = work.path() + "/image"});
     const std::string upper = container.file("upper");
     return snapshots.copy(
-        upper, layers, traces_of_starts(container, Root(rootfs), Root(upper), Root(image.target)));
+        upper, layers, traces_of_starts(container, Root(rootfs), Root(upper), Root(image.path())));
 }
 
 // As the container was told to be.

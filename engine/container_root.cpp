@@ -5,7 +5,6 @@
 
 #include <sys/stat.h>
 
-#include "base/defer.h"
 #include "base/error.h"
 #include "image/snapshots.h"
 
@@ -31,15 +30,9 @@ void with_root_of(const Containers& containers, const Container& container,
     }
     const Store store(containers.store_root());
     const WorkDir work = store.work_dir("root");
-    Snapshot snapshot{.layers = {},
-                      .upper = container.file("upper"),
-                      .work = container.file("work"),
-                      .target = work.path() + "/rootfs"};
-    for (const std::string& layer : container.settings().layers)
-        snapshot.layers.emplace_back(layer);
-    Snapshots(store).mount(snapshot, false);
-    const Defer unmounted([&] {
-        attempt("unmounting " + snapshot.target, [&] { Snapshots::unmount(snapshot.target); });
-    });
-    use(snapshot.target);
+    const Mounted root(Snapshots(store), {.layers = layers_of(container.settings()),
+                                          .upper = container.file("upper"),
+                                          .work = container.file("work"),
+                                          .target = work.path() + "/rootfs"});
+    use(root.path());
 }

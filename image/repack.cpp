@@ -4,7 +4,6 @@
 // there, and can be mounted for nothing: it is held against the rootfs, bytes against bytes.
 #include "image/repack.h"
 
-#include "base/defer.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -72,19 +71,15 @@ void with_image(const Store& store, const Image& image, const Ownership& ownersh
                 const std::function<void(const std::string& root)>& use) {
     const Snapshots snapshots(store);
     const WorkDir work = store.work_dir("repack");
-    const Snapshot mounted{
-        .layers = image.diff_ids(), .upper = {}, .work = {}, .target = work.path() + "/before"};
+    const std::string before = work.path() + "/before";
     if (!ownership.is_plain() || !may_mount()) {
-        sys::mkdir(mounted.target, 0755);
-        snapshots.flatten(image, mounted.target, ownership);
-        return use(mounted.target);
+        sys::mkdir(before, 0755);
+        snapshots.flatten(image, before, ownership);
+        return use(before);
     }
     snapshots.unpack(image);
-    snapshots.mount(mounted, false);
-    const Defer unmounted([&] {
-        attempt("unmounting " + mounted.target, [&] { Snapshots::unmount(mounted.target); });
-    });
-    use(mounted.target);
+    const Mounted mounted(snapshots, {.layers = image.diff_ids(), .target = before});
+    use(before);
 }
 
 Snapshots::NewLayer pack_changes(const Store& store, const Image& image, const Ownership& ownership,

@@ -19,7 +19,6 @@
 #include <algorithm>
 #include <ranges>
 
-#include "base/defer.h"
 #include "base/directory.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -415,11 +414,10 @@ Applied Snapshots::apply_top(const spec::Descriptor& blob, Layers layers,
                       .upper = diff,
                       .work = work + "/work",
                       .target = work + "/merged"};
-    mount(at, true);
     Applied applied;
     {
-        const Defer unmounted([&] { attempt("unmounting a layer", [&] { unmount(at.target); }); });
-        applied = apply_verified(store_, blob, layers.back(), at.target);
+        const Mounted merged(*this, at, true);
+        applied = apply_verified(store_, blob, layers.back(), merged.path());
     }
     for (const char* name : {"/work", "/merged"}) sys::remove_tree(work + name);
     return applied;
@@ -500,6 +498,15 @@ void Snapshots::mount(const Snapshot& snapshot, bool volatile_) const {
 
 void Snapshots::unmount(const std::string& target) {
     sys::umount(target, MNT_DETACH | UMOUNT_NOFOLLOW);
+}
+
+Mounted::Mounted(const Snapshots& snapshots, const Snapshot& snapshot, bool volatile_)
+    : target_(snapshot.target) {
+    snapshots.mount(snapshot, volatile_);
+}
+
+Mounted::~Mounted() {
+    attempt("unmounting " + target_, [&] { Snapshots::unmount(target_); });
 }
 
 Snapshots::NewLayer Snapshots::new_layer(const std::function<Diff(const LayerSink&)>& write) const {

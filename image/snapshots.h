@@ -105,3 +105,16 @@ private:
 
     const Store& store_;
 };
+
+// A stack that is mounted for as long as this lives.
+class Mounted {
+public:
+    Mounted(const Snapshots& snapshots, const Snapshot& snapshot, bool volatile_ = false);
+    Mounted(const Mounted&) = delete;
+    Mounted& operator=(const Mounted&) = delete;
+    ~Mounted();
+    const std::string& path() const { return target_; }
+
+private:
+    std::string target_;
+};
