@@ -30,34 +30,33 @@ static constexpr Option build_options[] = {
 };
 
 static int build_(const Arguments& globals, const Arguments& args) {
-    BuildOptions build_options;
-    build_options.context = args[0];
+    BuildOptions wanted;
+    wanted.context = args[0];
     struct stat info{};
     if (::stat(args[0].c_str(), &info) < 0 || !S_ISDIR(info.st_mode))
         throw Error("unable to prepare context: path ", quoted(args[0]),
                     " not found: expected a directory");
-    build_options.dockerfile = args.get("file");
-    build_options.tags = args.all("tag");
-    build_options.target = args.get("target");
-    build_options.network = args.get("network");
-    build_options.no_cache = args.flag("no-cache");
-    build_options.pull = args.flag("pull");
-    build_options.quiet = args.flag("quiet");
-    if (build_options.network != "host" && build_options.network != "none" &&
-        build_options.network != "default")
-        throw Error("network mode ", quoted(build_options.network),
+    wanted.dockerfile = args.get("file");
+    wanted.tags = args.all("tag");
+    wanted.target = args.get("target");
+    wanted.network = args.get("network");
+    wanted.no_cache = args.flag("no-cache");
+    wanted.pull = args.flag("pull");
+    wanted.quiet = args.flag("quiet");
+    if (wanted.network != "host" && wanted.network != "none" && wanted.network != "default")
+        throw Error("network mode ", quoted(wanted.network),
                     " is not supported by build: expected host, none or default");
     for (const std::string& entitlement : args.all("allow")) {
         if (entitlement != "network.host")
             throw Error("invalid --allow ", quoted(entitlement),
                         ": only network.host can be allowed");
-        build_options.allow_host_network = true;
+        wanted.allow_host_network = true;
     }
     for (const std::string& option : args.all("security-opt")) {
         if (!option.starts_with("seccomp=") || option.size() == 8)
             throw Error("invalid --security-opt: ", quoted(option),
                         "; build knows seccomp=FILE|unconfined|builtin");
-        build_options.seccomp = load_seccomp_option(std::string_view(option).substr(8));
+        wanted.seccomp = load_seccomp_option(std::string_view(option).substr(8));
     }
     if (const std::string platform = args.get("platform");
         !platform.empty() && platform != host_platform())
@@ -69,21 +68,21 @@ static int build_(const Arguments& globals, const Arguments& args) {
     for (const std::string& text : args.all("build-arg")) {
         const size_t equals = text.find('=');
         if (equals == std::string::npos)
-            build_options.build_args[text] = std::nullopt;
+            wanted.build_args[text] = std::nullopt;
         else
-            build_options.build_args[text.substr(0, equals)] = text.substr(equals + 1);
+            wanted.build_args[text.substr(0, equals)] = text.substr(equals + 1);
     }
     for (const std::string& text : args.all("label")) {
         const size_t equals = text.find('=');
-        build_options.labels[text.substr(0, equals)] =
+        wanted.labels[text.substr(0, equals)] =
             equals == std::string::npos ? "" : text.substr(equals + 1);
     }
-    if (build_options.quiet) Progress::set_quiet(true);
+    if (wanted.quiet) Progress::set_quiet(true);
     const Store store = open_store(globals);
-    const Image image = build(store, build_options);
+    const Image image = build(store, wanted);
     if (const std::string file = args.get("iidfile"); !file.empty())
         write_file(file, image.id().text());
-    if (build_options.quiet) std::printf("%s\n", image.id().text().c_str());
+    if (wanted.quiet) std::printf("%s\n", image.id().text().c_str());
     return 0;
 }
 
