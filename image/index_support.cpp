@@ -14,6 +14,7 @@
 #include "base/sys.h"
 #include "image/layer/erofs_writer.h"
 #include "image/overlay.h"
+#include "image/seals.h"
 
 namespace {
 
@@ -59,23 +60,45 @@ void try_mount(const Trial& trial) {
         throw Error("it gives zeros for what cannot be read");
 }
 
-}  // namespace
-
-bool can_mount_indexes(const Store& store) {
-    const std::string note = store.root() + "/layers/kernel", kernel = running_kernel();
-    const std::string yes = kernel + "\nindexes\n", no = kernel + "\nno indexes\n";
+// ROOT/layers/NAME says whether this kernel has WHAT: what `try_it` says, which is asked once.
+bool is_noted(const Store& store, const std::string& name, const std::string& what,
+              const std::function<bool(const std::string& work)>& try_it) {
+    const std::string note = str(store.root(), "/layers/", name), kernel = running_kernel();
+    const std::string yes = str(kernel, "\n", what, "\n"), no = str(kernel, "\nno ", what, "\n");
     if (const auto noted = read_file_if_exists(note, 4096); noted == yes || noted == no)
         return noted == yes;
-    // A full disk says nothing of the kernel: what fails before a mount is no answer.
     const WorkDir work = store.work_dir("try");
-    const Trial trial = prepare_trial(work.path());
-    bool can = true;
-    try {
-        try_mount(trial);
-    } catch (const Error& e) {
-        log_debug(str("layers are unpacked: this kernel has no use for an index: ", e.what()));
-        can = false;
-    }
+    const bool can = try_it(work.path());
     replace_file(note, can ? yes : no, 0600);
     return can;
+}
+
+}  // namespace
+
+// A full disk says nothing of the kernel: what fails before a mount is no answer.
+bool can_mount_indexes(const Store& store) {
+    return is_noted(store, "kernel", "indexes", [](const std::string& work) {
+        const Trial trial = prepare_trial(work);
+        try {
+            try_mount(trial);
+            return true;
+        } catch (const Error& e) {
+            log_debug(str("layers are unpacked: this kernel has no use for an index: ", e.what()));
+            return false;
+        }
+    });
+}
+
+bool can_seal(const Store& store) {
+    return is_noted(store, "verity", "verity", [](const std::string& work) {
+        write_file(work + "/file", "bytes", 0600);
+        try {
+            enable_verity(work + "/file");
+            return true;
+        } catch (const SysError& e) {
+            if (e.code() == ENOSPC) throw;
+            log_debug(str("layers are not guarded: ", e.what()));
+            return false;
+        }
+    });
 }

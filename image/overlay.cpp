@@ -93,11 +93,12 @@ void mount_by_words(const Overlay& overlay) {
 
 bool may_mount() { return UniqueFd(::fsopen("tmpfs", FSOPEN_CLOEXEC)) || errno != EPERM; }
 
-Lower mount_index(const std::string& index, std::span<const std::string> tars) {
+Lower mount_index(const std::string& index, std::span<const std::string> tars, const Look& look) {
     // By descriptors: a path may have a comma, or be longer than an option.
     std::vector<UniqueFd> files;
     const auto opened = [&](const std::string& path) {
         files.push_back(sys::open(path, O_RDONLY));
+        if (look) look(path, files.back().get());
         return sys::proc_fd(files.back().get());
     };
     const UniqueFd context(::fsopen("erofs", FSOPEN_CLOEXEC));

@@ -2,6 +2,7 @@
 // files lie in other files, Linux 6.12), and an overlay over that and over directories.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,9 +19,12 @@ struct Lower {
 };
 
 // Mounts an index, read-only; `tars` are the host paths of what its devices are, in their order.
-// Throws SysError, also where the kernel cannot: before Linux 6.12, on a file system that is no
-// ordinary one (overlayfs, tmpfs).
-Lower mount_index(const std::string& index, std::span<const std::string> tars);
+// `look` is shown each of these files as it is opened, and may throw. Throws SysError, also where
+// the kernel cannot: before Linux 6.12, on a file system that is no ordinary one (overlayfs,
+// tmpfs).
+using Look = std::function<void(const std::string& path, int fd)>;
+Lower mount_index(const std::string& index, std::span<const std::string> tars,
+                  const Look& look = {});
 
 struct Overlay {
     std::vector<Lower> lowers;  // topmost first; at least one, and two of a read-only one

@@ -3,8 +3,9 @@
 //   index, diff/   one of them, both, or none: then an index further up says what the layer says
 //   size           bytes of its regular files
 //   blobs          the compressed blobs that are known to hold its tar
+//   seals          what the index and its tars had of fs-verity when it was made (seals.h)
 //
-// ROOT/layers/kernel says whether this kernel has a use for an index (index_support.h).
+// ROOT/layers/kernel and verity say what this kernel can do (index_support.h).
 //
 // A diff (whiteouts are character devices 0:0) is made aside in ROOT/tmp: applied on an overlay
 // mount of the layers below it, so that the kernel does what is hard (a directory's metadata copied
@@ -291,7 +292,7 @@ void Snapshots::unpack(const Image& image, Trust trust) const {
     if (is_ready(image, ids, trust)) return;
     if (!missing(ids))
         mend(image, ids, trust);
-    else if (!make_index(image, ids))
+    else if (!make_index(image, ids, indexed(ids)))
         make_diffs(image, ids);
 }
 
@@ -310,7 +311,35 @@ bool Snapshots::is_ready(const Image& image, std::span<const Digest> ids, Trust 
         if (!is_known(image.manifest.layers[i], all[i], layer_dir(store_, ids[i])) ||
             (i < by_index && !has_tar(all[i], trust)))
             return false;
-    return true;
+    return broken_seal({all.data(), by_index}).empty();
+}
+
+// What is wrong with the seals of the topmost layer's index; "": nothing, or it has none.
+std::string Snapshots::broken_seal(Layers layers) const {
+    if (layers.empty()) return "";
+    const Digest chain_id = chain_ids(layers).back();
+    const std::string directory = layer_dir(store_, chain_id);
+    const Seals seals = Seals::read(directory);
+    if (seals.empty() || !has_index(chain_id)) return "";
+    std::vector<std::string> files{directory + "/index"};
+    for (const Digest& diff_id : layers) files.push_back(store_.blob_path(diff_id));
+    for (const std::string& path : files) {
+        const auto file = sys::try_open(path, O_RDONLY);
+        if (!file && file.error() == ENOENT) continue;  // which is another's to say
+        if (!file) return str("has the file ", quoted(path), ": ", errno_text(file.error()));
+        if (const std::string fault = seals.fault(path, file->get()); !fault.empty()) return fault;
+    }
+    return "";
+}
+
+// Seals the index and each tar that this process has seen to be right. Those below are.
+Seals Snapshots::seal(const std::string& index, Layers layers, Seals below) const {
+    if (!can_seal(store_)) return {};
+    Seals seals = std::move(below);
+    seals.seal(index);
+    for (const Digest& diff_id : layers)
+        if (store_.was_intact(diff_id)) seals.seal(store_.blob_path(diff_id));
+    return seals;
 }
 
 bool Snapshots::has_tar(const Digest& diff_id, Trust trust) const {
@@ -334,23 +363,31 @@ void Snapshots::mend(const Image& image, std::span<const Digest> ids, Trust trus
         add_layer(store_, image.manifest.layers[i], all[i], ids[i], unused);
     }
     store_.settle();
+    if (!broken_seal({all.data(), by_index}).empty()) make_index(image, ids.first(by_index), 0);
 }
 
-// Of each the tar is kept as a blob, which is inflated only if it is not there yet. False if the
-// layers must be unpacked.
-bool Snapshots::make_index(const Image& image, std::span<const Digest> ids) const {
+// Of the image's layers that `ids` are of, on top of the index of the first of them if there are
+// such. Of each the tar is kept as a blob, which is inflated only if it is not there yet. False if
+// the layers must be unpacked.
+bool Snapshots::make_index(const Image& image, std::span<const Digest> ids, size_t first) const {
     if (!can_mount_indexes(store_)) return false;
     const std::vector<Digest> all = image.diff_ids();
-    size_t first = indexed(ids);  // of those that are not in the index below them
     FileTree tree;
+    Seals seals;
     try {
-        if (first > 0) tree = read_layer_index(layer_dir(store_, ids[first - 1]) + "/index");
+        if (first > 0) {
+            const std::string below = layer_dir(store_, ids[first - 1]);
+            if (const std::string broken = broken_seal({all.data(), first}); !broken.empty())
+                throw Error(below, " ", broken);
+            tree = read_layer_index(below + "/index");
+            seals = Seals::read(below);
+        }
     } catch (const Error& e) {  // the tars say the same
         log_warning(e.what());
         first = 0;
     }
 
-    for (size_t i = 0; i < all.size(); ++i) {
+    for (size_t i = 0; i < ids.size(); ++i) {
         const spec::Descriptor& blob = image.manifest.layers[i];
         if (i < first) {
             expect_known(store_, blob, all[i], ids[i]);
@@ -369,6 +406,8 @@ bool Snapshots::make_index(const Image& image, std::span<const Digest> ids) cons
         log_debug(str("the layers are unpacked: an index cannot say ", unsaid));
         return false;
     }
+    seal(work.path() + "/index", {all.data(), ids.size()}, std::move(seals))
+        .write(layer_dir(store_, ids.back()));
     publish(store_, ids.back(), work.path(), "index");
     return true;
 }
@@ -426,7 +465,12 @@ Applied Snapshots::apply_top(const spec::Descriptor& blob, Layers layers,
 std::string Snapshots::difference(const spec::Descriptor& blob, Layers layers) const {
     const std::string directory = layer_dir(store_, chain_ids(layers).back());
     std::string wrong;
-    if (sys::exists(directory + "/index")) wrong = difference_of_index(layers);
+    try {
+        if (sys::exists(directory + "/index")) wrong = difference_of_index(layers);
+    } catch (const SysError& e) {  // of a disk, or of fs-verity
+        if (e.code() != EIO) throw;
+        wrong = str("cannot be read any more: ", e.what());
+    }
     if (wrong.empty() && sys::exists(directory + "/diff")) wrong = difference_of_diff(blob, layers);
     return wrong;
 }
@@ -440,6 +484,7 @@ std::string Snapshots::difference_of_diff(const spec::Descriptor& blob, Layers l
 }
 
 std::string Snapshots::difference_of_index(Layers layers) const {
+    if (std::string broken = broken_seal(layers); !broken.empty()) return broken;
     const std::string index = layer_dir(store_, chain_ids(layers).back()) + "/index";
     FileTree tree;
     for (const Digest& diff_id : layers) {
@@ -463,7 +508,12 @@ std::vector<Lower> Snapshots::lowers(Layers layers) const {
             std::vector<std::string> tars;
             for (const Digest& diff_id : layers.first(i + 1))
                 tars.push_back(store_.blob_path(diff_id));
-            found.push_back(mount_index(directory + "/index", tars));
+            const Seals seals = Seals::read(directory);
+            found.push_back(mount_index(directory + "/index", tars, [&](auto& path, int fd) {
+                if (const std::string fault = seals.fault(path, fd); !fault.empty())
+                    throw Error("the layer ", ids[i].text(), " ", fault,
+                                ": `keg system check --repair` makes it anew");
+            }));
             return found;
         }
         // Who may not mount has only verified it.

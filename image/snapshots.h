@@ -21,6 +21,7 @@
 #include "image/layer/apply.h"
 #include "image/layer/diff.h"
 #include "image/overlay.h"
+#include "image/seals.h"
 #include "image/store.h"
 
 using Layers = std::span<const Digest>;  // diff IDs, lowest first
@@ -94,8 +95,10 @@ private:
     bool is_ready(const Image& image, std::span<const Digest> ids, Trust trust) const;
     bool has_tar(const Digest& diff_id, Trust trust) const;
     size_t indexed(std::span<const Digest> ids) const;
+    std::string broken_seal(Layers layers) const;
+    Seals seal(const std::string& index, Layers layers, Seals below) const;
     void mend(const Image& image, std::span<const Digest> ids, Trust trust) const;
-    bool make_index(const Image& image, std::span<const Digest> ids) const;
+    bool make_index(const Image& image, std::span<const Digest> ids, size_t first) const;
     void make_diffs(const Image& image, std::span<const Digest> ids) const;
     void make_diff(const spec::Descriptor& blob, Layers layers) const;
     Applied apply_top(const spec::Descriptor& blob, Layers layers, const std::string& work) const;

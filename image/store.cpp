@@ -22,6 +22,7 @@
 #include "base/sys.h"
 #include "image/names.h"
 #include "image/platform.h"
+#include "image/seals.h"
 #include "image/snapshots.h"
 
 namespace {
@@ -57,6 +58,11 @@ void close_to_others(const std::string& root) {
             if (::chmod((root + name).c_str(), 0600) < 0 && errno != ENOENT)
                 throw SysError("chmod ", root, name);
     });
+}
+
+// What takes the place of a sealed blob is sealed as well: an index that lies over it asks for it.
+void seal_blob(const std::string& path) {
+    attempt("guarding a blob", [&] { enable_verity(path); });
 }
 
 }  // namespace
@@ -140,9 +146,11 @@ spec::Descriptor BlobWriter::commit(std::string_view media_type, const std::stri
     // means these bytes.
     if (!fd_) fd_ = sys::open(path_, O_RDONLY);
     context(path_, [&] { sys::fsync(fd_.get()); });
+    const bool was_sealed = has_verity(final_path);
     sys::rename(path_, final_path);
     path_.clear();
     fd_.reset();
+    if (was_sealed) seal_blob(final_path);
     sys::fsync_directory(final_path.substr(0, final_path.find_last_of('/')));
     store_->note_intact(digest());
     return {.media_type = std::string(media_type), .digest = digest().text(), .size = size_};
@@ -212,6 +220,7 @@ void Store::settle() const {
     std::set<std::string> directories_of;
     memory_->disk.wait();
     for (const auto& [digest, path] : memory_->unsettled) {
+        if (has_verity(blob_path(digest))) seal_blob(path);
         sys::rename(path, blob_path(digest));
         directories_of.insert(str(root_, "/blobs/", digest.algorithm()));
     }
