@@ -31,6 +31,7 @@ namespace {
 constexpr uint64_t block_size = tar_block_size;
 constexpr unsigned block_bits = 9;
 static_assert(block_size == 1 << block_bits);
+constexpr uint64_t least_size = 4096;  // Linux 7.3 mounts no file that is shorter than a page
 constexpr unsigned most_chunk_bits = 31;
 constexpr uint64_t most_chunks = uint64_t(1) << 21;  // of all files: 16 MiB of the index
 constexpr uint64_t most_attribute_words = 65535;
@@ -327,7 +328,7 @@ void Plan::place_blocks() {
         end_ += up_to(size, block_size);
     }
     const uint64_t words = std::exchange(shared_at_, end_);
-    end_ = up_to(end_ + words * 4, block_size);
+    end_ = std::max(up_to(end_ + words * 4, block_size), least_size);
 }
 
 void Plan::check_total() const {
