@@ -45,7 +45,8 @@ inline std::string acl(const std::vector<std::array<uint32_t, 3>>& entries) {
 
 namespace layer_stack {
 
-inline std::string random_path(Damage& damage) {
+template <class Chance>
+std::string random_path(Chance& damage) {
     static const std::string names[] = {"a", "b", "c", "d", "l", "m"};
     std::string path;
     for (size_t depth = 1 + damage.below(3); depth > 0; --depth)
@@ -59,8 +60,8 @@ inline std::string with_mark(const std::string& path, const std::string& mark) {
                                       : path.substr(0, slash + 1) + mark + path.substr(slash + 1);
 }
 
-inline void add_random_entry(Damage& damage, std::vector<Raw>& entries,
-                             std::vector<std::string>& files) {
+template <class Chance>
+void add_random_entry(Chance& damage, std::vector<Raw>& entries, std::vector<std::string>& files) {
     const std::string path = random_path(damage);
     if (damage.below(6) == 0) {
         const std::string group = acl({{1, uint32_t(damage.below(8)), 0}, {4, 5, 0}, {0x20, 1, 0}});
@@ -123,8 +124,10 @@ inline void add_random_entry(Damage& damage, std::vector<Raw>& entries,
 
 }  // namespace layer_stack
 
-// One to four layers of a few names, so that all meets all. Some are refused.
-inline Stack random_stack(Damage& damage) {
+// One to four layers of a few names, so that all meets all. Some are refused. What is by chance is
+// chosen as Damage does (damage.h).
+template <class Chance>
+Stack random_stack(Chance& damage) {
     Stack stack;
     std::vector<std::string> files;  // of any layer, most of them there
     for (size_t layers = 1 + damage.below(4); layers > 0; --layers) {
