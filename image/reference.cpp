@@ -89,7 +89,8 @@ std::string Reference::familiar_repository() const {
     if (domain != hub) return repository();
     if (path.starts_with(hub_library) && path.find('/', hub_library.size()) == std::string::npos)
         return path.substr(hub_library.size());
-    return path;
+    // What begins like a host would be taken for one.
+    return looks_like_host(path.substr(0, path.find('/'))) ? repository() : path;
 }
 
 std::string Reference::familiar() const {

@@ -25,6 +25,9 @@ TEST_CASE("short names are completed as Docker does") {
         {"localhost:5000/app:v1", "localhost:5000/app:v1", "localhost:5000/app:v1"},
         {"ghcr.io/a/b/c:1_x.y-z", "ghcr.io/a/b/c:1_x.y-z", "ghcr.io/a/b/c:1_x.y-z"},
         {"Registry/app", "Registry/app:latest", "Registry/app:latest"},
+        {"docker.io/a.b/app", "docker.io/a.b/app:latest", "docker.io/a.b/app:latest"},
+        {"docker.io/localhost/app", "docker.io/localhost/app:latest",
+         "docker.io/localhost/app:latest"},
         {"[::1]:5000/app", "[::1]:5000/app:latest", "[::1]:5000/app:latest"},
         {"a__b/c-----d.e", "docker.io/a__b/c-----d.e:latest", "a__b/c-----d.e:latest"},
     };
