@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tarfile
 import tempfile
 import time
 import unittest
@@ -135,7 +136,26 @@ class TempCase(unittest.TestCase):
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-class StoreCase(TempCase):
+class Looks:
+    """What images look like to whoever calls `self.keg`."""
+
+    def config(self, name):
+        return json.loads(self.keg("image", "inspect", name).stdout)[0]
+
+    def layers(self, name):
+        return self.config(name)["RootFS"]["Layers"]
+
+    def top_layer(self, name, place=None):
+        """The members of its highest layer by their names, in the order of the tar. `place`: where keg may write."""
+        saved = (place or self.dir) / "saved.tar"
+        self.keg("save", "-o", saved, name)
+        with tarfile.open(saved) as archive:
+            path = json.load(archive.extractfile("manifest.json"))[0]["Layers"][-1]
+            with tarfile.open(fileobj=archive.extractfile(path)) as layer:
+                return {member.name: member for member in layer}
+
+
+class StoreCase(Looks, TempCase):
     """A store of its own with a busybox image called `base`."""
 
     images = True

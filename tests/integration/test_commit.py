@@ -1,5 +1,4 @@
 """`keg commit`: what a container has changed becomes a layer, and what a start put into its files does not."""
-import json
 import os
 import struct
 import tarfile
@@ -16,19 +15,6 @@ class Commit(keg.StoreCase):
         """The image's config, and the members of its newest layer."""
         self.keg("commit", *words, "one", "new")
         return self.config("new"), self.top_layer("new")
-
-    def config(self, name):
-        return json.loads(self.keg("image", "inspect", name).stdout)[0]
-
-    def top_layer(self, name):
-        self.keg("save", "-o", self.dir / "saved.tar", name)
-        with tarfile.open(self.dir / "saved.tar") as archive:
-            path = json.load(archive.extractfile("manifest.json"))[0]["Layers"][-1]
-            with tarfile.open(fileobj=archive.extractfile(path)) as layer:
-                return {member.name: member for member in layer.getmembers()}
-
-    def layers(self, name):
-        return self.config(name)["RootFS"]["Layers"]
 
     def test_what_the_container_made_changed_and_removed(self):
         self.one("echo hi > /new; ln /new /hard; ln -s new /link; rm /bin/ls; mkdir -p /d/e; chown 5:6 /d; chmod 700 /bin")

@@ -40,21 +40,7 @@ CMD ["sh"]
 
     def repack(self, *words):
         self.keg("repack", "-t", "new", *words, self.bundle)
-        return self.newest_layer("new")
-
-    def config(self, name):
-        return json.loads(self.keg("image", "inspect", name).stdout)[0]
-
-    def layers(self, name):
-        return self.config(name)["RootFS"]["Layers"]
-
-    def newest_layer(self, name):
-        """Its members by name, in the order of the tar."""
-        self.keg("save", "-o", self.dir / "saved.tar", name)
-        with tarfile.open(self.dir / "saved.tar") as archive:
-            path = json.load(archive.extractfile("manifest.json"))[0]["Layers"][-1]
-            with tarfile.open(fileobj=archive.extractfile(path)) as layer:
-                return {member.name: member for member in layer.getmembers()}
+        return self.top_layer("new")
 
     def tree(self, rootfs):
         """All that a layer says of a tree; names of one file have the first of them."""
@@ -182,7 +168,7 @@ class Repack(BundleCase):
         os.utime(self.rootfs / "new")
         self.keg("repack", "-t", "two", self.bundle, env=environment)
         self.assertEqual(self.image_id("one"), self.image_id("two"))
-        self.assertEqual(self.newest_layer("one")["new"].mtime, 1000000000)
+        self.assertEqual(self.top_layer("one")["new"].mtime, 1000000000)
         self.assertEqual(self.config("one")["Created"], "2001-09-09T01:46:40Z")
 
     def test_again_and_again(self):
@@ -287,7 +273,7 @@ class Insert(BundleCase):
         (self.dir / "more/in").symlink_to("/etc/passwd")
         before = self.image_id("app")
         self.keg("insert", "app", self.dir / "file", "/usr/local/bin/tool")
-        self.assertEqual({name: member.mode for name, member in self.newest_layer("app").items()}, {"usr/local/bin/tool": 0o750})
+        self.assertEqual({name: member.mode for name, member in self.top_layer("app").items()}, {"usr/local/bin/tool": 0o750})
         self.assertEqual(self.config(before)["Id"], before)
         self.keg("insert", "-t", "new", "app", self.dir / "more", "old")
         rootfs = self.unpacked("new")
@@ -299,12 +285,12 @@ class Insert(BundleCase):
         (self.dir / "more").mkdir()
         self.write("more/in", b"in\n")
         self.keg("insert", "--opaque", "-t", "new", "app", self.dir / "more", "/old/")
-        self.assertEqual(list(self.newest_layer("new")), ["old", "old/.wh..wh..opq", "old/in"])
+        self.assertEqual(list(self.top_layer("new")), ["old", "old/.wh..wh..opq", "old/in"])
         self.assertEqual(os.listdir(self.unpacked("new") / "old"), ["in"])
 
     def test_what_is_taken_away(self):
         self.keg("insert", "--whiteout", "-t", "new", "app", "/a/../old")
-        self.assertEqual(list(self.newest_layer("new")), [".wh.old"])
+        self.assertEqual(list(self.top_layer("new")), [".wh.old"])
         self.assertFalse((self.unpacked("new") / "old").exists())
 
     def test_the_same_source_gives_the_same_layer(self):

@@ -14,7 +14,7 @@ import tarfile
 import unittest
 
 from archives import layered_archive, tar_of
-from keg import KEG, PATIENCE, QUIET, RUNTIME, RuntimeCase, TempCase, make_busybox_root, needs, needs_root, run
+from keg import KEG, PATIENCE, QUIET, RUNTIME, Looks, RuntimeCase, TempCase, make_busybox_root, needs, needs_root, run
 
 UID = 12345
 SUBORDINATE = (200000, 65536)
@@ -299,7 +299,7 @@ class Delegated(RuntimeCase):
 
 
 @needs_root
-class Images(OrdinaryUser):
+class Images(Looks, OrdinaryUser):
     """What can be done with images: all but running them by `keg`."""
 
     def setUp(self):
@@ -326,14 +326,6 @@ class Images(OrdinaryUser):
     def keg(self, *words, **options):
         return self.as_user(self.home / "keg", "--root", self.home / "run/store", *words, **options)
 
-    def top_layer(self, name):
-        saved = self.home / "run/saved.tar"
-        self.keg("save", "-o", saved, name)
-        with tarfile.open(saved) as archive:
-            layers = json.load(archive.extractfile("manifest.json"))[0]["Layers"]
-            with tarfile.open(fileobj=archive.extractfile(layers[-1])) as layer:
-                return {member.name: member for member in layer}
-
     def test_what_was_unpacked_and_edited_is_packed_with_the_owners_of_its_image(self):
         self.keg("load", "-i", self.archive)
         bundle = self.home / "run/b"
@@ -346,14 +338,11 @@ class Images(OrdinaryUser):
         self.assertEqual(self.layers("same"), self.layers("app:1"))
         self.as_user("sh", "-c", f"cd {rootfs}; rm gone; echo new > new; chmod 750 bin/tool")
         self.keg("repack", "-t", "edited", bundle)
-        layer = self.top_layer("edited")
+        layer = self.top_layer("edited", self.home / "run")
         self.assertEqual({name: (member.uid, member.gid) for name, member in layer.items()},
                          {".wh.gone": (0, 0), "bin/tool": (7, 8), "new": (0, 0)})
         self.assertEqual(layer["bin/tool"].pax_headers, {})
         self.assertEqual(self.keg("system", "check").returncode, 0)
-
-    def layers(self, name):
-        return json.loads(self.keg("image", "inspect", name).stdout)[0]["RootFS"]["Layers"]
 
     def test_a_bundle_runs(self):
         make_busybox_root(self.dir / "busybox")
@@ -365,14 +354,14 @@ class Images(OrdinaryUser):
         self.assertEqual(config["linux"]["uidMappings"], [{"containerID": 0, "hostID": UID, "size": 1}])
         self.assertEqual(self.runtime("run", "-b", self.home / "run/b", "c").stdout, "0\n/data\n")
         self.keg("repack", "-t", "changed", self.home / "run/b")
-        self.assertLessEqual({"new"}, set(self.top_layer("changed")))
+        self.assertLessEqual({"new"}, set(self.top_layer("changed", self.home / "run")))
 
     def test_images_are_changed_named_shown_and_removed(self):
         self.keg("load", "-i", self.archive)
         (self.home / "own").write_text("own")
         (self.home / "own").chmod(0o644)
         self.keg("insert", "-t", "more", "app:1", self.home / "own", "/own")
-        self.assertEqual(self.top_layer("more")["own"].uid, 0)
+        self.assertEqual(self.top_layer("more", self.home / "run")["own"].uid, 0)
         self.keg("config", "-e", "A=b", "-t", "other", "more")
         self.assertIn("A=b", json.loads(self.keg("image", "inspect", "other").stdout)[0]["Config"]["Env"])
         self.assertEqual(len(self.keg("images", "-q").stdout.split()), 3)
