@@ -778,9 +778,8 @@ Image Build::finish(Stage& stage) {
     manifest.layers = stage.layers;
 
     manifest.config = store_.put_blob(spec::write(stage.config), spec::media::config);
-    spec::Descriptor descriptor = store_.put_blob(spec::write(manifest), spec::media::manifest);
-    descriptor.platform =
-        spec::Platform{.architecture = stage.config.architecture, .os = stage.config.os};
+    const spec::Descriptor descriptor =
+        store_.put_blob(spec::write(manifest), spec::media::manifest);
     if (options_.tags.empty()) store_.tag(descriptor, std::nullopt);
     for (const std::string& tag : options_.tags) store_.tag(descriptor, parse_reference(tag));
     Image image = store_.load(descriptor);

@@ -72,10 +72,8 @@ Image publish(const Store& store, Image image, const std::optional<Reference>& n
         if (layer.media_type.starts_with("application/vnd.docker."))
             layer.media_type = spec::oci_media_type(layer.media_type);
     image.manifest.config = store.put_blob(spec::write(image.config), spec::media::config);
-    spec::Descriptor descriptor =
+    const spec::Descriptor descriptor =
         store.put_blob(spec::write(image.manifest), spec::media::manifest);
-    descriptor.platform =
-        spec::Platform{.architecture = image.config.architecture, .os = image.config.os};
     const Image made = store.load(descriptor);
     Snapshots(store).unpack(made);
     store.tag(descriptor, name);
