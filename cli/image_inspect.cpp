@@ -3,21 +3,18 @@
 // digest for each repository, however many tags it has there.
 #include "cli/image_inspect.h"
 
-#include <algorithm>
+#include <set>
 
 #include "base/json.h"
 
 std::string image_inspect_json(const Store& store, const NamedImage& named) {
     const Image image = store.load(named.descriptor);
     json::Value tags = json::Value::array(), digests = json::Value::array();
-    for (const NamedImage& other : store.images()) {
-        if (!other.name || other.descriptor.digest != named.descriptor.digest) continue;
-        if (!other.name->tag.empty())
-            tags.push_back(other.name->familiar_repository() + ":" + other.name->tag);
-        const std::string by_digest =
-            other.name->familiar_repository() + "@" + other.descriptor.digest;
-        if (std::find(digests.begin(), digests.end(), by_digest) == digests.end())
-            digests.push_back(by_digest);
+    std::set<std::string> seen;
+    for (const Reference& name : store.names_of(named.descriptor)) {
+        if (!name.tag.empty()) tags.push_back(name.familiar_repository() + ":" + name.tag);
+        const std::string by_digest = name.familiar_repository() + "@" + named.descriptor.digest;
+        if (seen.insert(by_digest).second) digests.push_back(by_digest);
     }
     const spec::ImageConfig& config = image.config;
     json::Value out = {

@@ -1,6 +1,7 @@
 // keg: images, builds and containers by Docker's command line. The table of commands is the
 // program; this file lists it, reads the options that stand before a command, and prints what went
 // wrong.
+#include <malloc.h>
 #include <sys/stat.h>
 
 #include <cstdio>
@@ -148,6 +149,9 @@ std::string runtime_program(const Arguments& given) {
 
 int main(int argc, char** argv) try {
     ::umask(0022);  // layers and the store have the modes that are asked for, whoever works on them
+    // What was freed is used again: to get memory anew costs more than to read a file into it.
+    ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    ::mallopt(M_TRIM_THRESHOLD, 64 << 20);
     const int code = dispatch(program, argc, argv);
     if (std::fflush(stdout) != 0) throw SysError("writing to standard output");
     return code;

@@ -182,7 +182,7 @@ void Check::make_index(const std::string& why) {
     if (!repair_) return;
     const std::string path = store_.root() + "/index.json";
     if (sys::exists(path)) problem.repaired = quarantine(path, "index.json", nullptr) + ", and ";
-    spec::Index made{.media_type = std::string(spec::media::index)};
+    std::vector<spec::Descriptor> made;
     for (const std::string& digest : digests_in("blobs")) {
         if (damaged_.contains(digest)) continue;
         const int64_t size = sys::lstat(store_.blob_path(Digest(digest))).st_size;
@@ -194,26 +194,26 @@ void Check::make_index(const std::string& why) {
             const std::string type = manifest.media_type.empty()
                                          ? std::string(spec::media::manifest)
                                          : manifest.media_type;
-            made.manifests.push_back({.media_type = type, .digest = digest, .size = size});
+            made.push_back({.media_type = type, .digest = digest, .size = size});
         } catch (const Error&) {  // a config, a layer
         }
     }
-    replace_file(path, spec::write(made) + "\n", 0600);
-    problem.repaired += str("made anew with the ", made.manifests.size(),
-                            " images that are there, without their names");
+    Names::write(store_.root(), made);
+    problem.repaired +=
+        str("made anew with the ", made.size(), " images that are there, without their names");
 }
 
 void Check::images() {
-    std::set<std::string> names;
-    for (const spec::Descriptor& entry : Names::read(store_.root()).manifests) {
-        const std::string name = name_of(entry);
-        if (!name.empty() && !names.insert(name).second)
-            found("name", name, "is there twice in index.json");
+    std::set<std::string_view> names;
+    const NameTable table = Names::read(store_.root());
+    for (const NameTable::Entry& entry : table.entries()) {
+        if (!entry.name.empty() && !names.insert(entry.name).second)
+            found("name", std::string(entry.name), "is there twice in index.json");
         if (!Digest::is_valid(entry.digest))
-            found("name", name.empty() ? entry.digest : name,
+            found("name", std::string(entry.name.empty() ? entry.digest : entry.name),
                   str("means ", quoted(entry.digest), ", which is no digest"));
         else
-            image({reference_of(entry), entry});
+            image({reference_of(entry.name), entry.descriptor()});
     }
 }
 

@@ -70,8 +70,9 @@ bool Digest::is_valid(std::string_view text) {
     if (colon == std::string_view::npos) return false;
     const Algorithm* algorithm = find_algorithm(text.substr(0, colon));
     const std::string_view hex = text.substr(colon + 1);
-    return algorithm && hex.size() == algorithm->hex_digits &&
-           hex.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+    return algorithm && hex.size() == algorithm->hex_digits && std::ranges::all_of(hex, [](char c) {
+               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+           });
 }
 
 Digest::Digest(std::string_view text) : text_(text) {

@@ -196,7 +196,7 @@ uint64_t Store::gc(const std::function<ContainerLayers()>& containers) const {
     add_containers(containers(), needed);
     Names(root_).remove_torn();
     Reach reach(*this, needed);
-    for (const NamedImage& image : images()) reach.image(image);
+    for (const NamedImage& image : manifests()) reach.image(image);
 
     Collection collection(*this, needed);
     collection.blobs();

@@ -4,9 +4,6 @@
 // for once more: if it is still there, so is the rest. A blob's bytes are on the disk before its
 // name is. Of a new store oci-layout is written last: without it a directory is half-made or
 // somebody else's, and only names that are ours tell which.
-//
-// A digest has one name or many or none: a manifest that loses its last name stays as one entry
-// without one, so `tag` works out all entries anew.
 #include "image/store.h"
 
 #include <stdlib.h>
@@ -15,6 +12,7 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_set>
 
 #include "base/directory.h"
 #include "base/error.h"
@@ -272,30 +270,42 @@ spec::Descriptor Store::put_blob(std::string_view data, std::string_view media_t
     return writer.commit(media_type);
 }
 
+static NamedImage named_image(const NameTable::Entry& entry) {
+    return {reference_of(entry.name), entry.descriptor()};
+}
+
 std::vector<NamedImage> Store::images() const {
     std::vector<NamedImage> out;
-    const spec::Index index = Names::read(root_);
-    for (const spec::Descriptor& descriptor : index.manifests) {
-        if (!Digest::is_valid(descriptor.digest)) continue;
-        out.push_back({reference_of(descriptor), descriptor});
-    }
+    const NameTable names = Names::read(root_);
+    for (const NameTable::Entry& entry : names.entries())
+        if (Digest::is_valid(entry.digest)) out.push_back(named_image(entry));
+    return out;
+}
+
+std::vector<NamedImage> Store::manifests() const {
+    std::vector<NamedImage> out;
+    std::unordered_set<std::string_view> seen;
+    const NameTable names = Names::read(root_);
+    for (const NameTable::Entry& entry : names.entries())
+        if (Digest::is_valid(entry.digest) && seen.insert(entry.digest).second)
+            out.push_back(named_image(entry));
+    return out;
+}
+
+std::vector<Reference> Store::names_of(const spec::Descriptor& manifest) const {
+    std::vector<Reference> out;
+    const NameTable names = Names::read(root_);
+    for (const NameTable::Entry& entry : names.entries())
+        if (entry.digest == manifest.digest)
+            if (auto name = reference_of(entry.name)) out.push_back(std::move(*name));
     return out;
 }
 
 std::optional<NamedImage> Store::find(const std::string& wanted) const {
-    const std::vector<NamedImage> all = images();
-    std::optional<Reference> name;
-    try {
-        name = parse_reference(wanted);
-    } catch (const Error&) {  // an ID is looked for below
+    if (const auto name = reference_of(wanted)) {
+        const NameTable names = Names::read(root_);
+        if (const NameTable::Entry* const found = names.find(*name)) return named_image(*found);
     }
-    if (name)
-        for (const NamedImage& image : all) {
-            if (!image.name || image.name->repository() != name->repository()) continue;
-            if (name->digest.empty() ? image.name->tag == name->tag
-                                     : image.descriptor.digest == name->digest)
-                return image;
-        }
     const bool has_algorithm = std::ranges::any_of(
         Digest::algorithms(), [&](auto known) { return wanted.starts_with(str(known, ":")); });
     const std::string hex = has_algorithm ? wanted.substr(wanted.find(':') + 1) : wanted;
@@ -303,7 +313,7 @@ std::optional<NamedImage> Store::find(const std::string& wanted) const {
     std::optional<NamedImage> found;
     std::string found_id;
     std::vector<std::string> unreadable;
-    for (const NamedImage& image : all) {
+    for (const NamedImage& image : manifests()) {
         std::vector<std::string> ids = {Digest(image.descriptor.digest).hex()};
         if (const auto read = try_load(image.descriptor))
             ids.push_back(read->id().hex());
@@ -389,56 +399,17 @@ void Store::tag(const spec::Descriptor& manifest, const std::optional<Reference>
 
 void Store::tag(std::span<const Naming> namings) const {
     settle();
-    std::map<std::string, size_t> last;  // which naming has a name in the end
-    for (size_t i = 0; i < namings.size(); ++i) {
-        const auto& [manifest, name] = namings[i];
+    for (const auto& [manifest, name] : namings)
         if (!has_blob(Digest(manifest.digest)))
             throw Error("No such image: ", name ? name->familiar() : manifest.digest);
-        if (name) last[name->familiar()] = i;
-    }
-    Names names(root_);
-    const auto is_taken = [&](const spec::Descriptor& old) { return last.contains(name_of(old)); };
-
-    std::set<std::string> with_names, nameless;  // digests
-    for (const auto& [name, i] : last) with_names.insert(namings[i].manifest.digest);
-    for (const spec::Descriptor& old : names.entries())
-        if (!name_of(old).empty() && !is_taken(old)) with_names.insert(old.digest);
-
-    std::vector<spec::Descriptor> all;  // newest first
-    const auto add = [&](spec::Descriptor entry, const std::string& name) {
-        if (name.empty() &&
-            (with_names.contains(entry.digest) || !nameless.insert(entry.digest).second))
-            return;
-        set_name(entry, name);
-        all.push_back(std::move(entry));
-    };
-    for (size_t i = namings.size(); i-- > 0;) {
-        const std::string name = namings[i].name ? namings[i].name->familiar() : "";
-        add(namings[i].manifest, !name.empty() && last[name] == i ? name : "");
-    }
-    // What had a name loses it, and stays as a dangling image if that was its only one.
-    for (const spec::Descriptor& old : names.entries())
-        if (is_taken(old)) add(old, "");
-    for (const spec::Descriptor& old : names.entries())
-        if (!is_taken(old)) add(old, name_of(old));
-    names.entries() = std::move(all);
-    names.save();
+    Names(root_).give(namings);
 }
 
 void Store::untag(const Reference& name) const {
-    Names names(root_);
-    if (std::erase_if(names.entries(),
-                      [&](const auto& entry) { return name_of(entry) == name.familiar(); }) == 0)
-        throw Error("No such image: ", name.familiar());
-    names.save();
+    if (!Names(root_).take(name)) throw Error("No such image: ", name.familiar());
 }
 
-void Store::remove(const spec::Descriptor& manifest) const {
-    Names names(root_);
-    std::erase_if(names.entries(),
-                  [&](const auto& entry) { return entry.digest == manifest.digest; });
-    names.save();
-}
+void Store::remove(const spec::Descriptor& manifest) const { Names(root_).remove(manifest.digest); }
 
 Lease Store::use() const {
     const std::lock_guard one_thread(memory_->mutex);

@@ -30,6 +30,7 @@
 #include "base/unique_fd.h"
 #include "image/digest.h"
 #include "image/lease.h"
+#include "image/names.h"
 #include "image/reference.h"
 #include "image/work.h"
 #include "spec/image.h"
@@ -48,12 +49,6 @@ struct NamedImage {
     std::optional<Reference> name;  // none: dangling
     spec::Descriptor descriptor;
     std::string shown() const { return name ? name->familiar() : descriptor.digest; }
-};
-
-// A name for a manifest; none: it is an image all the same, a dangling one.
-struct Naming {
-    spec::Descriptor manifest;
-    std::optional<Reference> name;
 };
 
 // What containers need of the store: of each the layers, as diff IDs, lowest first.
@@ -138,6 +133,9 @@ public:
 
     // --- images
     std::vector<NamedImage> images() const;  // newest first, dangling ones included
+    // The same, but each manifest once, whatever names it has.
+    std::vector<NamedImage> manifests() const;
+    std::vector<Reference> names_of(const spec::Descriptor& manifest) const;
     // By name, image ID, unique prefix of the ID or manifest digest. Images that cannot be read
     // while an ID is looked for are warned of.
     std::optional<NamedImage> find(const std::string& name_or_id) const;

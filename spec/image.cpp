@@ -185,6 +185,11 @@ Index read_index(std::string_view text) {
         json::at({"manifests", i}, [&] { check(index.manifests[i]); });
     return index;
 }
+Descriptor read_descriptor(std::string_view text) {
+    auto descriptor = json::from_text<Descriptor>(text);
+    check(descriptor);
+    return descriptor;
+}
 ImageConfig read_image_config(std::string_view text) {
     auto config = json::from_text<ImageConfig>(text);
     json::at("architecture", [&] { check_platform_word(config.architecture); });
@@ -203,6 +208,7 @@ ContainerConfig read_container_config(std::string_view text) {
     return settled(json::from_text<ContainerConfig>(text));
 }
 std::string write(const Manifest& manifest) { return json::to_text(manifest); }
+std::string write(const Descriptor& descriptor) { return json::to_text(descriptor); }
 std::string write(const Index& index) { return json::to_text(index); }
 std::string write(const ImageConfig& config) { return json::to_text(config); }
 std::string write(const ContainerConfig& config, int indent) {

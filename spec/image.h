@@ -108,9 +108,11 @@ struct ImageConfig {
 // "layers"/"config" and "manifests": CVE-2021-41190).
 Manifest read_manifest(std::string_view text);
 Index read_index(std::string_view text);
+Descriptor read_descriptor(std::string_view text);  // one of an index, by itself
 ImageConfig read_image_config(std::string_view text);
 ContainerConfig read_container_config(std::string_view text);
 std::string write(const Manifest& manifest);
+std::string write(const Descriptor& descriptor);
 std::string write(const Index& index);
 std::string write(const ImageConfig& config);
 std::string write(const ContainerConfig& config, int indent = -1);

@@ -13,17 +13,10 @@ constexpr Option rmi_options[] = {
     {"no-prune", nullptr, "keep the image's layers until the next image prune"},
 };
 
-std::vector<NamedImage> names_of(const Store& store, const spec::Descriptor& descriptor) {
-    std::vector<NamedImage> out;
-    for (NamedImage& other : store.images())
-        if (other.name && other.descriptor.digest == descriptor.digest) out.push_back(other);
-    return out;
-}
-
 // An image as far as it can be read: a damaged one is removed, too.
 struct Target {
     NamedImage found;
-    std::vector<NamedImage> names;
+    std::vector<Reference> names;
     std::string id;  // of its config; of its manifest if that cannot be read
     bool readable = true;
 
@@ -32,7 +25,7 @@ struct Target {
 
 Target look_up(const Store& store, const std::string& word) {
     Target target{.found = store.get(word), .names = {}, .id = {}};
-    target.names = names_of(store, target.found.descriptor);
+    target.names = store.names_of(target.found.descriptor);
     const auto image = store.try_load(target.found.descriptor);
     target.readable = image.has_value();
     target.id = image ? image->id().text() : target.found.descriptor.digest;
@@ -43,8 +36,8 @@ Target look_up(const Store& store, const std::string& word) {
 // Of an image that cannot be read only the name says who uses it.
 bool uses(const ImageUser& user, const Target& target) {
     if (target.readable) return user.image_id == target.id;
-    return std::ranges::any_of(
-        target.names, [&](const NamedImage& named) { return is_name(user.image, *named.name); });
+    return std::ranges::any_of(target.names,
+                               [&](const Reference& name) { return is_name(user.image, name); });
 }
 
 // `docker rmi` names the container that is in the way.
@@ -71,40 +64,43 @@ void refuse_if_used(const std::string& root, const Target& target, const std::st
                     " (must force) - a container that cannot be read may use it");
 }
 
-void remove(const Store& store, const std::string& word, bool force) {
+// Is the image gone, rather than one of its names?
+bool remove(const Store& store, const std::string& word, bool force) {
     const Target target = look_up(store, word);
     const NamedImage& found = target.found;
     if (found.name && is_name(word, *found.name)) {
         if (target.names.size() == 1) refuse_if_used(store.root(), target, word, true, force);
         store.untag(*found.name);
         std::printf("Untagged: %s\n", found.name->familiar().c_str());
-        if (target.names.size() > 1) return;
+        if (target.names.size() > 1) return false;
     } else {
         if (target.names.size() > 1 && !force)
             throw Error("conflict: unable to delete ", target.short_id(),
                         " (must be forced) - image is referenced in multiple repositories");
         refuse_if_used(store.root(), target, word, false, force);
         store.remove(found.descriptor);
-        for (const NamedImage& other : target.names)
-            std::printf("Untagged: %s\n", other.name->familiar().c_str());
+        for (const Reference& name : target.names)
+            std::printf("Untagged: %s\n", name.familiar().c_str());
     }
     std::printf("Deleted: %s\n", target.id.c_str());
+    return true;
 }
 
 int rmi(const Arguments& globals, const Arguments& args) {
     const Store store = open_store(globals);
     int code = 0;
+    bool any_gone = false;
     for (const std::string& word : args.words()) {
         // As with rm(1), what is wrong with one must not keep the others.
         try {
-            remove(store, word, args.flag("force"));
+            any_gone |= remove(store, word, args.flag("force"));
         } catch (const Error& e) {
             std::fflush(stdout);
             std::fprintf(stderr, "keg: %s\n", visible(e.what(), "\n").c_str());
             code = 1;
         }
     }
-    if (!args.flag("no-prune")) collect_garbage(store);
+    if (any_gone && !args.flag("no-prune")) collect_garbage(store);
     return code;
 }
 

@@ -4,14 +4,20 @@ import gzip
 import json
 import os
 import re
+import resource
 import shutil
+import signal
 import stat
 import subprocess
 import tarfile
+import threading
 import unittest
 
 from archives import FakeRegistry, config_of, layered_archive, registry_image, sha, tar_of
 from keg import KEG, PATIENCE, QUIET, StoreCase, needs, needs_root, run, wait_until, waits_for_a_lock
+
+
+REF_NAME = "org.opencontainers.image.ref.name"
 
 
 @needs_root
@@ -24,7 +30,7 @@ class StoreOf(StoreCase):
 
     def manifest_digest(self, name):
         [digest] = [entry["digest"] for entry in self.index()["manifests"]
-                    if entry.get("annotations", {}).get("org.opencontainers.image.ref.name") == name + ":latest"]
+                    if entry.get("annotations", {}).get(REF_NAME) == name + ":latest"]
         return digest.removeprefix("sha256:")
 
     def manifest(self, name):
@@ -330,6 +336,96 @@ class Durable(StoreOf):
                 self.assertFalse([line for line in lines[i:] if "/blobs/" in line or "/layers/" in line])
         self.assertGreaterEqual(blobs, 4)
         self.assertGreaterEqual(layers, 2)
+
+
+class Names(StoreOf):
+    """index.json is read and written by others, too; a name is there or not, whoever is killed; many cost what few do."""
+
+    def names(self):
+        return set(self.keg("images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split())
+
+    def write_names(self, names, **style):
+        """As another tool would: an entry each, for the image that `base` was."""
+        index = self.index()
+        [entry] = [entry for entry in index["manifests"] if entry["annotations"][REF_NAME] == "base:latest"]
+        index["manifests"] = [entry | {"annotations": {REF_NAME: name}} for name in ["base:latest", *names]]
+        (self.store / "index.json").write_text(json.dumps(index, **style))
+
+    def time_of(self, *words):
+        """Of the processor, the least of some."""
+        def once():
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            self.keg(*words)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return min(once() for _ in range(7))
+
+    def test_the_ten_thousandth_name_costs_what_the_first_does(self):
+        commands = (("tag", "base", "new"), ("history", "base"))
+        first = [self.time_of(*words) for words in commands]
+        self.write_names(f"registry.example/some/app-{i}:v{i}" for i in range(10_000))
+        self.keg("tag", "base", "new")      # and index.json is in keg's form
+        for words, before in zip(commands, first):
+            self.assertLess(self.time_of(*words), 12 * before + 0.01, words)
+        self.assertEqual(len(self.names()), 10_002)
+
+    @needs("strace")
+    def test_whoever_is_killed_leaves_the_name_as_it_was_or_as_it_shall_be(self):
+        self.write_names(f"app-{i}:1" for i in range(50))
+        others = self.names()
+        calls = "openat,write,fsync,rename,unlink,flock"
+        for words, undo in ((("tag", "base", "new"), ("rmi", "new")), (("rmi", "new"), ("tag", "base", "new"))):
+            for when in range(1, 200):
+                self.keg(*undo, check=False)
+                result = run("strace", "-f", "-o", "/dev/null", "-e", f"inject={calls}:signal=KILL:when={when}",
+                             KEG, "--root", self.store, *words, check=False)
+                self.assertIn(self.names(), (others, others | {"new:latest"}))
+                if result.returncode == 0:
+                    break
+            self.assertEqual(result.returncode, 0)
+            self.assertGreater(when, 10)
+            self.assertEqual("new:latest" in self.names(), words[0] == "tag")
+        self.assertEqual(self.keg("system", "check").returncode, 0)
+        self.keg("image", "prune", "-f")
+        self.assertEqual([name for name in os.listdir(self.store) if name.startswith(".index.json")], [])
+
+    def test_two_who_write_names_at_once_lose_none(self):
+        given = [[f"{who}:{i}" for i in range(25)] for who in ("one", "two")]
+        workers = [threading.Thread(target=lambda mine=mine: [self.keg("tag", "base", name) for name in mine]) for mine in given]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        self.assertEqual(self.names(), {"base:latest", *given[0], *given[1]})
+        workers = [threading.Thread(target=lambda mine=mine: self.keg("rmi", *mine)) for mine in given]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        self.assertEqual(self.names(), {"base:latest"})
+
+    def test_what_another_tool_has_written_is_read_and_kept(self):
+        for style in ({}, {"indent": 2}, {"sort_keys": True, "indent": 1}, {"separators": (",", ":")}):
+            with self.subTest(style):
+                self.write_names(["docker.io/library/app", "not one of keg's"], **style)
+                self.assertIn("app:latest", self.names())
+                self.keg("tag", "app", "new")
+                self.assertIn("not one of keg's", (self.store / "index.json").read_text())
+                self.assertEqual(self.keg("rmi", "app").stdout, "Untagged: app:latest\n")
+                self.assertEqual(self.names() & {"app:latest", "new:latest", "base:latest"}, {"new:latest", "base:latest"})
+
+    @needs("skopeo")
+    def test_skopeo_and_keg_write_one_store_in_turn(self):
+        skopeo = lambda *words: run("skopeo", "--insecure-policy", *words)
+        self.keg("tag", "base", "a:1")
+        skopeo("copy", f"oci:{self.store}:a:1", f"oci:{self.store}:b:2")
+        self.assertEqual(self.names(), {"base:latest", "a:1", "b:2"})
+        self.keg("tag", "b:2", "c:3")
+        self.keg("rmi", "a:1")
+        for name in ("base:latest", "b:2", "c:3"):
+            skopeo("inspect", f"oci:{self.store}:{name}")
+        self.assertEqual(self.names(), {"base:latest", "b:2", "c:3"})
+        self.alive()
 
 
 class Archives(StoreOf):

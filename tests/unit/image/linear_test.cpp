@@ -142,6 +142,27 @@ TEST_CASE("names are given in time in proportion to their number") {
           }) == "");
 }
 
+TEST_CASE("a name among many costs time in proportion to their number, and no more") {
+    const auto make = [](size_t n) {
+        auto scratch = std::make_unique<Scratch>();
+        const Store store(scratch->path + "/store");
+        const spec::Descriptor manifest = store.put_blob("{}", spec::media::manifest);
+        std::vector<Naming> namings;
+        for (size_t i = 0; i < n; ++i)
+            namings.push_back({manifest, parse_reference("image:" + std::to_string(i))});
+        store.tag(namings);
+        return scratch;
+    };
+    CHECK(linear::problem(200, make, [](const std::unique_ptr<Scratch>& scratch) {
+              const Store store(scratch->path + "/store");
+              const spec::Descriptor manifest = store.get("image:7").descriptor;
+              store.tag(manifest, parse_reference("new"));
+              CHECK(store.names_of(manifest).size() > 200);
+              store.untag(parse_reference("new"));
+              CHECK(!store.find("nobody"));
+          }) == "");
+}
+
 TEST_CASE("paths share what is above them") {
     PathSet set;
     set.insert("a/b/c");
