@@ -51,13 +51,14 @@ json::Value sorted_by_key(const json::Value& row) {
 
 void put(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-void print_table(const std::string& text, std::span<const Column> columns,
-                 const std::vector<json::Value>& rows) {
+using Rows = std::function<const json::Value*()>;
+
+void print_table(const std::string& text, std::span<const Column> columns, const Rows& next) {
     const Template layout(text);
     json::Value headers = json::Value::object();
     for (const Column& column : columns) headers[column.name] = column.header;
     std::vector<std::string> lines{layout.render_headers(headers)};
-    for (const json::Value& row : rows) lines.push_back(layout.render_cells(row));
+    while (const json::Value* row = next()) lines.push_back(layout.render_cells(*row));
     put(aligned(lines));
 }
 
@@ -68,15 +69,21 @@ bool is_known(const std::string& time) { return !time.empty() && !time.starts_wi
 
 void print_listing(const std::string& format, const std::string& fallback,
                    std::span<const Column> columns, const std::vector<json::Value>& rows) {
-    if (format.empty() || format == "table") return print_table(fallback, columns, rows);
+    auto row = rows.begin();
+    print_listing(format, fallback, columns, [&] { return row == rows.end() ? nullptr : &*row++; });
+}
+
+void print_listing(const std::string& format, const std::string& fallback,
+                   std::span<const Column> columns, const Rows& next) {
+    if (format.empty() || format == "table") return print_table(fallback, columns, next);
     if (format.starts_with("table ") || format.starts_with("table\t"))
-        return print_table(format.substr(6), columns, rows);
+        return print_table(format.substr(6), columns, next);
     if (format == "json") {
-        for (const json::Value& row : rows) put(json::dump(sorted_by_key(row)) + "\n");
+        while (const json::Value* row = next()) put(json::dump(sorted_by_key(*row)) + "\n");
         return;
     }
     const Template layout(format);
-    for (const json::Value& row : rows) put(layout.render(sorted_by_key(row)) + "\n");
+    while (const json::Value* row = next()) put(layout.render(sorted_by_key(*row)) + "\n");
 }
 
 Filters parse_filters(const std::vector<std::string>& typed, std::span<const char* const> known) {
@@ -92,6 +99,13 @@ Filters parse_filters(const std::vector<std::string>& typed, std::span<const cha
         out[key].emplace_back(trim(filter.substr(equals + 1)));
     }
     return out;
+}
+
+std::string shortened(const std::string& text, size_t most) {
+    if (width_of(text) <= most) return text;
+    size_t end = 0;
+    for (size_t characters = 0; characters < most; ++end) characters += (text[end] & 0xc0) != 0x80;
+    return text.substr(0, end - 1) + "…";
 }
 
 std::string time_since(const std::string& time) {

@@ -2,6 +2,7 @@
 // how it words sizes and times.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -21,10 +22,17 @@ struct Column {
 // object a line; else a template a line.
 void print_listing(const std::string& format, const std::string& fallback,
                    std::span<const Column> columns, const std::vector<json::Value>& rows);
+// The same of many rows, of which each is used before the next is asked for; null: no more.
+void print_listing(const std::string& format, const std::string& fallback,
+                   std::span<const Column> columns,
+                   const std::function<const json::Value*()>& next);
 
 // --filter key=value …: by key. Throws "invalid filter 'x'" for a key that is not among `known`.
 using Filters = std::map<std::string, std::vector<std::string>>;
 Filters parse_filters(const std::vector<std::string>& typed, std::span<const char* const> known);
+
+// Its beginning and "…", if it has more characters than that.
+std::string shortened(const std::string& text, size_t most);
 
 // "3 minutes ago" for an RFC 3339 time; "N/A" for none, or for Go's zero time.
 std::string time_since(const std::string& rfc3339_time);

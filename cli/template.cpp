@@ -440,9 +440,7 @@ constexpr Function functions[] = {
 class Renderer {
 public:
     Renderer(const Value& data, bool headers, std::string_view kept)
-        : headers_(headers), kept_(kept) {
-        variables_.emplace_back("", data);
-    }
+        : whole_(data), headers_(headers), kept_(kept) {}
 
     void run(const std::vector<Node>& nodes, const Value& dot) {
         const size_t outer = variables_.size();
@@ -510,23 +508,26 @@ private:
         return evaluate(first, dot);
     }
     Value evaluate(const Term& term, const Value& dot) {
-        Value value;
         switch (term.kind) {
-            case Term::dot: value = dot; break;
-            case Term::literal: value = term.value; break;
-            case Term::group: value = evaluate(*term.inner, dot); break;
-            case Term::variable: value = variable(term.name); break;
-            case Term::function: return call(term, {});
+            case Term::dot: return field(dot, term.path);
+            case Term::literal: return field(term.value, term.path);
+            case Term::group: return field(evaluate(*term.inner, dot), term.path);
+            case Term::variable: return field(variable(term.name), term.path);
+            case Term::function: break;
         }
-        for (const std::string& name : term.path) {
-            if (!value.is_object())
-                throw Error("can't evaluate field ", name, " in ", shown(value));
-            const auto found = value.find(name);
-            if (found == value.end()) throw Error("map has no entry for key ", quoted(name));
-            Value next = *found;
-            value = std::move(next);
+        return call(term, {});
+    }
+    // What is not asked for is not copied: a row has many fields.
+    static Value field(const Value& whole, const std::vector<std::string>& path) {
+        const Value* value = &whole;
+        for (const std::string& name : path) {
+            if (!value->is_object())
+                throw Error("can't evaluate field ", name, " in ", shown(*value));
+            const auto found = value->find(name);
+            if (found == value->end()) throw Error("map has no entry for key ", quoted(name));
+            value = &*found;
         }
-        return value;
+        return *value;
     }
     Value call(const Term& term, const std::vector<Value>& arguments) {
         const auto* function = std::ranges::find(functions, term.name, &Function::name);
@@ -553,12 +554,14 @@ private:
     const Value& variable(const std::string& name) const {
         for (auto at = variables_.rbegin(); at != variables_.rend(); ++at)
             if (at->first == name) return at->second;
+        if (name.empty()) return whole_;
         bad(str("undefined variable ", quoted("$" + name)));
     }
     static std::string shown_term(const Term& term) {
         return term.name + (term.path.empty() ? "" : "." + join(term.path, "."));
     }
 
+    const Value& whole_;  // "$"
     std::vector<std::pair<std::string, Value>> variables_;
     bool headers_;
     std::string_view kept_;  // control characters that a value may have

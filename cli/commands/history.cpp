@@ -24,14 +24,6 @@ static constexpr Column columns[] = {
     {"Comment", "COMMENT"},
 };
 
-static std::string shortened(const std::string& text, size_t most) {
-    size_t characters = 0;
-    for (size_t i = 0; i < text.size(); ++i)
-        if ((text[i] & 0xc0) != 0x80 && ++characters == most && text.size() > i + 1)
-            return text.substr(0, i) + "…";
-    return text;
-}
-
 static uint64_t layer_size(const Snapshots& snapshots, const Image& image, size_t layer) {
     const auto diff_ids = image.diff_ids();
     if (layer >= diff_ids.size() || layer >= image.manifest.layers.size()) return 0;

@@ -1,10 +1,12 @@
-// A damaged image must not hide the others: each is read by itself, and one that cannot be read is
-// a warning. Values of one filter are alternatives, but labels must all be there, as with Docker.
+// A damaged image must not hide the others: each is read by itself, once for all its names, and one
+// that cannot be read is a warning. Values of one filter are alternatives, but labels must all be
+// there, as with Docker.
 #include <fnmatch.h>
 
 #include <algorithm>
 #include <cstdio>
-#include <set>
+#include <memory>
+#include <unordered_map>
 
 #include "base/log.h"
 #include "base/progress.h"
@@ -30,19 +32,22 @@ constexpr Column columns[] = {
 
 constexpr const char* known_filters[] = {"dangling", "reference", "label", "before", "since"};
 
-// An image of the list, read.
+// An image of the list, read, under one of its names.
 struct Entry {
     NamedImage named;
-    Image image;
+    std::shared_ptr<const Image> image;
 };
 
-// A damaged image must not hide the others.
 std::vector<Entry> read_all(const Store& store) {
     std::vector<Entry> out;
+    std::unordered_map<std::string, std::shared_ptr<const Image>> read;  // by the manifest
     for (NamedImage& named : store.images()) {
-        const std::string name = named.name ? named.name->familiar() : named.descriptor.digest;
-        attempt(str("reading image ", quoted(name)),
-                [&] { out.push_back({named, store.load(named.descriptor)}); });
+        const auto [at, is_first] = read.try_emplace(named.descriptor.digest);
+        if (is_first)
+            attempt(str("reading image ", quoted(named.shown())), [&] {
+                at->second = std::make_shared<const Image>(store.load(named.descriptor));
+            });
+        if (at->second) out.push_back({std::move(named), at->second});
     }
     return out;
 }
@@ -82,9 +87,9 @@ bool wanted(const Store& store, const Entry& entry, const Filters& filters) {
         const auto holds = [&](const std::string& value) {
             if (key == "dangling") return parse_bool(key, value) == !entry.named.name;
             if (key == "reference") return matches(entry.named, value);
-            if (key == "label") return has_label(entry.image, value);
-            if (key == "before") return instant(entry.image) < created(value);
-            return instant(entry.image) > created(value);
+            if (key == "label") return has_label(*entry.image, value);
+            if (key == "before") return instant(*entry.image) < created(value);
+            return instant(*entry.image) > created(value);
         };
         if (!(key == "label" ? std::ranges::all_of(values, holds)
                              : std::ranges::any_of(values, holds)))
@@ -93,14 +98,12 @@ bool wanted(const Store& store, const Entry& entry, const Filters& filters) {
     return true;
 }
 
-json::Value row(const Entry& entry, bool whole) {
-    const auto& [named, image] = entry;
-    const bool tagged = named.name && !named.name->tag.empty();
+json::Value row_of(const Image& image, bool whole) {
     const std::string size = human_size(uint64_t(std::max<int64_t>(0, image.size)));
     return {{"ID", whole ? image.id().text() : image.id().short_hex()},
-            {"Repository", named.name ? named.name->familiar_repository() : "<none>"},
-            {"Tag", tagged ? named.name->tag : "<none>"},
-            {"Digest", named.descriptor.digest},
+            {"Repository", ""},
+            {"Tag", ""},
+            {"Digest", ""},
             {"CreatedSince", time_since(image.config.created)},
             {"CreatedAt", time_shown(image.config.created)},
             {"Size", size},
@@ -110,22 +113,47 @@ json::Value row(const Entry& entry, bool whole) {
             {"UniqueSize", "N/A"}};
 }
 
+// An image's row is made once, and has one of its names after the other.
+class Rows {
+public:
+    explicit Rows(bool whole) : whole_(whole) {}
+    const json::Value* row(const Entry& entry) {
+        const auto& [named, image] = entry;
+        const auto [at, is_first] = rows_.try_emplace(image.get());
+        if (is_first) at->second = row_of(*image, whole_);
+        json::Value& row = at->second;
+        const bool tagged = named.name && !named.name->tag.empty();
+        row["Repository"] = named.name ? named.name->familiar_repository() : "<none>";
+        row["Tag"] = tagged ? named.name->tag : "<none>";
+        row["Digest"] = named.descriptor.digest;
+        return &row;
+    }
+
+private:
+    bool whole_;
+    std::unordered_map<const Image*, json::Value> rows_;
+};
+
 int images(const Arguments& globals, const Arguments& args) {
     Filters filters = parse_filters(args.all("filter"), known_filters);
     if (args.size()) filters["reference"].push_back(args[0]);
     const Store store = open_store(globals);
-    std::vector<json::Value> rows;
-    for (const Entry& entry : read_all(store))
-        if (wanted(store, entry, filters)) rows.push_back(row(entry, args.flag("no-trunc")));
+    std::vector<Entry> entries = read_all(store);
+    std::erase_if(entries, [&](const Entry& entry) { return !wanted(store, entry, filters); });
+    const bool whole = args.flag("no-trunc");
     if (args.flag("quiet")) {
-        for (const json::Value& one : rows)
-            std::printf("%s\n", one["ID"].get<std::string>().c_str());
+        for (const Entry& entry : entries) {
+            const Digest id = entry.image->id();
+            std::printf("%s\n", (whole ? id.text() : id.short_hex()).c_str());
+        }
         return 0;
     }
+    Rows rows(whole);
+    auto entry = entries.begin();
     const std::string digest = args.flag("digests") ? "\t{{.Digest}}" : "";
     print_listing(args.get("format"),
                   "{{.Repository}}\t{{.Tag}}" + digest + "\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
-                  columns, rows);
+                  columns, [&] { return entry == entries.end() ? nullptr : rows.row(*entry++); });
     return 0;
 }
 

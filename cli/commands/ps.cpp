@@ -1,7 +1,6 @@
 // To look is to clean up, too: a container that should have removed itself (--rm) and whose monitor
 // was killed is removed by whoever comes across it. What a state says changes while we look: each
-// is read once, for the filters and for the row. Texts are cut by characters, not by bytes, or a
-// table would hold half of one.
+// is read once, for the filters and for the row.
 #include <algorithm>
 #include <chrono>
 #include <climits>
@@ -101,17 +100,6 @@ bool wanted(const Entry& entry, const Filters& filters) {
     });
 }
 
-std::string shortened(const std::string& text, size_t most) {
-    std::string out;
-    size_t count = 0;
-    for (size_t i = 0; i < text.size(); ++i) {
-        const bool starts = (static_cast<unsigned char>(text[i]) & 0xc0) != 0x80;
-        if (starts && ++count == most + 1) return out.substr(0, out.size()) + "…";
-        out += text[i];
-    }
-    return out;
-}
-
 json::Value row(const Entry& entry, bool whole) {
     const auto& [container, state] = entry;
     const Settings& s = container.settings();
@@ -127,7 +115,7 @@ json::Value row(const Entry& entry, bool whole) {
             volumes += mount.type == "volume";
     return {{"ID", whole ? s.id : s.id.substr(0, 12)},
             {"Image", s.image},
-            {"Command", quoted(whole ? command : shortened(command, 19))},
+            {"Command", quoted(whole ? command : shortened(command, 20))},
             {"CreatedAt", time_shown(s.created)},
             {"RunningFor", time_since(s.created)},
             {"Status", status_words(state, now)},
