@@ -7,6 +7,7 @@
 
 #include "base/command_line.h"
 #include "base/error.h"
+#include "engine/container.h"
 #include "image/store.h"
 
 // Images
@@ -40,6 +41,18 @@ struct ImageUsers {
 ImageUsers image_users(const std::string& root);
 // The layers that containers need, for Store::gc.
 ContainerLayers layers_in_use(const std::string& root);
+// All that the two say of each container, and the container itself.
+struct KnownContainer {
+    Container container;
+    State state;
+    std::vector<Digest> layers;
+};
+struct KnownContainers {
+    std::vector<KnownContainer> all;  // newest first
+    bool complete = true;
+    ContainerLayers layers() const;
+};
+KnownContainers known_containers(const std::string& root);
 // Frees what nothing needs any more; what hinders it is warned of.
 void collect_garbage(const Store& store) noexcept;
 

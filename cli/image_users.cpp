@@ -1,11 +1,12 @@
 // Which containers use which images and layers. A container whose settings cannot be read may use
 // any: it is named on stderr, and whoever wants to delete something is told that the answer is not
 // complete.
+#include <algorithm>
+
 #include "base/directory.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "cli/commands.h"
-#include "engine/container.h"
 #include "image/work.h"
 
 namespace {
@@ -46,6 +47,23 @@ ContainerLayers layers_in_use(const std::string& root) {
     out.complete = for_each_container(root, [&](const Container& container) {
         out.stacks.push_back(layers_of(container.settings()));
     });
+    return out;
+}
+
+KnownContainers known_containers(const std::string& root) {
+    KnownContainers out;
+    out.complete = for_each_container(root, [&](const Container& container) {
+        out.all.push_back({container, container.state(), layers_of(container.settings())});
+    });
+    std::ranges::sort(out.all, std::ranges::greater(), [](const KnownContainer& known) {
+        return known.container.settings().created;
+    });
+    return out;
+}
+
+ContainerLayers KnownContainers::layers() const {
+    ContainerLayers out{.stacks = {}, .complete = complete};
+    for (const KnownContainer& known : all) out.stacks.push_back(known.layers);
     return out;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/file.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/directory.h"
@@ -33,6 +34,12 @@ struct Needed {
     void add(Layers stack) {
         for (const Digest& id : stack) diff_ids.insert(id.text()), blobs.insert(id.text());
         for (const Digest& id : chain_ids(stack)) layers.insert(id.text());
+    }
+    void add(const Needed& more) {
+        blobs.insert(more.blobs.begin(), more.blobs.end());
+        diff_ids.insert(more.diff_ids.begin(), more.diff_ids.end());
+        layers.insert(more.layers.begin(), more.layers.end());
+        all_blobs |= more.all_blobs, all_layers |= more.all_layers;
     }
 };
 
@@ -185,6 +192,17 @@ private:
     uint64_t freed_ = 0;
 };
 
+// Which images need a blob or a layer: more than one share it.
+struct Owners {
+    using All = std::set<Store::DiskUse::OfImage*>;
+    std::map<std::string, All> blobs, layers;
+
+    void add(const Needed& needed, Store::DiskUse::OfImage& image) {
+        for (const std::string& digest : needed.blobs) blobs[digest].insert(&image);
+        for (const std::string& chain_id : needed.layers) layers[chain_id].insert(&image);
+    }
+};
+
 }  // namespace
 
 uint64_t Store::gc(const std::function<ContainerLayers()>& containers) const {
@@ -213,23 +231,37 @@ Store::DiskUse Store::disk_use(const ContainerLayers& containers,
     const FileLock meanwhile_nothing_goes = keep_all();
     Needed by_any, by_used;
     add_containers(containers, by_used);
-    Reach any(*this, by_any), of_used(*this, by_used);
-    for (const NamedImage& image : images()) {
-        any.image(image);
-        const auto read = try_load(image.descriptor);
-        if (!read || used.contains(read->id().text())) of_used.image(image);
-    }
     DiskUse use;
-    const auto add = [&](const std::string& path, bool is_used) {
+    Owners owners;
+    std::map<std::string, DiskUse::OfImage*> seen;  // by the manifest; null: it cannot be read
+    for (const NamedImage& named : images()) {
+        const auto [at, is_first] = seen.try_emplace(named.descriptor.digest, nullptr);
+        if (is_first) {
+            Needed own;
+            Reach(*this, own).image(named);
+            const auto image = try_load(named.descriptor);
+            by_any.add(own);
+            if (!image || used.contains(image->id().text())) by_used.add(own);
+            if (image) {
+                at->second = &use.images[image->id().text()];
+                at->second->created = image->config.created;
+                owners.add(own, *at->second);
+            }
+        }
+        if (at->second && named.name) at->second->names.push_back(*named.name);
+    }
+    const auto add = [&](const std::string& path, bool is_used, const Owners::All& of) {
         const uint64_t bytes = disk_usage(path);
         use.bytes += bytes;
         if (!is_used) use.reclaimable += bytes;
+        for (DiskUse::OfImage* image : of) (of.size() > 1 ? image->shared : image->unique) += bytes;
     };
     each_digest(root_, "blobs", [&](const std::string& digest, const std::string& path) {
-        if (by_any.has_blob(digest)) add(path, by_used.has_blob(digest));
+        if (by_any.has_blob(digest)) add(path, by_used.has_blob(digest), owners.blobs[digest]);
     });
     each_digest(root_, "layers", [&](const std::string& chain_id, const std::string& path) {
-        if (by_any.has_layer(chain_id)) add(path, by_used.has_layer(chain_id));
+        if (by_any.has_layer(chain_id))
+            add(path, by_used.has_layer(chain_id), owners.layers[chain_id]);
     });
     return use;
 }

@@ -172,6 +172,12 @@ public:
     // a container needs nor an image whose ID is in `used`.
     struct DiskUse {
         uint64_t bytes = 0, reclaimable = 0;
+        struct OfImage {
+            std::vector<Reference> names;
+            std::string created;
+            uint64_t shared = 0, unique = 0;  // bytes that others need, too, and its own
+        };
+        std::map<std::string, OfImage> images;  // by ID; those that can be read
     };
     DiskUse disk_use(const ContainerLayers& containers, const std::set<std::string>& used) const;
 

@@ -1,20 +1,26 @@
 // What is hard is that things share: two images a layer, an image and a container all. A byte
 // counts once, for the images; it can be had back if no container needs it. A container's are those
-// that it wrote itself.
+// that it wrote itself. What the summary counts, and -v lists, was looked at once.
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <map>
 #include <set>
 
 #include "base/directory.h"
+#include "base/log.h"
 #include "base/progress.h"
+#include "base/sys.h"
 #include "base/tree_walk.h"
 #include "cli/commands.h"
 #include "cli/format.h"
-#include "engine/container.h"
+#include "engine/status.h"
 
 namespace {
 
 constexpr Option system_df_options[] = {
     {"format", "FORMAT", "a template, json or table"},
+    {"verbose,v", nullptr, "each image, container, volume and record of the cache"},
 };
 
 constexpr Column columns[] = {
@@ -22,83 +28,188 @@ constexpr Column columns[] = {
     {"Size", "SIZE"}, {"Reclaimable", "RECLAIMABLE"},
 };
 
-struct Share {
+long long now() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+// One kind of what takes the disk.
+struct Kind {
     size_t total = 0, active = 0;
     uint64_t bytes = 0, reclaimable = 0;
+    std::vector<json::Value> rows;  // of its table
 
-    void add(uint64_t size, bool is_active) {
+    void add(uint64_t size, bool is_active, json::Value row) {
         ++total, active += is_active;
         bytes += size, reclaimable += is_active ? 0 : size;
+        rows.push_back(std::move(row));
     }
 };
 
-json::Value row(const char* type, const Share& share, bool with_percent = true) {
-    std::string reclaimable = human_size(share.reclaimable);
-    if (with_percent && share.bytes > 0)
-        reclaimable += str(" (", share.reclaimable * 100 / share.bytes, "%)");
+struct DiskUse {
+    Kind images, containers, volumes, cache;
+};
+
+// --- looking
+
+std::vector<json::Value> rows_of_image(const std::string& id, const Store::DiskUse::OfImage& image,
+                                       size_t users) {
+    std::vector<json::Value> rows;
+    const auto add = [&](const std::string& repository, const std::string& tag) {
+        rows.push_back({{"Repository", repository},
+                        {"Tag", tag},
+                        {"ID", Digest(id).short_hex()},
+                        {"CreatedSince", time_since(image.created)},
+                        {"Size", human_size(image.shared + image.unique)},
+                        {"SharedSize", human_size(image.shared)},
+                        {"UniqueSize", human_size(image.unique)},
+                        {"Containers", str(users)}});
+    };
+    for (const Reference& name : image.names)
+        add(name.familiar_repository(), name.tag.empty() ? "<none>" : name.tag);
+    if (image.names.empty()) add("<none>", "<none>");
+    return rows;
+}
+
+Kind look_at_images(const Store& store, const KnownContainers& containers) {
+    std::map<std::string, size_t> users;
+    std::set<std::string> used;
+    for (const KnownContainer& known : containers.all) {
+        const std::string& id = known.container.settings().image_id;
+        ++users[id], used.insert(id);
+    }
+    const Store::DiskUse use = store.disk_use(containers.layers(), used);
+    Kind kind{.total = use.images.size(), .bytes = use.bytes, .reclaimable = use.reclaimable};
+    for (const auto& [id, image] : use.images) {
+        kind.active += used.contains(id);
+        std::ranges::move(rows_of_image(id, image, users[id]), std::back_inserter(kind.rows));
+    }
+    return kind;
+}
+
+size_t volumes_of(const Settings& settings) {
+    return size_t(std::ranges::count(settings.mounts, "volume", &VolumeMount::type));
+}
+
+Kind look_at_containers(const KnownContainers& containers) {
+    Kind kind;
+    for (const auto& [container, state, layers] : containers.all) {
+        const Settings& settings = container.settings();
+        const uint64_t bytes = disk_usage(container.file("upper"));
+        kind.add(bytes, state.status == "running" || state.status == "paused",
+                 {{"ID", settings.id.substr(0, 12)},
+                  {"Image", settings.image},
+                  {"Command", quoted(shortened(join(arguments(settings), " "), 20))},
+                  {"LocalVolumes", str(volumes_of(settings))},
+                  {"Size", human_size(bytes)},
+                  {"RunningFor", time_since(settings.created)},
+                  {"Status", status_words(state, now())},
+                  {"Names", settings.name}});
+    }
+    return kind;
+}
+
+Kind look_at_volumes(const Store& store, const KnownContainers& containers) {
+    std::map<std::string, size_t> links;
+    for (const KnownContainer& known : containers.all)
+        for (const VolumeMount& mount : known.container.settings().mounts)
+            if (mount.type == "volume") ++links[mount.source];
+    Kind kind;
+    const std::string directory = store.root() + "/volumes";
+    for (const std::string& name : names_in_if_exists(directory)) {
+        if (name.starts_with('.')) continue;
+        const uint64_t bytes = disk_usage(str(directory, "/", name, "/_data"));
+        kind.add(bytes, links[name] > 0,
+                 {{"Name", name}, {"Links", str(links[name])}, {"Size", human_size(bytes)}});
+    }
+    return kind;
+}
+
+Kind look_at_cache(const Store& store) {
+    Kind kind;
+    const std::string directory = store.root() + "/cache/";
+    for (const std::string& name : names_in_if_exists(directory)) {
+        struct stat info{};
+        if (name.starts_with('.') || ::stat((directory + name).c_str(), &info) < 0) continue;
+        const uint64_t bytes = disk_usage(directory + name);
+        kind.add(bytes, false,
+                 {{"ID", name.substr(0, 12)},
+                  {"Size", human_size(bytes)},
+                  {"CreatedSince", time_since(rfc3339(info.st_mtim.tv_sec * 1'000'000'000))}});
+    }
+    return kind;
+}
+
+DiskUse look(const Store& store) {
+    const KnownContainers containers = known_containers(store.root());
+    return {.images = look_at_images(store, containers),
+            .containers = look_at_containers(containers),
+            .volumes = look_at_volumes(store, containers),
+            .cache = look_at_cache(store)};
+}
+
+// --- showing
+
+json::Value row(const char* type, const Kind& kind, bool with_percent = true) {
+    std::string reclaimable = human_size(kind.reclaimable);
+    if (with_percent && kind.bytes > 0)
+        reclaimable += str(" (", kind.reclaimable * 100 / kind.bytes, "%)");
     return {{"Type", type},
-            {"TotalCount", std::to_string(share.total)},
-            {"Active", std::to_string(share.active)},
-            {"Size", human_size(share.bytes)},
+            {"TotalCount", std::to_string(kind.total)},
+            {"Active", std::to_string(kind.active)},
+            {"Size", human_size(kind.bytes)},
             {"Reclaimable", reclaimable}};
 }
 
-Share of_images(const Store& store) {
-    std::set<std::string> used, all;
-    for (const ImageUser& user : image_users(store.root()).users) used.insert(user.image_id);
-    Share share;
-    for (const NamedImage& named : store.images())
-        if (const auto image = store.try_load(named.descriptor)) all.insert(image->id().text());
-    for (const std::string& id : all) share.add(0, used.contains(id));
-    const Store::DiskUse use = store.disk_use(layers_in_use(store.root()), used);
-    share.bytes = use.bytes, share.reclaimable = use.reclaimable;
-    return share;
+void print_table(const std::string& title, const std::vector<Column>& shown, const Kind& kind) {
+    std::vector<std::string> fields;
+    for (const Column& column : shown) fields.push_back(str("{{.", column.name, "}}"));
+    std::printf("%s\n\n", title.c_str());
+    print_listing("", join(fields, "\t"), shown, kind.rows);
 }
 
-struct OfContainers {
-    Share containers;
-    std::set<std::string> volumes;  // that they use
-};
-
-OfContainers of_containers(const Store& store) {
-    OfContainers found;
-    const Containers containers(store.root());
-    for (const ImageUser& user : image_users(store.root()).users) {
-        const auto container = containers.find(user.container_id);
-        if (!container) continue;  // removed meanwhile
-        found.containers.add(disk_usage(container->file("upper")), user.running);
-        for (const VolumeMount& mount : container->settings().mounts)
-            if (mount.type == "volume") found.volumes.insert(mount.source);
-    }
-    return found;
-}
-
-Share of_volumes(const Store& store, const std::set<std::string>& used) {
-    Share share;
-    const std::string directory = store.root() + "/volumes";
-    for (const std::string& name : names_in_if_exists(directory))
-        if (!name.starts_with('.'))
-            share.add(disk_usage(str(directory, "/", name, "/_data")), used.contains(name));
-    return share;
-}
-
-Share of_cache(const Store& store) {
-    Share share;
-    const std::string directory = store.root() + "/cache";
-    for (const std::string& name : names_in_if_exists(directory))
-        if (!name.starts_with('.')) share.add(disk_usage(directory + "/" + name), false);
-    return share;
+void print_each(const DiskUse& use) {
+    print_table("Images space usage:",
+                {{"Repository", "REPOSITORY"},
+                 {"Tag", "TAG"},
+                 {"ID", "IMAGE ID"},
+                 {"CreatedSince", "CREATED"},
+                 {"Size", "SIZE"},
+                 {"SharedSize", "SHARED SIZE"},
+                 {"UniqueSize", "UNIQUE SIZE"},
+                 {"Containers", "CONTAINERS"}},
+                use.images);
+    print_table("\nContainers space usage:",
+                {{"ID", "CONTAINER ID"},
+                 {"Image", "IMAGE"},
+                 {"Command", "COMMAND"},
+                 {"LocalVolumes", "LOCAL VOLUMES"},
+                 {"Size", "SIZE"},
+                 {"RunningFor", "CREATED"},
+                 {"Status", "STATUS"},
+                 {"Names", "NAMES"}},
+                use.containers);
+    print_table("\nLocal Volumes space usage:",
+                {{"Name", "VOLUME NAME"}, {"Links", "LINKS"}, {"Size", "SIZE"}}, use.volumes);
+    print_table(str("\nBuild cache usage: ", human_size(use.cache.bytes)),
+                {{"ID", "CACHE ID"}, {"Size", "SIZE"}, {"CreatedSince", "CREATED"}}, use.cache);
 }
 
 int system_df(const Arguments& globals, const Arguments& args) {
-    const Store store = open_store(globals);
-    const OfContainers containers = of_containers(store);
+    const bool each = args.flag("verbose");
+    if (each && !args.get("format").empty())
+        throw Error("the verbose and the format options conflict");
+    const DiskUse use = look(open_store(globals));
+    if (each) {
+        print_each(use);
+        return 0;
+    }
     print_listing(args.get("format"),
                   "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}", columns,
                   std::vector<json::Value>{
-                      row("Images", of_images(store)), row("Containers", containers.containers),
-                      row("Local Volumes", of_volumes(store, containers.volumes)),
-                      row("Build Cache", of_cache(store), false)});
+                      row("Images", use.images), row("Containers", use.containers),
+                      row("Local Volumes", use.volumes), row("Build Cache", use.cache, false)});
     return 0;
 }
 

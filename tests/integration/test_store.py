@@ -545,6 +545,30 @@ class DiskUse(StoreOf):
         self.keg("rmi", "two")
         self.assertIn("(0%)", self.rows()["Images"]["Reclaimable"])
 
+    def test_each_of_them_is_listed(self):
+        shared, own = tar_of({"shared": os.urandom(1_000_000)}), tar_of({"own": os.urandom(2_000_000)})
+        self.keg("rmi", "base")
+        self.keg("load", "-q", "-i", self.write("two.tar", layered_archive({"one:latest": [shared], "two:latest": [shared, own]})))
+        self.keg("tag", "two", "three:3")
+        self.keg("create", "--name", "user", "-v", "kept:/data", "two", "x", "y")
+        (self.store / "volumes/kept/_data").mkdir(parents=True, exist_ok=True)
+        listed = self.keg("system", "df", "-v").stdout
+        titles = ("Images space usage:", "Containers space usage:", "Local Volumes space usage:", "Build cache usage: 0B")
+        self.assertEqual([line for line in listed.splitlines() if " usage:" in line], list(titles))
+        tables = [re.split(r" {2,}", line) for line in listed.splitlines() if line and " usage:" not in line]
+        images = {row[0]: row for row in tables[1:4]}
+        self.assertEqual(tables[0], ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED SIZE", "UNIQUE SIZE", "CONTAINERS"])
+        self.assertEqual({name: (row[1], row[7]) for name, row in images.items()},
+                         {"one": ("latest", "0"), "two": ("latest", "1"), "three": ("3", "1")})
+        self.assertAlmostEqual(self.bytes_of(images["one"][5]), 1e6, delta=1e5)
+        self.assertAlmostEqual(self.bytes_of(images["one"][6]), 0, delta=1e5)
+        self.assertAlmostEqual(self.bytes_of(images["three"][5]), 1e6, delta=1e5)
+        self.assertAlmostEqual(self.bytes_of(images["three"][6]), 2e6, delta=1e5)
+        user = tables[5]
+        self.assertEqual((user[1], user[2], user[3], user[-1]), ("two", '"x y"', "1", "user"))
+        self.assertEqual(tables[7][:2], ["kept", "1"])
+        self.fails("system", "df", "-v", "--format", "json", says="conflict")
+
     def test_containers_and_volumes(self):
         self.keg("run", "-d", "--name", "writer", "--network", "none", "-v", "kept:/data", "base", "sh", "-c",
                  "head -c 1000000 /dev/urandom > /data/x; head -c 2000000 /dev/urandom > /y; touch /ready; sleep 10000")
