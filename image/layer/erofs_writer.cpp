@@ -9,6 +9,9 @@
 //
 // The blocks are those of directories and links that are longer than what lies behind their inode.
 // All inodes are of the long form: before 6.15 the kernel does not read the times of the short one.
+//
+// An image that stands alone is the same with larger blocks, no devices, and the contents behind
+// it. There a hole that begins or ends within a block is none: what is around it fills the block.
 #include "image/layer/erofs_writer.h"
 
 #include <sys/sysmacros.h>
@@ -16,6 +19,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -28,9 +32,11 @@
 namespace erofs {
 namespace {
 
-constexpr uint64_t block_size = tar_block_size;
-constexpr unsigned block_bits = 9;
-static_assert(block_size == 1 << block_bits);
+// Of an index, in which contents lie where a tar has them.
+constexpr unsigned index_block_bits = 9;
+static_assert(tar_block_size == 1 << index_block_bits);
+// Of an image: no machine has smaller pages, and before 6.4 a kernel takes no other blocks.
+constexpr unsigned image_block_bits = 12;
 constexpr uint64_t least_size = 4096;  // Linux 7.3 mounts no file that is shorter than a page
 constexpr unsigned most_chunk_bits = 31;
 constexpr uint64_t most_chunks = uint64_t(1) << 21;  // of all files: 16 MiB of the index
@@ -75,12 +81,14 @@ struct PlannedFile {
     uint64_t size = 0;                // of its content
     uint32_t tail = 0;                // bytes of it behind the inode
     uint64_t block = 0;               // where the rest is, or how large the chunks are
+    uint64_t content = 0;             // in an image: the block where a file's content begins
     uint64_t first = 0, entries = 0;  // a directory's, in Plan::entries
+    std::vector<TarEntry::Segment> stored = {};  // of a file in an image: what is no hole
 };
 
 // A directory's entries block by block, with how much of the block they fill.
 template <class Take>
-void each_block(std::span<const FileTree::Entry> entries, Take&& take) {
+void each_block(std::span<const FileTree::Entry> entries, uint64_t block_size, Take&& take) {
     size_t first = 0;
     uint64_t used = 0;
     for (size_t i = 0; i < entries.size(); ++i) {
@@ -94,19 +102,28 @@ void each_block(std::span<const FileTree::Entry> entries, Take&& take) {
     take(entries.subspan(first), used);
 }
 
+enum class Form { index, image };
+
 class Plan {
 public:
-    explicit Plan(const FileTree& tree) : tree_(tree) {
+    Plan(const FileTree& tree, Form form)
+        : tree_(tree), is_image_(form == Form::image),
+          block_bits_(is_image_ ? image_block_bits : index_block_bits) {
         plan_devices();
         list_files();
         plan_attributes();
         place_inodes();
         place_blocks();
+        if (is_image_) place_contents();
         check_total();
     }
 
     const FileTree& tree() const { return tree_; }
-    uint64_t blocks() const { return end_ / block_size; }
+    bool is_image() const { return is_image_; }
+    unsigned block_bits() const { return block_bits_; }
+    uint64_t block_size() const { return uint64_t(1) << block_bits_; }
+    uint64_t blocks() const { return end_ / block_size(); }
+    uint64_t content_blocks() const { return content_blocks_; }  // behind these, of an image
     uint64_t first_block(uint32_t tar) const { return blocks() + tars_before_[tar]; }
     uint64_t inode_number(FileTree::Id id) const { return numbers_[id]; }
     uint64_t shared_at() const { return shared_at_; }
@@ -128,12 +145,21 @@ private:
     void place_inodes();
     void plan_content(PlannedFile& file);
     void plan_regular(PlannedFile& file);
+    void plan_in_tar(const PlannedFile& planned, const FileTree::File& file) const;
+    void plan_in_image(PlannedFile& planned, const FileTree::File& file) const;
+    void plan_chunks(PlannedFile& planned, std::span<const TarEntry::Segment> stored);
+    [[noreturn]] void cannot(const char* what, const PlannedFile& planned) const {
+        throw Unsayable{str(what, " of ", quoted(path_of(planned.id)))};
+    }
     void place(PlannedFile& file);
     void place_blocks();
+    void place_contents();
     void check_total() const;
     std::string path_of(FileTree::Id wanted) const;
 
     const FileTree& tree_;
+    const bool is_image_;
+    const unsigned block_bits_;
     std::vector<uint64_t> tars_before_;  // the blocks of all tars before each
     uint64_t tar_blocks_ = 0;
     std::vector<FileTree::Entry> entries_;
@@ -142,10 +168,14 @@ private:
     std::vector<PlannedAttribute> attributes_;
     std::vector<PlannedSet> sets_;
     std::vector<uint32_t> shared_;
-    uint64_t chunks_ = 0, end_ = 0, shared_at_ = 0;
+    uint64_t chunks_ = 0, end_ = 0, shared_at_ = 0, content_blocks_ = 0;
 };
 
 void Plan::plan_devices() {
+    if (is_image_) {
+        end_ = superblock_at + sizeof(Superblock);
+        return;
+    }
     for (const FileTree::Tar& tar : tree_.tars()) {
         tars_before_.push_back(tar_blocks_);
         if ((tar_blocks_ += tar.blocks) >> 32 != 0 || tar.blocks >> 32 != 0)
@@ -262,39 +292,69 @@ void Plan::plan_content(PlannedFile& file) {
     if (S_ISREG(said.mode)) return plan_regular(file);
     if (S_ISLNK(said.mode)) file.size = said.size;
     if (said.is_directory())
-        each_block(entries(file), [&](const auto&, uint64_t used) {
-            file.size = up_to(file.size, block_size) + used;
+        each_block(entries(file), block_size(), [&](const auto&, uint64_t used) {
+            file.size = up_to(file.size, block_size()) + used;
         });
-    file.tail = uint32_t(file.size % block_size);
+    file.tail = uint32_t(file.size % block_size());
 }
 
 void Plan::plan_regular(PlannedFile& planned) {
     const FileTree::File& file = tree_.file(planned.id);
     planned.size = file.size;
     if (file.size == 0) return;
-    const auto cannot = [&](const char* what) {
-        throw Unsayable{str(what, " of ", quoted(path_of(planned.id)))};
-    };
+    if (is_image_) {
+        plan_in_image(planned, file);
+        if (tree_.segments(file)) plan_chunks(planned, planned.stored);
+    } else {
+        if (const auto segments = tree_.segments(file)) plan_chunks(planned, *segments);
+        plan_in_tar(planned, file);
+    }
+}
+
+void Plan::plan_in_tar(const PlannedFile& planned, const FileTree::File& file) const {
     const auto segments = tree_.segments(file);
     uint64_t stored = segments ? 0 : file.size;
-    // The largest chunks that have no piece's begin or end in them.
-    unsigned bits = block_bits + most_chunk_bits;
-    for (const auto& [offset, size] : segments.value_or(std::span<const TarEntry::Segment>{})) {
-        stored += size;
-        const bool ends_file = offset + size == file.size;
+    for (const TarEntry::Segment& segment : segments.value_or(std::span<TarEntry::Segment>{}))
+        stored += segment.size;
+    const uint64_t blocks = tree_.tars()[file.tar].blocks, first = file.place / block_size();
+    if (stored != 0 && (file.place % block_size() != 0 || first > blocks ||
+                        up_to(stored, block_size()) / block_size() > blocks - first))
+        cannot("the place in its tar", planned);
+}
+
+// Whole blocks of it, but for its end.
+void Plan::plan_in_image(PlannedFile& planned, const FileTree::File& file) const {
+    if (file.place == TarEntry::nowhere) cannot("the places of the pieces", planned);
+    const auto segments = tree_.segments(file);
+    if (!segments) {
+        planned.stored.push_back({0, file.size});
+        return;
+    }
+    for (const auto& [offset, size] : *segments) {
+        const uint64_t begin = offset / block_size() * block_size(),
+                       end = std::min(up_to(offset + size, block_size()), file.size);
+        TarEntry::Segment* const last = planned.stored.empty() ? nullptr : &planned.stored.back();
+        if (last && begin <= last->offset + last->size)
+            last->size = end - last->offset;
+        else
+            planned.stored.push_back({begin, end - begin});
+    }
+}
+
+// The largest chunks that have no piece's begin or end in them.
+void Plan::plan_chunks(PlannedFile& planned, std::span<const TarEntry::Segment> stored) {
+    unsigned bits = block_bits_ + most_chunk_bits;
+    for (const auto& [offset, size] : stored) {
+        const bool ends_file = offset + size == planned.size;
         for (const uint64_t border : {offset, ends_file ? 0 : offset + size})
             if (border != 0) bits = std::min(bits, unsigned(std::countr_zero(border)));
     }
-    if (bits < block_bits) cannot("a hole that begins or ends within a block");
-    const uint64_t blocks = tree_.tars()[file.tar].blocks;
-    if (stored != 0 && (file.place % block_size != 0 || file.place / block_size > blocks ||
-                        up_to(stored, block_size) / block_size > blocks - file.place / block_size))
-        cannot("the place in its tar");
-    if (!segments) return;
+    if (bits < block_bits_) cannot("a hole that begins or ends within a block", planned);
     planned.layout = Layout::chunks;
-    planned.block = bits - block_bits;
-    const uint64_t count = ((file.size - 1) >> bits) + 1;
-    if (count > most_chunks || (chunks_ += count) > most_chunks) cannot("the number of holes");
+    planned.block = bits - block_bits_;
+    const uint64_t count = ((planned.size - 1) >> bits) + 1;
+    if (count > most_chunks || (chunks_ += count) > most_chunks)
+        cannot("the number of holes", planned);
 }
 
 void Plan::place(PlannedFile& file) {
@@ -302,16 +362,18 @@ void Plan::place(PlannedFile& file) {
     file.at = up_to(end_, inode_slot);
     if (file.layout == Layout::chunks) {
         end_ = up_to(file.at + head, sizeof(Chunk)) +
-               (((file.size - 1) >> (file.block + block_bits)) + 1) * sizeof(Chunk);
+               (((file.size - 1) >> (file.block + block_bits_)) + 1) * sizeof(Chunk);
         return;
     }
     if (file.tail != 0) {
         // A tail lies in one block. Either the inode moves until it does, or it has a block of its
         // own: what wastes less.
         uint64_t moved = file.at;
-        const auto crosses = [&] { return (moved + head) % block_size + file.tail > block_size; };
-        while (crosses() && moved - file.at < block_size) moved += inode_slot;
-        if (!crosses() && moved - file.at <= block_size - file.tail)
+        const auto crosses = [&] {
+            return (moved + head) % block_size() + file.tail > block_size();
+        };
+        while (crosses() && moved - file.at < block_size()) moved += inode_slot;
+        if (!crosses() && moved - file.at <= block_size() - file.tail)
             file.at = moved, file.layout = Layout::tail_inline;
         else
             file.tail = 0;
@@ -320,19 +382,31 @@ void Plan::place(PlannedFile& file) {
 }
 
 void Plan::place_blocks() {
-    end_ = up_to(end_, block_size);
+    end_ = up_to(end_, block_size());
     for (PlannedFile& file : files_) {
         const uint64_t size = file.size - file.tail;
         if (S_ISREG(tree_.file(file.id).mode) || size == 0) continue;
-        file.block = end_ / block_size;
-        end_ += up_to(size, block_size);
+        file.block = end_ / block_size();
+        end_ += up_to(size, block_size());
     }
     const uint64_t words = std::exchange(shared_at_, end_);
-    end_ = std::max(up_to(end_ + words * 4, block_size), least_size);
+    end_ = std::max(up_to(end_ + words * 4, block_size()), least_size);
+}
+
+// Of files, in their order, one behind the other.
+void Plan::place_contents() {
+    for (PlannedFile& file : files_) {
+        if (file.stored.empty()) continue;
+        file.content = blocks() + content_blocks_;
+        if (file.layout != Layout::chunks) file.block = file.content;
+        for (const TarEntry::Segment& piece : file.stored)
+            content_blocks_ += up_to(piece.size, block_size()) / block_size();
+    }
 }
 
 void Plan::check_total() const {
-    if ((blocks() + tar_blocks_) >> 32 != 0) throw Unsayable{"tars of more than 2 TiB"};
+    if ((blocks() + content_blocks_ + tar_blocks_) >> 32 != 0)
+        throw Unsayable{"tars of more than 2 TiB"};
     if (files_.back().at / inode_slot >= FileTree::none) throw Unsayable{"so many files"};
 }
 
@@ -352,7 +426,12 @@ std::string Plan::path_of(FileTree::Id wanted) const {
 // The bytes, one behind the other, through a buffer of fixed size.
 class Output {
 public:
-    explicit Output(int fd) : fd_(fd) { buffer_.reserve(capacity); }
+    using Sink = std::function<void(std::string_view)>;
+    Output(const Sink& sink, uint64_t block_size)
+        : sink_(sink),
+          seal_end_(block_size > superblock_at ? block_size : superblock_at + block_size) {
+        buffer_.reserve(capacity);
+    }
 
     template <class Part>
     void put(const Part& part) {
@@ -363,8 +442,9 @@ public:
         buffer_ += bytes;
         position_ += bytes.size();
     }
+    static constexpr size_t most_piece = size_t(256) << 10;
     void fill_to(uint64_t position) {
-        static constexpr char zeros[block_size] = {};
+        static constexpr char zeros[4096] = {};
         while (position_ < position)
             put_bytes({zeros, size_t(std::min<uint64_t>(position - position_, sizeof zeros))});
     }
@@ -372,29 +452,32 @@ public:
 
     void flush() {
         if (position_ == buffer_.size()) seal();
-        sys::write_all(fd_, buffer_);
+        sink_(buffer_);
         buffer_.clear();
     }
 
 private:
-    static constexpr size_t capacity = size_t(256) << 10;
+    static constexpr size_t capacity = most_piece;
 
     // The superblock's block has a checksum in it.
     void seal() {
-        const std::string_view block = std::string_view(buffer_).substr(superblock_at, block_size);
+        const std::string_view block =
+            std::string_view(buffer_).substr(superblock_at, seal_end_ - superblock_at);
         const uint32_t sum = checksum(block);
         std::memcpy(buffer_.data() + superblock_at + offsetof(Superblock, checksum), &sum,
                     sizeof sum);
     }
 
-    int fd_;
+    const Sink& sink_;
+    uint64_t seal_end_;
     std::string buffer_;
     uint64_t position_ = 0;
 };
 
 class Writer {
 public:
-    Writer(const Plan& plan, int fd) : plan_(plan), tree_(plan.tree()), out_(fd) {}
+    Writer(const Plan& plan, const Output::Sink& sink)
+        : plan_(plan), tree_(plan.tree()), out_(sink, plan.block_size()) {}
 
     void write() {
         superblock();
@@ -402,9 +485,12 @@ public:
         for (const PlannedFile& file : plan_.files()) inode(file);
         for (const PlannedFile& file : plan_.files()) blocks(file);
         shared();
-        out_.fill_to(plan_.blocks() * block_size);
-        out_.flush();
+        out_.fill_to(plan_.blocks() * plan_.block_size());
     }
+    void write_contents(const ReadTar& read) {
+        for (const PlannedFile& file : plan_.files()) contents(file, read);
+    }
+    void finish() { out_.flush(); }
 
 private:
     void superblock();
@@ -414,6 +500,7 @@ private:
     void attribute(uint32_t number);
     void chunks(const PlannedFile& planned);
     void blocks(const PlannedFile& planned);
+    void contents(const PlannedFile& planned, const ReadTar& read);
     void content(const PlannedFile& planned, uint64_t begin, uint64_t end);
     void directory(const PlannedFile& planned, uint64_t begin, uint64_t end);
     void directory_block(std::span<const FileTree::Entry> entries);
@@ -439,24 +526,28 @@ std::array<uint8_t, 16> uuid_of(const FileTree& tree) {
 }
 
 void Writer::superblock() {
+    const size_t devices = plan_.is_image() ? 0 : tree_.tars().size();
     out_.fill_to(superblock_at);
     out_.put(Superblock{
         .magic = magic,
         .compatible = has_checksum | has_times,
-        .block_bits = block_bits,
+        .block_bits = uint8_t(plan_.block_bits()),
         .root = uint16_t(plan_.inode_number(FileTree::root)),
         .inodes = plan_.files().size(),
-        .blocks = uint32_t(plan_.blocks()),
-        .shared_block = plan_.shared().empty() ? 0 : uint32_t(plan_.shared_at() / block_size),
+        .blocks = uint32_t(plan_.blocks() + plan_.content_blocks()),
+        .shared_block =
+            plan_.shared().empty() ? 0 : uint32_t(plan_.shared_at() / plan_.block_size()),
         .uuid = uuid_of(tree_),
         .incompatible =
-            (tree_.tars().empty() ? 0 : device_table) | (plan_.has_chunks() ? chunked_files : 0),
-        .devices = uint16_t(tree_.tars().size()),
-        .device_slot = uint16_t((superblock_at + sizeof(Superblock)) / sizeof(Device)),
+            (devices == 0 ? 0 : device_table) | (plan_.has_chunks() ? chunked_files : 0),
+        .devices = uint16_t(devices),
+        .device_slot =
+            uint16_t(devices == 0 ? 0 : (superblock_at + sizeof(Superblock)) / sizeof(Device)),
     });
 }
 
 void Writer::devices() {
+    if (plan_.is_image()) return;
     for (uint32_t i = 0; i < tree_.tars().size(); ++i) {
         const FileTree::Tar& tar = tree_.tars()[i];
         Device device{.blocks = uint32_t(tar.blocks),
@@ -495,8 +586,8 @@ void Writer::inode(const PlannedFile& planned) {
     if (S_ISCHR(file.mode) || S_ISBLK(file.mode)) inode.block = device_number(file.place);
     if (planned.layout == Layout::chunks)
         inode.block |= chunk_entries_are_wide;
-    else if (S_ISREG(file.mode) && file.size != 0)
-        inode.block = uint32_t(plan_.first_block(file.tar) + file.place / block_size);
+    else if (S_ISREG(file.mode) && file.size != 0 && !plan_.is_image())
+        inode.block = uint32_t(plan_.first_block(file.tar) + file.place / plan_.block_size());
     out_.fill_to(planned.at);
     out_.put(inode);
     if (attributes_size != 0) attributes(file);
@@ -524,25 +615,52 @@ void Writer::attribute(uint32_t number) {
 void Writer::chunks(const PlannedFile& planned) {
     const FileTree::File& file = tree_.file(planned.id);
     out_.fill_to(up_to(out_.position(), sizeof(Chunk)));
-    const auto segments = *tree_.segments(file);
-    auto next = segments.begin();
-    uint64_t at = file.place;  // of *next
+    const std::span<const TarEntry::Segment> stored =
+        plan_.is_image() ? std::span<const TarEntry::Segment>(planned.stored)
+                         : *tree_.segments(file);
+    const auto device = uint16_t(plan_.is_image() ? 0 : file.tar + 1);
+    auto next = stored.begin();
+    uint64_t at = plan_.is_image() ? planned.content * plan_.block_size() : file.place;  // of *next
     for (uint64_t offset = 0; offset < file.size;
-         offset += uint64_t(1) << (planned.block + block_bits)) {
-        while (next != segments.end() && next->offset + next->size <= offset)
+         offset += uint64_t(1) << (planned.block + plan_.block_bits())) {
+        while (next != stored.end() && next->offset + next->size <= offset)
             at += next->size, ++next;
-        if (next == segments.end() || offset < next->offset)
+        if (next == stored.end() || offset < next->offset)
             out_.put(Chunk{.block = no_block});
         else
-            out_.put(Chunk{.device = uint16_t(file.tar + 1),
-                           .block = uint32_t((at + offset - next->offset) / block_size)});
+            out_.put(Chunk{.device = device,
+                           .block = uint32_t((at + offset - next->offset) / plan_.block_size())});
     }
 }
 
 void Writer::blocks(const PlannedFile& planned) {
     if (S_ISREG(tree_.file(planned.id).mode) || planned.size == planned.tail) return;
-    out_.fill_to(planned.block * block_size);
+    out_.fill_to(planned.block * plan_.block_size());
     content(planned, 0, planned.size - planned.tail);
+}
+
+// What is stored, with zeros where the tar has a hole in a block.
+void Writer::contents(const PlannedFile& planned, const ReadTar& read) {
+    if (planned.stored.empty()) return;
+    const FileTree::File& file = tree_.file(planned.id);
+    const TarEntry::Segment whole{0, file.size};
+    const auto segments = tree_.segments(file).value_or(std::span(&whole, 1));
+    uint64_t base = planned.content * plan_.block_size(), at = file.place;
+    auto segment = segments.begin();
+    std::string buffer;
+    for (const auto& [offset, size] : planned.stored) {
+        for (; segment != segments.end() && segment->offset < offset + size; ++segment) {
+            out_.fill_to(base + segment->offset - offset);
+            for (uint64_t left = segment->size; left > 0;) {
+                buffer.resize(std::min<uint64_t>(left, Output::most_piece));
+                read(file.tar, at, buffer);
+                out_.put_bytes(buffer);
+                at += buffer.size(), left -= buffer.size();
+            }
+        }
+        base += up_to(size, plan_.block_size());
+        out_.fill_to(base);
+    }
 }
 
 void Writer::content(const PlannedFile& planned, uint64_t begin, uint64_t end) {
@@ -555,13 +673,14 @@ void Writer::content(const PlannedFile& planned, uint64_t begin, uint64_t end) {
 void Writer::directory(const PlannedFile& planned, uint64_t begin, uint64_t end) {
     const uint64_t out_at = out_.position();
     uint64_t block = 0;
-    each_block(plan_.entries(planned), [&](std::span<const FileTree::Entry> entries, uint64_t) {
-        if (block >= begin && block < end) {
-            out_.fill_to(out_at + block - begin);
-            directory_block(entries);
-        }
-        block += block_size;
-    });
+    each_block(plan_.entries(planned), plan_.block_size(),
+               [&](std::span<const FileTree::Entry> entries, uint64_t) {
+                   if (block >= begin && block < end) {
+                       out_.fill_to(out_at + block - begin);
+                       directory_block(entries);
+                   }
+                   block += plan_.block_size();
+               });
 }
 
 void Writer::directory_block(std::span<const FileTree::Entry> entries) {
@@ -584,9 +703,23 @@ void Writer::shared() {
 }  // namespace erofs
 
 std::expected<uint64_t, std::string> write_erofs(const FileTree& tree, int fd) try {
-    const erofs::Plan plan(tree);
-    erofs::Writer(plan, fd).write();
-    return plan.blocks() * erofs::block_size;
+    const erofs::Plan plan(tree, erofs::Form::index);
+    const erofs::Output::Sink sink = [fd](std::string_view bytes) { sys::write_all(fd, bytes); };
+    erofs::Writer writer(plan, sink);
+    writer.write();
+    writer.finish();
+    return plan.blocks() * plan.block_size();
 } catch (const erofs::Unsayable& unsayable) {
     return std::unexpected(unsayable.reason);
+}
+
+void write_erofs_image(const FileTree& tree, const ReadTar& read,
+                       const std::function<void(std::string_view)>& sink) try {
+    const erofs::Plan plan(tree, erofs::Form::image);
+    erofs::Writer writer(plan, sink);
+    writer.write();
+    writer.write_contents(read);
+    writer.finish();
+} catch (const erofs::Unsayable& unsayable) {
+    throw Error("an EROFS image cannot say ", unsayable.reason);
 }

@@ -6,7 +6,10 @@
 
 #include <cstdint>
 #include <expected>
+#include <functional>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "image/layer/file_tree.h"
 
@@ -14,3 +17,12 @@
 // nothing was written, what of the tree an index cannot say, with the file's name: such a tree is
 // for plain files (apply.h).
 std::expected<uint64_t, std::string> write_erofs(const FileTree& tree, int fd);
+
+// Gives bytes of one of a tree's tars.
+using ReadTar = std::function<void(uint32_t tar, uint64_t at, std::span<char> to)>;
+
+// The tree as an image that stands alone, contents included, to `sink`: a layer of the type
+// application/vnd.erofs.layer.v1. The same tree and bytes are the same image. Throws Error, and
+// then nothing was written, for what an image cannot say.
+void write_erofs_image(const FileTree& tree, const ReadTar& read,
+                       const std::function<void(std::string_view)>& sink);
