@@ -3,6 +3,9 @@
 // blob's digest is its DiffID; in the oci form they and the manifest are as stored. Owners and
 // times are zero, and images come in the order in which they were asked for: the same bytes each
 // time.
+//
+// manifest.json knows no types: who reads it takes a layer that is an EROFS image for an empty tar.
+// So an image with such layers is in the layout alone, as it is stored.
 #include <algorithm>
 
 #include "base/error.h"

@@ -7,8 +7,8 @@
 #include "image/snapshots.h"
 #include "image/store.h"
 
-// A layer of a tar, compressed or not, as it is. Throws Error for what is no whole tar. It is on
-// the disk from Store::settle() on, which publish() calls.
+// A layer of a tar or an EROFS image, compressed or not, as it is. Throws Error for what is not
+// one, or not whole. It is on the disk from Store::settle() on, which publish() calls.
 Snapshots::NewLayer take_layer(const Store& store, int fd);
 
 // What the user has to say about a change.
@@ -28,6 +28,9 @@ spec::History note_change(Image& image, const ChangeWords& words);
 // Puts the layer on top of `image`, and the entry into its history. An empty layer stands in the
 // history alone.
 void add_layer(Image& image, const Snapshots::NewLayer& layer, spec::History entry);
+
+// A host that does not know EROFS images must not choose an image that has them: os.features.
+void note_features(spec::ImageConfig& config, const spec::Manifest& manifest);
 
 // Writes config and manifest of `image`, as they were changed; makes it ready to be mounted; gives
 // it that name (none: it is a dangling image). What had the name before becomes dangling. Who calls

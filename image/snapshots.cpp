@@ -5,6 +5,10 @@
 //   blobs          the compressed blobs that are known to hold its tar
 //   seals          what the index and its tars had of fs-verity when it was made (seals.h)
 //
+// A layer is a tar or an EROFS image. Which of the two its plain bytes are, they say themselves,
+// and no bytes are both: so a ChainID is of one tree. (In what follows, a layer's tar is either.)
+// An image must be whole before its entries can be had, a tar's come while it is inflated.
+//
 // ROOT/layers/kernel and verity say what this kernel can do (index_support.h).
 //
 // A diff (whiteouts are character devices 0:0) is made aside in ROOT/tmp: applied on an overlay
@@ -28,6 +32,7 @@
 #include "image/compare.h"
 #include "image/index_support.h"
 #include "image/layer/apply.h"
+#include "image/layer/erofs_layer.h"
 #include "image/layer/erofs_reader.h"
 #include "image/layer/erofs_writer.h"
 #include "image/layer/inflate.h"
@@ -114,12 +119,57 @@ InflatedLayer::Hashes hashes_of(const spec::Descriptor& layer, const Digest& dif
             .blob = is_plain(layer, diff_id) ? "" : Digest(layer.digest).algorithm()};
 }
 
+bool has_intact_tar(const Store& store, const Digest& diff_id) {
+    return store.was_intact(diff_id) || store.is_intact({.digest = diff_id.text(), .size = -1});
+}
+
+void expect_there(const Store& store, const Digest& diff_id) {
+    if (!has_intact_tar(store, diff_id))
+        throw Error("its blob is missing or damaged in the store: load or pull the image again");
+}
+
+// Others see an empty layer where an image is called a tar.
+void expect_kind(const spec::Descriptor& layer, bool is_image) {
+    if (is_image == spec::is_erofs_layer(layer.media_type)) return;
+    throw Error("it is ", is_image ? "an" : "no", " EROFS image, but its media type is ",
+                quoted(layer.media_type));
+}
+
+// All of the blob's plain bytes to `take`, verified.
+void inflate_to(int blob, const spec::Descriptor& layer, const Digest& diff_id,
+                const std::function<void(std::string_view)>& take) {
+    InflatedLayer inflated(blob, hashes_of(layer, diff_id));
+    read_plain(inflated, take);
+    expect_digests(layer, diff_id, inflated.blob_digest(), inflated.diff_id());
+    expect_kind(layer, inflated.is_erofs());
+}
+
+Applied apply_image(const Store& store, const spec::Descriptor& layer, const Digest& diff_id,
+                    const std::string& directory, const ApplyOptions& options) {
+    std::optional<WorkDir> work;
+    if (is_plain(layer, diff_id)) expect_there(store, diff_id);
+    UniqueFd image = store.open_blob(Digest(layer.digest));
+    if (!is_plain(layer, diff_id)) {
+        work.emplace(store.work_dir("image"));
+        const UniqueFd blob = std::move(image);
+        image = sys::open(work->path() + "/image", O_RDWR | O_CREAT | O_EXCL, 0600);
+        inflate_to(blob.get(), layer, diff_id,
+                   [&](std::string_view piece) { sys::write_all(image.get(), piece); });
+    }
+    ErofsLayer entries(image.get());
+    return {.diff_id = diff_id,
+            .blob = Digest(layer.digest),
+            .bytes = apply_entries(entries, directory, options)};
+}
+
 Applied apply_verified(const Store& store, const spec::Descriptor& layer, const Digest& diff_id,
                        const std::string& directory, const Ownership& ownership = {}) {
     return context("layer " + layer.digest, [&] {
+        const ApplyOptions options{.hashes = hashes_of(layer, diff_id), .ownership = ownership};
+        if (spec::is_erofs_layer(layer.media_type))
+            return apply_image(store, layer, diff_id, directory, options);
         const UniqueFd blob = store.open_blob(Digest(layer.digest));
-        const Applied applied = apply_layer(
-            blob.get(), directory, {.hashes = hashes_of(layer, diff_id), .ownership = ownership});
+        const Applied applied = apply_layer(blob.get(), directory, options);
         expect_digests(layer, diff_id, applied.blob, applied.diff_id);
         return applied;
     });
@@ -146,18 +196,15 @@ void expect_known(const Store& store, const spec::Descriptor& layer, const Diges
     if (is_known(layer, diff_id, layer_dir(store, chain_id))) return;
     context("layer " + layer.digest, [&] {
         const UniqueFd blob = store.open_blob(Digest(layer.digest));
-        InflatedLayer inflated(blob.get(), hashes_of(layer, diff_id));
-        while (!inflated.read().empty()) {
-        }
-        expect_digests(layer, diff_id, inflated.blob_digest(), inflated.diff_id());
+        inflate_to(blob.get(), layer, diff_id, [](std::string_view) {});
     });
     note_known(layer, diff_id, layer_dir(store, chain_id));
 }
 
 // Gives the bytes of the files that it adds, without their holes.
-uint64_t add_entries(TarStream& tar, FileTree& tree) {
+uint64_t add_entries(LayerEntries& entries, FileTree& tree) {
     uint64_t bytes = 0;
-    while (const TarEntry* entry = tar.next()) {
+    while (const TarEntry* entry = entries.next()) {
         tree.add(*entry);
         if (!entry->segments)
             bytes += entry->size;
@@ -175,7 +222,10 @@ uint64_t add_tar(int fd, const Digest& diff_id, FileTree& tree) {
     TarFile file(fd);
     tree.begin_layer(tag_of(diff_id));
     uint64_t bytes = 0;
-    if (file.size() > 0) {
+    if (is_erofs(fd)) {
+        ErofsLayer image(fd);
+        bytes = add_entries(image, tree);
+    } else if (file.size() > 0) {
         TarStream tar([&] { return file.read(); },
                       [&](uint64_t count) { return file.skip(count); });
         bytes = add_entries(tar, tree);
@@ -184,7 +234,8 @@ uint64_t add_tar(int fd, const Digest& diff_id, FileTree& tree) {
     return bytes;
 }
 
-// The compressed blob's tar becomes a blob of its own as it passes by.
+// The compressed blob's tar becomes a blob of its own as it passes by. An image's entries can be
+// had when all of it has.
 uint64_t inflate_layer(const Store& store, const spec::Descriptor& layer, const Digest& diff_id,
                        FileTree& tree) {
     const UniqueFd blob = store.open_blob(Digest(layer.digest));
@@ -192,37 +243,38 @@ uint64_t inflate_layer(const Store& store, const spec::Descriptor& layer, const 
     InflatedLayer inflated(blob.get(),
                            {.tar = {}, .blob = hash_blob ? Digest(layer.digest).algorithm() : ""});
     BlobWriter plain = store.new_blob_for_later(diff_id.algorithm());
+    const bool is_image = spec::is_erofs_layer(layer.media_type);
+    const auto keep = [&](std::string_view piece) { plain.write(piece); };
     uint64_t bytes = 0;
-    tree.begin_layer(tag_of(diff_id));
-    read_tar(
-        inflated, [&](TarStream& tar) { bytes = add_entries(tar, tree); },
-        [&](std::string_view piece) { plain.write(piece); });
-    tree.end_layer(uint64_t(plain.size()));
+    if (is_image) {
+        read_plain(inflated, keep);
+        expect_kind(layer, inflated.is_erofs());
+    } else {
+        tree.begin_layer(tag_of(diff_id));
+        read_tar(inflated, [&](TarStream& tar) { bytes = add_entries(tar, tree); }, keep);
+        tree.end_layer(uint64_t(plain.size()));
+    }
     expect_digests(layer, diff_id, hash_blob ? inflated.blob_digest() : Digest(layer.digest),
                    plain.digest());
-    plain.commit_later(spec::media::layer);
+    if (is_image) bytes = add_tar(plain.open().get(), diff_id, tree);
+    plain.commit_later(is_image ? spec::media::erofs_layer : spec::media::layer);
     return bytes;
-}
-
-bool has_intact_tar(const Store& store, const Digest& diff_id) {
-    return store.was_intact(diff_id) || store.is_intact({.digest = diff_id.text(), .size = -1});
 }
 
 // On top of the tree; gives the bytes of its files.
 uint64_t add_layer(const Store& store, const spec::Descriptor& layer, const Digest& diff_id,
                    const Digest& chain_id, FileTree& tree) {
     return context("layer " + layer.digest, [&] {
-        const bool is_there = has_intact_tar(store, diff_id);
-        if (!is_there && is_plain(layer, diff_id))
-            throw Error(
-                "its blob is missing or damaged in the store: load or pull the image again");
-        if (!is_there) {
+        if (is_plain(layer, diff_id)) expect_there(store, diff_id);
+        if (!has_intact_tar(store, diff_id)) {
             const uint64_t bytes = inflate_layer(store, layer, diff_id, tree);
             note_known(layer, diff_id, layer_dir(store, chain_id));
             return bytes;
         }
         expect_known(store, layer, diff_id, chain_id);
-        return add_tar(store.open_blob(diff_id).get(), diff_id, tree);
+        const UniqueFd tar = store.open_blob(diff_id);
+        expect_kind(layer, is_erofs(tar.get()));
+        return add_tar(tar.get(), diff_id, tree);
     });
 }
 
@@ -294,6 +346,11 @@ void Snapshots::unpack(const Image& image, Trust trust) const {
         mend(image, ids, trust);
     else if (!make_index(image, ids, indexed(ids)))
         make_diffs(image, ids);
+}
+
+void Snapshots::add_to(FileTree& tree, const Image& image, size_t layer) const {
+    const std::vector<Digest> all = image.diff_ids(), ids = chain_ids(all);
+    add_layer(store_, image.manifest.layers[layer], all[layer], ids[layer], tree);
 }
 
 void Snapshots::verify(const Image& image, std::span<const Digest> ids) const {

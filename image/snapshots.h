@@ -20,6 +20,7 @@
 
 #include "image/layer/apply.h"
 #include "image/layer/diff.h"
+#include "image/layer/file_tree.h"
 #include "image/overlay.h"
 #include "image/seals.h"
 #include "image/store.h"
@@ -47,6 +48,9 @@ public:
     // mount, it is only verified.
     enum class Trust { stored, nothing };
     void unpack(const Image& image, Trust trust = Trust::stored) const;
+    // Puts the image's layer of that number onto the tree of those below it. Its plain bytes, which
+    // are verified, are a blob under its DiffID from Store::settle() on.
+    void add_to(FileTree& tree, const Image& image, size_t layer) const;
     // Of a layer, by its ChainID: is there an index or a diff, and how many bytes has its content?
     bool has(const Digest& chain_id) const;
     std::optional<uint64_t> size(const Digest& chain_id) const;

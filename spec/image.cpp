@@ -217,16 +217,33 @@ std::string write(const ContainerConfig& config, int indent) {
 
 bool is_layer(std::string_view media_type) {
     const std::string_view known = oci_media_type(media_type);
-    return known == media::layer || known == media::layer_gzip || known == media::layer_zstd;
+    return known == media::layer || known == media::layer_gzip || known == media::layer_zstd ||
+           is_erofs_layer(media_type);
+}
+
+bool is_erofs_layer(std::string_view media_type) {
+    const std::string_view known = oci_media_type(media_type);
+    return known == media::erofs_layer || known == media::erofs_layer_zstd;
+}
+
+void check_erofs_role(const Descriptor& layer) {
+    const auto role = layer.annotations.find("org.erofs.role");
+    if (is_erofs_layer(layer.media_type) && role != layer.annotations.end() &&
+        role->second != "overlay-lower")
+        throw Error("org.erofs.role is ", quoted(role->second),
+                    ", but keg takes EROFS images that stand alone");
 }
 
 void check_layers(const Manifest& manifest) {
     for (size_t i = 0; i < manifest.layers.size(); ++i) {
         const std::string& type = manifest.layers[i].media_type;
-        if (is_layer(type)) continue;
+        if (is_layer(type)) {
+            json::at({"layers", i}, [&] { check_erofs_role(manifest.layers[i]); });
+            continue;
+        }
         throw Error("layers[", i, "].mediaType: ", quoted(type),
                     " is no layer that can be unpacked: expected a tar, plain or compressed with "
-                    "gzip or zstd");
+                    "gzip or zstd, or an EROFS image, plain or compressed with zstd");
     }
 }
 
@@ -242,6 +259,8 @@ std::string_view oci_media_type(std::string_view media_type) {
         {"application/vnd.oci.image.layer.nondistributable.v1.tar", media::layer},
         {"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", media::layer_gzip},
         {"application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", media::layer_zstd},
+        {"application/vnd.erofs", media::erofs_layer},
+        {"application/vnd.erofs+zstd", media::erofs_layer_zstd},
     };
     for (const auto& [other, oci] : synonyms)
         if (media_type == other || media_type == oci) return oci;

@@ -22,6 +22,8 @@ inline constexpr std::string_view config = "application/vnd.oci.image.config.v1+
 inline constexpr std::string_view layer = "application/vnd.oci.image.layer.v1.tar";
 inline constexpr std::string_view layer_gzip = "application/vnd.oci.image.layer.v1.tar+gzip";
 inline constexpr std::string_view layer_zstd = "application/vnd.oci.image.layer.v1.tar+zstd";
+inline constexpr std::string_view erofs_layer = "application/vnd.erofs.layer.v1";
+inline constexpr std::string_view erofs_layer_zstd = "application/vnd.erofs.layer.v1+zstd";
 inline constexpr std::string_view docker_manifest =
     "application/vnd.docker.distribution.manifest.v2+json";
 inline constexpr std::string_view docker_index =
@@ -117,13 +119,19 @@ std::string write(const Index& index);
 std::string write(const ImageConfig& config);
 std::string write(const ContainerConfig& config, int indent = -1);
 
-// Throws Error for an image with a layer that is no tar, plain or by gzip or zstd: read as one, a
-// layer of another kind may be an empty archive, and the image would be empty without a word.
+// Throws Error for an image with a layer that is no tar (plain or by gzip or zstd) and no EROFS
+// image (plain or by zstd): read as a tar, a layer of another kind may be an empty archive, and the
+// image would be empty without a word.
 void check_layers(const Manifest& manifest);
 // Is it the type of a layer that can be unpacked?
 bool is_layer(std::string_view media_type);
+// Of one that is an EROFS image?
+bool is_erofs_layer(std::string_view media_type);
+// Throws Error for an EROFS image that is no layer by itself, but a part of one.
+void check_erofs_role(const Descriptor& layer);
 
-// The OCI name of a Docker or OCI media type ("" if it is neither): the two are synonyms here.
+// The OCI name of a Docker or OCI media type ("" if it is neither): the two are synonyms here, and
+// so are the two names that EROFS images have.
 std::string_view oci_media_type(std::string_view media_type);
 
 }  // namespace spec

@@ -63,7 +63,7 @@ public:
     Layer(const std::string& directory, const ApplyOptions& options)
         : root_(directory), options_(options) {}
 
-    void apply(const TarEntry& entry, TarStream& tar, uint64_t& bytes);
+    void apply(const TarEntry& entry, LayerEntries& content, uint64_t& bytes);
     void finish();  // what must come last: the times of directories
 
 private:
@@ -81,7 +81,7 @@ private:
     void clear_untouched(int parent, const std::string& name, const std::string& path);
     void make_opaque(const std::string& directory);
     void hide(const std::string& directory, const std::string& name);
-    void make(const TarEntry& entry, TarStream& tar, int dir, const std::string& name,
+    void make(const TarEntry& entry, LayerEntries& content, int dir, const std::string& name,
               const std::string& path, uint64_t& bytes);
     void make_directory(const TarEntry& entry, int dir, const std::string& name,
                         const std::string& path);
@@ -305,10 +305,10 @@ void Layer::link_to(int dir, const std::string& name, const std::string& target)
 }
 
 // Holes stay holes: a few bytes of a layer may describe a file of any size.
-static void write_content(const TarEntry& entry, TarStream& tar, int fd, const std::string& path,
-                          uint64_t& bytes) {
+static void write_content(const TarEntry& entry, LayerEntries& content, int fd,
+                          const std::string& path, uint64_t& bytes) {
     uint64_t end = 0;
-    while (const auto piece = tar.read()) {
+    while (const auto piece = content.read()) {
         if (piece->offset != end && ::lseek(fd, off_t(piece->offset), SEEK_SET) < 0)
             throw SysError("write ", quoted(path));
         sys::write_all(fd, piece->data);
@@ -335,7 +335,7 @@ void Layer::make_node(const TarEntry& entry, int dir, const std::string& name,
         throw SysError("create ", quoted(path));
 }
 
-void Layer::make(const TarEntry& entry, TarStream& tar, int dir, const std::string& name,
+void Layer::make(const TarEntry& entry, LayerEntries& content, int dir, const std::string& name,
                  const std::string& path, uint64_t& bytes) {
     using enum TarEntry::Type;
     if (entry.type == hard_link) {
@@ -358,7 +358,7 @@ void Layer::make(const TarEntry& entry, TarStream& tar, int dir, const std::stri
             ::openat(dir, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0) throw SysError("create ", quoted(path));
         const UniqueFd made(fd);
-        write_content(entry, tar, fd, path, bytes);
+        write_content(entry, content, fd, path, bytes);
         return set_metadata(entry, dir, name, path, fd);
     }
     if (entry.type == symlink) {
@@ -417,7 +417,7 @@ void Layer::set_metadata(const TarEntry& entry, int dir, const std::string& name
     ::utimensat(dir, name.c_str(), times, AT_SYMLINK_NOFOLLOW);
 }
 
-void Layer::apply(const TarEntry& entry, TarStream& tar, uint64_t& bytes) {
+void Layer::apply(const TarEntry& entry, LayerEntries& content, uint64_t& bytes) {
     if (entry.name.empty()) throw Error("entry without a name");
     const std::string path = clean_path(entry.name);
     context(quoted(path.empty() ? "/" : path), [&] {
@@ -436,7 +436,7 @@ void Layer::apply(const TarEntry& entry, TarStream& tar, uint64_t& bytes) {
             if (mark.kind == Mark::Kind::whiteout) return hide(directory, std::string(mark.hidden));
         }
         const int dir = parent(directory);
-        make(entry, tar, dir, name, path, bytes);
+        make(entry, content, dir, name, path, bytes);
         touched_.insert(below(parent_place_, name));
     });
 }
@@ -485,14 +485,20 @@ void Layer::set_time(int directory) const {
 
 }  // namespace
 
+uint64_t apply_entries(LayerEntries& entries, const std::string& directory,
+                       const ApplyOptions& options) {
+    uint64_t bytes = 0;
+    Layer layer(directory, options);
+    while (const TarEntry* entry = entries.next()) layer.apply(*entry, entries, bytes);
+    layer.finish();
+    return bytes;
+}
+
 Applied apply_layer(int blob_fd, const std::string& directory, const ApplyOptions& options) {
     InflatedLayer inflated(blob_fd, options.hashes);
     Applied result;
-    read_tar(inflated, [&](TarStream& tar) {
-        Layer layer(directory, options);
-        while (const TarEntry* entry = tar.next()) layer.apply(*entry, tar, result.bytes);
-        layer.finish();
-    });
+    read_tar(inflated,
+             [&](TarStream& tar) { result.bytes = apply_entries(tar, directory, options); });
     result.diff_id = inflated.diff_id();
     result.blob = inflated.blob_digest();
     return result;

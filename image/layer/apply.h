@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "image/layer/entries.h"
 #include "image/layer/inflate.h"
 #include "image/layer/ownership.h"
 
@@ -31,3 +32,7 @@ struct ApplyOptions {
 // root. Throws Error that names the entry; what was applied by then stays (the caller throws it
 // away).
 Applied apply_layer(int blob_fd, const std::string& directory, const ApplyOptions& options = {});
+
+// The same of entries that come from elsewhere. Gives the bytes of the regular files' content.
+uint64_t apply_entries(LayerEntries& entries, const std::string& directory,
+                       const ApplyOptions& options = {});

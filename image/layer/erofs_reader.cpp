@@ -3,15 +3,21 @@
 // a list of what is ahead, not by recursion. And since parts of a hostile index may lie over each
 // other (a thousand inodes with the same map of chunks behind them), the lengths of all parts that
 // are looked at are added up: in an honest index they are no more than the index.
+//
+// A layer's image differs in what its files hold: that is of the image itself, in pieces that lie
+// anywhere, also over each other, since writers keep equal pieces once. So they are added up, too.
+// And it is large, nearly all of it contents: it is read where it is looked at.
 #include "image/layer/erofs_reader.h"
 
 #include <linux/limits.h>
 #include <sys/sysmacros.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -25,9 +31,14 @@ namespace {
 
 constexpr unsigned least_block_bits = 9, most_block_bits = 12;
 
+// Of a layer's image. What is in it may be a thousand times what its compressed blob was.
+constexpr uint64_t most_files = 2'000'000, most_attributes = 2'000'000, most_pieces = 4'000'000;
+constexpr uint64_t most_looked_at = uint64_t(256) << 20;
+constexpr uint64_t most_uses = 8;  // of its bytes, by all files together
+
 template <class... Parts>
 [[noreturn]] void refuse(const Parts&... parts) {
-    throw Error("EROFS index: ", parts...);
+    throw Error(parts...);
 }
 
 // An inode of either form.
@@ -46,11 +57,41 @@ struct Found {
     }
 };
 
+// Of inodes, by their numbers: which of all that could be there are is not known before.
+class Ids {
+public:
+    Ids() = default;
+    explicit Ids(uint64_t count) : count_(count), pages_(count / page_size + 1) {}
+    uint64_t count() const { return count_; }
+    bool has(uint64_t number) const { return (*this)[number] != FileTree::none; }
+    FileTree::Id operator[](uint64_t number) const {
+        const auto* const page = number < count_ ? pages_[number / page_size].get() : nullptr;
+        return page ? (*page)[number % page_size] : FileTree::none;
+    }
+    void set(uint64_t number, FileTree::Id id) {
+        auto& page = pages_[number / page_size];
+        if (!page) {
+            page = std::make_unique<Page>();
+            page->fill(FileTree::none);
+        }
+        (*page)[number % page_size] = id;
+    }
+
+private:
+    static constexpr size_t page_size = 512;
+    using Page = std::array<FileTree::Id, page_size>;
+    uint64_t count_ = 0;
+    std::vector<std::unique_ptr<Page>> pages_;
+};
+
+enum class Kind { index, layer };
+
 class Reader {
 public:
-    explicit Reader(std::string_view bytes) : bytes_(bytes) {}
+    Reader(Kind kind, uint64_t size, const ReadAt& read)
+        : is_layer_(kind == Kind::layer), size_(size), read_(read) {}
 
-    FileTree read() {
+    LayerTree read() {
         read_superblock();
         read_devices();
         read_root();
@@ -59,8 +100,8 @@ public:
             ahead_.pop_back();
             read_directory(directory);
         }
-        check_links();
-        return std::move(tree_);
+        if (!is_layer_) check_links();
+        return {std::move(tree_), std::move(scattered_)};
     }
 
 private:
@@ -72,6 +113,9 @@ private:
         uint32_t tar;
         uint64_t at;  // in bytes
     };
+    struct Extent {
+        uint64_t at, size;
+    };
     struct Claim {  // of an inode, by id
         uint64_t number;
         uint32_t links;
@@ -82,12 +126,15 @@ private:
     template <class Part>
     Part part_at(uint64_t at) const {
         Part part;
-        std::memcpy(&part, bytes_.data() + at, sizeof part);
+        read_(at, {reinterpret_cast<char*>(&part), sizeof part});
         return part;
     }
-    bool holds(uint64_t at, uint64_t size) const {
-        return at <= bytes_.size() && size <= bytes_.size() - at;
+    std::string bytes_at(uint64_t at, uint64_t size) const {
+        std::string bytes(size, '\0');
+        read_(at, bytes);
+        return bytes;
     }
+    bool holds(uint64_t at, uint64_t size) const { return at <= size_ && size <= size_ - at; }
     uint64_t block_size() const { return uint64_t(1) << super_.block_bits; }
     uint64_t blocks_of(uint64_t size) const {
         return (size >> super_.block_bits) + ((size & (block_size() - 1)) != 0);
@@ -119,11 +166,13 @@ private:
     uint64_t tail_of(const Found& found) const {
         return found.layout == Layout::tail_inline ? found.file.size % block_size() : 0;
     }
-    std::string_view blocks_of_content(const Found& found);
-    std::string_view tail_of_content(const Found& found);
+    Extent blocks_of_content(const Found& found);
+    Extent tail_of_content(const Found& found);
     std::string link_target(const Found& found);
     FileTree::Id make_regular(const Found& found, FileTree::File file);
+    FileTree::Id make_with_tail(const Found& found, FileTree::File file);
     FileTree::Id make_of_chunks(const Found& found, FileTree::File file);
+    FileTree::Id make_of_pieces(const Found& found, FileTree::File file, std::vector<Piece> pieces);
     Place place_of(const Found& found, uint32_t block, uint64_t size) const;
     Place place_of(const Found& found, const Chunk& chunk, uint64_t size) const;
 
@@ -133,25 +182,30 @@ private:
                    const DirectoryEntry& entry);
     void check_links() const;
 
-    std::string_view bytes_;
+    const bool is_layer_;
+    const uint64_t size_;
+    const ReadAt& read_;
     Superblock super_{};
     FileTree tree_;
-    std::vector<Space> spaces_;      // ascending
-    std::vector<Found> ahead_;       // directories
-    std::vector<FileTree::Id> ids_;  // of inodes, by their numbers
+    std::unordered_map<FileTree::Id, std::vector<Piece>> scattered_;
+    std::vector<Space> spaces_;  // ascending
+    std::vector<Found> ahead_;   // directories
+    Ids ids_;
     std::vector<Claim> claims_;
     std::vector<uint32_t> directories_in_;           // each, by id
     std::unordered_map<uint32_t, uint32_t> shared_;  // attributes, by their words in the index
-    uint64_t looked_at_ = 0;
+    uint64_t looked_at_ = 0, stored_ = 0, attributes_ = 0, pieces_ = 0;
     // Of the directory that is read.
-    std::string_view last_name_;
+    std::string last_name_;
     bool has_self_ = false, has_parent_ = false;
 };
 
 void Reader::look_at(const Found& inode, uint64_t at, uint64_t size, const char* what) {
     if (!holds(at, size)) inode.refuse("its ", what, " is not all there");
     looked_at_ += size;
-    if (looked_at_ > bytes_.size()) inode.refuse("its ", what, " lies over something else");
+    if (looked_at_ > size_) inode.refuse("its ", what, " lies over something else");
+    if (is_layer_ && looked_at_ > most_looked_at)
+        refuse("it has more than ", most_looked_at, " bytes of names and attributes");
 }
 
 // What there is at all
@@ -163,21 +217,24 @@ void Reader::read_superblock() {
     if (super_.block_bits < least_block_bits || super_.block_bits > most_block_bits)
         refuse("it has blocks of 2^", unsigned(super_.block_bits), " bytes");
     if ((super_.compatible & has_checksum) != 0) check_checksum();
-    constexpr uint32_t known = zero_padding | chunked_files | device_table;
-    if ((super_.incompatible & compression) != 0) refuse("it is compressed");
+    const uint32_t known = zero_padding | chunked_files | (is_layer_ ? 0 : device_table);
+    if (is_layer_ && (super_.incompatible & device_table) != 0)
+        refuse("the contents of its files are in other images");
+    if ((super_.incompatible & (compression | packed_tails | fragments)) != 0)
+        refuse("it is compressed");
     if ((super_.incompatible & ~known) != 0)
         refuse("it has features that are not known: ", super_.incompatible & ~known);
     if (super_.directory_bits != 0) refuse("it has directories of another block size");
     if (super_.filter != 0) refuse("it has another filter of attributes");
-    if (uint64_t(super_.blocks) << super_.block_bits > bytes_.size())
-        refuse("it has ", bytes_.size(), " bytes, but ", super_.blocks, " blocks");
-    ids_.assign(bytes_.size() / inode_slot, FileTree::none);
+    if (uint64_t(super_.blocks) << super_.block_bits > size_)
+        refuse("it has ", size_, " bytes, but ", super_.blocks, " blocks");
+    ids_ = Ids(size_ / inode_slot);
 }
 
 void Reader::check_checksum() const {
     const uint64_t end = block_size() > superblock_at ? block_size() : superblock_at + block_size();
-    if (bytes_.size() < end) refuse("it is too short");
-    std::string block(bytes_.substr(superblock_at, end - superblock_at));
+    if (size_ < end) refuse("it is too short");
+    std::string block = bytes_at(superblock_at, end - superblock_at);
     block.replace(offsetof(Superblock, checksum), sizeof super_.checksum, sizeof super_.checksum,
                   '\0');
     if (checksum(block) != super_.checksum) refuse("its superblock has another checksum");
@@ -185,6 +242,7 @@ void Reader::check_checksum() const {
 
 void Reader::read_devices() {
     const uint64_t count = super_.devices;
+    if (is_layer_ && count == 0) tree_.add_tar({{}, size_ >> least_block_bits});
     if ((count != 0) != ((super_.incompatible & device_table) != 0))
         refuse("it has ", count, " devices, and says otherwise");
     const uint64_t at = uint64_t(super_.device_slot) * sizeof(Device);
@@ -217,7 +275,7 @@ void Reader::read_root() {
 Found Reader::inode_at(uint64_t number) {
     Found found{.number = number};
     const uint64_t begin = uint64_t(super_.inodes_block) << super_.block_bits;
-    if (number >= ids_.size() || !holds(begin, number * inode_slot + sizeof(CompactInode)))
+    if (number >= ids_.count() || !holds(begin, number * inode_slot + sizeof(CompactInode)))
         found.refuse("it is not there");
     found.at = begin + number * inode_slot;
     const auto format = part_at<uint16_t>(found.at);
@@ -268,6 +326,8 @@ timespec Reader::time_of(const Found& found, const CompactInode& inode) const {
 }
 
 FileTree::Id Reader::make(const Found& found) {
+    if (is_layer_ && claims_.size() == most_files)
+        refuse("it has more than ", most_files, " files");
     check_layout(found);
     FileTree::File file = found.file;
     file.links = 0, file.size = 0;
@@ -276,7 +336,7 @@ FileTree::Id Reader::make(const Found& found) {
     const bool is_root = claims_.empty();
     const FileTree::Id id = is_root ? FileTree::root : make_file(found, file);
     if (is_root) tree_.describe(FileTree::root, file);
-    ids_[found.number] = id;
+    ids_.set(found.number, id);
     claims_.push_back({found.number, found.file.links, is_directory,
                        is_directory && !found.is_extended && found.file.links == 1});
     directories_in_.push_back(0);
@@ -292,7 +352,7 @@ FileTree::Id Reader::make_file(const Found& found, FileTree::File file) {
         case S_IFBLK:
             file.place = makedev(found.block >> 8 & 0xfff,
                                  (found.block & 0xff) | (found.block >> 12 & 0xfff00));
-            if (S_ISCHR(file.mode) && file.place == 0)
+            if (!is_layer_ && S_ISCHR(file.mode) && file.place == 0)
                 found.refuse("it is what overlayfs hides files by");
     }
     return tree_.make(file);
@@ -317,6 +377,9 @@ uint32_t Reader::read_attributes(const Found& found) {
         numbers.push_back(attribute.number);
         at += attribute.size;
     }
+    attributes_ += numbers.size();
+    if (is_layer_ && attributes_ > most_attributes)
+        refuse("its files have more than ", most_attributes, " attributes");
     const auto name_of = [&](uint32_t number) -> const std::string& {
         return tree_.attribute(number).name;
     };
@@ -333,7 +396,7 @@ uint32_t Reader::read_shared(const Found& found, uint32_t word) {
     if (known != shared_.end()) return known->second;
     const uint64_t at = (uint64_t(super_.shared_block) << super_.block_bits) + uint64_t(word) * 4;
     if (!holds(at, 0)) found.refuse("a shared attribute is not there");
-    const Attribute attribute = read_attribute(found, at, bytes_.size() - at);
+    const Attribute attribute = read_attribute(found, at, size_ - at);
     look_at(found, at, attribute.size, "shared attribute");
     shared_.emplace(word, attribute.number);
     return attribute.number;
@@ -349,12 +412,12 @@ Reader::Attribute Reader::read_attribute(const Found& found, uint64_t at, uint64
         found.refuse("an attribute has a name of an unknown form");
     at += sizeof entry;
     std::string name(prefix->text);
-    name += bytes_.substr(at, entry.name_size);
+    name += bytes_at(at, entry.name_size);
     if (name.size() > XATTR_NAME_MAX || name.contains('\0'))
         found.refuse("an attribute has a name of an unknown form");
-    if (is_foreign_xattr(name))
+    if (!is_layer_ && is_foreign_xattr(name))
         found.refuse("it has the attribute ", quoted(name), ", which no image may have");
-    std::string value(bytes_.substr(at + entry.name_size, entry.value_size));
+    std::string value = bytes_at(at + entry.name_size, entry.value_size);
     return {tree_.attribute_number(std::move(name), std::move(value)), size};
 }
 
@@ -368,33 +431,34 @@ void Reader::check_layout(const Found& found) const {
     if (found.layout == Layout::chunks && kind != S_IFREG)
         found.refuse("it has chunks, but is no file");
     if (found.layout != Layout::tail_inline || found.file.size == 0) return;
-    if (!is_of_index) found.refuse("its content lies in the index");
+    if (!is_of_index && !is_layer_) found.refuse("its content lies in the index");
     const uint64_t tail = tail_of(found);
     if (tail == 0 || found.end % block_size() + tail > block_size())
         found.refuse("its last part is not in one block");
 }
 
 // All but what lies behind the inode.
-std::string_view Reader::blocks_of_content(const Found& found) {
+Reader::Extent Reader::blocks_of_content(const Found& found) {
     const uint64_t size = found.file.size - tail_of(found);
     if (size == 0) return {};
     if (found.block > super_.blocks || blocks_of(size) > super_.blocks - found.block)
         found.refuse("its content is not there");
-    const uint64_t at = uint64_t(found.block) << super_.block_bits;
-    look_at(found, at, size, "content");
-    return bytes_.substr(at, size);
+    const Extent blocks{uint64_t(found.block) << super_.block_bits, size};
+    look_at(found, blocks.at, blocks.size, "content");
+    return blocks;
 }
 
-std::string_view Reader::tail_of_content(const Found& found) {
-    look_at(found, found.end, tail_of(found), "content");
-    return bytes_.substr(found.end, tail_of(found));
+Reader::Extent Reader::tail_of_content(const Found& found) {
+    const Extent tail{found.end, tail_of(found)};
+    look_at(found, tail.at, tail.size, "content");
+    return tail;
 }
 
 std::string Reader::link_target(const Found& found) {
     if (found.file.size == 0 || found.file.size >= PATH_MAX)
         found.refuse("it is a link of ", found.file.size, " bytes");
-    std::string target(blocks_of_content(found));
-    target += tail_of_content(found);
+    const Extent blocks = blocks_of_content(found), tail = tail_of_content(found);
+    const std::string target = bytes_at(blocks.at, blocks.size) + bytes_at(tail.at, tail.size);
     if (target.contains('\0')) found.refuse("it is a link with a zero byte");
     return target;
 }
@@ -402,6 +466,7 @@ std::string Reader::link_target(const Found& found) {
 FileTree::Id Reader::make_regular(const Found& found, FileTree::File file) {
     file.size = found.file.size;
     if (found.layout == Layout::chunks) return make_of_chunks(found, file);
+    if (is_layer_) return make_with_tail(found, file);
     if (file.size != 0) {
         const Place place = place_of(found, found.block, file.size);
         file.tar = place.tar, file.place = place.at;
@@ -409,8 +474,22 @@ FileTree::Id Reader::make_regular(const Found& found, FileTree::File file) {
     return tree_.make(file);
 }
 
+FileTree::Id Reader::make_with_tail(const Found& found, FileTree::File file) {
+    const uint64_t tail = tail_of(found), size = file.size - tail;
+    std::vector<Piece> pieces;
+    if (size != 0) pieces.push_back({0, size, place_of(found, found.block, size).at});
+    if (!holds(found.end, tail)) found.refuse("its content is not there");
+    if (tail != 0) pieces.push_back({size, tail, found.end});
+    return make_of_pieces(found, file, std::move(pieces));
+}
+
 // Where it is by a number that counts the blocks of all devices.
 Reader::Place Reader::place_of(const Found& found, uint32_t block, uint64_t size) const {
+    if (is_layer_) {
+        if (block > super_.blocks || blocks_of(size) > super_.blocks - block)
+            found.refuse("its content is not there");
+        return {0, uint64_t(block) << super_.block_bits};
+    }
     if (block < super_.blocks) found.refuse("its content lies in the index");
     const auto after = std::ranges::upper_bound(spaces_, block, {}, &Space::first);
     if (after == spaces_.begin()) found.refuse("its content lies in no device");
@@ -425,7 +504,7 @@ Reader::Place Reader::place_of(const Found& found, const Chunk& chunk, uint64_t 
     if (chunk.block_high != 0) found.refuse("its place is too far");
     if (chunk.device == 0) return place_of(found, chunk.block, size);
     const uint32_t tar = chunk.device - 1u;
-    if (tar >= tree_.tars().size()) found.refuse("its content lies in no device");
+    if (is_layer_ || tar >= tree_.tars().size()) found.refuse("its content lies in no device");
     const uint64_t blocks = tree_.tars()[tar].blocks >> (super_.block_bits - least_block_bits);
     if (chunk.block > blocks || blocks_of(size) > blocks - chunk.block)
         found.refuse("its content goes beyond its device");
@@ -440,42 +519,63 @@ FileTree::Id Reader::make_of_chunks(const Found& found, FileTree::File file) {
     const unsigned bits = super_.block_bits + (found.block & chunk_bits_mask);
     const uint64_t unit = is_wide ? sizeof(Chunk) : sizeof(uint32_t);
     const uint64_t count = ((file.size - 1) >> bits) + 1, map = up_to(found.end, unit);
-    if (count > bytes_.size()) found.refuse("its map of chunks is not all there");
+    if (count > size_) found.refuse("its map of chunks is not all there");
     look_at(found, map, count * unit, "map of chunks");
 
-    std::vector<TarEntry::Segment> segments;
-    uint64_t end = 0;  // of the last piece, in its tar
+    std::vector<Piece> pieces;
     for (uint64_t i = 0; i < count; ++i) {
         const uint64_t offset = i << bits, size = std::min(uint64_t(1) << bits, file.size - offset);
         const Chunk chunk = is_wide ? part_at<Chunk>(map + i * unit)
                                     : Chunk{.block = part_at<uint32_t>(map + i * unit)};
         if (chunk.block == no_block) continue;
         const Place place = place_of(found, chunk, size);
-        if (segments.empty()) file.tar = place.tar, file.place = end = place.at;
-        if (place.tar != file.tar || place.at != end)
-            found.refuse("its pieces are not one behind the other in one device");
-        end += size;
-        if (!segments.empty() && segments.back().offset + segments.back().size == offset)
-            segments.back().size += size;
+        if (pieces.empty()) file.tar = place.tar;
+        if (place.tar != file.tar) found.refuse("its pieces are not in one device");
+        if (is_layer_ && ++pieces_ > most_pieces)
+            refuse("its files are in more than ", most_pieces, " pieces");
+        Piece* const last = pieces.empty() ? nullptr : &pieces.back();
+        if (last && last->offset + last->size == offset && last->at + last->size == place.at)
+            last->size += size;
         else
-            segments.push_back({offset, size});
+            pieces.push_back({offset, size, place.at});
     }
-    return tree_.make_sparse(file, segments);
+    return make_of_pieces(found, file, std::move(pieces));
+}
+
+FileTree::Id Reader::make_of_pieces(const Found& found, FileTree::File file,
+                                    std::vector<Piece> pieces) {
+    std::vector<TarEntry::Segment> segments;
+    if (!pieces.empty()) file.place = pieces[0].at;
+    uint64_t end = file.place;
+    bool are_in_order = true;
+    for (const Piece& piece : pieces) {
+        are_in_order = are_in_order && piece.at == end;
+        end = piece.at + piece.size;
+        stored_ += piece.size;
+        segments.push_back({piece.offset, piece.size});
+    }
+    if (is_layer_ && stored_ / most_uses > size_)
+        refuse("its files hold more than ", most_uses, " times what is there");
+    if (are_in_order) return tree_.make_sparse(file, segments);
+    if (!is_layer_) found.refuse("its pieces are not one behind the other in one device");
+    file.place = TarEntry::nowhere;
+    const FileTree::Id id = tree_.make_sparse(file, segments);
+    scattered_.emplace(id, std::move(pieces));
+    return id;
 }
 
 // Directories
 
 void Reader::read_directory(const Found& directory) {
     const FileTree::Id id = ids_[directory.number];
-    last_name_ = {};
+    last_name_.clear();
     has_self_ = has_parent_ = false;
-    std::string_view blocks = blocks_of_content(directory);
-    while (!blocks.empty()) {
-        read_block(directory, id, blocks.substr(0, block_size()));
-        blocks.remove_prefix(std::min<uint64_t>(block_size(), blocks.size()));
-    }
-    const std::string_view tail = tail_of_content(directory);
-    if (!tail.empty()) read_block(directory, id, tail);
+    const Extent blocks = blocks_of_content(directory);
+    for (uint64_t done = 0; done < blocks.size; done += block_size())
+        read_block(directory, id,
+                   bytes_at(blocks.at + done, std::min(block_size(), blocks.size - done)));
+    const Extent tail = tail_of_content(directory);
+    if (tail.size != 0) read_block(directory, id, bytes_at(tail.at, tail.size));
     if (!has_self_ || !has_parent_)
         directory.refuse("it has no entry for itself or for its parent");
 }
@@ -518,7 +618,7 @@ void Reader::add_entry(const Found& directory, FileTree::Id id, std::string_view
         (is_self ? has_self_ : has_parent_) = true;
         return;
     }
-    const bool is_known = entry.inode < ids_.size() && ids_[entry.inode] != FileTree::none;
+    const bool is_known = ids_.has(entry.inode);
     const FileTree::Id file = is_known ? ids_[entry.inode] : make(inode_at(entry.inode));
     const bool is_directory = tree_.file(file).is_directory();
     if (is_known && is_directory)
@@ -545,5 +645,15 @@ void Reader::check_links() const {
 }  // namespace erofs
 
 FileTree read_erofs(std::span<const std::byte> index) {
-    return erofs::Reader({reinterpret_cast<const char*>(index.data()), index.size()}).read();
+    const auto read = [&](uint64_t at, std::span<char> to) {
+        if (!to.empty()) std::memcpy(to.data(), index.data() + at, to.size());
+    };
+    return context("EROFS index", [&] {
+        return erofs::Reader(erofs::Kind::index, index.size(), read).read().tree;
+    });
+}
+
+erofs::LayerTree read_erofs_layer(uint64_t size, const erofs::ReadAt& read) {
+    return context("EROFS image",
+                   [&] { return erofs::Reader(erofs::Kind::layer, size, read).read(); });
 }

@@ -6,7 +6,10 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <span>
+#include <unordered_map>
+#include <vector>
 
 #include "image/layer/file_tree.h"
 
@@ -14,3 +17,28 @@
 // its devices, which become tars(). Throws Error that says what is wrong, and where ("EROFS index:
 // inode 36: …").
 FileTree read_erofs(std::span<const std::byte> index);
+
+namespace erofs {
+
+// Gives bytes of an image from anywhere within its size.
+using ReadAt = std::function<void(uint64_t at, std::span<char> to)>;
+
+// Of a file's content: where in the file, how much, and where in the image.
+struct Piece {
+    uint64_t offset, size, at;
+};
+
+struct LayerTree {
+    FileTree tree;  // of one tar, the image
+    // Of files whose pieces are not one behind the other, which are at TarEntry::nowhere.
+    std::unordered_map<FileTree::Id, std::vector<Piece>> scattered;
+};
+
+}  // namespace erofs
+
+// Of an image that is a layer by itself: the contents lie in it. What overlayfs reads in such a
+// tree is left in it, devices 0:0 and attributes of its own. Beside what an index must not have, it
+// must not have devices, and is no larger than: 2,000,000 files and as many attributes, 4,000,000
+// chunks, 256 MiB of all that is not contents, and these no more than eight times the image, whose
+// pieces files may share.
+erofs::LayerTree read_erofs_layer(uint64_t size, const erofs::ReadAt& read);

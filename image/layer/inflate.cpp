@@ -2,6 +2,7 @@
 // both digests count what follows: so all is read, and a stream that goes on is not cut off.
 #include "image/layer/inflate.h"
 
+#include "base/error.h"
 #include "image/layer/read_ahead.h"
 
 static std::optional<Hasher> hasher_of(const std::string& algorithm) {
@@ -21,10 +22,16 @@ std::string_view InflatedLayer::read_blob() {
 std::string_view InflatedLayer::read() {
     const std::string_view data = plain_->read();
     if (tar_) tar_->update(data);
+    head_ += data.substr(0, erofs_head_size - head_.size());
     if (data.empty())
         while (!read_blob().empty()) {
         }
     return data;
+}
+
+void read_plain(InflatedLayer& layer, const std::function<void(std::string_view)>& take) {
+    ReadAhead ahead([&] { return layer.read(); });
+    for (std::string_view piece = ahead.next(); !piece.empty(); piece = ahead.next()) take(piece);
 }
 
 void read_tar(const ByteSource& bytes, const std::function<void(TarStream&)>& take,
@@ -44,4 +51,5 @@ void read_tar(InflatedLayer& layer, const std::function<void(TarStream&)>& take,
               const std::function<void(std::string_view)>& pass) {
     ReadAhead ahead([&] { return layer.read(); });
     read_tar([&] { return ahead.next(); }, take, pass);
+    if (layer.is_erofs()) throw Error("it is an EROFS image, and no tar");
 }

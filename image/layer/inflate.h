@@ -8,6 +8,7 @@
 
 #include "image/digest.h"
 #include "image/layer/decoder.h"
+#include "image/layer/erofs_layer.h"
 #include "image/layer/tar_stream.h"
 
 class InflatedLayer {
@@ -25,6 +26,8 @@ public:
     // read.
     std::string_view read();
 
+    // When all was read: is it an EROFS image, which a reader of tars takes for an empty one?
+    bool is_erofs() const { return ::is_erofs(head_); }
     // When all was read; an empty one if it was not asked for.
     Digest diff_id() { return tar_ ? tar_->finish() : Digest(); }
     Digest blob_digest() { return blob_ ? blob_->finish() : Digest(); }
@@ -35,13 +38,18 @@ private:
     std::optional<Hasher> tar_, blob_;
     ByteSource source_;
     std::unique_ptr<Decoder> plain_;
+    std::string head_;  // of the tar
 };
+
+// All bytes of a layer, whatever they are. They are inflated and hashed in another thread
+// meanwhile.
+void read_plain(InflatedLayer& layer, const std::function<void(std::string_view)>& take);
 
 // All bytes of a tar, which also count for its digest behind the end of the archive: `take` has the
 // entries, and `pass`, if there is one, each piece before that.
 void read_tar(const ByteSource& bytes, const std::function<void(TarStream&)>& take,
               const std::function<void(std::string_view)>& pass = {});
 // The same of a layer, which is inflated and hashed in another thread meanwhile: not of what may
-// wait for somebody.
+// wait for somebody. Throws Error if it is an EROFS image.
 void read_tar(InflatedLayer& layer, const std::function<void(TarStream&)>& take,
               const std::function<void(std::string_view)>& pass = {});

@@ -7,9 +7,6 @@
 // and the GNU tar manual.
 #pragma once
 
-#include <sys/types.h>
-#include <time.h>
-
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -18,47 +15,20 @@
 #include <string_view>
 #include <vector>
 
+#include "image/layer/entries.h"
+
 constexpr uint64_t tar_block_size = 512;  // what headers are, and contents are filled up to
 
-struct TarEntry {
-    enum class Type { file, hard_link, symlink, character_device, block_device, directory, fifo };
-    struct Segment {
-        uint64_t offset, size;  // in the file; what lies between is zeros
-    };
-
-    Type type = Type::file;
-    std::string name, target;  // as they are written; the target of a link, never empty there
-    uint32_t mode = 0;         // permissions, 07777
-    int64_t uid = 0, gid = 0;  // any number: the caller knows which it takes
-    timespec modified{};
-    std::optional<timespec> accessed = {};
-    uint64_t device_major = 0, device_minor = 0;
-    std::map<std::string, std::string> xattrs = {};
-    uint64_t size = 0;     // of a file's content, with its holes; 0 for all that is no file
-    uint64_t data_at = 0;  // where the content's first byte is in the tar
-    // Of a sparse file the pieces that are stored, one behind the other: ascending, apart, within
-    // the size. Nothing for a file that is stored whole.
-    std::optional<std::vector<Segment>> segments = {};
-};
-
-class TarStream {
+class TarStream : public LayerEntries {
 public:
     // `read` gives the next bytes, which stay until it is called again, and nothing at the end.
     // `skip`, if there is one, passes over as many bytes that nobody wants; false: there are less.
     explicit TarStream(std::function<std::string_view()> read,
                        std::function<bool(uint64_t)> skip = {});
 
-    // The next entry, which stays until the next call; nullptr at the end of the archive. What was
-    // not read of the last one is passed over. Throws Error ("not a tar archive", "damaged archive:
-    // …", with the entry's name where it has one).
-    const TarEntry* next();
-
-    // The next bytes of the entry's content, and where in the file they are; nothing at its end.
-    struct Block {
-        uint64_t offset;
-        std::string_view data;
-    };
-    std::optional<Block> read();
+    // Until the end of the archive. Errors: "not a tar archive", "damaged archive: …".
+    const TarEntry* next() override;
+    std::optional<Block> read() override;
 
     // How many bytes of the tar were taken so far.
     uint64_t position() const { return position_; }

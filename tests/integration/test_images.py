@@ -440,7 +440,7 @@ class FakePulls(ImageCase):
             (self.image(config=config_of(LAYER, LAYER))[0], "has 1 layers, but its config names 2"),
             (self.image(config=config_of(b"other"))[0], ""),
             (self.image(layers=[{"mediaType": "x", "digest": "sha256:../../x", "size": 1}])[0], "layers[0].digest: invalid digest"),
-            (self.image(layers=[{"mediaType": "application/vnd.erofs", "digest": "sha256:" + "0" * 64, "size": 1}])[0], "is no layer that can be unpacked"),
+            (self.image(layers=[{"mediaType": "application/vnd.erofs.chunk-index.v1", "digest": "sha256:" + "0" * 64, "size": 1}])[0], "is no layer that can be unpacked"),
         ]
         for i, (answers, says) in enumerate(cases):
             fake = self.fake(answers)
