@@ -405,6 +405,8 @@ ConfigWords judge_config(std::string_view text, const std::string& name, Finding
         document.required<std::string>(root, "", "architecture").value_or("");
     out.platform.os = document.required<std::string>(root, "", "os").value_or("");
     out.platform.variant = document.read<std::string>(root, "", "variant").value_or("");
+    out.platform.os_features = document.read<std::vector<std::string>>(root, "", "os.features")
+                                   .value_or(std::vector<std::string>());
     for (const auto& [word, place] :
          {std::pair(&out.platform.architecture, "architecture"), std::pair(&out.platform.os, "os"),
           std::pair(&out.platform.variant, "variant")})

@@ -248,6 +248,7 @@ void Images::add_image(const ManifestWords& manifest, const Config& config, cons
         found("diff-id-count", config_name, "rootfs.diff_ids",
               str("are ", diff_ids->size(), ", but ", name, " has ", manifest.layers.size(),
                   " layers"));
+    judge_erofs(manifest, config, name);
     for (size_t i = 0; i < manifest.layers.size(); ++i) {
         const Link& link = manifest.layers[i];
         if (!spec::is_layer(link.descriptor.media_type)) {
@@ -267,6 +268,30 @@ void Images::add_image(const ManifestWords& manifest, const Config& config, cons
                                 .place = link.place});
     }
     keep(std::move(image));
+}
+
+// What an image has to say that has EROFS images for layers.
+void Images::judge_erofs(const ManifestWords& manifest, const Config& config,
+                         const std::string& name) {
+    size_t images = 0, tars = 0;
+    for (const Link& link : manifest.layers) {
+        const spec::Descriptor& layer = link.descriptor;
+        if (!spec::is_layer(layer.media_type)) continue;
+        ++(spec::is_erofs_layer(layer.media_type) ? images : tars);
+        try {
+            spec::check_erofs_role(layer);
+        } catch (const Error& e) {
+            found("erofs-role", name, link.place + ".annotations", e.what());
+        }
+    }
+    if (images == 0) return;
+    if (tars != 0)
+        found("mixed-layers", name, "layers",
+              str("has ", images, " that are EROFS images, and ", tars, " that are tars"));
+    if (!config.digest.empty() && std::ranges::find(config.words.platform.os_features, "erofs") ==
+                                      config.words.platform.os_features.end())
+        found("erofs-feature", name, "layers",
+              "are EROFS images, but the config's os.features do not say so");
 }
 
 void Images::keep(StackedImage image) {

@@ -47,6 +47,7 @@ private:
     void compare_platform(const Link& link, const std::string& document);
     void add_image(const ManifestWords& manifest, const Config& config, const std::string& name,
                    const std::string& config_name);
+    void judge_erofs(const ManifestWords& manifest, const Config& config, const std::string& name);
     void add_item(const ArchiveItem& item, const std::string& document, const std::string& at);
     std::string part(const std::string& path, const std::string& document, const std::string& place,
                      bool is_layer);

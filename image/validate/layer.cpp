@@ -10,13 +10,17 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/sys.h"
 #include "image/digest.h"
+#include "image/layer/erofs_layer.h"
 #include "image/layer/rules.h"
+#include "image/validate/files.h"
 
 namespace {
 
-constexpr size_t most_files = 2'000'000;          // of a stack
-constexpr size_t most_names = size_t(256) << 20;  // bytes, of a layer
+constexpr size_t most_files = 2'000'000;             // of a stack
+constexpr size_t most_names = size_t(256) << 20;     // bytes, of a layer
+constexpr uint64_t most_image = uint64_t(32) << 30;  // of EROFS: it is copied to the disk
 constexpr int64_t large_owner = std::numeric_limits<int32_t>::max();
 
 std::string shown_path(const std::string& path) { return path.empty() ? "." : path; }
@@ -107,8 +111,8 @@ private:
 // What an entry says by itself, and beside the others of its layer.
 class Entries {
 public:
-    Entries(const std::string& document, Findings& findings)
-        : document_(document), findings_(findings) {}
+    Entries(const std::string& document, bool is_image, Findings& findings)
+        : document_(document), is_image_(is_image), findings_(findings) {}
 
     // False: no stack can have it.
     bool judge(const TarEntry& entry) {
@@ -147,7 +151,7 @@ private:
 
     bool judge_mark(const std::string& path) try {
         const Mark mark = mark_of(path);
-        if (mark.kind == Mark::Kind::opaque)
+        if (mark.kind == Mark::Kind::opaque && !is_image_)
             found("opaque-whiteout", path, "hides all that its directory has below");
         if (mark.kind == Mark::Kind::whiteout &&
             with_files_.contains(std::string(split_parent(path).directory)))
@@ -158,7 +162,7 @@ private:
     }
 
     void judge_looks(const TarEntry& entry, const std::string& path) {
-        if (entry.segments) found("sparse-entry", path, "is stored as a sparse file");
+        if (entry.segments && !is_image_) found("sparse-entry", path, "is stored as a sparse file");
         for (const auto& [name, value] : entry.xattrs)
             if (is_foreign_xattr(name))
                 found(
@@ -169,6 +173,7 @@ private:
     }
 
     const std::string& document_;
+    const bool is_image_;
     Findings& findings_;
     std::set<std::string> seen_, with_files_;  // with_files_: directories
     std::string last_ = "/";                   // of with_files_; this is none
@@ -192,7 +197,11 @@ public:
             found("unknown-compression", "",
                   str("is compressed with ", facts_.compression,
                       ", for which there is no media type"));
-        if (read_entries()) look_behind();
+        begin_plain();
+        if (facts_.is_image)
+            read_image();
+        else if (read_tar())
+            look_behind();
         while (!next_of_tar().empty()) {
         }
         while (!next_of_blob().empty()) {
@@ -229,8 +238,23 @@ private:
         corrupt_ = true;
     }
 
+    // As much in one piece as tells an image from a tar.
+    void begin_plain() {
+        while (first_.size() < erofs_head_size) {
+            const std::string_view piece = inflate();
+            if (piece.empty()) break;
+            first_ += piece;
+        }
+        facts_.is_image = is_erofs(first_);
+    }
+
+    std::string_view next_of_tar() {
+        if (std::exchange(first_is_given_, true)) return inflate();
+        return last_ = first_;
+    }
+
     // What is wrong with the compression is the end of the tar.
-    std::string_view next_of_tar() try {
+    std::string_view inflate() try {
         last_ = corrupt_ ? std::string_view() : plain_->read();
         given_ += last_.size();
         if (tar_hash_) tar_hash_->update(last_);
@@ -243,18 +267,23 @@ private:
         return last_ = {};
     }
 
-    bool read_entries() try {
-        OnStack on_stack(question_, stack_, findings_);
-        Entries entries(question_.document, findings_);
-        TarStream tar([this] { return next_of_tar(); });
-        while (const TarEntry* entry = tar.next()) {
+    bool read_entries(LayerEntries& layer, OnStack& on_stack) {
+        Entries entries(question_.document, facts_.is_image, findings_);
+        while (const TarEntry* entry = layer.next()) {
             if (!entries.judge(*entry)) continue;
             if (entries.are_too_many())
                 return found("too-large", "", "has more names than are looked at"), false;
             on_stack.add(*entry);
             keep(*entry);
-            if (clean_path(entry->name) == "etc/passwd") keep_passwd(tar, *entry);
+            if (clean_path(entry->name) == "etc/passwd") keep_passwd(layer, *entry);
         }
+        return true;
+    }
+
+    bool read_tar() try {
+        OnStack on_stack(question_, stack_, findings_);
+        TarStream tar([this] { return next_of_tar(); });
+        if (!read_entries(tar, on_stack)) return false;
         if (corrupt_) stack_.complete = false;  // what would have followed is not known
         on_stack.end(tar.position());
         taken_ = tar.position();
@@ -267,6 +296,25 @@ private:
         return false;
     }
 
+    void read_image() try {
+        const UniqueFd file = nameless_file();
+        for (std::string_view piece = next_of_tar(); !piece.empty(); piece = next_of_tar()) {
+            if (given_ > most_image)
+                throw Error("it has more than the ", most_image, " bytes that are looked at");
+            sys::write_all(file.get(), piece);
+        }
+        stack_.complete &= !corrupt_;
+        if (corrupt_) return;
+        OnStack on_stack(question_, stack_, findings_);
+        ErofsLayer image(file.get());
+        if (read_entries(image, on_stack)) on_stack.end(given_);
+    } catch (const SysError&) {
+        throw;
+    } catch (const Error& e) {
+        stack_.complete = false;
+        found("invalid-erofs", "", e.what());
+    }
+
     void keep(const TarEntry& entry) {
         if (!facts_.entries) return;
         if (facts_.entries->size() == question_.most_entries) return facts_.entries.reset();
@@ -274,13 +322,13 @@ private:
         kept.xattrs.clear(), kept.segments.reset();
     }
 
-    void keep_passwd(TarStream& tar, const TarEntry& entry) {
+    void keep_passwd(LayerEntries& layer, const TarEntry& entry) {
         facts_.passwd.reset();
         if (entry.type != TarEntry::Type::file || entry.segments ||
             entry.size > question_.most_text)
             return;
         facts_.passwd.emplace(LayerFacts::Passwd{.place = entry.data_at, .text = {}});
-        while (const auto block = tar.read()) facts_.passwd->text += block->data;
+        while (const auto block = layer.read()) facts_.passwd->text += block->data;
     }
 
     // Zeros fill up the last record.
@@ -311,7 +359,9 @@ private:
     Findings& findings_;
     std::optional<Hasher> blob_hash_, tar_hash_;
     std::unique_ptr<Decoder> plain_;
-    std::string head_;       // of the blob
+    std::string head_;   // of the blob
+    std::string first_;  // of the tar
+    bool first_is_given_ = false;
     std::string_view last_;  // of the tar
     uint64_t given_ = 0, taken_ = 0;
     bool corrupt_ = false;

@@ -1,5 +1,6 @@
-// One layer: its blob's bytes, the tar in it and that tar's entries, in one pass. What an entry
-// means for the layers below it is asked of the tree that these make.
+// One layer: its blob's bytes, the tar in it and that tar's entries, in one pass; an EROFS image is
+// copied aside for it, since it is read in any order. What an entry means for the layers below it
+// is asked of the tree that these make.
 #pragma once
 
 #include <cstdint>
@@ -33,10 +34,11 @@ struct LayerFacts {
     std::string digest, diff_id;
     int64_t size = 0;
     std::string compression;
+    bool is_image = false;  // of EROFS
     // What the stack was asked, for another stack; nothing if there were too many.
     std::optional<std::vector<TarEntry>> entries = {};
     struct Passwd {
-        uint64_t place = 0;  // in the tar
+        uint64_t place = 0;  // in the tar or image
         std::string text;
     };
     std::optional<Passwd> passwd = {};

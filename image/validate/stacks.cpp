@@ -23,9 +23,8 @@ bool has_user(std::string_view passwd, std::string_view name) {
 // What is in the media type's name.
 std::string_view compression_said(std::string_view media_type) {
     const std::string_view known = spec::oci_media_type(media_type);
-    return known == spec::media::layer_gzip   ? "gzip"
-           : known == spec::media::layer_zstd ? "zstd"
-                                              : "";
+    if (known == spec::media::layer_gzip) return "gzip";
+    return known == spec::media::layer_zstd || known == spec::media::erofs_layer_zstd ? "zstd" : "";
 }
 
 }  // namespace
@@ -151,6 +150,10 @@ void Stacks::compare_layer(const StackedLayer& layer, const LayerFacts& facts) {
               str("is ", quoted(type), ", but the layer is ",
                   facts.compression.empty() ? "not compressed"
                                             : "compressed with " + facts.compression));
+    if (spec::is_erofs_layer(type) != facts.is_image)
+        found("layer-kind", layer.document, layer.place + (type.empty() ? "" : ".mediaType"),
+              str("is ", type.empty() ? "without a type" : quoted(type), ", but the layer is ",
+                  facts.is_image ? "an" : "no", " EROFS image"));
     if (differ(layer.diff_id, facts.diff_id))
         found(
             "diff-id-mismatch", layer.document, layer.place,

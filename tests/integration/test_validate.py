@@ -11,6 +11,7 @@ import socket
 import tarfile
 import unittest
 
+import erofs
 from archives import MANIFEST, sha, tar_of
 from keg import KEG, StoreCase, TempCase, default_config, needs, needs_root, rounds, run
 
@@ -247,6 +248,14 @@ CONFIGS = {
     "a user that nobody knows": ("warning unknown-user", lambda: layout(config=to("nobody", "config", "User"))),
 }
 
+EROFS = "application/vnd.erofs.layer.v1"
+PASSWD = {"etc": {"passwd": b"web:x:5:5::/:/bin/sh\n"}}
+
+
+def on_images(*layers, layer_type=EROFS, features=("erofs",), **how):
+    return layout(layers=layers or (erofs.image(PASSWD),), layer_type=layer_type, config=to(list(features), "os.features"), **how)
+
+
 LAYERS = {
     "xz": ("fatal unknown-compression", lambda: layout(stored=[lzma.compress(BASE)]), "error compression-mismatch"),
     "gzip that is cut off": ("fatal corrupt-stream", lambda: layout(stored=[gzip_at(BASE, 0)[:-20]], layer_type=LAYER + "+gzip")),
@@ -274,6 +283,14 @@ LAYERS = {
     "a whiteout that hides nothing": ("warning idle-whiteout", lambda: on_base(member("bin", DIRECTORY), member("bin/.wh.bash"))),
     "a whiteout behind a file": ("warning late-whiteout", lambda: on_base(member("bin", DIRECTORY), member("bin/a"), member("bin/.wh.sh"))),
     "an opaque directory": ("warning opaque-whiteout", lambda: on_base(member("bin", DIRECTORY), member("bin/.wh..wh..opq"))),
+    "an image that is called a tar": ("fatal layer-kind", lambda: on_images(layer_type=LAYER)),
+    "a tar that is called an image": ("fatal layer-kind", lambda: on_images(BASE)),
+    "an image that is cut off": ("fatal invalid-erofs", lambda: on_images(erofs.image(PASSWD)[:-4096])),
+    "an image that is compressed inside": ("fatal invalid-erofs", lambda: on_images(erofs.image(PASSWD, super={"incompatible": 2}))),
+    "an image that is a part of others": ("fatal erofs-role", lambda: on_images(manifest=to({"org.erofs.role": "device"}, "layers", 0, "annotations"))),
+    "an image that config and platforms say nothing of": ("warning erofs-feature", lambda: on_images(features=())),
+    "a tar below an image": ("warning mixed-layers", lambda: on_images(BASE, erofs.image({}), manifest=to(LAYER, "layers", 0, "mediaType"))),
+    "a whiteout in an image that hides nothing": ("warning idle-whiteout", lambda: on_images(erofs.image({**PASSWD, "gone": erofs.WHITEOUT}))),
     "gzip with a time": ("info gzip-header", lambda: layout(stored=[gzip_at(BASE, 1000)], layer_type=LAYER + "+gzip")),
     "a layer for partial pulls": ("info partial-pull", lambda: layout(manifest=to({"containerd.io/snapshot/stargz/toc.digest": "sha256:" + OTHER}, "layers", 0, "annotations"))),
     "a link into a layer that is missing": ("info lower-link", lambda: layout(layers=(BASE, tar(member("x", LINK, linkname="bin/sh"))), files=lambda files: files.pop(blob(BASE))), "warning missing-blob"),
@@ -416,6 +433,8 @@ class Answers(Judged):
         self.finds_nothing(self.put(layout(stored=[gzip_at(BASE, 0)], layer_type=LAYER + "+gzip")))
         self.finds_nothing(self.put(layout(layers=[tar()], config=to("5", "config", "User"))))
         self.finds_nothing(self.put(layout(layers=[b""], config=to("5", "config", "User"))))
+        self.finds_nothing(self.put(on_images()))
+        self.finds_nothing(self.put(on_images(erofs.image(PASSWD), erofs.image({"etc": erofs.opaque({**PASSWD["etc"], "new": b""})}))))
         self.finds_nothing(self.put(layout(config=lambda config: config.update(history=None, author=None, unknown=1))))
 
     def test_an_archive_from_a_file_or_a_pipe_compressed_or_not(self):
