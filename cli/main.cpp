@@ -76,6 +76,7 @@ const Command* const commands[] = {
     // Images
     &add_layer_command,
     &config_command,
+    &convert_command,
     &copy_command,
     &history_command,
     &image_inspect_command,

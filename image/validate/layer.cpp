@@ -12,9 +12,9 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "image/digest.h"
+#include "image/files.h"
 #include "image/layer/erofs_layer.h"
 #include "image/layer/rules.h"
-#include "image/validate/files.h"
 
 namespace {
 

@@ -58,7 +58,7 @@ class Words(keg.StoreCase):
 
     def test_commands_and_options_that_are_not_there(self):
         commands = ("build commit create exec export inspect kill logs pause port ps rename restart rm run start stop unpause wait "
-                    "add-layer config history images import insert load pull repack rmi save tag unpack validate").split()
+                    "add-layer config convert history images import insert load pull repack rmi save tag unpack validate").split()
         self.check_table([(f"{command} --no-such-flag", 125, "--no-such-flag") for command in commands])
         self.check_table([("fly", 1, "keg fly"), ("image fly", 1, "image"), ("--no-such-flag ps", 125, "--no-such-flag")])
 

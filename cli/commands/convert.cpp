@@ -1,0 +1,42 @@
+#include "image/convert.h"
+
+#include "base/defer.h"
+#include "cli/change_options.h"
+#include "cli/commands.h"
+
+namespace {
+
+constexpr Option options[] = {
+    {"layers", "FORM", "erofs or erofs+zstd: images that are mounted as they are", "erofs"},
+    new_tag_option,
+};
+
+LayerForm parse_form(const std::string& typed) {
+    if (typed == "erofs") return LayerForm::erofs;
+    if (typed == "erofs+zstd") return LayerForm::erofs_zstd;
+    throw Error("unknown form of layers ", quoted(typed), "; known are erofs, erofs+zstd");
+}
+
+int convert(const Arguments& globals, const Arguments& args) {
+    const LayerForm form = parse_form(args.get("layers"));
+    const Store store = open_store(globals);
+    const Lease lease = store.use();
+    Defer collect([&] { collect_garbage(store); });
+    auto [image, name] = find_to_change(store, args[0], args);
+    show_made(publish(store, convert_layers(store, std::move(image), form), name));
+    collect.keep();
+    return 0;
+}
+
+}  // namespace
+
+constinit const Command convert_command = {
+    .name = "convert",
+    .synopsis = "IMAGE",
+    .summary = "write an image's layers in another form",
+    .options = options,
+    .least = 1,
+    .most = 1,
+    .interspersed = true,
+    .run = convert,
+};
