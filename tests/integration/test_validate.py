@@ -197,7 +197,7 @@ DOCUMENTS = {
     "an index in an index in an index": ("warning deep-index", lambda: nested(4)),
     "too many of them": ("fatal too-large", lambda: nested(10), "warning deep-index"),
     "an entry of another type": ("info unknown-type", lambda: layout(manifest_type=ODD)),
-    "a layer of another type": ("info unknown-type", lambda: layout(layer_type="application/vnd.erofs.layer.v1")),
+    "a layer of another type": ("info unknown-type", lambda: layout(layer_type="application/vnd.erofs.chunk-index.v1")),
     "an attestation": ("info attestation", lambda: layout(index=to({"vnd.docker.reference.type": "attestation-manifest"}, "manifests", 0, "annotations"))),
 }
 

@@ -156,8 +156,8 @@ TEST_CASE("an index over an image is what the image is") {
 
 TEST_CASE("an image's entries come in the order that a layer needs") {
     CHECK(text_of(Image().bytes) ==
-          str("./\n.wh.gone\nd/\nd/file ", listing::content_text(std::string(5000, 'x')),
-              "\nd/sub/\nholes ",
+          str("./\n.wh.gone\nd\nd/file ", listing::content_text(std::string(5000, 'x')),
+              "\nd/sub\nholes ",
               listing::content_text(std::string(8192, '.') + std::string(4096, 'y')),
               "\nl -> d/file\nnull\nother is d/file\nx1\nx2 \"short\"\n"));
 }

@@ -60,10 +60,13 @@ struct IndexFiles {
             check(::fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY), "fsmount"));
     }
 
-    // What fsck.erofs says about it, "" if nothing is wrong, or if there is no such program.
+    // What fsck.erofs says about it, "" if nothing is wrong, or if there is no such program. Older
+    // ones than 1.9 crash over devices.
     std::string fault() const {
-        static const bool is_there = std::system("fsck.erofs --version >/dev/null 2>&1") == 0;
-        if (!is_there) return "";
+        static const bool is_there = std::system("fsck.erofs --version >/dev/null 2>&1") == 0,
+                          takes_devices =
+                              std::system("fsck.erofs --version 2>&1 | grep -q ' 1[.]9'") == 0;
+        if (!is_there || (!tars.empty() && !takes_devices)) return "";
         std::string command = "fsck.erofs";
         for (const std::string& tar : tars) command += " --device=" + tar;
         command += " " + index + " >" + scratch.path + "/fsck 2>&1";

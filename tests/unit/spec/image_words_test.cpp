@@ -175,8 +175,8 @@ TEST_CASE("a layer that is no tar makes no image") {
          {media::layer, media::layer_gzip, media::layer_zstd, media::docker_layer_gzip})
         manifest.layers.push_back({.media_type = std::string(type)});
     CHECK_NOTHROW(check_layers(manifest));
-    for (const char* type :
-         {"application/vnd.erofs", "application/vnd.oci.image.layer.v1.tar+gzip+encrypted", ""}) {
+    for (const char* type : {"application/vnd.erofs.chunk-index.v1",
+                             "application/vnd.oci.image.layer.v1.tar+gzip+encrypted", ""}) {
         CAPTURE(type);
         manifest.layers[1].media_type = type;
         CHECK_THROWS_WITH(check_layers(manifest), ContainsSubstring("layers[1].mediaType: "));
