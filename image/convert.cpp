@@ -70,7 +70,7 @@ Written keep(const Store& store, LayerForm form, const std::function<void(const 
     return {.blob = blob.commit(spec::media::erofs_layer_zstd), .diff_id = plain.finish()};
 }
 
-void copy_image(const Store& store, const Digest& diff_id, const Sink& sink) {
+void give_image(const Store& store, const Digest& diff_id, const Sink& sink) {
     const UniqueFd file = store.open_blob(diff_id);
     const ByteSource bytes = bytes_of(file.get());
     for (std::string_view piece = bytes(); !piece.empty(); piece = bytes()) sink(piece);
@@ -100,7 +100,7 @@ Image convert_layers(const Store& store, Image image, LayerForm form) {
         const Written written = context("layer " + layer.digest, [&] {
             return keep(store, form, [&](const Sink& sink) {
                 if (spec::is_erofs_layer(layer.media_type))
-                    copy_image(store, diff_ids[i], sink);
+                    give_image(store, diff_ids[i], sink);
                 else
                     write_erofs_image(layer_tree(below, tree), read, sink);
             });

@@ -1,3 +1,4 @@
+// Whoever makes an image makes plain tars, once. This is where another form is asked for.
 #include "image/convert.h"
 
 #include "base/defer.h"

@@ -82,7 +82,7 @@ erofs::LayerTree read_layer(int fd) {
                             [&](uint64_t at, std::span<char> to) { pages.read(at, to); });
 }
 
-TarEntry::Type type_of(uint32_t mode) {
+TarEntry::Type entry_type(uint32_t mode) {
     using enum TarEntry::Type;
     switch (mode & S_IFMT) {
         case S_IFDIR: return directory;
@@ -182,7 +182,7 @@ const TarEntry* ErofsLayer::tell(const FileTree::Entry& named) {
 
 // Gives whether it is opaque.
 bool ErofsLayer::describe(const FileTree::File& file, std::string path) {
-    entry_ = {.type = type_of(file.mode),
+    entry_ = {.type = entry_type(file.mode),
               .name = std::move(path),
               .mode = file.mode & 07777,
               .uid = file.uid,
