@@ -33,7 +33,7 @@
 #include "builder/workplace.h"
 #include "image/bundle.h"
 #include "image/layer/rules.h"
-#include "image/registry.h"
+#include "image/pull.h"
 
 namespace {
 

@@ -21,7 +21,7 @@
 #include "engine/from_image.h"
 #include "engine/lifecycle.h"
 #include "image/platform.h"
-#include "image/registry.h"
+#include "image/pull.h"
 #include "image/snapshots.h"
 
 namespace {

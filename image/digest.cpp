@@ -98,6 +98,8 @@ Hasher::~Hasher() = default;
 Hasher::Hasher(Hasher&&) noexcept = default;
 Hasher& Hasher::operator=(Hasher&&) noexcept = default;
 
+void Hasher::restart() { state_->algorithm->start(state_->context); }
+
 void Hasher::update(std::string_view data) { state_->algorithm->update(state_->context, data); }
 
 void Hasher::field(std::string_view data) {

@@ -43,6 +43,7 @@ public:
     // ends and the next begins is part of the key.
     void field(std::string_view data);
     Digest finish();  // once, and nothing after it
+    void restart();   // as if it were new
 
 private:
     struct State;

@@ -159,6 +159,19 @@ public:
             });
         }
     }
+    void notes() {
+        each_name("notes", [&](const std::string& digest, const std::string& path) {
+            if (!sys::exists(blob_of(digest))) drop(path);
+        });
+    }
+    // Of blobs that nobody has gone on with for a day.
+    void partial() {
+        constexpr time_t day = 24 * 60 * 60;
+        each_name("partial", [&](const std::string&, const std::string& path) {
+            const auto lock = FileLock::try_lock(path);
+            if (lock && sys::fstat(lock->fd()).st_mtime < ::time(nullptr) - day) drop(path);
+        });
+    }
     // What was named aside.
     void finish() {
         for (const Claimed& layer : aside_) drop(layer.path);
@@ -166,6 +179,26 @@ public:
     uint64_t freed() const { return freed_; }
 
 private:
+    // Of ROOT/KIND/ALGORITHM-HEX.
+    void each_name(
+        const std::string& kind,
+        const std::function<void(const std::string& digest, const std::string& path)>& visit) {
+        for (const std::string& name : names_in_if_exists(str(root_, "/", kind))) {
+            const std::string path = str(root_, "/", kind, "/", name);
+            std::string digest = name;
+            if (const size_t dash = name.find('-'); dash != std::string::npos) digest[dash] = ':';
+            attempt("removing " + path, [&] {
+                if (Digest::is_valid(digest))
+                    visit(digest, path);
+                else
+                    drop(path);
+            });
+        }
+    }
+    std::string blob_of(const std::string& digest) const {
+        const Digest name(digest);
+        return str(root_, "/blobs/", name.algorithm(), "/", name.hex());
+    }
     void drop(const std::string& path) {
         attempt("removing " + path, [&] {
             const uint64_t size = disk_usage(path);
@@ -220,6 +253,8 @@ uint64_t Store::gc(const std::function<ContainerLayers()>& containers) const {
     collection.blobs();
     collection.layers();
     collection.cache();
+    collection.notes();
+    collection.partial();
     alone.reset();
     // From here others add again; nothing of what is left to do has a name that they look for.
     collection.finish();

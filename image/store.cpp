@@ -31,8 +31,8 @@ constexpr const char* directories[] = {
 // What a store may hold before its oci-layout is written, which comes last: ours, the engine's, and
 // a file system's.
 constexpr std::string_view known_names[] = {
-    "blobs", "cache",      "containers", "index.json", "index.lock", "layers", "leases",
-    "lock",  "lost+found", "networks",   "quarantine", "tmp",        "volumes"};
+    "blobs",      "cache",    "containers", "index.json", "index.lock", "layers", "leases", "lock",
+    "lost+found", "networks", "notes",      "partial",    "quarantine", "tmp",    "volumes"};
 
 // "--root /srv" must not make a store of somebody's directory, nor close it to him.
 void refuse_foreign_files(const std::string& root) {
@@ -80,14 +80,16 @@ BlobWriter::BlobWriter(const Store& store, Claimed file, std::string_view algori
 BlobWriter::BlobWriter(BlobWriter&& other) noexcept
     : store_(other.store_), path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)),
       hasher_(std::move(other.hasher_)), digest_(std::move(other.digest_)), size_(other.size_),
-      begun_(other.begun_), for_later_(other.for_later_) {}
+      begun_(other.begun_), for_later_(other.for_later_), stays_(other.stays_) {}
 
 BlobWriter::~BlobWriter() {
-    if (!path_.empty()) ::unlink(path_.c_str());
+    if (!path_.empty() && !stays_) ::unlink(path_.c_str());
 }
 
 void BlobWriter::write(std::string_view data) {
+    const bool stayed = std::exchange(stays_, false);  // a full disk has no room for a part
     context(path_, [&] { sys::write_all(fd_.get(), data); });
+    stays_ = stayed;
     hasher_.update(data);
     size_ += int64_t(data.size());
     begin_to_sync();
@@ -105,6 +107,26 @@ void BlobWriter::begin_to_sync() {
     disk.add([file, path = path_] { check(::fdatasync(file->get()), "fdatasync ", path); });
 }
 
+// What is in the file already counts as written.
+void BlobWriter::take_up() {
+    std::vector<char> buffer(size_t(1) << 20);
+    for (ssize_t got; (got = ::read(fd_.get(), buffer.data(), buffer.size())) != 0;) {
+        if (got < 0 && errno == EINTR) continue;
+        check(got, "read ", path_);
+        hasher_.update({buffer.data(), size_t(got)});
+        size_ += got;
+    }
+    stays_ = true;
+}
+
+void BlobWriter::restart() {
+    check(::ftruncate(fd_.get(), 0), "truncate ", path_);
+    check(::lseek(fd_.get(), 0, SEEK_SET), "seek in ", path_);
+    hasher_.restart();
+    digest_ = {};
+    size_ = begun_ = 0;
+}
+
 UniqueFd BlobWriter::open() const { return sys::open(path_, O_RDONLY); }
 
 void BlobWriter::set_aside() {
@@ -113,6 +135,7 @@ void BlobWriter::set_aside() {
 }
 
 void BlobWriter::expect(const std::string& expected, int64_t size) {
+    stays_ = false;
     if (size >= 0 && size != size_)
         throw Error("blob ", expected, " has ", size_, " bytes instead of ", size);
     if (!expected.empty() && digest().text() != expected)
@@ -247,6 +270,23 @@ std::string Store::read_blob(const spec::Descriptor& descriptor, size_t most) co
 
 BlobWriter Store::new_blob(std::string_view algorithm) const {
     return {*this, claim(root_ + "/tmp", "blob", Claim::file), algorithm, false};
+}
+
+std::optional<BlobWriter> Store::resume_blob(const spec::Descriptor& blob) const {
+    const Digest digest(blob.digest);
+    sys::make_directories(root_ + "/partial", 0700);
+    const std::string path = str(root_, "/partial/", digest.algorithm(), "-", digest.hex());
+    const FileLock lock(path);
+    if (is_intact(blob)) {  // somebody was faster
+        ::unlink(path.c_str());
+        return {};
+    }
+    UniqueFd file(check(::fcntl(lock.fd(), F_DUPFD_CLOEXEC, 0), "open ", path, " again"));
+    std::optional<BlobWriter> writer =
+        BlobWriter(*this, {path, std::move(file)}, digest.algorithm(), false);
+    writer->take_up();
+    if (writer->size() > blob.size) writer->restart();
+    return writer;
 }
 
 BlobWriter Store::new_blob(const WorkDir& in, std::string_view algorithm) const {

@@ -11,6 +11,8 @@
 //   ROOT/containers/…, networks/…                 the engine's
 //   ROOT/cache/…                                  the builder's
 //   ROOT/tmp/…                                    work in progress (work.h)
+//   ROOT/partial/ALGORITHM-HEX                    what has come of a blob (resume_blob)
+//   ROOT/notes/ALGORITHM-HEX                      what is remembered of a blob (blob_notes.h)
 //   ROOT/leases/…, lock                           what commands need while they work (lease.h)
 //   ROOT/quarantine/…                             what `keg system check --repair` took away
 #pragma once
@@ -76,6 +78,8 @@ public:
     void set_aside();
     // To read what was written, from its beginning.
     UniqueFd open() const;
+    // As if nothing had been written.
+    void restart();
     // Makes it durable and visible, in place of what has that digest already: these bytes are known
     // to be right. If `expected` (or the size) is given and differs, throws Error and nothing
     // stays.
@@ -91,6 +95,7 @@ private:
     friend class Store;
     BlobWriter(const Store& store, Claimed file, std::string_view algorithm, bool for_later);
     void begin_to_sync();
+    void take_up();
     void expect(const std::string& digest, int64_t size);
     const Store* store_;
     std::string path_;
@@ -99,6 +104,7 @@ private:
     Digest digest_;
     int64_t size_ = 0, begun_ = 0;  // and how much of it the disk has been told of
     bool for_later_;
+    bool stays_ = false;  // without a commit, too, for who goes on with it
 };
 
 class Store {
@@ -121,6 +127,10 @@ public:
     std::string read_blob(const spec::Descriptor& descriptor,
                           size_t most = size_t(8) << 20) const;  // verified
     BlobWriter new_blob(std::string_view algorithm = "sha256") const;
+    // What comes from afar: what an earlier command has got of it is there already, and what is got
+    // of it now stays for the next one, unless it turns out to be wrong. Waits for whoever is
+    // getting it; nothing, if they have got it.
+    std::optional<BlobWriter> resume_blob(const spec::Descriptor& blob) const;
     // For commit_later(): in that directory, or in one of the store's own.
     BlobWriter new_blob(const WorkDir& in, std::string_view algorithm = "sha256") const;
     BlobWriter new_blob_for_later(std::string_view algorithm = "sha256") const;

@@ -5,7 +5,7 @@
 
 #include "base/progress.h"
 #include "cli/commands.h"
-#include "image/registry.h"
+#include "image/pull.h"
 
 static constexpr Option pull_options[] = {
     {"platform", "OS/ARCH", "not this machine's but that platform's image"},

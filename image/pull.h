@@ -1,4 +1,4 @@
-// docker: — the distribution API, over libcurl.
+// From a registry into the store.
 #pragma once
 
 #include "image/store.h"
@@ -8,5 +8,5 @@ struct PullOptions {
     bool quiet = false;
 };
 // Pulls an image by name into the store (only the blobs that are missing), tags it, and gives it.
-// Plain HTTP is used for loopback registries only. Throws Docker's words for what is not there.
+// Throws Docker's words for what is not there.
 Image pull(const Store& store, const Reference& name, const PullOptions& options = {});

@@ -1,0 +1,50 @@
+// The distribution API of one repository: documents and blobs, both ways. What a registry says is
+// believed only as far as a digest reaches.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "image/registry/session.h"
+#include "image/store.h"
+
+class Repository {
+public:
+    // `name` is what the user calls it, at `place`; `actions`: "pull" or "pull,push".
+    Repository(const Reference& name, Place place, std::string actions);
+
+    // --- what is there
+    struct Document {
+        spec::Descriptor descriptor;
+        std::string text;
+    };
+    // A manifest or an index. `expected` may be empty: then the digest is that of the bytes. Throws
+    // Docker's words for what is not there.
+    Document document(const std::string& tag_or_digest, const std::string& expected);
+    // Into the store, going on where an earlier command has stopped. False: another command has
+    // brought it meanwhile.
+    bool fetch(const Store& store, const spec::Descriptor& blob, Progress& progress);
+    bool has_document(const std::string& digest);
+    bool has_blob(const spec::Descriptor& blob);
+
+    // --- what goes there: blobs, then what names them
+    // From another repository of the same registry, without sending it.
+    bool mount(const spec::Descriptor& blob, const std::string& from);
+    // As many bytes of `fd` as the descriptor says.
+    void send(const spec::Descriptor& blob, int fd, Progress& progress);
+    void put(const Document& document, const std::string& tag_or_digest);
+
+    const Place& place() const { return session_.place(); }
+
+private:
+    void bring(BlobWriter& writer, const spec::Descriptor& blob, Progress& progress);
+    HttpResponse bring_rest(BlobWriter& writer, const spec::Descriptor& blob, Progress& progress);
+    [[noreturn]] void refuse_document(const HttpResponse& response);
+    // Docker's words for who may not.
+    [[noreturn]] void refuse_push(const HttpResponse& response);
+
+    Reference name_;
+    Session session_;
+};
