@@ -48,6 +48,7 @@ const Command image_import_command = also_named("image import", import_command);
 const Command image_load_command = also_named("image load", load_command);
 const Command image_ls_command = also_named("image ls", images_command);
 const Command image_pull_command = also_named("image pull", pull_command);
+const Command image_push_command = also_named("image push", push_command);
 const Command image_rm_command = also_named("image rm", rmi_command);
 const Command image_save_command = also_named("image save", save_command);
 const Command image_tag_command = also_named("image tag", tag_command);
@@ -85,7 +86,10 @@ const Command* const commands[] = {
     &import_command,
     &insert_command,
     &load_command,
+    &login_command,
+    &logout_command,
     &pull_command,
+    &push_command,
     &repack_command,
     &rmi_command,
     &save_command,
@@ -115,6 +119,7 @@ const Command* const commands[] = {
     &image_load_command,
     &image_ls_command,
     &image_pull_command,
+    &image_push_command,
     &image_rm_command,
     &image_save_command,
     &image_tag_command,

@@ -58,14 +58,14 @@ class Words(keg.StoreCase):
 
     def test_commands_and_options_that_are_not_there(self):
         commands = ("build commit create exec export inspect kill logs pause port ps rename restart rm run start stop unpause wait "
-                    "add-layer config convert history images import insert load pull repack rmi save tag unpack validate").split()
+                    "add-layer config convert copy history images import insert load login logout pull push repack rmi save tag unpack validate").split()
         self.check_table([(f"{command} --no-such-flag", 125, "--no-such-flag") for command in commands])
         self.check_table([("fly", 1, "keg fly"), ("image fly", 1, "image"), ("--no-such-flag ps", 125, "--no-such-flag")])
 
     def test_words_that_are_missing_or_too_many(self):
         self.check_table([(command, 125 if command == "run" else 1, f'"keg {command}" requires')
                           for command in ("build", "exec", "export", "inspect", "kill", "logs", "pause", "port", "rename", "restart", "rm", "run", "start",
-                                          "stop", "unpause", "wait", "history", "import", "pull", "rmi", "save", "tag", "unpack")])
+                                          "stop", "unpause", "wait", "history", "import", "pull", "push", "rmi", "save", "tag", "unpack")])
         self.check_table([("ps extra", 1, "requires"), ("load extra", 1, "requires"), ("rename made b c", 1, "requires"), ("tag a b c", 1, "requires")])
 
     def test_names_that_nobody_has(self):

@@ -1,0 +1,265 @@
+// Each blob is asked for first, then mounted from a repository of the same registry if it is
+// remembered to be in one, and only then sent. What goes out is what is stored, byte for byte, with
+// one exception: layers that are kept as plain tars (of what was built or loaded here) are
+// compressed on the way, and the manifest that goes out names these. It is the stored document with
+// other descriptors, so that what keg knows nothing of stays in it.
+//
+// The compressed form is not kept: what it was is remembered, so that nothing is compressed that
+// the registry has.
+#include "image/push.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <set>
+
+#include "base/json.h"
+#include "base/parallel.h"
+#include "base/progress.h"
+#include "base/sys.h"
+#include "image/blob_notes.h"
+#include "image/layer/decoder.h"
+#include "image/registry/repository.h"
+
+namespace {
+
+constexpr size_t parallel_uploads = 3;
+constexpr size_t most_nested = 4;  // indexes in indexes
+
+struct CompressedType {
+    std::string_view plain, gzip, zstd;
+};
+constexpr CompressedType compressed_types[] = {
+    {spec::media::layer, spec::media::layer_gzip, spec::media::layer_zstd},
+    {spec::media::docker_layer, spec::media::docker_layer_gzip, spec::media::docker_layer_zstd},
+};
+
+// nullptr: it is no plain tar.
+const CompressedType* type_of_plain(std::string_view media_type) {
+    const auto* const found =
+        std::ranges::find(compressed_types, media_type, &CompressedType::plain);
+    return found == std::end(compressed_types) ? nullptr : found;
+}
+
+class Push {
+public:
+    Push(const Store& store, const Reference& name, const PushOptions& options)
+        : store_(store), options_(options),
+          compression_(options.compression.value_or(parse_compression("gzip", 0))),
+          repository_(name, Hosts::load().to_push(name), "pull,push"),
+          work_(store.work_dir("push")) {}
+
+    Pushed image(const NamedImage& named) {
+        const std::string& tag = named.name->tag;
+        if (options_.platform.empty() && is_index(named.descriptor)) {
+            if (lacks_nothing(named.descriptor, 0)) return {tag, index(named.descriptor, tag), ""};
+            const Image here = store_.load(named.descriptor);
+            return {tag, manifest(here.descriptor, tag, false),
+                    str("Not all multiplatform-content is present and only the available "
+                        "single-platform image was pushed\n",
+                        named.descriptor.digest, " -> ", here.descriptor.digest)};
+        }
+        const Image chosen = store_.load(named.descriptor, options_.platform);
+        return {tag, manifest(chosen.descriptor, tag, may_compress(chosen.descriptor)), ""};
+    }
+
+private:
+    static bool is_index(const spec::Descriptor& descriptor) {
+        return spec::oci_media_type(descriptor.media_type) == spec::media::index;
+    }
+    // One that came from a registry keeps its digest, unless something else is asked for.
+    bool may_compress(const spec::Descriptor& descriptor) const {
+        const Digest digest(descriptor.digest);
+        return options_.compression || !BlobNotes(store_, digest).is_somewhere(digest);
+    }
+
+    // Is all that an index names here, or there?
+    bool lacks_nothing(const spec::Descriptor& top, size_t depth) {
+        if (depth == most_nested) throw Error("index ", top.digest, " is nested too deep");
+        const auto is_there = [&](const spec::Descriptor& child) {
+            if (!store_.has_blob(Digest(child.digest)))
+                return repository_.has_document(child.digest);
+            if (is_index(child)) return lacks_nothing(child, depth + 1);
+            const spec::Manifest manifest = spec::read_manifest(store_.read_blob(child));
+            return std::ranges::all_of(manifest.layers, [&](const spec::Descriptor& layer) {
+                return store_.has_blob(Digest(layer.digest)) || repository_.has_blob(layer);
+            });
+        };
+        return std::ranges::all_of(spec::read_index(store_.read_blob(top)).manifests, is_there);
+    }
+
+    // What it names before itself.
+    spec::Descriptor index(const spec::Descriptor& descriptor, const std::string& name) {
+        const std::string text = store_.read_blob(descriptor);
+        for (const spec::Descriptor& child : spec::read_index(text).manifests) {
+            if (!store_.has_blob(Digest(child.digest))) continue;  // it is there
+            if (is_index(child))
+                index(child, child.digest);
+            else
+                manifest(child, child.digest, false);
+        }
+        return put(descriptor, text, name);
+    }
+
+    spec::Descriptor manifest(const spec::Descriptor& descriptor, const std::string& name,
+                              bool compress) {
+        const std::string text = store_.read_blob(descriptor);
+        const spec::Manifest image = spec::read_manifest(text);
+        std::vector<spec::Descriptor> sent = image.layers;
+        in_parallel(sent.size(), parallel_uploads, [&](size_t i) {
+            const CompressedType* const type =
+                compress && compression_.kind != Compression::Kind::none
+                    ? type_of_plain(sent[i].media_type)
+                    : nullptr;
+            if (type)
+                send_compressed(sent[i], *type);
+            else
+                send_stored(sent[i]);
+        });
+        send_stored(image.config);
+        const std::string outgoing = with_layers(text, image, sent);
+        spec::Descriptor out = descriptor;
+        if (outgoing != text) out.digest = digest_of(outgoing).text();
+        out.size = int64_t(outgoing.size());
+        return put(out, outgoing, name);
+    }
+
+    // The same document, but for layers that are not as they were.
+    static std::string with_layers(const std::string& text, const spec::Manifest& image,
+                                   const std::vector<spec::Descriptor>& sent) {
+        bool is_same = true;
+        json::Value document = json::parse(text);
+        for (size_t i = 0; i < sent.size(); ++i) {
+            if (sent[i].digest == image.layers[i].digest) continue;
+            is_same = false;
+            json::Value& layer = document["layers"][i];
+            layer["mediaType"] = sent[i].media_type;
+            layer["digest"] = sent[i].digest;
+            layer["size"] = sent[i].size;
+        }
+        return is_same ? text : json::dump(document);
+    }
+
+    spec::Descriptor put(const spec::Descriptor& descriptor, const std::string& text,
+                         const std::string& name) {
+        repository_.put({descriptor, text}, name);
+        return descriptor;
+    }
+
+    // --- blobs
+
+    void send_stored(const spec::Descriptor& blob) {
+        const Digest digest(blob.digest);
+        if (is_sent(digest)) return;
+        BlobNotes notes(store_, digest);
+        Progress progress(digest.short_hex(), uint64_t(blob.size));
+        if (!is_there(blob, notes, progress)) {
+            if (!store_.has_blob(digest, blob.size))
+                throw Error("blob ", blob.digest, " is not in the store: pull the image again");
+            repository_.send(blob, store_.open_blob(digest).get(), progress);
+            progress.finish("Pushed");
+        }
+        note(notes, digest);
+    }
+
+    // The layer becomes what was sent in its place.
+    void send_compressed(spec::Descriptor& layer, const CompressedType& type) {
+        const Digest tar(layer.digest);
+        const std::string how = compression_.text();
+        BlobNotes notes(store_, tar);
+        Progress progress(tar.short_hex());
+        auto blob = notes.compressed(how);
+        if (!blob || !is_there(*blob, notes, progress)) {
+            const std::string path = str(work_.path(), "/", made_++);
+            blob = compress(tar, path);
+            notes.add_compressed(how, *blob);
+            if (!is_there(*blob, notes, progress)) {
+                repository_.send(*blob, sys::open(path, O_RDONLY).get(), progress);
+                progress.finish("Pushed");
+            }
+            sys::unlink(path);
+        }
+        note(notes, Digest(blob->digest));
+        layer.media_type = compression_.kind == Compression::Kind::gzip ? type.gzip : type.zstd;
+        layer.digest = blob->digest;
+        layer.size = blob->size;
+    }
+
+    // Asked for, then mounted.
+    bool is_there(const spec::Descriptor& blob, const BlobNotes& notes, Progress& progress) {
+        if (repository_.has_blob(blob)) {
+            progress.finish("Layer already exists");
+            return true;
+        }
+        const Place& place = repository_.place();
+        for (const std::string& from : notes.repositories(place.host, Digest(blob.digest)))
+            if (from != place.repository && repository_.mount(blob, from)) {
+                progress.finish("Mounted from " + from);
+                return true;
+            }
+        return false;
+    }
+
+    // Checked on the way: what is compressed is what the digest says.
+    spec::Descriptor compress(const Digest& tar, const std::string& path) const {
+        const UniqueFd from = store_.open_blob(tar);
+        const UniqueFd to = sys::open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        Hasher of_tar(tar.algorithm()), of_blob;
+        spec::Descriptor blob;
+        const auto encoder = make_encoder(compression_, [&](std::string_view piece) {
+            sys::write_all(to.get(), piece);
+            of_blob.update(piece);
+            blob.size += int64_t(piece.size());
+        });
+        const ByteSource source = bytes_of(from.get());
+        for (std::string_view piece = source(); !piece.empty(); piece = source()) {
+            of_tar.update(piece);
+            encoder->write(piece);
+        }
+        encoder->finish();
+        if (of_tar.finish() != tar) throw Error("blob ", tar.text(), " is damaged in the store");
+        blob.digest = of_blob.finish().text();
+        return blob;
+    }
+
+    // Several images, or layers of one, may have a blob in common.
+    bool is_sent(const Digest& digest) {
+        const std::lock_guard one_thread(mutex_);
+        return sent_.contains(digest);
+    }
+    void note(BlobNotes& notes, const Digest& digest) {
+        const Place& place = repository_.place();
+        notes.add_repository(place.host, place.repository, digest);
+        const std::lock_guard one_thread(mutex_);
+        sent_.insert(digest);
+    }
+
+    const Store& store_;
+    const PushOptions& options_;
+    Compression compression_;
+    Repository repository_;
+    WorkDir work_;
+    std::atomic<size_t> made_ = 0;  // files in it
+    std::mutex mutex_;
+    std::set<Digest> sent_;
+};
+
+}  // namespace
+
+void push(const Store& store, const Reference& repository, const std::vector<std::string>& tags,
+          const PushOptions& options, const std::function<void(const Pushed&)>& done) {
+    const Lease lease = store.use();
+    Push work(store, repository, options);
+    const std::vector<NamedImage> images = store.images();
+    for (const std::string& tag : tags) {
+        Reference name = repository;
+        name.tag = tag, name.digest.clear();
+        const auto found = std::ranges::find(images, std::optional(name), &NamedImage::name);
+        if (found == images.end())
+            throw Error("An image does not exist locally with the tag: ",
+                        name.familiar_repository());
+        done(work.image(*found));
+    }
+}
