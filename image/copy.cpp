@@ -10,14 +10,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <map>
 #include <mutex>
 #include <set>
-#include <thread>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "base/progress.h"
 #include "base/sys.h"
 #include "image/files.h"
@@ -185,10 +183,11 @@ private:
             note_layer(manifest.layers[i], Digest(diff_ids[i]));
     }
 
-    // As it is, or plain if it is kept so, or made from what is there.
+    // As it is (which an EROFS image stays), or plain if it is kept so, or made from what is there.
     void note_layer(const spec::Descriptor& layer, const Digest& diff_id) {
         const bool wants_plain = wanted().kind == Compression::Kind::none;
-        if (spec::oci_media_type(layer.media_type) == layer_type(wanted().kind))
+        const auto type = spec::oci_media_type(layer.media_type);
+        if (type == layer_type(wanted().kind) || spec::is_erofs_layer(type))
             return note_blob(layer);
         if (const auto kept = wants_plain ? from_.plain(diff_id) : std::nullopt) {
             note_blob(*kept);
@@ -220,24 +219,7 @@ private:
             jobs.emplace_back([&] {
                 context("layer " + digest, [&] { convert(conversion.first, conversion.second); });
             });
-        std::atomic<size_t> next = 0;
-        std::exception_ptr error;
-        const auto work = [&] {
-            for (size_t i; (i = next++) < jobs.size();) try {
-                    jobs[i]();
-                } catch (...) {
-                    const std::lock_guard lock(mutex_);
-                    if (!error) error = std::current_exception();
-                    next = jobs.size();
-                }
-        };
-        {
-            std::vector<std::jthread> threads;
-            for (size_t i = 1; i < std::min(to_.at_once(), jobs.size()); ++i)
-                threads.emplace_back(work);
-            work();
-        }
-        if (error) std::rethrow_exception(error);
+        in_parallel(jobs.size(), to_.at_once(), [&](size_t i) { jobs[i](); });
     }
 
     void move(const spec::Descriptor& blob) {

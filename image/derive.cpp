@@ -30,7 +30,7 @@ std::string read_head(Decoder& plain) {
     return head;
 }
 
-Copied copy_image(const ByteSource& bytes, BlobWriter& layer) {
+Copied take_image(const ByteSource& bytes, BlobWriter& layer) {
     for (std::string_view piece = bytes(); !piece.empty(); piece = bytes()) layer.write(piece);
     const UniqueFd file = layer.open();
     ErofsLayer image(file.get());
@@ -46,7 +46,7 @@ Copied copy_checked(int fd, BlobWriter& layer) {
     const auto bytes = [&, is_given = false]() mutable {
         return std::exchange(is_given, true) ? plain->read() : std::string_view(head);
     };
-    if (is_erofs(head)) return copy_image(bytes, layer);
+    if (is_erofs(head)) return take_image(bytes, layer);
     Copied copied;
     read_tar(
         bytes,

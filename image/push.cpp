@@ -158,7 +158,8 @@ private:
         if (!is_there(blob, notes, progress)) {
             if (!store_.has_blob(digest, blob.size))
                 throw Error("blob ", blob.digest, " is not in the store: pull the image again");
-            repository_.send(blob, store_.open_blob(digest).get(), progress);
+            repository_.send(blob, store_.open_blob(digest).get(),
+                             [&](uint64_t bytes) { progress.add(bytes); });
             progress.finish("Pushed");
         }
         note(notes, digest);
@@ -176,7 +177,8 @@ private:
             blob = compress(tar, path);
             notes.add_compressed(how, *blob);
             if (!is_there(*blob, notes, progress)) {
-                repository_.send(*blob, sys::open(path, O_RDONLY).get(), progress);
+                repository_.send(*blob, sys::open(path, O_RDONLY).get(),
+                                 [&](uint64_t bytes) { progress.add(bytes); });
                 progress.finish("Pushed");
             }
             sys::unlink(path);

@@ -7,7 +7,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option convert_options[] = {
     {"layers", "FORM", "erofs or erofs+zstd: images that are mounted as they are", "erofs"},
     new_tag_option,
 };
@@ -35,7 +35,7 @@ constinit const Command convert_command = {
     .name = "convert",
     .synopsis = "IMAGE",
     .summary = "write an image's layers in another form",
-    .options = options,
+    .options = convert_options,
     .least = 1,
     .most = 1,
     .interspersed = true,

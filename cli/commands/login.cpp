@@ -14,7 +14,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option login_options[] = {
     {"username,u", "NAME", "who you are there"},
     {"password,p", "PASSWORD", "seen by all users of this machine: better --password-stdin"},
     {"password-stdin", nullptr, "read the password from standard input"},
@@ -115,7 +115,7 @@ constinit const Command login_command = {
     .name = "login",
     .synopsis = "[SERVER]",
     .summary = "tell a registry who you are, and remember it",
-    .options = options,
+    .options = login_options,
     .most = 1,
     .interspersed = true,
     .run = login,

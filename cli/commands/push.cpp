@@ -8,7 +8,7 @@
 
 namespace {
 
-constexpr Option options[] = {
+constexpr Option push_options[] = {
     {"all-tags,a", nullptr, "push all tags of the repository"},
     {"compression", "FORMAT", "of layers that are kept plain: gzip, zstd or none"},
     {"compression-level", "N", "how hard to try, 1 to 9 for gzip, 1 to 22 for zstd", "", false,
@@ -71,7 +71,7 @@ constinit const Command push_command = {
     .name = "push",
     .synopsis = "NAME[:TAG]",
     .summary = "send an image to a registry",
-    .options = options,
+    .options = push_options,
     .least = 1,
     .most = 1,
     .interspersed = true,

@@ -81,47 +81,48 @@ bool Repository::fetch(const Store& store, const spec::Descriptor& blob, Progres
     std::optional<BlobWriter> writer = store.resume_blob(blob);
     if (!writer) return false;
     const bool goes_on = writer->size() > 0;
+    const Take take = [&](std::string_view piece) {
+        writer->write(piece);
+        progress.add(piece.size());
+    };
     progress.add(uint64_t(writer->size()));
-    if (const auto data = decode_base64(blob.data, Padding::optional);
-        !blob.data.empty() && data && !goes_on)
-        writer->write(*data);
-    else
-        bring(*writer, blob, progress);
+    bring(blob, writer->size(), take);
     // What a machine that lost its power had of it may be other bytes.
-    if (goes_on && writer->size() == blob.size && writer->digest().text() != blob.digest) {
+    if (goes_on && writer->digest().text() != blob.digest) {
         writer->restart();
-        bring(*writer, blob, progress);
+        bring(blob, 0, take);
     }
     writer->commit(blob.media_type, blob.digest, blob.size);
     return true;
 }
 
+void Repository::read(const spec::Descriptor& blob, const Take& take) { bring(blob, 0, take); }
+
 // A transfer that breaks off goes on where it was.
-void Repository::bring(BlobWriter& writer, const spec::Descriptor& blob, Progress& progress) {
+void Repository::bring(const spec::Descriptor& blob, int64_t begin, const Take& take) {
+    if (const auto data = decode_base64(blob.data, Padding::optional);
+        !blob.data.empty() && data && begin == 0)
+        return take(*data);
     Retry retry;
-    while (writer.size() < blob.size) {
-        const int64_t before = writer.size();
-        const auto count_progress = [&] {
-            if (writer.size() - before >= some_progress) retry.progress();
-        };
+    for (int64_t size = begin; size < blob.size;) {
+        const int64_t before = size;
         try {
-            const HttpResponse answer = bring_rest(writer, blob, progress);
+            const HttpResponse answer = bring_rest(blob, size, take);
             if (answer.is_success()) return;
             if (!is_passing(answer) || !retry.again(answer))
                 throw session_.error("fetching blob " + blob.digest, answer);
         } catch (const TransportError& e) {
-            if (writer.size() == blob.size) return;  // behind the last byte
-            count_progress();
+            if (size == blob.size) return;  // behind the last byte
+            if (size - before >= some_progress) retry.progress();
             if (e.why == TransportError::Why::untrusted || !retry.again()) throw;
-            log_debug(str(e.what(), ": going on at byte ", writer.size()));
+            log_debug(str(e.what(), ": going on at byte ", size));
         }
     }
 }
 
 // RFC 9110: 206 brings what was asked for, and says what it brings; 200 brings all of it.
-HttpResponse Repository::bring_rest(BlobWriter& writer, const spec::Descriptor& blob,
-                                    Progress& progress) {
-    const int64_t begin = writer.size();
+HttpResponse Repository::bring_rest(const spec::Descriptor& blob, int64_t& size, const Take& take) {
+    const int64_t begin = size;
     auto known = size_t(begin);  // bytes at the front of a 200 that are there already
     const auto sink = [&](const HttpResponse& answer, std::string_view piece) {
         if (answer.status == 206) {
@@ -133,11 +134,11 @@ HttpResponse Repository::bring_rest(BlobWriter& writer, const spec::Descriptor& 
         }
         const size_t skipped = std::min(known, piece.size());
         piece.remove_prefix(skipped), known -= skipped;
-        if (writer.size() + int64_t(piece.size()) > blob.size)
+        if (size + int64_t(piece.size()) > blob.size)
             throw Error("blob ", blob.digest, " is larger than its manifest says (", blob.size,
                         " bytes)");
-        writer.write(piece);
-        progress.add(piece.size());
+        take(piece);
+        size += int64_t(piece.size());
     };
     std::vector<std::string> headers;
     if (begin > 0) headers.push_back(str("Range: bytes=", begin, "-"));

@@ -26,6 +26,9 @@ public:
     // Into the store, going on where an earlier command has stopped. False: another command has
     // brought it meanwhile.
     bool fetch(const Store& store, const spec::Descriptor& blob, Progress& progress);
+    // Its bytes one after the other, each once, which nobody has compared with the digest yet.
+    using Take = std::function<void(std::string_view)>;
+    void read(const spec::Descriptor& blob, const Take& take);
     bool has_document(const std::string& digest);
     bool has_blob(const spec::Descriptor& blob);
 
@@ -33,14 +36,15 @@ public:
     // From another repository of the same registry, without sending it.
     bool mount(const spec::Descriptor& blob, const std::string& from);
     // As many bytes of `fd` as the descriptor says.
-    void send(const spec::Descriptor& blob, int fd, Progress& progress);
+    using Sent = std::function<void(uint64_t bytes)>;
+    void send(const spec::Descriptor& blob, int fd, const Sent& sent = {});
     void put(const Document& document, const std::string& tag_or_digest);
 
     const Place& place() const { return session_.place(); }
 
 private:
-    void bring(BlobWriter& writer, const spec::Descriptor& blob, Progress& progress);
-    HttpResponse bring_rest(BlobWriter& writer, const spec::Descriptor& blob, Progress& progress);
+    void bring(const spec::Descriptor& blob, int64_t begin, const Take& take);
+    HttpResponse bring_rest(const spec::Descriptor& blob, int64_t& size, const Take& take);
     [[noreturn]] void refuse_document(const HttpResponse& response);
     // Docker's words for who may not.
     [[noreturn]] void refuse_push(const HttpResponse& response);

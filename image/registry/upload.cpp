@@ -29,8 +29,8 @@ std::optional<int64_t> bytes_there(std::string_view range) {
 
 class Upload {
 public:
-    Upload(Session& session, const spec::Descriptor& blob, int fd, Progress& progress)
-        : session_(session), blob_(blob), fd_(fd), progress_(progress) {}
+    Upload(Session& session, const spec::Descriptor& blob, int fd, const Repository::Sent& sent)
+        : session_(session), blob_(blob), fd_(fd), sent_(sent) {}
 
     // The registry's last word, 201 if all went well.
     HttpResponse run() {
@@ -79,7 +79,7 @@ private:
              .path = url,
              .headers = std::move(headers),
              .body = HttpBody{.type = bytes_type, .fd = fd_, .offset = offset_, .size = size},
-             .sent = [this](uint64_t bytes) { progress_.add(bytes); },
+             .sent = sent_,
              .patience = patience_for_the_end});
         if (answer.status == 202) {
             offset_ = bytes_there(answer.header("range")).value_or(offset_ + size);
@@ -120,7 +120,7 @@ private:
     Session& session_;
     const spec::Descriptor& blob_;
     int fd_;
-    Progress& progress_;
+    const Repository::Sent& sent_;
     Retry retry_;
     std::string location_;  // the whole URL; "": none was named yet
     bool is_lost_ = false;  // how far it has come is not known
@@ -150,8 +150,8 @@ bool Repository::mount(const spec::Descriptor& blob, const std::string& from) {
     return answer.status == 201;
 }
 
-void Repository::send(const spec::Descriptor& blob, int fd, Progress& progress) {
-    const HttpResponse answer = Upload(session_, blob, fd, progress).run();
+void Repository::send(const spec::Descriptor& blob, int fd, const Sent& sent) {
+    const HttpResponse answer = Upload(session_, blob, fd, sent).run();
     if (answer.status != 201) refuse_push(answer);
 }
 

@@ -217,7 +217,10 @@ void ArchiveSink::finish(const spec::Descriptor& top) {
     if (format_ == ArchiveFormat::docker) {
         if (!manifests_.contains(top.digest))
             throw Error("a docker archive holds no index: choose one platform");
-        add_to_items(top);
+        // manifest.json knows no types: its readers would take such a layer for an empty tar.
+        if (std::ranges::none_of(manifests_.at(top.digest).layers, spec::is_erofs_layer,
+                                 &spec::Descriptor::media_type))
+            add_to_items(top);
     }
     add_to_index(top);
 }
@@ -256,7 +259,7 @@ void ArchiveSink::document(const std::string& name, const std::string& text) {
 void ArchiveSink::close() {
     document("index.json", spec::write(spec::Index{.media_type = std::string(spec::media::index),
                                                    .manifests = index_}));
-    if (format_ == ArchiveFormat::docker) {
+    if (!items_.empty()) {
         document("manifest.json", json::dump(json::write(items_)));
         if (!repositories_.empty())
             document("repositories", json::dump(json::write(repositories_)));

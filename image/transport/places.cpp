@@ -11,6 +11,7 @@
 #include "image/transport/archive.h"
 #include "image/transport/directory.h"
 #include "image/transport/layout.h"
+#include "image/transport/remote.h"
 #include "image/transport/stored.h"
 
 namespace {
@@ -18,6 +19,7 @@ namespace {
 using enum Transport::Kind;
 
 constexpr Transport known[] = {
+    {registry, "docker://", "docker://IMAGE"},
     {store, "store:", "store:IMAGE"},
     {layout, "oci:", "oci:DIRECTORY[:NAME]"},
     {oci_archive, "oci-archive:", "oci-archive:FILE[:NAME]"},
@@ -30,6 +32,7 @@ using AskStore = std::function<const Store&()>;
 std::unique_ptr<ImageSource> source_at(const ImagePlace& place, const AskStore& the_store) {
     const auto archive = [&] { return files_of_archive(sys::open(place.path, O_RDONLY).get()); };
     switch (place.transport->kind) {
+        case registry: return std::make_unique<RegistrySource>(parse_reference(place.name));
         case store:
             return std::make_unique<StoreSource>(the_store(),
                                                  the_store().get(place.name).descriptor);
@@ -69,6 +72,7 @@ spec::Descriptor copy_to(ImageSource& from, const ImagePlace& to, const CopyOpti
                          const AskStore& the_store) {
     const auto copy = [&](ImageSink&& sink) { return copy_image(from, sink, options); };
     switch (to.transport->kind) {
+        case registry: return copy(RegistrySink(parse_reference(to.name)));
         case store: return copy(StoreSink(the_store(), name_to_give(to.name), options.platform));
         case layout: return copy(LayoutSink(to.path, to.name));
         case oci_archive: return copy_to_archive(from, to, ArchiveFormat::oci, options);
@@ -92,14 +96,15 @@ ImagePlace parse_place(const std::string& typed) {
     }
     ImagePlace place{.transport = found, .path = {}, .name = {}, .typed = typed};
     const std::string rest = typed.substr(found->prefix.size());
+    const bool has_path = found->kind != registry && found->kind != store;
     const size_t colon = found->kind == directory ? std::string::npos : rest.find(':');
-    if (found->kind == store) {
+    if (!has_path) {
         place.name = rest;
     } else {
         place.path = rest.substr(0, colon);
         if (colon != std::string::npos) place.name = rest.substr(colon + 1);
     }
-    if (rest.empty() || (found->kind != store && place.path.empty()))
+    if (rest.empty() || (has_path && place.path.empty()))
         throw Error("invalid place ", quoted(typed), ": expected ", found->synopsis);
     return place;
 }

@@ -11,7 +11,7 @@
 #include "image/transport/transport.h"
 
 struct Transport {
-    enum class Kind { store, layout, oci_archive, docker_archive, directory } kind;
+    enum class Kind { registry, store, layout, oci_archive, docker_archive, directory } kind;
     std::string_view prefix;    // "oci:"
     std::string_view synopsis;  // "oci:DIRECTORY[:NAME]"
 };
@@ -19,7 +19,7 @@ std::span<const Transport> transports();
 
 struct ImagePlace {
     const Transport* transport;
-    std::string path, name;  // "/srv/layout", "1.2"; of the store the name alone
+    std::string path, name;  // "/srv/layout", "1.2"; of a registry and the store the name alone
     std::string typed;
 };
 // Throws Error, which lists the transports, for what has the prefix of none.
