@@ -53,7 +53,7 @@ static int copy_(const Arguments& globals, const Arguments& args) {
 constinit const Command copy_command = {
     .name = "copy",
     .synopsis = "SOURCE DESTINATION",
-    .summary = "copy an image between the store, layouts and archives",
+    .summary = "copy an image between registries, the store, layouts and archives",
     .options = copy_options,
     .least = 2,
     .most = 2,

@@ -109,7 +109,7 @@ Findings judge(const Arguments& globals, const Subject& subject) {
 constexpr Severity worst_first[] = {Severity::fatal, Severity::error, Severity::warning,
                                     Severity::info};
 
-void print_json(const Subject& subject, const Findings& findings) {
+void print_findings_as_json(const Subject& subject, const Findings& findings) {
     json::Value list = json::Value::array(), counts = json::Value::object();
     for (const Finding& finding : findings.list())
         list.push_back({{"severity", word_of(finding.rule->severity)},
@@ -144,7 +144,7 @@ std::string counted(const Findings& findings) {
     return out.empty() ? "nothing found" : out;
 }
 
-void print_lines(const Subject& subject, const Findings& findings) {
+void print_findings(const Subject& subject, const Findings& findings) {
     constexpr size_t widest = 60;  // what is longer than that is not aligned to
     const std::vector<Finding> list = findings.list();
     size_t code_width = 0, place_width = 0;
@@ -178,7 +178,7 @@ int validate(const Arguments& globals, const Arguments& args) {
     if (args.size() == 0) throw Error("there is nothing to judge: name a path or an image");
     const Subject subject = find_subject(args[0], kind);
     const Findings findings = judge(globals, subject);
-    (format == "json" ? print_json : print_lines)(subject, findings);
+    (format == "json" ? print_findings_as_json : print_findings)(subject, findings);
     return std::ranges::any_of(worst_first, [&](Severity severity) {
         return severity >= worst && findings.count(severity) > 0;
     });

@@ -20,7 +20,6 @@
 namespace {
 
 constexpr size_t most_links = 8;  // from one to the next
-constexpr const char* layout_text = R"({"imageLayoutVersion":"1.0.0"})";
 
 // With the descriptor that its contents are read from.
 class OwnedTarFiles : public Files {
@@ -264,6 +263,6 @@ void ArchiveSink::close() {
         if (!repositories_.empty())
             document("repositories", json::dump(json::write(repositories_)));
     }
-    document("oci-layout", layout_text);
+    document("oci-layout", std::string(layout_text));
     tar_.finish();
 }

@@ -21,7 +21,6 @@
 namespace {
 
 constexpr const char* ref_name = "org.opencontainers.image.ref.name";
-constexpr std::string_view layout_text = R"({"imageLayoutVersion":"1.0.0"})";
 
 std::string blob_path(const Digest& digest) {
     return str("blobs/", digest.algorithm(), "/", digest.hex());

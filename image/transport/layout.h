@@ -9,6 +9,9 @@
 #include "image/files.h"
 #include "image/transport/transport.h"
 
+// What the file oci-layout says.
+inline constexpr std::string_view layout_text = R"({"imageLayoutVersion":"1.0.0"})";
+
 // The image of that name, as its annotation has it; without one there must be one image. `shown` is
 // the layout for errors.
 class LayoutSource : public ImageSource {

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "image/validate/documents.h"
 #include "image/files.h"
+#include "image/validate/documents.h"
 #include "image/validate/rules.h"
 #include "image/validate/stacks.h"
 
