@@ -252,10 +252,11 @@ const NameTable::Entry* NameTable::find(const Reference& wanted) const {
     NameSet set;
     set.add(wanted);
     const auto means = [&](const Entry& entry) {
-        if (!wanted.digest.empty() && entry.digest != wanted.digest) return false;
-        const auto name = set.may_have(entry.name) ? reference_of(entry.name) : std::nullopt;
+        const bool by_digest = !wanted.digest.empty();
+        if (by_digest ? entry.digest != wanted.digest : !set.may_have(entry.name)) return false;
+        const auto name = reference_of(entry.name);
         return name && name->repository() == wanted.repository() &&
-               (!wanted.digest.empty() || name->tag == wanted.tag);
+               (by_digest || name->tag == wanted.tag);
     };
     const auto found = std::ranges::find_if(entries_, means);
     return found == entries_.end() ? nullptr : &*found;

@@ -176,6 +176,16 @@ TEST_CASE("no text is read that a reader of JSON would refuse, and none otherwis
             same(whole.substr(0, at + 1) + more + whole.substr(at + 1));
 }
 
+TEST_CASE("a repository's digest is found under whatever tag has it") {
+    const NameStore s;
+    const spec::Descriptor one = s.image("{}"), two = s.image("{ }");
+    s.store.tag(one, parse_reference("app:1"));
+    s.store.tag(two, parse_reference("other:1"));
+    REQUIRE(s.store.find("app@" + one.digest));
+    CHECK(s.store.find("app@" + one.digest)->descriptor.digest == one.digest);
+    CHECK(!s.store.find("app@" + two.digest));
+}
+
 TEST_CASE("a name is found, moved and taken in whatever form another tool wrote it") {
     for (const char* form : {"app", "app:latest", "docker.io/library/app",
                              "index.docker.io/app:latest", "docker.io/library/app:latest"}) {
