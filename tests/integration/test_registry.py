@@ -722,5 +722,47 @@ class DockerRegistry(RegistryCase):
         self.config_of(host, "--tls-verify=false", "--creds", "ann:secret")
 
 
+class Copies(RegistryCase):
+    def setUp(self):
+        super().setUp()
+        self.here, self.there = self.registry(), self.registry()
+        self.image_in(self.here, "app", tar_of({"big": os.urandom(2_000_000)}))
+        self.text = self.here.manifests["app", "1"][1]
+        self.source, self.target = f"docker://{self.here.host}/app:1", f"docker://{self.there.host}/copy:2"
+
+    def copy(self, *words):
+        self.keg("copy", "-q", "--digestfile", self.dir / "digest", *words)
+        self.assertEqual((self.dir / "digest").read_text(), f"sha256:{sha(self.text)}\n")
+
+    def test_an_image_goes_from_one_registry_to_another_as_it_is(self):
+        self.copy(self.source, self.target)
+        self.assertEqual(self.there.manifests["copy", "2"][1], self.text)
+        self.assertFalse(self.store.exists())
+        self.there.forget()
+        self.copy(self.source, self.target)
+        self.assertEqual(self.there.received, 0)
+
+    def test_an_image_goes_to_a_layout_and_comes_back(self):
+        self.copy(self.source, f"oci:{self.dir}/layout:x")
+        self.copy(f"oci:{self.dir}/layout:x", self.target)
+        self.copy(self.target, "store:app")
+        self.assertEqual(self.there.manifests["copy", "2"][1], self.text)
+
+    def test_a_transfer_that_breaks_off_goes_on(self):
+        layer = json.loads(self.text)["layers"][0]["digest"]
+        self.here.fail("GET", layer, break_off(sent=1_000_000))
+        self.copy(self.source, f"dir:{self.dir}/d")
+        self.assertEqual([headers.get("Range") for _, url, headers in self.here.log if layer in url], [None, "bytes=1000000-"])
+
+    def test_what_lies_arrives_nowhere(self):
+        layer = json.loads(self.text)["layers"][0]["digest"]
+        self.here.blobs[layer] = b"x" * len(self.here.blobs[layer])
+        for target in (self.target, f"oci:{self.dir}/o", f"oci-archive:{self.dir}/a.tar", "store:app"):
+            with self.subTest(target):
+                self.fails("copy", "-q", self.source, target, says=[self.source, layer, "damaged"])
+        self.assertEqual(self.there.manifests, {})
+        self.assertFalse((self.dir / "o").exists() or (self.dir / "a.tar").exists())
+
+
 if __name__ == "__main__":
     unittest.main()
