@@ -34,16 +34,24 @@ ChangeWords read_change_words(const Arguments& args, const std::string& command)
 
 void show_made(const Image& image) { std::printf("%s\n", image.id().text().c_str()); }
 
-void change_image(const Arguments& globals, const Arguments& args, const std::string& command,
-                  const Change& change, const std::string& source) {
+void remake_image(const Arguments& globals, const Arguments& args, const Remake& remake,
+                  const std::string& source) {
     const Store store = open_store(globals);
     const Lease lease = store.use();
     Defer collect([&] { collect_garbage(store); });
     auto [image, name] = find_to_change(store, args[0], args);
     const auto make = [&] {
-        change(store, image, note_change(image, read_change_words(args, command)));
+        remake(store, image);
         return publish(store, std::move(image), name);
     };
     show_made(source.empty() ? make() : context(source, make));
     collect.keep();
+}
+
+void change_image(const Arguments& globals, const Arguments& args, const std::string& command,
+                  const Change& change, const std::string& source) {
+    const auto remake = [&](const Store& store, Image& image) {
+        change(store, image, note_change(image, read_change_words(args, command)));
+    };
+    remake_image(globals, args, remake, source);
 }

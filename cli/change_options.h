@@ -19,9 +19,13 @@ ChangeWords read_change_words(const Arguments& args, const std::string& command)
 // Shows the new image's ID.
 void show_made(const Image& image);
 
-// What there is to do for `command`, whose first word is the image: finds that, gives it to
-// `change` with the entry for its history, publishes what it has become, and shows it. What is
-// wrong with the change or with what it has made is said of `source`, if it has a name.
+// What there is to do for a command whose first word is the image: finds that, gives it to
+// `remake`, publishes what it has become, and shows it. What is wrong with that is said of
+// `source`, if it has a name.
+using Remake = std::function<void(const Store& store, Image& image)>;
+void remake_image(const Arguments& globals, const Arguments& args, const Remake& remake,
+                  const std::string& source = {});
+// The same for a change that `command` has made, which gets the entry for the image's history.
 using Change = std::function<void(const Store& store, Image& image, spec::History entry)>;
 void change_image(const Arguments& globals, const Arguments& args, const std::string& command,
                   const Change& change, const std::string& source = {});

@@ -165,11 +165,11 @@ private:
     }
 
     bool may_change_layers() const {
-        return options_.compression || to_.form() == LayerForm::plain ||
-               (to_.form() == LayerForm::compressed_if_made_up && from_.is_made_up());
+        return options_.compression || to_.form() == TakenLayers::plain ||
+               (to_.form() == TakenLayers::compressed_if_made_up && from_.is_made_up());
     }
     Compression wanted() const {
-        if (to_.form() == LayerForm::plain) return {.kind = Compression::Kind::none};
+        if (to_.form() == TakenLayers::plain) return {.kind = Compression::Kind::none};
         return options_.compression.value_or(Compression{});
     }
 

@@ -1,7 +1,6 @@
 // Whoever makes an image makes plain tars, once. This is where another form is asked for.
 #include "image/convert.h"
 
-#include "base/defer.h"
 #include "cli/change_options.h"
 #include "cli/commands.h"
 
@@ -20,12 +19,9 @@ LayerForm parse_form(const std::string& typed) {
 
 int convert(const Arguments& globals, const Arguments& args) {
     const LayerForm form = parse_form(args.get("layers"));
-    const Store store = open_store(globals);
-    const Lease lease = store.use();
-    Defer collect([&] { collect_garbage(store); });
-    auto [image, name] = find_to_change(store, args[0], args);
-    show_made(publish(store, convert_layers(store, std::move(image), form), name));
-    collect.keep();
+    remake_image(globals, args, [&](const Store& store, Image& image) {
+        image = convert_layers(store, std::move(image), form);
+    });
     return 0;
 }
 

@@ -182,8 +182,9 @@ ArchiveSink::ArchiveSink(ArchiveFormat format, int fd)
           context("writing the archive", [&] { sys::write_all(fd, data); });
       }) {}
 
-LayerForm ArchiveSink::form() const {
-    return format_ == ArchiveFormat::docker ? LayerForm::plain : LayerForm::compressed_if_made_up;
+TakenLayers ArchiveSink::form() const {
+    return format_ == ArchiveFormat::docker ? TakenLayers::plain
+                                            : TakenLayers::compressed_if_made_up;
 }
 
 static std::string blob_name(const Digest& digest) {

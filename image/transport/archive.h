@@ -46,7 +46,7 @@ class ArchiveSink : public ImageSink {
 public:
     ArchiveSink(ArchiveFormat format, int fd);
 
-    LayerForm form() const override;
+    TakenLayers form() const override;
     size_t at_once() const override { return 1; }
     bool has(const spec::Descriptor& blob) override { return written_.contains(blob.digest); }
     void put(const spec::Descriptor& blob, const ByteSource& bytes) override;

@@ -31,7 +31,7 @@ class LayoutSink : public ImageSink {
 public:
     // Throws Error if the directory holds something else.
     LayoutSink(std::string directory, std::string name);
-    LayerForm form() const override { return LayerForm::compressed_if_made_up; }
+    TakenLayers form() const override { return TakenLayers::compressed_if_made_up; }
     ~LayoutSink() override;  // of a layout that is not finished nothing stays that was not there
     bool has(const spec::Descriptor& blob) override;
     void put(const spec::Descriptor& blob, const ByteSource& bytes) override;

@@ -25,7 +25,7 @@ private:
 class RegistrySink : public ImageSink {
 public:
     explicit RegistrySink(const Reference& name);
-    LayerForm form() const override { return LayerForm::compressed_if_made_up; }
+    TakenLayers form() const override { return TakenLayers::compressed_if_made_up; }
     bool has(const spec::Descriptor& blob) override { return repository_.has_blob(blob); }
     void put(const spec::Descriptor& blob, const ByteSource& bytes) override;
     void put_document(const spec::Descriptor& descriptor, const std::string& text) override;

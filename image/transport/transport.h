@@ -38,7 +38,7 @@ public:
 };
 
 // How a place wants the layers of images.
-enum class LayerForm { as_they_are, plain, compressed_if_made_up };
+enum class TakenLayers { as_they_are, plain, compressed_if_made_up };
 
 class ImageSink {
 public:
@@ -47,7 +47,7 @@ public:
     ImageSink& operator=(const ImageSink&) = delete;
     virtual ~ImageSink() = default;
 
-    virtual LayerForm form() const { return LayerForm::as_they_are; }
+    virtual TakenLayers form() const { return TakenLayers::as_they_are; }
     // How many blobs it takes at once, each from a thread of its own.
     virtual size_t at_once() const { return 3; }
     // Is the blob there, with the right bytes?
