@@ -1,6 +1,5 @@
 // What a registry's client reads of others: challenges, files of credentials, registries.conf, and
 // the small forms beside them.
-#include "base/base64.h"
 #include "image/layer/encoder.h"
 #include "image/registry/challenge.h"
 #include "image/registry/credentials.h"
@@ -211,16 +210,6 @@ TEST_CASE("a refusal has the registry's words, or those of its status") {
     CHECK(text(418, "<html>") == "unknown: unexpected status 418");
     CHECK(refusal_of({.status = 200, .headers = {}, .body = " <!doctype html>"}).page ==
           "text/html");
-}
-
-TEST_CASE("base64 is read as it is written") {
-    for (const std::string_view text : {"", "a", "ab", "abc", "abcd", "ann:her secret"})
-        CHECK(from_base64(to_base64(text)) == text);
-    CHECK(to_base64("a:a") == "YTph");
-    CHECK(to_base64("\xff\xfe") == "//4=");
-    CHECK(from_base64("//4") == "\xff\xfe");
-    for (const char* const bad : {"?", "a", "YT ph", "YT=ph"})
-        CHECK(from_base64(bad) == std::nullopt);
 }
 
 TEST_CASE("a compression has the levels that it has") {
