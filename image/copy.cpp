@@ -159,7 +159,7 @@ private:
     }
 
     void note_blob(const spec::Descriptor& blob) {
-        Digest{blob.digest};
+        if (!Digest::is_valid(blob.digest)) throw Error("invalid digest ", quoted(blob.digest));
         if (blob.size < 0) throw Error("blob ", blob.digest, " has a negative size");
         if (noted_.insert(blob.digest).second) blobs_.push_back(blob);
     }
