@@ -17,7 +17,6 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/progress.h"
-#include "base/sys.h"
 #include "image/files.h"
 #include "image/layer/decoder.h"
 #include "image/layer/read_ahead.h"
@@ -252,32 +251,19 @@ private:
         Progress progress(Digest(layer.digest).short_hex(), uint64_t(layer.size));
         const ByteSource blob = counted(checked(layer, from_.open(layer)), progress);
         const UniqueFd file = nameless_file();
-        const spec::Descriptor made = write_layer_to(file.get(), blob, diff_id);
+        const auto plain = make_decoder(blob);
+        const Encoded encoded =
+            encode(wanted(), [&] { return plain->read(); }, diff_id.algorithm(), file.get());
+        if (encoded.plain != diff_id)
+            throw Error("it does not hold what its image says (", diff_id.text(), ")");
+        const spec::Descriptor made{.media_type = std::string(layer_type(wanted().kind)),
+                                    .digest = encoded.blob.text(),
+                                    .size = encoded.size};
+        check(::lseek(file.get(), 0, SEEK_SET), "lseek");
         if (!to_.has(made)) put(made, bytes_of(file.get()));
         progress.finish("Copied");
         const std::lock_guard lock(mutex_);
         changed_[layer.digest] = made;
-    }
-
-    spec::Descriptor write_layer_to(int file, const ByteSource& blob, const Digest& diff_id) const {
-        Hasher hasher, plain_hasher(diff_id.algorithm());
-        spec::Descriptor made{.media_type = std::string(layer_type(wanted().kind)), .digest = {}};
-        const auto encoder = make_encoder(wanted(), [&](std::string_view piece) {
-            hasher.update(piece);
-            sys::write_all(file, piece);
-            made.size += int64_t(piece.size());
-        });
-        const auto plain = make_decoder(blob);
-        for (std::string_view piece = plain->read(); !piece.empty(); piece = plain->read()) {
-            plain_hasher.update(piece);
-            encoder->write(piece);
-        }
-        encoder->finish();
-        if (plain_hasher.finish() != diff_id)
-            throw Error("it does not hold what its image says (", diff_id.text(), ")");
-        check(::lseek(file, 0, SEEK_SET), "lseek");
-        made.digest = hasher.finish().text();
-        return made;
     }
 
     // --- documents

@@ -47,7 +47,7 @@ class Push {
 public:
     Push(const Store& store, const Reference& name, const PushOptions& options)
         : store_(store), options_(options),
-          compression_(options.compression.value_or(parse_compression("gzip", 0))),
+          compression_(options.compression.value_or(Compression{})),
           repository_(name, Hosts::load().to_push(name), "pull,push"),
           work_(store.work_dir("push")) {}
 
@@ -208,22 +208,9 @@ private:
     spec::Descriptor compress(const Digest& tar, const std::string& path) const {
         const UniqueFd from = store_.open_blob(tar);
         const UniqueFd to = sys::open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-        Hasher of_tar(tar.algorithm()), of_blob;
-        spec::Descriptor blob;
-        const auto encoder = make_encoder(compression_, [&](std::string_view piece) {
-            sys::write_all(to.get(), piece);
-            of_blob.update(piece);
-            blob.size += int64_t(piece.size());
-        });
-        const ByteSource source = bytes_of(from.get());
-        for (std::string_view piece = source(); !piece.empty(); piece = source()) {
-            of_tar.update(piece);
-            encoder->write(piece);
-        }
-        encoder->finish();
-        if (of_tar.finish() != tar) throw Error("blob ", tar.text(), " is damaged in the store");
-        blob.digest = of_blob.finish().text();
-        return blob;
+        const Encoded made = encode(compression_, bytes_of(from.get()), tar.algorithm(), to.get());
+        if (made.plain != tar) throw Error("blob ", tar.text(), " is damaged in the store");
+        return {.digest = made.blob.text(), .size = made.size};
     }
 
     // Several images, or layers of one, may have a blob in common.

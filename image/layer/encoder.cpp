@@ -13,12 +13,12 @@
 
 #include "base/error.h"
 #include "base/shared_library.h"
+#include "base/sys.h"
 
 namespace {
 
 constexpr size_t made_at_once = size_t(256) << 10;
 constexpr int most_of_isal = 3, most_of_gzip = 9, most_of_zstd = 22;
-constexpr int usual_gzip = 3, usual_zstd = 3;
 
 using Sink = std::function<void(std::string_view)>;
 
@@ -167,14 +167,14 @@ std::string Compression::text() const {
 }
 
 Compression parse_compression(std::string_view kind, int level) {
-    const auto between = [&](int usual, int most) {
+    const auto between = [&](int most) {
         if (level < 0 || level > most)
             throw Error("compression level ", level, " of ", kind, ": must be from 1 to ", most);
-        return level == 0 ? usual : level;
+        return level == 0 ? Compression{}.level : level;
     };
     using enum Compression::Kind;
-    if (kind == "gzip") return {gzip, between(usual_gzip, most_of_gzip)};
-    if (kind == "zstd") return {zstd, between(usual_zstd, most_of_zstd)};
+    if (kind == "gzip") return {gzip, between(most_of_gzip)};
+    if (kind == "zstd") return {zstd, between(most_of_zstd)};
     if (kind == "none") return {none, 0};
     throw Error("unknown compression ", quoted(kind), "; known are gzip, zstd, none");
 }
@@ -188,4 +188,22 @@ std::unique_ptr<Encoder> make_encoder(const Compression& how, Sink sink) {
     }
     if (how.level <= most_of_isal) return std::make_unique<IsalEncoder>(how.level, std::move(sink));
     return std::make_unique<ZlibEncoder>(how.level, std::move(sink));
+}
+
+Encoded encode(const Compression& how, const ByteSource& plain, std::string_view algorithm,
+               int to) {
+    Hasher of_plain(algorithm), of_blob;
+    Encoded out;
+    const auto encoder = make_encoder(how, [&](std::string_view piece) {
+        of_blob.update(piece);
+        sys::write_all(to, piece);
+        out.size += int64_t(piece.size());
+    });
+    for (std::string_view piece = plain(); !piece.empty(); piece = plain()) {
+        of_plain.update(piece);
+        encoder->write(piece);
+    }
+    encoder->finish();
+    out.plain = of_plain.finish(), out.blob = of_blob.finish();
+    return out;
 }

@@ -7,14 +7,18 @@
 #include <string>
 #include <string_view>
 
+#include "image/digest.h"
+#include "image/layer/decoder.h"
+
 struct Compression {
     enum class Kind { none, gzip, zstd } kind = Kind::gzip;
-    int level = 0;  // 0: the usual one
+    int level = 3;  // the usual one of both
 
     // "gzip-3"; what is compressed so is always the same.
     std::string text() const;
 };
-// "gzip", "zstd" or "none"; throws Error for another, and for a level that it has not.
+// "gzip", "zstd" or "none", 0 for the usual level; throws Error for another, and for a level that
+// it has not.
 Compression parse_compression(std::string_view kind, int level);
 
 class Encoder {
@@ -26,3 +30,10 @@ public:
 // What it makes goes to `sink`, piece by piece.
 std::unique_ptr<Encoder> make_encoder(const Compression& how,
                                       std::function<void(std::string_view)> sink);
+
+// All of `plain`, compressed, to the file `to`, where that stands.
+struct Encoded {
+    Digest plain, blob;  // the first by the algorithm that was asked for
+    int64_t size = 0;    // of the blob
+};
+Encoded encode(const Compression& how, const ByteSource& plain, std::string_view algorithm, int to);
