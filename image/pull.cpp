@@ -7,7 +7,6 @@
 #include <optional>
 #include <set>
 
-#include "base/log.h"
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "image/blob_notes.h"
@@ -51,17 +50,6 @@ Found look_in(const Place& place, const Reference& name, const std::string& plat
     return found;
 }
 
-Found look_everywhere(const Reference& name, const std::string& platform) {
-    const std::vector<Place> places = Hosts::load().to_pull(name);
-    for (const Place& place : places) try {
-            return look_in(place, name, platform);
-        } catch (const Error& e) {
-            if (!place.is_mirror) throw;
-            log_debug(str("mirror ", place.name, ": ", e.what()));
-        }
-    throw Error("nothing to pull ", name.familiar(), " from");  // not reached: a registry is last
-}
-
 spec::Manifest read_image(const Repository::Document& document, const Reference& name) {
     if (spec::oci_media_type(document.descriptor.media_type) != spec::media::manifest)
         throw Error("unsupported manifest media type ", ::quoted(document.descriptor.media_type));
@@ -101,7 +89,8 @@ void remember(const Store& store, const Place& place, const spec::Descriptor& bl
 
 Image pull(const Store& store, const Reference& name, const PullOptions& options) {
     const Lease lease = store.use();
-    const Found found = look_everywhere(name, options.platform);
+    const Found found = in_first_place(
+        name, [&](const Place& place) { return look_in(place, name, options.platform); });
     const spec::Manifest manifest = read_image(found.document, name);
     std::vector<spec::Descriptor> blobs = manifest.layers;
     blobs.push_back(manifest.config);

@@ -151,10 +151,8 @@ std::vector<Place> Hosts::to_pull(const Reference& image) const {
     std::vector<Place> out;
     if (rule)
         for (const Mirror& mirror : rule->mirrors)
-            if (image.digest.empty() ? mirror.by_tag : mirror.by_digest) {
+            if (image.digest.empty() ? mirror.by_tag : mirror.by_digest)
                 out.push_back(place(moved(mirror.location), mirror.insecure));
-                out.back().is_mirror = true;
-            }
     out.push_back(rule ? place(moved(rule->location), rule->insecure) : place(name, false));
     return out;
 }

@@ -15,7 +15,6 @@ struct Place {
     std::string repository;
     std::string name;  // what it is called in files of credentials: "docker.io/library/alpine"
     Trust trust;
-    bool is_mirror = false;
 };
 
 class Hosts {
@@ -27,7 +26,7 @@ public:
     // Adds what the text of such a file says; `name` is the file's, for errors.
     void add(std::string_view text, const std::string& name);
 
-    // The mirrors that may have it, then where it really is. Throws Error for what is blocked.
+    // The mirrors that may have it; last, where it really is. Throws Error for what is blocked.
     std::vector<Place> to_pull(const Reference& image) const;
     Place to_push(const Reference& image) const;
 

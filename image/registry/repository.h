@@ -3,12 +3,28 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/error.h"
+#include "base/log.h"
 #include "base/progress.h"
+#include "image/registry/hosts.h"
 #include "image/registry/session.h"
 #include "image/store.h"
+
+// What `look` finds of an image in the first place that it is to be pulled from: a mirror is asked
+// before the registry, and whatever it does wrong, the next place is.
+auto in_first_place(const Reference& image, auto&& look) {
+    const std::vector<Place> places = Hosts::load().to_pull(image);
+    for (const Place& mirror : std::span(places).first(places.size() - 1)) try {
+            return look(mirror);
+        } catch (const Error& e) {
+            log_debug(str("mirror ", mirror.name, ": ", e.what()));
+        }
+    return look(places.back());
+}
 
 class Repository {
 public:

@@ -6,21 +6,14 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "base/sys.h"
 #include "image/files.h"
-#include "image/registry/hosts.h"
 
 RegistrySource::RegistrySource(const Reference& name) {
-    for (const Place& place : Hosts::load().to_pull(name)) try {
-            auto repository = std::make_unique<Repository>(name, place, "pull");
-            top_ = repository->document(name.digest.empty() ? name.tag : name.digest, name.digest);
-            repository_ = std::move(repository);
-            return;
-        } catch (const Error& e) {  // whatever a mirror does wrong, the next place is asked
-            if (!place.is_mirror) throw;
-            log_debug(str("mirror ", place.name, ": ", e.what()));
-        }
+    in_first_place(name, [&](const Place& place) {
+        repository_ = std::make_unique<Repository>(name, place, "pull");
+        top_ = repository_->document(name.digest.empty() ? name.tag : name.digest, name.digest);
+    });
 }
 
 std::optional<std::string> RegistrySource::document(const spec::Descriptor& descriptor) {
