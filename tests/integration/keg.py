@@ -180,6 +180,13 @@ class StoreCase(Looks, TempCase):
     def image_id(self, name):
         return self.keg("images", "-q", "--no-trunc", name).stdout.strip()
 
+    def store_of_plain_files(self):
+        """Another store, which unpacks its layers."""
+        store = self.dir / "plain"
+        run(KEG, "--root", store, "images")
+        self.keep_plain_files(store)
+        return store
+
     def keep_plain_files(self, store=None):
         """From here on that store unpacks layers, as one does whose kernel cannot mount indexes."""
         kernel = os.uname()

@@ -43,9 +43,7 @@ class Case(keg.StoreCase):
 
     def setUp(self):
         super().setUp()
-        self.files = self.dir / "plain"
-        keg.run(keg.KEG, "--root", self.files, "images")
-        self.keep_plain_files(self.files)
+        self.files = self.store_of_plain_files()
         self.stores = (self.store, self.files)
 
     def load(self, *layers, store=None, **how):

@@ -94,9 +94,7 @@ class Forms(keg.StoreCase):
 
     def setUp(self):
         super().setUp()
-        self.files = self.dir / "plain"
-        keg.run(keg.KEG, "--root", self.files, "images")
-        self.keep_plain_files(self.files)
+        self.files = self.store_of_plain_files()
 
     def can_index(self, store):
         if (store / "layers/kernel").read_text().endswith("\nno indexes\n"):
