@@ -95,11 +95,8 @@ ArchiveContents::File& ArchiveContents::inflate(const std::string& path) {
     const File& file = *find(path);
     UniqueFd blob;
     if (file.blob) blob = file.blob->open();
-    const auto small = [&file, given = false]() mutable {
-        return std::exchange(given, true) ? std::string_view{} : std::string_view(file.data);
-    };
     return context(::quoted(path), [&]() -> File& {
-        const auto plain = make_decoder(blob ? bytes_of(blob.get()) : ByteSource(small));
+        const auto plain = make_decoder(blob ? bytes_of(blob.get()) : bytes_of(file.data));
         return inflated_.emplace(path, take_file([&] { return plain->read(); }, "sha256"))
             .first->second;
     });

@@ -40,9 +40,7 @@ std::vector<Chosen> choose(const Store& store, const std::vector<std::string>& w
         }
         add(found, true);
         const Reference typed = parse_reference(word);
-        if (word.find('@') != std::string::npos ||
-            word.find(':', word.rfind('/') + 1) != std::string::npos)
-            continue;
+        if (has_tag_or_digest(word)) continue;
         for (const NamedImage& other : store.images())
             if (other.name && other.name->repository() == typed.repository()) add(other, true);
     }

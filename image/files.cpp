@@ -164,6 +164,18 @@ std::string read_text(const Files& files, const std::string& path) {
     return text;
 }
 
+bool is_regular_file(const Files& files, const std::string& path) {
+    const auto file = files.find(path);
+    return file && file->kind == Files::File::Kind::regular;
+}
+
+std::optional<std::string> read_document(const Files& files, const std::string& path) {
+    if (!is_regular_file(files, path)) return {};
+    std::string text = read_text(files, path);
+    if (text.size() > most_document) throw Error(path, " is too large for a document");
+    return text;
+}
+
 UniqueFd nameless_file() {
     const char* const directory = std::getenv("TMPDIR");
     std::string name = str(directory && *directory ? directory : "/var/tmp", "/keg-XXXXXX");

@@ -49,6 +49,11 @@ private:
 // All of a regular file, or what of it is more than a document may have.
 std::string read_text(const Files& files, const std::string& path);
 
+// Is a regular file there?
+bool is_regular_file(const Files& files, const std::string& path);
+// A document, if it is one. Throws Error for one that is too large.
+std::optional<std::string> read_document(const Files& files, const std::string& path);
+
 // A plain tar in a regular file, read in place.
 class TarFiles : public Files {
 public:

@@ -149,3 +149,7 @@ bool is_name(std::string_view word, const Reference& name) {
     return typed.repository() == name.repository() &&
            (!typed.digest.empty() || typed.tag == name.tag);
 }
+
+bool has_tag_or_digest(std::string_view word) {
+    return word.find_first_of("@:", word.rfind('/') + 1) != std::string_view::npos;
+}

@@ -20,6 +20,8 @@ struct Reference {
 // Throws Error in Docker's words: `invalid reference format: repository name (library/App) must be
 // lowercase`. A name without a tag and digest gets the tag "latest".
 Reference parse_reference(std::string_view text);
+// Whether more was typed than a repository, which a registry's port belongs to.
+bool has_tag_or_digest(std::string_view word);
 // Whether `word`, as typed, is that name (with its tag or by its digest), rather than an image's
 // ID.
 bool is_name(std::string_view word, const Reference& name);

@@ -6,14 +6,14 @@
 #include "base/defer.h"
 #include "base/progress.h"
 #include "cli/commands.h"
+#include "cli/compression_option.h"
 #include "image/transport/places.h"
 
 static constexpr Option copy_options[] = {
     {"all,a", nullptr, "of an index all images, and the index itself"},
     {"platform", "OS/ARCH", "of an index not this machine's but that platform's image"},
     {"compression", "KIND", "gzip, zstd or none: what layers are to be; without it they stay"},
-    {"compression-level", "N", "how hard to try, 1 to 9 for gzip, 1 to 22 for zstd", "", false,
-     Value::integer, 1, 22},
+    compression_level_option,
     {"preserve-digests", nullptr, "fail rather than change a digest"},
     {"digestfile", "FILE", "write the digest of the copy there"},
     {"quiet,q", nullptr, "no progress"},
@@ -24,11 +24,7 @@ static int copy_(const Arguments& globals, const Arguments& args) {
     const ImagePlace from = parse_place(args[0]), to = parse_place(args[1]);
     if (args.flag("all") && !args.get("platform").empty())
         throw Error("--all and --platform exclude each other");
-    const auto kind = args.value("compression");
-    const auto level = args.number("compression-level");
-    std::optional<Compression> compression;
-    if (kind || level)
-        compression = parse_compression(kind.value_or("gzip"), int(level.value_or(0)));
+    const auto compression = read_compression(args);
     std::optional<Store> store;
     const auto the_store = [&]() -> const Store& {
         if (!store) store.emplace(open_store(globals));

@@ -19,9 +19,7 @@ static int pull_(const Arguments& globals, const Arguments& args) {
     const Store store = open_store(globals);
     const auto before = store.find(name.familiar());
 
-    const bool defaulted = args[0].find('@') == std::string::npos &&
-                           args[0].find(':', args[0].rfind('/') + 1) == std::string::npos;
-    if (!quiet && defaulted) std::printf("Using default tag: latest\n");
+    if (!quiet && !has_tag_or_digest(args[0])) std::printf("Using default tag: latest\n");
     if (!quiet)
         std::printf("%s: Pulling from %s\n", (name.tag.empty() ? name.digest : name.tag).c_str(),
                     name.path.c_str());

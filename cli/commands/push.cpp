@@ -4,6 +4,7 @@
 
 #include "base/progress.h"
 #include "cli/commands.h"
+#include "cli/compression_option.h"
 #include "image/push.h"
 
 namespace {
@@ -11,24 +12,10 @@ namespace {
 constexpr Option push_options[] = {
     {"all-tags,a", nullptr, "push all tags of the repository"},
     {"compression", "FORMAT", "of layers that are kept plain: gzip, zstd or none"},
-    {"compression-level", "N", "how hard to try, 1 to 9 for gzip, 1 to 22 for zstd", "", false,
-     Value::integer, 1, 22},
+    compression_level_option,
     {"platform", "OS/ARCH", "of an image for several platforms, that one's image alone"},
     {"quiet,q", nullptr, "print only the name"},
 };
-
-bool has_tag(const std::string& word) {
-    return word.find(':', word.rfind('/') + 1) != std::string::npos;
-}
-
-PushOptions options_of(const Arguments& args) {
-    PushOptions out{.platform = args.get("platform")};
-    const auto kind = args.value("compression");
-    const auto level = args.number("compression-level");
-    if (kind || level)
-        out.compression = parse_compression(kind.value_or("gzip"), int(level.value_or(0)));
-    return out;
-}
 
 std::vector<std::string> tags_of(const Store& store, const Reference& name) {
     std::vector<std::string> tags;
@@ -44,13 +31,14 @@ int push_(const Arguments& globals, const Arguments& args) {
     const Reference name = parse_reference(args[0]);
     if (!name.digest.empty()) throw Error("cannot push a digest reference");
     const bool quiet = args.flag("quiet"), all = args.flag("all-tags");
-    if (all && has_tag(args[0])) throw Error("tag can't be used with --all-tags/-a");
-    const PushOptions wanted = options_of(args);
+    if (all && has_tag_or_digest(args[0])) throw Error("tag can't be used with --all-tags/-a");
+    const PushOptions wanted{.platform = args.get("platform"),
+                             .compression = read_compression(args)};
     const Store store = open_store(globals);
     const std::vector<std::string> tags =
         all ? tags_of(store, name) : std::vector<std::string>{name.tag};
     Progress::set_quiet(quiet);
-    if (!quiet && !all && !has_tag(args[0])) std::printf("Using default tag: latest\n");
+    if (!quiet && !all && !has_tag_or_digest(args[0])) std::printf("Using default tag: latest\n");
     if (!quiet) std::printf("The push refers to repository [%s]\n", name.repository().c_str());
     std::fflush(stdout);
     push(store, name, tags, wanted, [&](const Pushed& pushed) {

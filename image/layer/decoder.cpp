@@ -250,6 +250,12 @@ ByteSource bytes_of(int fd) {
     };
 }
 
+ByteSource bytes_of(std::string_view text) {
+    return [text, given = false]() mutable {
+        return std::exchange(given, true) ? std::string_view() : text;
+    };
+}
+
 std::string_view compression_of(std::string_view head) { return codec_of(head).name; }
 
 std::unique_ptr<Decoder> make_decoder(ByteSource blob) {

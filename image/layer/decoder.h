@@ -11,6 +11,8 @@
 using ByteSource = std::function<std::string_view()>;
 // What a descriptor gives from where it stands; it stays the caller's.
 ByteSource bytes_of(int fd);
+// A text, in one piece, which must stay as long.
+ByteSource bytes_of(std::string_view text);
 
 // What a blob that begins so is compressed with, one of: "" (not), "gzip", "zstd", "xz", "bzip2".
 // The first six bytes say it.

@@ -42,18 +42,6 @@ private:
     TarWriter tar_;
 };
 
-TarEntry::Type type_of(mode_t mode) {
-    using enum TarEntry::Type;
-    switch (mode & S_IFMT) {
-        case S_IFDIR: return directory;
-        case S_IFLNK: return symlink;
-        case S_IFCHR: return character_device;
-        case S_IFBLK: return block_device;
-        case S_IFIFO: return fifo;
-    }
-    return file;
-}
-
 bool is_opaque(int dir) {
     char value[2];
     return ::fgetxattr(dir, "trusted.overlay.opaque", value, sizeof value) == 1 && value[0] == 'y';
@@ -150,7 +138,7 @@ private:
     // `via` is a path of the host's to it.
     TarEntry describe(const struct stat& info, const std::string& name,
                       const std::string& via) const {
-        TarEntry entry{.type = type_of(info.st_mode),
+        TarEntry entry{.type = tar_type(info.st_mode),
                        .name = name,
                        .target = {},
                        .mode = info.st_mode & 07777,

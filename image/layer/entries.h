@@ -3,6 +3,7 @@
 // made of layers is made of either.
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -35,6 +36,19 @@ struct TarEntry {
     // the size. Nothing for a file that is stored whole.
     std::optional<std::vector<Segment>> segments = {};
 };
+
+// Of a file with that mode (inode(7)); all that no tar has is a file.
+constexpr TarEntry::Type tar_type(mode_t mode) {
+    using enum TarEntry::Type;
+    switch (mode & S_IFMT) {
+        case S_IFDIR: return directory;
+        case S_IFLNK: return symlink;
+        case S_IFCHR: return character_device;
+        case S_IFBLK: return block_device;
+        case S_IFIFO: return fifo;
+        default: return file;
+    }
+}
 
 class LayerEntries {
 public:

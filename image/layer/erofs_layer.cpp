@@ -83,16 +83,8 @@ erofs::LayerTree read_layer(int fd) {
 }
 
 TarEntry::Type entry_type(uint32_t mode) {
-    using enum TarEntry::Type;
-    switch (mode & S_IFMT) {
-        case S_IFDIR: return directory;
-        case S_IFLNK: return symlink;
-        case S_IFCHR: return character_device;
-        case S_IFBLK: return block_device;
-        case S_IFIFO: return fifo;
-        case S_IFSOCK: throw Error("a socket cannot be in a layer");
-    }
-    return file;
+    if (S_ISSOCK(mode)) throw Error("a socket cannot be in a layer");
+    return tar_type(mode);
 }
 
 }  // namespace

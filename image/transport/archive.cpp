@@ -44,12 +44,6 @@ std::string familiar_tag(const Reference& name) {
     return name.familiar_repository() + ":" + name.tag;
 }
 
-ByteSource bytes_of_text(const std::string& text) {
-    return [&text, given = false]() mutable {
-        return std::exchange(given, true) ? std::string_view() : std::string_view(text);
-    };
-}
-
 }  // namespace
 
 std::unique_ptr<const Files> files_of_archive(int fd) {
@@ -102,11 +96,11 @@ spec::Descriptor DockerArchiveSource::top() {
         throw Error(shown_, " is no docker archive: it has no file \"manifest.json\"");
     const auto items = context(str(shown_, ": manifest.json"), [&] {
         return json::read<std::vector<DockerItem>>(
-            json::parse(read_text(*files_, follow("manifest.json", "list of images"))));
+            json::parse(*read_document(*files_, follow("manifest.json", "list of images"))));
     });
     const DockerItem& item = choose(items, name_, shown_);
     const std::string config_path = follow(item.config, "config");
-    const std::string text = read_text(*files_, config_path);
+    const std::string text = *read_document(*files_, config_path);
     const spec::ImageConfig config = context(str(shown_, ": image config ", quoted(item.config)),
                                              [&] { return spec::read_image_config(text); });
     const std::vector<std::string>& diff_ids = config.rootfs.diff_ids;
@@ -166,7 +160,7 @@ std::optional<std::string> DockerArchiveSource::document(const spec::Descriptor&
     if (descriptor.digest == digest_of(manifest_).text()) return manifest_;
     const auto found = paths_.find(descriptor.digest);
     if (found == paths_.end()) return {};
-    return read_text(*files_, found->second);
+    return read_document(*files_, found->second);
 }
 
 ByteSource DockerArchiveSource::open(const spec::Descriptor& blob) {
@@ -187,12 +181,8 @@ TakenLayers ArchiveSink::form() const {
                                             : TakenLayers::compressed_if_made_up;
 }
 
-static std::string blob_name(const Digest& digest) {
-    return str("blobs/", digest.algorithm(), "/", digest.hex());
-}
-
 void ArchiveSink::put(const spec::Descriptor& blob, const ByteSource& bytes) {
-    const std::string name = blob_name(Digest(blob.digest));
+    const std::string name = layout_path(Digest(blob.digest));
     for (size_t slash = name.find('/'); slash != std::string::npos;
          slash = name.find('/', slash + 1))
         if (const std::string above = name.substr(0, slash + 1); directories_.insert(above).second)
@@ -206,7 +196,7 @@ void ArchiveSink::put(const spec::Descriptor& blob, const ByteSource& bytes) {
 void ArchiveSink::put_document(const spec::Descriptor& descriptor, const std::string& text) {
     if (spec::oci_media_type(descriptor.media_type) == spec::media::manifest)
         manifests_[descriptor.digest] = spec::read_manifest(text);
-    if (!has(descriptor)) put(descriptor, bytes_of_text(text));
+    if (!has(descriptor)) put(descriptor, bytes_of(text));
 }
 
 void ArchiveSink::call(std::vector<Reference> names, std::string layout_name) {
@@ -239,9 +229,10 @@ void ArchiveSink::add_to_index(const spec::Descriptor& top) {
 
 void ArchiveSink::add_to_items(const spec::Descriptor& top) {
     const spec::Manifest& manifest = manifests_.at(top.digest);
-    DockerItem item{.config = blob_name(Digest(manifest.config.digest)), .tags = {}, .layers = {}};
+    DockerItem item{
+        .config = layout_path(Digest(manifest.config.digest)), .tags = {}, .layers = {}};
     for (const spec::Descriptor& layer : manifest.layers)
-        item.layers.push_back(blob_name(Digest(layer.digest)));
+        item.layers.push_back(layout_path(Digest(layer.digest)));
     for (const Reference& name : names_) {
         item.tags.push_back(familiar_tag(name));
         if (!manifest.layers.empty())

@@ -18,14 +18,6 @@ constexpr std::string_view version = "Directory Transport Version: 1.1\n";
 
 std::string hex_of(const spec::Descriptor& descriptor) { return Digest(descriptor.digest).hex(); }
 
-std::optional<std::string> text_if_exists(const Files& files, const std::string& path) {
-    const auto file = files.find(path);
-    if (!file || file->kind != Files::File::Kind::regular) return {};
-    std::string text = read_text(files, path);
-    if (text.size() > most_document) throw Error(path, " is too large for a document");
-    return text;
-}
-
 // What a document is that does not say it: an index has "manifests".
 std::string media_type_of(const std::string& text) {
     const json::Value document = json::parse(text);
@@ -41,7 +33,7 @@ DirectorySource::DirectorySource(std::string directory)
     : directory_(std::move(directory)), files_(directory_) {}
 
 spec::Descriptor DirectorySource::top() {
-    const auto text = text_if_exists(files_, "manifest.json");
+    const auto text = read_document(files_, "manifest.json");
     if (!text) throw Error(directory_, " holds no image: it has no file \"manifest.json\"");
     return {.media_type =
                 context(directory_ + "/manifest.json", [&] { return media_type_of(*text); }),
@@ -51,15 +43,14 @@ spec::Descriptor DirectorySource::top() {
 
 std::optional<std::string> DirectorySource::document(const spec::Descriptor& descriptor) {
     // A config has its digest as any blob.
-    if (auto text = text_if_exists(files_, hex_of(descriptor) + ".manifest.json")) return text;
-    if (auto text = text_if_exists(files_, hex_of(descriptor))) return text;
-    auto top = text_if_exists(files_, "manifest.json");
+    if (auto text = read_document(files_, hex_of(descriptor) + ".manifest.json")) return text;
+    if (auto text = read_document(files_, hex_of(descriptor))) return text;
+    auto top = read_document(files_, "manifest.json");
     return top && digest_of(*top).text() == descriptor.digest ? top : std::nullopt;
 }
 
 ByteSource DirectorySource::open(const spec::Descriptor& blob) {
-    const auto file = files_.find(hex_of(blob));
-    if (!file || file->kind != Files::File::Kind::regular)
+    if (!is_regular_file(files_, hex_of(blob)))
         throw Error(directory_, " lacks blob ", blob.digest);
     return files_.open(hex_of(blob));
 }

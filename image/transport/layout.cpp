@@ -22,26 +22,15 @@ namespace {
 
 constexpr const char* ref_name = "org.opencontainers.image.ref.name";
 
-std::string blob_path(const Digest& digest) {
-    return str("blobs/", digest.algorithm(), "/", digest.hex());
-}
-
 std::string name_of_entry(const spec::Descriptor& entry) {
     const auto found = entry.annotations.find(ref_name);
     return found == entry.annotations.end() ? "" : found->second;
 }
 
-bool is_regular(const Files& files, const std::string& path) {
-    const auto file = files.find(path);
-    return file && file->kind == Files::File::Kind::regular;
-}
-
 std::string required_text(const Files& files, const std::string& path, const std::string& shown) {
-    if (!is_regular(files, path))
-        throw Error(shown, " is no image layout: it has no file ", quoted(path));
-    std::string text = read_text(files, path);
-    if (text.size() > most_document) throw Error(shown, ": ", path, " is too large for a document");
-    return text;
+    auto text = context(shown, [&] { return read_document(files, path); });
+    if (!text) throw Error(shown, " is no image layout: it has no file ", quoted(path));
+    return std::move(*text);
 }
 
 }  // namespace
@@ -68,17 +57,17 @@ spec::Descriptor LayoutSource::top() {
 }
 
 std::optional<std::string> LayoutSource::document(const spec::Descriptor& descriptor) {
-    const std::string path = blob_path(Digest(descriptor.digest));
-    if (!is_regular(*files_, path)) return {};
-    std::string text = read_text(*files_, path);
-    if (text.size() > most_document) throw Error("it is too large for a document");
-    return text;
+    return read_document(*files_, layout_path(Digest(descriptor.digest)));
 }
 
 ByteSource LayoutSource::open(const spec::Descriptor& blob) {
-    const std::string path = blob_path(Digest(blob.digest));
-    if (!is_regular(*files_, path)) throw Error(shown_, " lacks blob ", blob.digest);
+    const std::string path = layout_path(Digest(blob.digest));
+    if (!is_regular_file(*files_, path)) throw Error(shown_, " lacks blob ", blob.digest);
     return files_->open(path);
+}
+
+std::string layout_path(const Digest& digest) {
+    return str("blobs/", digest.algorithm(), "/", digest.hex());
 }
 
 // --- a directory that is written
@@ -106,17 +95,17 @@ LayoutSink::~LayoutSink() {
 }
 
 std::string LayoutSink::path_of(const Digest& digest) const {
-    return directory_ + "/" + blob_path(digest);
+    return directory_ + "/" + layout_path(digest);
 }
 
 bool LayoutSink::has(const spec::Descriptor& blob) {
     const Digest digest(blob.digest);
     const DirectoryFiles files(directory_);
-    const auto there = files.find(blob_path(digest));
+    const auto there = files.find(layout_path(digest));
     if (!there || there->kind != Files::File::Kind::regular || there->size != blob.size)
         return false;
     Hasher hasher(digest.algorithm());
-    const ByteSource bytes = files.open(blob_path(digest));
+    const ByteSource bytes = files.open(layout_path(digest));
     for (std::string_view piece = bytes(); !piece.empty(); piece = bytes()) hasher.update(piece);
     return hasher.finish() == digest;
 }
@@ -139,9 +128,7 @@ void LayoutSink::put(const spec::Descriptor& blob, const ByteSource& bytes) {
 
 void LayoutSink::put_document(const spec::Descriptor& descriptor, const std::string& text) {
     if (has(descriptor)) return;
-    put(descriptor, [&, given = false]() mutable {
-        return std::exchange(given, true) ? std::string_view() : std::string_view(text);
-    });
+    put(descriptor, bytes_of(text));
 }
 
 // An entry of that name goes; without a name, one for the same document.

@@ -9,6 +9,8 @@
 #include "image/files.h"
 #include "image/transport/transport.h"
 
+// Where a blob is in a layout: "blobs/sha256/HEX".
+std::string layout_path(const Digest& digest);
 // What the file oci-layout says.
 inline constexpr std::string_view layout_text = R"({"imageLayoutVersion":"1.0.0"})";
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/output_file.h"
 #include "base/sys.h"
+#include "image/derive.h"
 #include "image/transport/archive.h"
 #include "image/transport/directory.h"
 #include "image/transport/layout.h"
@@ -47,17 +48,10 @@ std::unique_ptr<ImageSource> source_at(const ImagePlace& place, const AskStore& 
     throw Error("unreachable");
 }
 
-Reference name_to_give(const std::string& typed) {
-    Reference name = parse_reference(typed);
-    if (!name.digest.empty())
-        throw Error("invalid name for an image: ", quoted(typed), " has a digest");
-    return name;
-}
-
 spec::Descriptor copy_to_archive(ImageSource& from, const ImagePlace& to, ArchiveFormat format,
                                  const CopyOptions& options) {
     std::vector<Reference> names;
-    if (format == ArchiveFormat::docker && !to.name.empty()) names = {name_to_give(to.name)};
+    if (format == ArchiveFormat::docker && !to.name.empty()) names = {name_for_new(to.name)};
     spec::Descriptor copied;
     OutputFile(to.path).write([&](int fd) {
         ArchiveSink sink(format, fd);
@@ -73,7 +67,7 @@ spec::Descriptor copy_to(ImageSource& from, const ImagePlace& to, const CopyOpti
     const auto copy = [&](ImageSink&& sink) { return copy_image(from, sink, options); };
     switch (to.transport->kind) {
         case registry: return copy(RegistrySink(parse_reference(to.name)));
-        case store: return copy(StoreSink(the_store(), name_to_give(to.name), options.platform));
+        case store: return copy(StoreSink(the_store(), name_for_new(to.name), options.platform));
         case layout: return copy(LayoutSink(to.path, to.name));
         case oci_archive: return copy_to_archive(from, to, ArchiveFormat::oci, options);
         case docker_archive: return copy_to_archive(from, to, ArchiveFormat::docker, options);
@@ -83,8 +77,6 @@ spec::Descriptor copy_to(ImageSource& from, const ImagePlace& to, const CopyOpti
 }
 
 }  // namespace
-
-std::span<const Transport> transports() { return known; }
 
 ImagePlace parse_place(const std::string& typed) {
     const auto found = std::ranges::find_if(

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -15,7 +14,6 @@ struct Transport {
     std::string_view prefix;    // "oci:"
     std::string_view synopsis;  // "oci:DIRECTORY[:NAME]"
 };
-std::span<const Transport> transports();
 
 struct ImagePlace {
     const Transport* transport;
