@@ -4,6 +4,7 @@
 #include "builder/instructions.h"
 #include "builder/metadata.h"
 #include "builder/words.h"
+#include "tests/unit/builder/whole_dockerfile.h"
 #include "tests/unit/damage.h"
 
 namespace {
@@ -40,31 +41,6 @@ constexpr std::string_view words[] = {"\n",
                                       "USER :",
                                       "ARG "};
 
-constexpr const char* original = R"(# syntax=docker/dockerfile:1
-ARG base=debian
-FROM ${base:-alpine} AS build
-ENV PATH=/bin:$PATH name="a b" other=c\ d
-ENV old form of it
-LABEL a=b "c d"='e f'
-COPY --from=0 --chown=1:2 ["a b", "c"] /to/
-ADD --checksum=sha256:00 http://x/y .
-RUN --mount=type=bind,target=/x echo "$name" \
-    && true   # comment
-RUN <<EOF cat > /file
-$name ${other#c}
-EOF
-HEALTHCHECK --interval=5m --retries=3 CMD ["curl", "x"]
-EXPOSE 80/tcp 8000-8010
-VOLUME /a /b
-STOPSIGNAL SIGRTMIN+3
-ONBUILD RUN true
-SHELL ["/bin/sh", "-c"]
-USER me:staff
-WORKDIR /a/../b
-CMD ["a", "b"]
-ENTRYPOINT exec x
-)";
-
 }  // namespace
 
 TEST_CASE("damaged Dockerfiles are read or refused") {
@@ -72,8 +48,9 @@ TEST_CASE("damaged Dockerfiles are read or refused") {
     each_damaged(
         1000,
         [&](Damage& damage) {
-            return damage.text(
-                damage.below(4) ? original : many.substr(damage.below(many.size()), 2000), words);
+            return damage.text(damage.below(4) ? whole_dockerfile
+                                               : many.substr(damage.below(many.size()), 2000),
+                               words);
         },
         [](const std::string& text) {
             const Dockerfile file = parse_dockerfile(text, "Dockerfile");
