@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""With COMPILE_AT_ONCE several files are one to the compiler, and what each keeps for itself (its unnamed namespace)
+"""With COMPILE_AT_ONCE several files are one to the compiler, and what each keeps for itself (unnamed namespaces, static)
 is seen by the others. Two functions of one name are then two overloads, and a call may quietly become the other one's:
 so no two files of one group may have a name in common. The groups are CMake's own: tests/names.py BUILD-DIRECTORY"""
 import pathlib
@@ -14,14 +14,14 @@ DEFINITIONS = [re.compile(pattern) for pattern in (
 
 
 def private_names(path):
-    """Of what begins a line within the file's unnamed namespace, as clang-format lays it out."""
+    """Of what begins a line within the file's unnamed namespace, or as static, as clang-format lays it out."""
     inside = False
     for line in path.read_text().splitlines():
         if line == "namespace {":
             inside = True
         elif line.startswith("}  // namespace"):
             inside = False
-        elif inside:
+        elif inside or line.startswith("static "):
             for definition in DEFINITIONS:
                 if match := definition.match(line):
                     yield match[1]

@@ -15,7 +15,7 @@ static constexpr Option history_options[] = {
     {"quiet,q", nullptr, "only the IDs"},
 };
 
-static constexpr Column columns[] = {
+static constexpr Column history_columns[] = {
     {"ID", "IMAGE"},
     {"CreatedSince", "CREATED"},
     {"CreatedAt", "CREATED AT"},
@@ -65,8 +65,8 @@ static int history(const Arguments& globals, const Arguments& args) {
     }
     const std::string created = human ? "{{.CreatedSince}}" : "{{.CreatedAt}}";
     print_listing(args.get("format"),
-                  "{{.ID}}\t" + created + "\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}", columns,
-                  steps);
+                  "{{.ID}}\t" + created + "\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}",
+                  history_columns, steps);
     return 0;
 }
 
