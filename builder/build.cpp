@@ -369,7 +369,7 @@ Image Build::load_image(const std::string& name) {
         if (const auto found = store_.find(name);
             found && (name.size() >= shortest_id || (found->name && is_name(name, *found->name))))
             return store_.load(found->descriptor);
-    return pull(store_, reference, {.platform = {}, .quiet = options_.quiet});
+    return pull(store_, reference);
 }
 
 void Build::from(Stage& stage, const StagePlan& plan, size_t index) {

@@ -1,8 +1,10 @@
 // An image from one place to another, with all that belongs to it.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "image/layer/encoder.h"
 #include "image/transport/transport.h"
@@ -12,6 +14,10 @@ struct CopyOptions {
     std::string platform;                    // "linux/arm64"; "" = this machine's
     std::optional<Compression> compression;  // of layers; none: as they are, or as the place wants
     bool same_digests = false;               // or not at all
+    // Is asked with the documents from the uppermost index down to the manifest (of all of an
+    // index: with that alone) before any blob comes, and throws to refuse the image.
+    std::function<void(const std::vector<spec::Descriptor>& chain)> accept = {};
+    std::string moved = "Copied";  // what is said of a blob that has come
 };
 
 // Gives the descriptor of what is there now. Every document and blob is compared with the digest,

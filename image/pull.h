@@ -4,8 +4,8 @@
 #include "image/store.h"
 
 struct PullOptions {
-    std::string platform;  // "linux/arm64"; "" = this machine's
-    bool quiet = false;
+    std::string platform;        // "linux/arm64"; "" = this machine's
+    bool all_platforms = false;  // of an index every image
 };
 // Pulls an image by name into the store (only the blobs that are missing), tags it, and gives it.
 // Throws Docker's words for what is not there.

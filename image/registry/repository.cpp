@@ -77,29 +77,7 @@ Repository::Document Repository::document(const std::string& tag_or_digest,
             response.body};
 }
 
-bool Repository::fetch(const Store& store, const spec::Descriptor& blob, Progress& progress) {
-    std::optional<BlobWriter> writer = store.resume_blob(blob);
-    if (!writer) return false;
-    const bool goes_on = writer->size() > 0;
-    const Take take = [&](std::string_view piece) {
-        writer->write(piece);
-        progress.add(piece.size());
-    };
-    progress.add(uint64_t(writer->size()));
-    bring(blob, writer->size(), take);
-    // What a machine that lost its power had of it may be other bytes.
-    if (goes_on && writer->digest().text() != blob.digest) {
-        writer->restart();
-        bring(blob, 0, take);
-    }
-    writer->commit(blob.media_type, blob.digest, blob.size);
-    return true;
-}
-
-void Repository::read(const spec::Descriptor& blob, const Take& take) { bring(blob, 0, take); }
-
-// A transfer that breaks off goes on where it was.
-void Repository::bring(const spec::Descriptor& blob, int64_t begin, const Take& take) {
+void Repository::read(const spec::Descriptor& blob, int64_t begin, const Take& take) {
     if (const auto data = decode_base64(blob.data, Padding::optional);
         !blob.data.empty() && data && begin == 0)
         return take(*data);
@@ -107,7 +85,7 @@ void Repository::bring(const spec::Descriptor& blob, int64_t begin, const Take& 
     for (int64_t size = begin; size < blob.size;) {
         const int64_t before = size;
         try {
-            const HttpResponse answer = bring_rest(blob, size, take);
+            const HttpResponse answer = read_rest(blob, size, take);
             if (answer.is_success()) return;
             if (!is_passing(answer) || !retry.again(answer))
                 throw session_.error("fetching blob " + blob.digest, answer);
@@ -121,7 +99,7 @@ void Repository::bring(const spec::Descriptor& blob, int64_t begin, const Take& 
 }
 
 // RFC 9110: 206 brings what was asked for, and says what it brings; 200 brings all of it.
-HttpResponse Repository::bring_rest(const spec::Descriptor& blob, int64_t& size, const Take& take) {
+HttpResponse Repository::read_rest(const spec::Descriptor& blob, int64_t& size, const Take& take) {
     const int64_t begin = size;
     auto known = size_t(begin);  // bytes at the front of a 200 that are there already
     const auto sink = [&](const HttpResponse& answer, std::string_view piece) {

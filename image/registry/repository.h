@@ -14,18 +14,6 @@
 #include "image/registry/session.h"
 #include "image/store.h"
 
-// What `look` finds of an image in the first place that it is to be pulled from: a mirror is asked
-// before the registry, and whatever it does wrong, the next place is.
-auto in_first_place(const Reference& image, auto&& look) {
-    const std::vector<Place> places = Hosts::load().to_pull(image);
-    for (const Place& mirror : std::span(places).first(places.size() - 1)) try {
-            return look(mirror);
-        } catch (const Error& e) {
-            log_debug(str("mirror ", mirror.name, ": ", e.what()));
-        }
-    return look(places.back());
-}
-
 class Repository {
 public:
     // `name` is what the user calls it, at `place`; `actions`: "pull" or "pull,push".
@@ -39,12 +27,10 @@ public:
     // A manifest or an index. `expected` may be empty: then the digest is that of the bytes. Throws
     // Docker's words for what is not there.
     Document document(const std::string& tag_or_digest, const std::string& expected);
-    // Into the store, going on where an earlier command has stopped. False: another command has
-    // brought it meanwhile.
-    bool fetch(const Store& store, const spec::Descriptor& blob, Progress& progress);
-    // Its bytes one after the other, each once, which nobody has compared with the digest yet.
+    // The bytes of a blob from `begin` on, one after the other, each once; nobody has compared them
+    // with the digest yet. A transfer that breaks off goes on where it was.
     using Take = std::function<void(std::string_view)>;
-    void read(const spec::Descriptor& blob, const Take& take);
+    void read(const spec::Descriptor& blob, int64_t begin, const Take& take);
     bool has_document(const std::string& digest);
     bool has_blob(const spec::Descriptor& blob);
 
@@ -59,8 +45,7 @@ public:
     const Place& place() const { return session_.place(); }
 
 private:
-    void bring(const spec::Descriptor& blob, int64_t begin, const Take& take);
-    HttpResponse bring_rest(const spec::Descriptor& blob, int64_t& size, const Take& take);
+    HttpResponse read_rest(const spec::Descriptor& blob, int64_t& size, const Take& take);
     [[noreturn]] void refuse_document(const HttpResponse& response);
     // Docker's words for who may not.
     [[noreturn]] void refuse_push(const HttpResponse& response);

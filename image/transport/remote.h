@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "image/reference.h"
 #include "image/registry/repository.h"
@@ -11,14 +12,21 @@
 
 class RegistrySource : public ImageSource {
 public:
-    // Asks mirrors before the registry. Throws Docker's words for what is not there.
+    // Mirrors are asked before the registry, and whatever one does wrong, the next place is asked.
+    // Throws Docker's words for what is not there.
     explicit RegistrySource(const Reference& name);
     spec::Descriptor top() override { return top_.descriptor; }
     std::optional<std::string> document(const spec::Descriptor& descriptor) override;
-    ByteSource open(const spec::Descriptor& blob) override;
+    ByteSource open(const spec::Descriptor& blob) override { return open_at(blob, 0); }
+    ByteSource open_at(const spec::Descriptor& blob, int64_t begin) override;
+    // Where the image was found.
+    const Place& place() const { return places_[found_]->place(); }
 
 private:
-    std::unique_ptr<Repository> repository_;
+    auto ask(auto&& what);
+
+    std::vector<std::unique_ptr<Repository>> places_;  // the registry is the last one
+    size_t found_ = 0;
     Repository::Document top_;
 };
 
@@ -27,7 +35,7 @@ public:
     explicit RegistrySink(const Reference& name);
     TakenLayers form() const override { return TakenLayers::compressed_if_made_up; }
     bool has(const spec::Descriptor& blob) override { return repository_.has_blob(blob); }
-    void put(const spec::Descriptor& blob, const ByteSource& bytes) override;
+    void put(const spec::Descriptor& blob, const BytesFrom& bytes) override;
     void put_document(const spec::Descriptor& descriptor, const std::string& text) override;
     void finish(const spec::Descriptor& top) override;
 
