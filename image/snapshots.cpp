@@ -236,6 +236,10 @@ uint64_t add_tar(int fd, const Digest& diff_id, FileTree& tree) {
     return bytes;
 }
 
+std::string unpacking(const spec::Descriptor& layer) {
+    return "unpacking " + Digest(layer.digest).short_hex();
+}
+
 // The plain bytes of a compressed blob become a blob of their own as they pass by.
 void inflate_layer(const Store& store, const spec::Descriptor& layer, const Digest& diff_id) {
     const UniqueFd blob = store.open_blob(Digest(layer.digest));
@@ -243,7 +247,11 @@ void inflate_layer(const Store& store, const spec::Descriptor& layer, const Dige
     InflatedLayer inflated(blob.get(),
                            {.tar = {}, .blob = hash_blob ? Digest(layer.digest).algorithm() : ""});
     BlobWriter plain = store.new_blob_for_later(diff_id.algorithm());
-    read_plain(inflated, [&](std::string_view piece) { plain.write(piece); });
+    Progress progress(unpacking(layer));
+    read_plain(inflated, [&](std::string_view piece) {
+        plain.write(piece);
+        progress.add(piece.size());
+    });
     expect_kind(layer, inflated.is_erofs());
     expect_digests(layer, diff_id, hash_blob ? inflated.blob_digest() : Digest(layer.digest),
                    plain.digest());
@@ -420,9 +428,7 @@ void Snapshots::mend(const Image& image, std::span<const Digest> ids, Trust trus
 void Snapshots::keep_tar(const spec::Descriptor& layer, const Digest& diff_id,
                          const Digest& chain_id) const {
     if (!may_mount() || !can_mount_indexes(store_)) return;
-    Progress progress("unpacking " + Digest(layer.digest).short_hex());
     make_plain(store_, layer, diff_id, chain_id);
-    progress.finish();
 }
 
 // Those of the layers from the first of that number on, several at once.
@@ -462,10 +468,15 @@ bool Snapshots::make_index(const Image& image, std::span<const Digest> ids, size
     keep_tars(image, ids, first);
     for (size_t i = 0; i < ids.size(); ++i) {
         const spec::Descriptor& blob = image.manifest.layers[i];
-        if (i < first)
+        if (i < first) {
             expect_known(store_, blob, all[i], ids[i]);
-        else
-            note_size(store_, ids[i], add_layer(store_, blob, all[i], ids[i], tree));
+            continue;
+        }
+        Progress progress(unpacking(blob));
+        const uint64_t bytes = add_layer(store_, blob, all[i], ids[i], tree);
+        note_size(store_, ids[i], bytes);
+        progress.add(bytes);
+        progress.finish();
     }
     const WorkDir work = store_.work_dir("index");
     const auto unsaid = write_layer_index(tree, work.path() + "/index");
@@ -499,7 +510,7 @@ void Snapshots::make_diffs(const Image& image, std::span<const Digest> ids) cons
 
 void Snapshots::make_diff(const spec::Descriptor& blob, Layers layers) const {
     const Digest chain_id = chain_ids(layers).back();
-    Progress progress("unpacking " + Digest(blob.digest).short_hex());
+    Progress progress(unpacking(blob));
     const WorkDir work = store_.work_dir("layer");
     const Applied applied = apply_top(blob, layers, work.path());
     note_size(store_, chain_id, applied.bytes);
