@@ -33,6 +33,13 @@ public:
     void read(const spec::Descriptor& blob, int64_t begin, const Take& take);
     bool has_document(const std::string& digest);
     bool has_blob(const spec::Descriptor& blob);
+    // What has that digest as its `subject` (distribution-spec 1.1, "Listing Referrers"), each
+    // once, 10,000 at most; of one artifactType, or of any. From the API, or from the tag in its
+    // place where the registry has none. A list is a hint: registries are known that name other
+    // types, so whoever needs to know looks at the document and its own subject. Throws Error if it
+    // cannot be said what there is.
+    std::vector<spec::Descriptor> referrers(const std::string& digest,
+                                            const std::string& artifact_type = {});
 
     // --- what goes there: blobs, then what names them
     // From another repository of the same registry, without sending it.
@@ -45,6 +52,9 @@ public:
     const Place& place() const { return session_.place(); }
 
 private:
+    // The list under the tag; nothing if there is none.
+    std::optional<spec::Index> tagged_referrers(const std::string& digest,
+                                                const std::string& doing);
     HttpResponse read_rest(const spec::Descriptor& blob, int64_t& size, const Take& take);
     [[noreturn]] void refuse_document(const HttpResponse& response);
     // Docker's words for who may not.
