@@ -1,6 +1,7 @@
 // Where an image was found is remembered, so that a push to the same registry need not send it.
 #include "image/pull.h"
 
+#include "base/log.h"
 #include "image/blob_notes.h"
 #include "image/copy.h"
 #include "image/transport/remote.h"
@@ -25,4 +26,16 @@ Image pull(const Store& store, const Reference& name, const PullOptions& options
     Image image = store.load(top, options.platform);
     remember(store, from.place(), image);
     return image;
+}
+
+std::vector<std::string> tags_to_pull(const Reference& name) {
+    std::vector<std::string> tags =
+        Mirrored(name).ask([](Repository& place) { return place.tags(); });
+    std::erase_if(tags, [&](const std::string& tag) {
+        const auto whole = reference_of(str(name.repository(), ":", tag));
+        const bool is_one = whole && whole->tag == tag;
+        if (!is_one) log_warning(str("the registry has a tag ", quoted(tag), ", which is none"));
+        return !is_one;
+    });
+    return tags;
 }

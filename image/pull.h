@@ -1,6 +1,9 @@
 // From a registry into the store.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "image/store.h"
 
 struct PullOptions {
@@ -10,3 +13,6 @@ struct PullOptions {
 // Pulls an image by name into the store (only the blobs that are missing), tags it, and gives it.
 // Throws Docker's words for what is not there.
 Image pull(const Store& store, const Reference& name, const PullOptions& options = {});
+// The tags that a registry (the first mirror that answers) has of the name's repository. One that
+// could not be part of a name is left out, and said.
+std::vector<std::string> tags_to_pull(const Reference& name);

@@ -31,6 +31,8 @@ public:
     // with the digest yet. A transfer that breaks off goes on where it was.
     using Take = std::function<void(std::string_view)>;
     void read(const spec::Descriptor& blob, int64_t begin, const Take& take);
+    // All tags, in the registry's order, each once.
+    std::vector<std::string> tags();
     bool has_document(const std::string& digest);
     bool has_blob(const spec::Descriptor& blob);
     // What has that digest as its `subject` (distribution-spec 1.1, "Listing Referrers"), each

@@ -4,25 +4,13 @@
 #include "image/transport/remote.h"
 
 #include "base/error.h"
-#include "base/log.h"
 #include "image/files.h"
 #include "image/layer/read_ahead.h"
 
-auto RegistrySource::ask(auto&& what) {
-    for (size_t i = found_; i + 1 < places_.size(); ++i) try {
-            return what(*places_[i]);
-        } catch (const Error& e) {
-            log_debug(str("mirror ", places_[i]->place().name, ": ", e.what()));
-        }
-    return what(*places_.back());
-}
-
-RegistrySource::RegistrySource(const Reference& name) {
-    for (Place& place : Hosts::load().to_pull(name))
-        places_.push_back(std::make_unique<Repository>(name, std::move(place), "pull"));
-    ask([&](Repository& repository) {
-        top_ = repository.document(name.digest.empty() ? name.tag : name.digest, name.digest);
-        while (places_[found_].get() != &repository) ++found_;
+RegistrySource::RegistrySource(const Reference& name) : places_(name) {
+    places_.ask([&](Repository& place) {
+        top_ = place.document(name.digest.empty() ? name.tag : name.digest, name.digest);
+        places_.begin_with(place);
     });
 }
 
@@ -30,7 +18,7 @@ std::optional<std::string> RegistrySource::document(const spec::Descriptor& desc
     if (descriptor.digest == top_.descriptor.digest) return top_.text;
     const auto type = spec::oci_media_type(descriptor.media_type);
     if (type == spec::media::manifest || type == spec::media::index)
-        return ask([&](Repository& repository) {
+        return places_.ask([&](Repository& repository) {
             return repository.document(descriptor.digest, descriptor.digest).text;
         });
     if (descriptor.size > int64_t(most_document)) throw Error("it is too large for a document");
@@ -44,7 +32,7 @@ std::optional<std::string> RegistrySource::document(const spec::Descriptor& desc
 ByteSource RegistrySource::open_at(const spec::Descriptor& blob, int64_t begin) {
     const auto bytes = std::make_shared<ReadAhead>([=, this](const ReadAhead::Take& take) {
         int64_t at = begin;
-        ask([&](Repository& repository) {
+        places_.ask([&](Repository& repository) {
             repository.read(blob, at, [&](std::string_view piece) {
                 take(piece);
                 at += int64_t(piece.size());

@@ -4,10 +4,9 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "image/reference.h"
-#include "image/registry/repository.h"
+#include "image/registry/mirrored.h"
 #include "image/transport/transport.h"
 
 class RegistrySource : public ImageSource {
@@ -20,13 +19,10 @@ public:
     ByteSource open(const spec::Descriptor& blob) override { return open_at(blob, 0); }
     ByteSource open_at(const spec::Descriptor& blob, int64_t begin) override;
     // Where the image was found.
-    const Place& place() const { return places_[found_]->place(); }
+    const Place& place() const { return places_.first(); }
 
 private:
-    auto ask(auto&& what);
-
-    std::vector<std::unique_ptr<Repository>> places_;  // the registry is the last one
-    size_t found_ = 0;
+    Mirrored places_;
     Repository::Document top_;
 };
 

@@ -28,7 +28,7 @@ std::optional<spec::Descriptor> StoreSource::plain(const Digest& diff_id) {
 
 void StoreSink::expect(const spec::Manifest& image) {
     if (spec::oci_media_type(image.config.media_type) != spec::media::config)
-        throw Error(name_ ? name_->familiar() : "this", " is not an image: its config is ",
+        throw NotAnImage(name_ ? name_->familiar() : "this", " is not an image: its config is ",
                     quoted(image.config.media_type));
     spec::check_layers(image);
     expected_ = image;

@@ -21,6 +21,11 @@ private:
     spec::Descriptor top_;
 };
 
+// What was to go into the store is none.
+struct NotAnImage : Error {
+    using Error::Error;
+};
+
 class StoreSink : public ImageSink {
 public:
     // Without a name it becomes a dangling image. `platform` is that of an index's image which is

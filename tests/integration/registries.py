@@ -218,7 +218,7 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         if path == "/token":
             return self.give_token()
         name, kind, rest = None, None, None
-        for kind in ("/manifests/", "/blobs/uploads/", "/blobs/", ""):
+        for kind in ("/manifests/", "/blobs/uploads/", "/blobs/", "/tags/", ""):
             if kind and kind in path:
                 name, rest = path.removeprefix("/v2/").split(kind, 1)
                 break
@@ -230,6 +230,8 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
             return self.uploading(name, rest)
         if kind == "/blobs/":
             return self.blob(name, rest)
+        if kind == "/tags/":
+            return self.tags(name)
         self.reply(200, {}, b"{}")
 
     def manifest(self, name, reference):
@@ -250,6 +252,13 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         if not found:
             return self.refuse(404, "MANIFEST_UNKNOWN", "manifest unknown")
         self.reply(200, {"Content-Type": found[0]}, found[1])
+
+    def tags(self, name):
+        """Two on a page, as another client would be shown them."""
+        tags = sorted(tag for owner, tag in self.owner.manifests if owner == name and ":" not in tag)
+        begin = int(self.query.get("from", ["0"])[0])
+        more = {"Link": f'</v2/{name}/tags/list?from={begin + 2}>; rel="next"'} if begin + 2 < len(tags) else {}
+        self.reply(200, more, json.dumps({"name": name, "tags": tags[begin:begin + 2] or None}).encode())
 
     def blob(self, name, digest):
         if (name, digest) not in self.owner.places:

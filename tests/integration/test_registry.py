@@ -298,6 +298,78 @@ class Retries(RegistryCase):
         self.keg("pull", "-q", self.name)
 
 
+class Tags(RegistryCase):
+    """pull -a: all that a repository has."""
+
+    def setUp(self):
+        super().setUp()
+        self.there = self.registry()
+        self.image_in(self.there, "app")
+        for tag in ("2", "3", "stable", "v1.0_x-y"):
+            self.there.manifests["app", tag] = self.there.manifests["app", "1"]
+        self.app = f"{self.there.host}/app"
+
+    def names(self):
+        return sorted(line.split(":")[-1] for line in self.keg("images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split() if "/app:" in line)
+
+    def test_all_tags_are_pulled_whatever_pages_they_come_in(self):
+        self.keg("pull", "-a", self.app)
+        self.assertEqual(self.names(), ["1", "2", "3", "stable", "v1.0_x-y"])
+
+    def test_what_is_no_image_is_passed_by_and_what_fails_is_named(self):
+        signature = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": [],
+                                "config": {"mediaType": "application/vnd.example", "size": 2, "digest": "sha256:" + sha(b"{}")}}).encode()
+        self.there.manifests["app", "signature"] = ("application/vnd.oci.image.manifest.v1+json", signature)
+        done = self.keg("pull", "-q", "-a", self.app)
+        self.assertIn("app:signature is not an image: its config is \"application/vnd.example\": passed by", done.stderr)
+        self.there.manifests["app", "broken"] = ("application/vnd.oci.image.manifest.v1+json", b"{}")
+        failed = self.keg("pull", "-q", "-a", self.app, check=False)
+        self.assertEqual(failed.returncode, 1)
+        self.assertIn("app:broken", failed.stderr)
+        self.assertEqual(self.names(), ["1", "2", "3", "stable", "v1.0_x-y"])
+
+    def test_a_list_is_a_strangers(self):
+        for body, words in ((b"<html>log in</html>", "the answer is no list of tags"), (b'{"tags": [3]}', "the answer is no list of tags"),
+                            (b"[]", "the answer is no list of tags")):
+            self.there.fail("GET", "/tags/", answer(200, body=body))
+            self.fails("pull", "-a", self.app, code=1, says=words)
+        self.there.fail("GET", "/tags/", answer(200, body=b'{"tags": ["../../etc", "--rm", "1"]}'))
+        done = self.keg("pull", "-a", self.app)
+        self.assertEqual(self.names(), ["1"])
+        self.assertIn('a tag "../../etc", which is none', done.stderr)
+        self.there.fail("GET", "/tags/", answer(404, body=b'{"errors": [{"code": "NAME_UNKNOWN", "message": "unknown"}]}'))
+        self.fails("pull", "-a", self.app, code=1, says=f"pull access denied for {self.app}")
+
+    def test_a_list_without_an_end_is_given_up(self):
+        self.there.fail("GET", "/tags/", answer(200, {"Link": "</v2/app/tags/list>; rel=next"}, b'{"tags": []}'), times=1_100)
+        self.fails("pull", "-a", self.app, code=1, says="the list has no end")
+
+    def test_a_tag_and_all_tags_exclude_each_other(self):
+        self.fails("pull", "-a", self.app + ":1", code=1, says="tag can't be used with --all-tags/-a")
+
+
+class Platforms(RegistryCase):
+    def test_all_images_of_an_index_are_pulled_when_asked(self):
+        there = self.registry()
+        digests = {}
+        for architecture in ("amd64", "arm64"):
+            manifest = self.image_in(there, "app", tar_of({architecture: os.urandom(1000)}))
+            data = there.manifests["app", "1"][1]
+            digests[architecture] = ("sha256:" + sha(data), len(data), manifest)
+        index = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
+            {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": size,
+             "platform": {"os": "linux", "architecture": architecture}} for architecture, (digest, size, _) in digests.items()]}).encode()
+        for reference in ("1", "sha256:" + sha(index)):
+            there.manifests["app", reference] = ("application/vnd.oci.image.index.v1+json", index)
+        layers = {architecture: manifest["layers"][0]["digest"] for architecture, (_, _, manifest) in digests.items()}
+        stored = lambda digest: (self.store / "blobs" / digest.replace(":", "/")).exists()
+        self.keg("pull", "-q", f"{there.host}/app:1")
+        self.assertEqual([stored(layers[each]) for each in ("amd64", "arm64")], [True, False])
+        self.keg("pull", "-q", "--all-platforms", f"{there.host}/app:1")
+        self.assertEqual([stored(layers[each]) for each in ("amd64", "arm64")], [True, True])
+        self.fails("pull", "--all-platforms", "--platform", "linux/arm64", f"{there.host}/app:1", code=1, says="exclude each other")
+
+
 class Credentials(RegistryCase):
     def protected(self, auth, **options):
         registry = self.registry(auth, {"ann": "her secret"}, **options)
