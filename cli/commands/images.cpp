@@ -12,6 +12,7 @@
 #include "base/progress.h"
 #include "cli/commands.h"
 #include "cli/format.h"
+#include "image/manifest_list.h"
 
 namespace {
 
@@ -32,11 +33,21 @@ constexpr Column columns[] = {
 
 constexpr const char* known_filters[] = {"dangling", "reference", "label", "before", "since"};
 
-// An image of the list, read, under one of its names.
+// An image of the list, read, under one of its names. An index that has none for this machine is
+// known by its digest alone: then nothing but the descriptor is in it.
 struct Entry {
     NamedImage named;
     std::shared_ptr<const Image> image;
 };
+
+Image read_image(const Store& store, const spec::Descriptor& descriptor) {
+    if (is_for_others(store, descriptor)) {
+        Image unknown{.descriptor = descriptor, .manifest = {}, .config = {}};
+        unknown.manifest.config.digest = descriptor.digest;
+        return unknown;
+    }
+    return store.load(descriptor);
+}
 
 std::vector<Entry> read_all(const Store& store) {
     std::vector<Entry> out;
@@ -45,7 +56,7 @@ std::vector<Entry> read_all(const Store& store) {
         const auto [at, is_first] = read.try_emplace(named.descriptor.digest);
         if (is_first)
             attempt(str("reading image ", quoted(named.shown())), [&] {
-                at->second = std::make_shared<const Image>(store.load(named.descriptor));
+                at->second = std::make_shared<const Image>(read_image(store, named.descriptor));
             });
         if (at->second) out.push_back({std::move(named), at->second});
     }
@@ -82,7 +93,7 @@ bool wanted(const Store& store, const Entry& entry, const Filters& filters) {
             return time.empty() ? 0 : parse_rfc3339(time);
         };
         const auto created = [&](const std::string& name) {
-            return instant(store.load(store.get(name).descriptor));
+            return instant(read_image(store, store.get(name).descriptor));
         };
         const auto holds = [&](const std::string& value) {
             if (key == "dangling") return parse_bool(key, value) == !entry.named.name;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "cli/commands.h"
+#include "image/manifest_list.h"
 
 namespace {
 
@@ -26,6 +27,10 @@ struct Target {
 Target look_up(const Store& store, const std::string& word) {
     Target target{.found = store.get(word), .names = {}, .id = {}};
     target.names = store.names_of(target.found.descriptor);
+    if (is_for_others(store, target.found.descriptor)) {
+        target.id = target.found.descriptor.digest;
+        return target;
+    }
     const auto image = store.try_load(target.found.descriptor);
     target.readable = image.has_value();
     target.id = image ? image->id().text() : target.found.descriptor.digest;

@@ -653,12 +653,8 @@ class Trust(RegistryCase):
         self.assertEqual(other.log, [])
 
 
-@needs("docker-registry")
-@needs("skopeo")
-class DockerRegistry(RegistryCase):
-    """Debian's docker-registry, and skopeo to look at what arrived."""
-
-    images = True
+class DebianCase(RegistryCase):
+    """Debian's docker-registry."""
 
     def serve(self, extra="", tls=""):
         with socket.socket() as probe:
@@ -675,6 +671,14 @@ class DockerRegistry(RegistryCase):
                 return probe.connect_ex((name, int(port))) == 0
         wait_until(answers, "the registry")
         return host
+
+
+@needs("docker-registry")
+@needs("skopeo")
+class DockerRegistry(DebianCase):
+    """And skopeo to look at what arrived."""
+
+    images = True
 
     def config_of(self, host, *words):
         return json.loads(run("skopeo", "inspect", "--raw", "--config", *words, f"docker://{host}/lib/base:1").stdout)
