@@ -214,7 +214,10 @@ std::optional<ManifestList> find_list(const Store& store, const Reference& name)
 }
 
 bool is_for_others(const Store& store, const spec::Descriptor& image) try {
-    return names_many(image) && !find_platform(spec::read_index(store.read_blob(image)), "");
+    if (!names_many(image)) return false;
+    const spec::Index index = spec::read_index(store.read_blob(image));
+    const spec::Descriptor* const ours = find_platform(index, "");
+    return !ours || !store.has_blob(Digest(ours->digest));
 } catch (const Error&) {
     return false;  // who reads it will say so
 }

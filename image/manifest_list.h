@@ -46,8 +46,8 @@ struct ManifestList {
 // Throws Error if the name means another image.
 std::optional<ManifestList> find_list(const Store& store, const Reference& name);
 
-// Is it an index that has no image for this machine? Then nothing of it can be run here, which is
-// no fault of it.
+// Is it an index that has no image for this machine, or of which that one is not here? Then nothing
+// of it can be run here, which is no fault of it.
 bool is_for_others(const Store& store, const spec::Descriptor& image);
 
 // Of one image or more, each as typed; of an index all that it names. With `amend` they are added

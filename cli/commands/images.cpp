@@ -12,6 +12,7 @@
 #include "base/progress.h"
 #include "cli/commands.h"
 #include "cli/format.h"
+#include "cli/image_tree.h"
 #include "image/manifest_list.h"
 
 namespace {
@@ -23,6 +24,7 @@ constexpr Option images_options[] = {
     {"format", "FORMAT", "a template, json or table"},
     {"no-trunc", nullptr, "whole IDs"},
     {"quiet,q", nullptr, "only the IDs"},
+    {"tree", nullptr, "what an image is for each platform, and what of it is here"},
 };
 
 constexpr Column columns[] = {
@@ -145,12 +147,24 @@ private:
     std::unordered_map<const Image*, json::Value> rows_;
 };
 
+void refuse_with_tree(const Arguments& args) {
+    for (const char* const option : {"digests", "format", "no-trunc", "quiet"})
+        if (args.has(option)) throw Error("--", option, " is not yet supported with --tree");
+}
+
 int images(const Arguments& globals, const Arguments& args) {
+    if (args.flag("tree")) refuse_with_tree(args);
     Filters filters = parse_filters(args.all("filter"), known_filters);
     if (args.size()) filters["reference"].push_back(args[0]);
     const Store store = open_store(globals);
     std::vector<Entry> entries = read_all(store);
     std::erase_if(entries, [&](const Entry& entry) { return !wanted(store, entry, filters); });
+    if (args.flag("tree")) {
+        std::vector<NamedImage> named;
+        for (Entry& entry : entries) named.push_back(std::move(entry.named));
+        print_image_tree(store, named);
+        return 0;
+    }
     const bool whole = args.flag("no-trunc");
     if (args.flag("quiet")) {
         for (const Entry& entry : entries) {

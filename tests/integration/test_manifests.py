@@ -200,6 +200,81 @@ class Lists(ListCase):
         self.assertEqual(self.keg("manifest", "create", "list", "app").stdout, "Created manifest list docker.io/library/list:latest\n")
 
 
+class Platforms(ListCase):
+    """Of an image for several platforms any one is looked at, saved and removed."""
+
+    def setUp(self):
+        super().setUp()
+        self.names = [self.image_for(each)[0] for each in (HERE, OTHER)]
+        self.keg("manifest", "create", self.list, *self.names)
+        self.keg("manifest", "push", "-p", self.list)
+        self.keg("pull", "-q", self.list)   # of which one image comes
+        self.here, self.other = (each["digest"] for each in self.in_registry()["manifests"])
+
+    def rows(self, *words):
+        return [line.split("   ") for line in self.keg("images", "--tree", *words).stdout.splitlines()]
+
+    def all_here(self):
+        """An image "all", of which both platforms are here, and neither has a name."""
+        for name, architecture in zip(self.names, (HERE, OTHER)):
+            self.keg("pull", "-q", "--platform", f"linux/{architecture}", name)
+        self.keg("manifest", "create", "all", *self.names)
+        self.keg("rmi", self.list, *self.names)
+
+    def test_a_tree_says_what_is_here(self):
+        self.import_as("made:here", {"hello": b"world"})
+        lines = self.keg("images", "--tree").stdout.splitlines()
+        self.assertEqual(lines[0].split(), ["IMAGE", "ID", "DISK", "USAGE", "CONTENT", "SIZE", "EXTRA"])
+        columns = [lines[0].index(word) for word in ("ID", "EXTRA")]
+        rows = {line[:columns[0]].strip(): line[columns[0]:] for line in lines[1:]}
+        self.assertEqual(set(rows), {self.list, f"├─ linux/{HERE}", f"└─ linux/{OTHER}", "made:here"})
+        for row, digest in ((f"├─ linux/{HERE}", self.here), (f"└─ linux/{OTHER}", self.other), ("made:here", self.image_id("made:here"))):
+            self.assertTrue(rows[row].startswith(digest.removeprefix("sha256:")[:12]), rows)
+        self.assertEqual([line[columns[1]:] for line in lines if len(line) > columns[1]], ["EXTRA", "not here"])
+        self.assertEqual(rows[f"└─ linux/{OTHER}"].split()[1:3], ["0B", "0B"])
+        self.assertEqual(self.rows("made")[1][0], "made:here")
+        self.fails("images", "--tree", "-q", says="--quiet is not yet supported with --tree")
+
+    def test_what_is_for_another_platform_is_shown_when_that_is_asked_for(self):
+        wanted = f"image with reference {self.list} was found but does not match the specified platform: wanted linux/{OTHER}"
+        for verb in (["image", "inspect"], ["history"]):
+            self.fails(*verb, "--platform", f"linux/{OTHER}", self.list, says=wanted)
+        self.all_here()
+        for architecture, digest in ((HERE, self.here), (OTHER, self.other)):
+            said, = json.loads(self.keg("image", "inspect", "--platform", f"linux/{architecture}", "all").stdout)
+            self.assertEqual((said["Architecture"], said["Descriptor"]["digest"]), (architecture, digest))
+            self.keg("history", "--platform", f"linux/{architecture}", "all")
+
+    def test_an_image_for_another_platform_is_saved_when_that_is_asked_for(self):
+        self.fails("save", "-o", self.dir / "x.tar", "--platform", f"linux/{OTHER}", self.list,
+                   says=f"no suitable export target found for platform linux/{OTHER}")
+        self.all_here()
+        self.keg("save", "-o", self.dir / "all.tar", "--platform", f"linux/{OTHER}", "all")
+        self.store = self.dir / "other"
+        self.keg("load", "-i", self.dir / "all.tar")
+        self.assertEqual(json.loads(self.keg("image", "inspect", "all").stdout)[0]["Architecture"], OTHER)
+
+    def test_one_platforms_image_is_removed(self):
+        self.all_here()
+        index = self.inspect("all")
+        self.assertEqual(self.keg("rmi", "--platform", f"linux/{HERE}", "all").stdout, f"Deleted: {self.here}\n")
+        self.assertEqual(self.inspect("all"), index)   # its name and its digest stay
+        self.assertEqual([row[-1] for row in self.rows()[2:]][0], "not here")
+        self.assertEqual(self.keg("images").stderr, "")
+        self.assertEqual(self.keg("system", "check").stderr, "")
+        self.assertEqual(json.loads(self.keg("image", "inspect", "all").stdout)[0]["Architecture"], OTHER)
+        self.fails("rmi", "--platform", f"linux/{HERE}", "all", says=f"wanted linux/{HERE}")
+        self.keg("rmi", "--platform", f"linux/{OTHER},linux/{OTHER}", "all", check=False)
+        self.assertEqual(self.rows()[1][0].split()[0], "all:latest")
+        self.keg("rmi", "all")
+        self.assertEqual(self.keg("images", "-q").stdout, "")
+
+    def test_what_has_a_name_of_its_own_is_not_removed_from_below_it(self):
+        self.all_here()
+        self.keg("pull", "-q", "--platform", f"linux/{OTHER}", self.names[1])
+        self.fails("rmi", "--platform", f"linux/{OTHER}", "all", says=f"image is referenced as {self.names[1]}")
+
+
 @needs("docker-registry")
 class Others(DebianCase):
     """What Debian's docker-registry has of one is read by the other."""
