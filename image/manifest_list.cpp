@@ -241,6 +241,17 @@ spec::Descriptor create_list(const Store& store, const Reference& name,
     return write_list(store, name, before, std::move(index));
 }
 
+void add_to_list(const Store& store, const Reference& name, const spec::Descriptor& entry) {
+    store.settle();
+    const FileLock lock = alone(store);
+    const auto before = find_list(store, name);
+    spec::Index index = before ? before->index : spec::Index{};
+    if (std::ranges::find(index.manifests, entry.digest, &spec::Descriptor::digest) ==
+        index.manifests.end())
+        index.manifests.push_back(entry);
+    write_list(store, name, before, std::move(index));
+}
+
 spec::Descriptor annotate_list(const Store& store, const Reference& name, const std::string& image,
                                const PlatformWords& words) {
     const Lease lease = store.use();

@@ -56,6 +56,9 @@ bool is_for_others(const Store& store, const spec::Descriptor& image);
 spec::Descriptor create_list(const Store& store, const Reference& name,
                              std::span<const std::string> images, bool amend);
 
+// Makes the list if there is none. The entry stands there once.
+void add_to_list(const Store& store, const Reference& name, const spec::Descriptor& entry);
+
 // What an entry is to say instead of what it says.
 struct PlatformWords {
     std::optional<std::string> os, architecture, variant, os_version;

@@ -54,6 +54,15 @@ ByteSource RegistrySource::open_at(const spec::Descriptor& blob, int64_t begin) 
     return [bytes] { return bytes->next(); };
 }
 
+std::vector<spec::Descriptor> RegistrySource::referrers(const std::string& digest) {
+    for (size_t i = found_; i + 1 < places_.size(); ++i) try {
+            if (auto found = places_[i]->referrers(digest); !found.empty()) return found;
+        } catch (const Error& e) {
+            log_debug(str("mirror ", places_[i]->place().name, ": ", e.what()));
+        }
+    return places_.back()->referrers(digest);
+}
+
 RegistrySink::RegistrySink(const Reference& name)
     : tag_(name.digest.empty() ? name.tag : name.digest),
       repository_(name, Hosts::load().to_push(name), "pull,push") {}

@@ -13,9 +13,7 @@ import unittest
 
 from archives import MANIFEST, config_of, registry_image, sha, tar_of
 from keg import KEG, StoreCase, needs, needs_root, run, wait_until
-from registries import Registry, answer, break_off, drip, lie
-
-INDEX = "application/vnd.oci.image.index.v1+json"
+from registries import INDEX, Registry, answer, break_off, drip, lie
 
 
 class RegistryCase(StoreCase):
