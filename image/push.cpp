@@ -43,6 +43,13 @@ const CompressedType* type_of_plain(std::string_view media_type) {
     return found == std::end(compressed_types) ? nullptr : found;
 }
 
+// Whose bytes are not everybody's to give away (older images of Windows): it says where they are.
+bool is_kept_elsewhere(const spec::Descriptor& layer) {
+    const std::string& type = layer.media_type;
+    return !layer.urls.empty() &&
+           (type.contains(".rootfs.foreign.") || type.contains(".layer.nondistributable."));
+}
+
 class Push {
 public:
     Push(const Store& store, const Reference& name, const PushOptions& options)
@@ -106,7 +113,8 @@ private:
         for (const spec::Descriptor& layer :
              spec::read_manifest(store_.read_blob(manifest)).layers) {
             const Digest digest(layer.digest);
-            const bool may_come = store_.has_blob(digest) || repository_.has_blob(layer) ||
+            const bool may_come = is_kept_elsewhere(layer) || store_.has_blob(digest) ||
+                                  repository_.has_blob(layer) ||
                                   !BlobNotes(store_, digest).repositories(host(), digest).empty();
             if (!may_come) return lacks(manifest) + ", of which layer " + layer.digest;
         }
@@ -144,6 +152,8 @@ private:
         const spec::Manifest image = spec::read_manifest(text);
         std::vector<spec::Descriptor> sent = image.layers;
         in_parallel(sent.size(), parallel_uploads, [&](size_t i) {
+            if (is_kept_elsewhere(sent[i]))
+                return Progress(Digest(sent[i].digest).short_hex()).finish("Skipped foreign layer");
             const CompressedType* const type =
                 compress && compression_.kind != Compression::Kind::none
                     ? type_of_plain(sent[i].media_type)

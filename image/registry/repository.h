@@ -63,6 +63,7 @@ private:
                                                 const std::string& doing);
     HttpResponse read_rest(const spec::Descriptor& blob, int64_t& size, const Take& take);
     [[noreturn]] void refuse_document(const HttpResponse& response);
+    [[noreturn]] void refuse_blob(const spec::Descriptor& blob, const HttpResponse& response);
     // Docker's words for who may not.
     [[noreturn]] void refuse_push(const HttpResponse& response);
 

@@ -258,7 +258,8 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
             data = self.body()
             document = json.loads(data)
             for blob in [document["config"], *document["layers"]] if "config" in document else []:
-                if (name, blob["digest"]) not in self.owner.places:
+                is_elsewhere = blob.get("urls") and "foreign" in blob["mediaType"]
+                if (name, blob["digest"]) not in self.owner.places and not is_elsewhere:
                     return self.refuse(404, "MANIFEST_BLOB_UNKNOWN", blob["digest"])
             for child in document.get("manifests", []):
                 if (name, child["digest"]) not in self.owner.manifests:
