@@ -159,9 +159,10 @@ public:
             });
         }
     }
+    // A list's images need not have their layers here: their notes say where to have them from.
     void notes() {
         each_name("notes", [&](const std::string& digest, const std::string& path) {
-            if (!sys::exists(blob_of(digest))) drop(path);
+            if (!sys::exists(blob_of(digest)) && !needed_.blobs.contains(digest)) drop(path);
         });
     }
     // Of blobs that nobody has gone on with for a day.

@@ -22,7 +22,16 @@ public:
         for (size_t i = first_; i + 1 < places_.size(); ++i) try {
                 return what(*places_[i]);
             } catch (const Error& e) {
-                log_debug(str("mirror ", places_[i]->place().name, ": ", e.what()));
+                note_failure(*places_[i], e);
+            }
+        return what(*places_.back());
+    }
+    // The same, where only the registry itself can say that there is nothing.
+    auto find(auto&& what) {
+        for (size_t i = first_; i + 1 < places_.size(); ++i) try {
+                if (auto found = what(*places_[i]); is_something(found)) return found;
+            } catch (const Error& e) {
+                note_failure(*places_[i], e);
             }
         return what(*places_.back());
     }
@@ -33,6 +42,16 @@ public:
     const Place& first() const { return places_[first_]->place(); }
 
 private:
+    static void note_failure(const Repository& place, const Error& e) {
+        log_debug(str("mirror ", place.place().name, ": ", e.what()));
+    }
+    static bool is_something(const auto& found) {
+        if constexpr (requires { found.empty(); })
+            return !found.empty();
+        else
+            return found.has_value();
+    }
+
     std::vector<std::unique_ptr<Repository>> places_;
     size_t first_ = 0;
 };

@@ -49,16 +49,23 @@ public:
     // As many bytes of `fd` as the descriptor says.
     using Sent = std::function<void(uint64_t bytes)>;
     void send(const spec::Descriptor& blob, int fd, const Sent& sent = {});
+    // One with a subject is noted where the registry does not do so itself.
     void put(const Document& document, const std::string& tag_or_digest);
 
     const Place& place() const { return session_.place(); }
 
 private:
+    // distribution-spec, "Pushing Manifests with Subject": by the answer to the push the registry
+    // knows of it, or the list under the tag is changed.
+    void note_subject(const Document& document, const HttpResponse& answer);
+    HttpResponse put_list(const std::string& path, const spec::Index& list,
+                          const std::string& etag);
     // The list under the tag; nothing if there is none.
     std::optional<spec::Index> tagged_referrers(const std::string& digest,
                                                 const std::string& doing);
     HttpResponse read_rest(const spec::Descriptor& blob, int64_t& size, const Take& take);
     [[noreturn]] void refuse_document(const HttpResponse& response);
+    [[noreturn]] void refuse_blob(const spec::Descriptor& blob, const HttpResponse& response);
     // Docker's words for who may not.
     [[noreturn]] void refuse_push(const HttpResponse& response);
 

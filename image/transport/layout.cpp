@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/sys.h"
 #include "image/store.h"
+#include "image/subject.h"
 
 namespace {
 
@@ -38,14 +39,19 @@ std::string required_text(const Files& files, const std::string& path, const std
 LayoutSource::LayoutSource(std::unique_ptr<const Files> files, std::string name, std::string shown)
     : files_(std::move(files)), name_(std::move(name)), shown_(std::move(shown)) {}
 
-spec::Descriptor LayoutSource::top() {
+spec::Index LayoutSource::index() const {
     required_text(*files_, "oci-layout", shown_);
     const std::string text = required_text(*files_, "index.json", shown_);
-    const spec::Index index =
-        context(str(shown_, ": index.json"), [&] { return spec::read_index(text); });
-    std::vector<spec::Descriptor> found;
-    for (const spec::Descriptor& entry : index.manifests)
-        if (name_.empty() || name_of_entry(entry) == name_) found.push_back(entry);
+    return context(str(shown_, ": index.json"), [&] { return spec::read_index(text); });
+}
+
+spec::Descriptor LayoutSource::top() {
+    std::vector<spec::Descriptor> found, artifacts;
+    for (const spec::Descriptor& entry : index().manifests)
+        if (name_.empty() || name_of_entry(entry) == name_)
+            (entry.artifact_type.empty() ? found : artifacts).push_back(entry);
+    if (found.empty() || !name_.empty())
+        found.insert(found.end(), artifacts.begin(), artifacts.end());
     if (found.empty() && name_.empty()) throw Error(shown_, " has no image");
     if (found.empty()) throw Error(shown_, " has no image ", quoted(name_));
     const auto is_same = [&](const auto& entry) { return entry.digest == found[0].digest; };
@@ -58,6 +64,19 @@ spec::Descriptor LayoutSource::top() {
 
 std::optional<std::string> LayoutSource::document(const spec::Descriptor& descriptor) {
     return read_document(*files_, layout_path(Digest(descriptor.digest)));
+}
+
+// Who has written the layout may name them as he likes, or not at all.
+std::vector<spec::Descriptor> LayoutSource::referrers(const std::string& digest) {
+    if (!by_subject_) {
+        by_subject_.emplace();
+        for (const spec::Descriptor& entry : index().manifests)
+            if (const auto text = document(entry)) by_subject_->emplace(subject_of(*text), entry);
+    }
+    std::vector<spec::Descriptor> found;
+    const auto [begin, end] = by_subject_->equal_range(digest);
+    for (auto at = begin; at != end; ++at) found.push_back(at->second);
+    return found;
 }
 
 ByteSource LayoutSource::open(const spec::Descriptor& blob) {

@@ -24,6 +24,7 @@ struct ImagePlace {
 ImagePlace parse_place(const std::string& typed);
 
 // `store` is asked for it if one of the places is there. Gives what copy_image() gives.
+// `referrers`: with what refers to the image (transport/referrers.h), which is there first.
 spec::Descriptor copy_between(const ImagePlace& from, const ImagePlace& to,
-                              const CopyOptions& options,
+                              const CopyOptions& options, bool referrers,
                               const std::function<const Store&()>& store);

@@ -42,6 +42,10 @@ ByteSource RegistrySource::open_at(const spec::Descriptor& blob, int64_t begin) 
     return [bytes] { return bytes->next(); };
 }
 
+std::vector<spec::Descriptor> RegistrySource::referrers(const std::string& digest) {
+    return places_.find([&](Repository& place) { return place.referrers(digest); });
+}
+
 RegistrySink::RegistrySink(const Reference& name)
     : tag_(name.digest.empty() ? name.tag : name.digest),
       repository_(name, Hosts::load().to_push(name), "pull,push") {}

@@ -20,6 +20,8 @@ public:
     ByteSource open_at(const spec::Descriptor& blob, int64_t begin) override;
     // Where the image was found.
     const Place& place() const { return places_.first(); }
+    // Of the first place that has any; only the registry itself can say that there are none.
+    std::vector<spec::Descriptor> referrers(const std::string& digest) override;
 
 private:
     Mirrored places_;

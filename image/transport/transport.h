@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "image/digest.h"
 #include "image/layer/decoder.h"
@@ -34,6 +35,9 @@ public:
     virtual ByteSource open_at(const spec::Descriptor& blob, int64_t begin);
     // The plain tar of a layer, if it is kept beside what the manifest names.
     virtual std::optional<spec::Descriptor> plain(const Digest& /*diff_id*/) { return {}; }
+    // What has that digest as its subject, as far as the place says; who needs to know looks at the
+    // documents. Throws Error if it cannot be said.
+    virtual std::vector<spec::Descriptor> referrers(const std::string& /*digest*/) { return {}; }
     // Is the manifest only made up, of what says otherwise what an image consists of? Then nobody
     // knows its digest.
     virtual bool is_made_up() const { return false; }

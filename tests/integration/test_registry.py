@@ -13,9 +13,7 @@ import unittest
 
 from archives import MANIFEST, config_of, registry_image, sha, tar_of
 from keg import KEG, StoreCase, needs, needs_root, run, wait_until
-from registries import Registry, answer, break_off, drip, lie
-
-INDEX = "application/vnd.oci.image.index.v1+json"
+from registries import INDEX, Registry, answer, break_off, drip, lie
 
 
 class RegistryCase(StoreCase):
@@ -200,6 +198,53 @@ class Pushes(RegistryCase):
             self.assertEqual(self.there.manifests["lib/app", "1"], (INDEX, index) if whole else (MANIFEST, text))
             self.assertEqual("Not all multiplatform-content" in result.stderr, not whole)
         self.assertTrue(manifest)
+
+
+class Elsewhere(RegistryCase):
+    """Blobs that are not, or need not be, where the image is."""
+
+    FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+
+    def setUp(self):
+        super().setUp()
+        self.there, self.stranger = self.registry(), self.registry()
+        manifest = self.image_in(self.there, "app")
+        self.layer = manifest["layers"][0]
+        self.change(manifest, mediaType=self.FOREIGN, urls=[f"http://{self.stranger.host}/layer?token=secret"])
+
+    def change(self, manifest, **words):
+        """The image's layer has these words, too."""
+        self.layer = manifest["layers"][0] | words
+        text = json.dumps(manifest | {"layers": [self.layer]}).encode()
+        for reference in ("1", "sha256:" + sha(text)):
+            self.there.manifests["app", reference] = (MANIFEST, text)
+        return manifest
+
+    def test_nothing_is_fetched_from_where_an_image_says(self):
+        self.there.places.remove(("app", self.layer["digest"]))
+        said = self.fails("pull", f"{self.there.host}/app:1", code=1, says=(
+            f"fetching blob {self.layer['digest']}: the registry has it not", f'"http://{self.stranger.host}/layer"',
+            "keg fetches nothing from where an image says", f"registry {self.there.host}, repository app, status 404")).stderr
+        self.assertNotIn("secret", said)
+        self.assertEqual((self.stranger.log, self.keg("images", "-q").stdout), ([], ""))
+
+    def test_a_layer_that_is_not_to_be_given_away_is_not_pushed(self):
+        other = self.registry()
+        self.keg("pull", "-q", f"{self.there.host}/app:1")
+        self.keg("tag", f"{self.there.host}/app:1", f"{other.host}/app:1")
+        self.assertIn("Skipped foreign layer", self.keg("push", f"{other.host}/app:1").stderr)
+        self.assertEqual(other.manifests["app", "1"], self.there.manifests["app", "1"])
+        self.assertNotIn(("app", self.layer["digest"]), other.places)
+
+    def test_bytes_in_a_descriptor_need_not_be_fetched_and_wrong_ones_are_not_taken(self):
+        manifest = json.loads(self.there.manifests["app", "1"][1])
+        right = base64.b64encode(self.there.blobs[self.layer["digest"]]).decode()
+        for number, (data, asked) in enumerate([(right, 0), (right.rstrip("="), 0), (base64.b64encode(b"wrong").decode(), 1), ("?", 1)]):
+            self.store = self.dir / f"store{number}"
+            self.change(manifest, data=data)
+            self.there.forget()
+            self.keg("pull", "-q", f"{self.there.host}/app:1")
+            self.assertEqual(len([line for line in self.there.asked("GET") if self.layer["digest"] in line]), asked)
 
 
 class Retries(RegistryCase):
@@ -725,12 +770,8 @@ class Trust(RegistryCase):
         self.assertEqual(other.log, [])
 
 
-@needs("docker-registry")
-@needs("skopeo")
-class DockerRegistry(RegistryCase):
-    """Debian's docker-registry, and skopeo to look at what arrived."""
-
-    images = True
+class DebianCase(RegistryCase):
+    """Debian's docker-registry."""
 
     def serve(self, extra="", tls=""):
         with socket.socket() as probe:
@@ -747,6 +788,14 @@ class DockerRegistry(RegistryCase):
                 return probe.connect_ex((name, int(port))) == 0
         wait_until(answers, "the registry")
         return host
+
+
+@needs("docker-registry")
+@needs("skopeo")
+class DockerRegistry(DebianCase):
+    """And skopeo to look at what arrived."""
+
+    images = True
 
     def config_of(self, host, *words):
         return json.loads(run("skopeo", "inspect", "--raw", "--config", *words, f"docker://{host}/lib/base:1").stdout)
