@@ -159,10 +159,12 @@ public:
             });
         }
     }
+    // And signatures: what is said of a blob goes with it.
     void notes() {
-        each_name("notes", [&](const std::string& digest, const std::string& path) {
-            if (!sys::exists(blob_of(digest))) drop(path);
-        });
+        for (const char* kind : {"notes", "signatures"})
+            each_name(kind, [&](const std::string& digest, const std::string& path) {
+                if (!sys::exists(blob_of(digest))) drop(path);
+            });
     }
     // Of blobs that nobody has gone on with for a day.
     void partial() {

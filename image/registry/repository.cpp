@@ -16,6 +16,7 @@
 namespace {
 
 constexpr int64_t some_progress = 64 << 10;
+constexpr size_t most_pages = 20, most_referrers = 1000;
 
 std::string accepted_documents() {
     return str("Accept: ", spec::media::manifest, ", ", spec::media::index, ", ",
@@ -47,6 +48,23 @@ Digest digest_like(const std::string& expected, const std::string& data) {
     return digest_of(data, expected.empty() ? "sha256" : Digest(expected).algorithm());
 }
 
+// Where a list goes on: `Link: </v2/app/referrers/sha256:…?last=…>; rel="next"`. "": it ends here.
+// Nobody but the registry has a word in it.
+std::string next_page(const HttpResponse& answer) {
+    const std::string link = answer.header("link");
+    const size_t open = link.find('<'), close = link.find('>');
+    if (open == std::string::npos || close == std::string::npos || close < open) return "";
+    const std::string_view parameters = std::string_view(link).substr(close);
+    if (parameters.find("rel=\"next\"") == std::string_view::npos &&
+        parameters.find("rel=next") == std::string_view::npos)
+        return "";
+    const Url here = parse_url(answer.url);
+    const Url next = resolve_url(here, link.substr(open + 1, close - open - 1));
+    if (next.origin() != here.origin())
+        throw Error("the registry's list goes on elsewhere: ", ::quoted(next.text()));
+    return next.text();
+}
+
 }  // namespace
 
 Repository::Repository(const Reference& name, Place place, std::string actions)
@@ -57,6 +75,44 @@ Repository::Document Repository::document(const std::string& tag_or_digest,
     const HttpResponse response = session_.send_patiently(
         {.path = "manifests/" + tag_or_digest, .headers = {accepted_documents()}});
     if (response.status != 200) refuse_document(response);
+    return take_document(response, expected);
+}
+
+std::optional<Repository::Document> Repository::find_document(const std::string& tag) {
+    const HttpResponse response =
+        session_.send_patiently({.path = "manifests/" + tag, .headers = {accepted_documents()}});
+    if (response.status == 404) return {};
+    if (response.status != 200) refuse_document(response);
+    return take_document(response, "");
+}
+
+std::vector<spec::Descriptor> Repository::referrers(const Digest& subject) {
+    const auto entries = [&](const std::string& text) {
+        return context("what refers to " + subject.text(),
+                       [&] { return spec::read_index(text).manifests; });
+    };
+    std::vector<spec::Descriptor> found;
+    std::string page = "referrers/" + subject.text();
+    for (size_t pages = 0; !page.empty() && pages < most_pages; ++pages) {
+        const HttpResponse answer = session_.send_patiently(
+            {.path = page, .headers = {str("Accept: ", spec::media::index)}});
+        if (answer.status == 404) {
+            const auto list = find_document(str(subject.algorithm(), "-", subject.hex()));
+            if (list && spec::oci_media_type(list->descriptor.media_type) == spec::media::index)
+                found = entries(list->text);
+            break;
+        }
+        if (answer.status != 200)
+            throw session_.error("asking what refers to " + subject.text(), answer);
+        std::ranges::move(entries(answer.body), std::back_inserter(found));
+        page = next_page(answer);
+    }
+    if (found.size() > most_referrers) found.resize(most_referrers);
+    return found;
+}
+
+Repository::Document Repository::take_document(const HttpResponse& response,
+                                               const std::string& expected) {
     std::string type = response.header("content-type");
     type = std::string(trim(type.substr(0, type.find(';'))));
     if (!is_json(response.body))

@@ -39,6 +39,11 @@ public:
     // A manifest or an index. `expected` may be empty: then the digest is that of the bytes. Throws
     // Docker's words for what is not there.
     Document document(const std::string& tag_or_digest, const std::string& expected);
+    // The same, or nothing if there is no such tag.
+    std::optional<Document> find_document(const std::string& tag);
+    // What refers to that document, as the registry says: by the API of distribution-spec 1.1, or,
+    // where there is none, by the index under the tag that stands for it. 1,000 at most.
+    std::vector<spec::Descriptor> referrers(const Digest& subject);
     // Into the store, going on where an earlier command has stopped. False: another command has
     // brought it meanwhile.
     bool fetch(const Store& store, const spec::Descriptor& blob, Progress& progress);
@@ -61,6 +66,7 @@ public:
 private:
     void bring(const spec::Descriptor& blob, int64_t begin, const Take& take);
     HttpResponse bring_rest(const spec::Descriptor& blob, int64_t& size, const Take& take);
+    Document take_document(const HttpResponse& answer, const std::string& expected);
     [[noreturn]] void refuse_document(const HttpResponse& response);
     // Docker's words for who may not.
     [[noreturn]] void refuse_push(const HttpResponse& response);

@@ -27,6 +27,15 @@ std::string name_of_entry(const spec::Descriptor& entry) {
     return found == entry.annotations.end() ? "" : found->second;
 }
 
+// "sha256-HEX", "sha256-HEX.sig": a tag of what speaks of an image, and is none itself.
+bool is_tag_beside(std::string name) {
+    name = name.substr(0, name.find('.'));
+    const size_t dash = name.find('-');
+    if (dash == std::string::npos) return false;
+    name[dash] = ':';
+    return Digest::is_valid(name);
+}
+
 std::string required_text(const Files& files, const std::string& path, const std::string& shown) {
     auto text = context(shown, [&] { return read_document(files, path); });
     if (!text) throw Error(shown, " is no image layout: it has no file ", quoted(path));
@@ -38,14 +47,17 @@ std::string required_text(const Files& files, const std::string& path, const std
 LayoutSource::LayoutSource(std::unique_ptr<const Files> files, std::string name, std::string shown)
     : files_(std::move(files)), name_(std::move(name)), shown_(std::move(shown)) {}
 
-spec::Descriptor LayoutSource::top() {
+spec::Index LayoutSource::index() const {
     required_text(*files_, "oci-layout", shown_);
     const std::string text = required_text(*files_, "index.json", shown_);
-    const spec::Index index =
-        context(str(shown_, ": index.json"), [&] { return spec::read_index(text); });
+    return context(str(shown_, ": index.json"), [&] { return spec::read_index(text); });
+}
+
+spec::Descriptor LayoutSource::top() {
     std::vector<spec::Descriptor> found;
-    for (const spec::Descriptor& entry : index.manifests)
-        if (name_.empty() || name_of_entry(entry) == name_) found.push_back(entry);
+    for (const spec::Descriptor& entry : index().manifests)
+        if (name_.empty() ? !is_tag_beside(name_of_entry(entry)) : name_of_entry(entry) == name_)
+            found.push_back(entry);
     if (found.empty() && name_.empty()) throw Error(shown_, " has no image");
     if (found.empty()) throw Error(shown_, " has no image ", quoted(name_));
     const auto is_same = [&](const auto& entry) { return entry.digest == found[0].digest; };
@@ -64,6 +76,26 @@ ByteSource LayoutSource::open(const spec::Descriptor& blob) {
     const std::string path = layout_path(Digest(blob.digest));
     if (!is_regular_file(*files_, path)) throw Error(shown_, " lacks blob ", blob.digest);
     return files_->open(path);
+}
+
+// The last of them, as a tag means what it was given last.
+std::optional<spec::Descriptor> LayoutSource::tagged(const std::string& tag) {
+    std::optional<spec::Descriptor> found;
+    for (spec::Descriptor& entry : index().manifests)
+        if (name_of_entry(entry) == tag) found = std::move(entry);
+    return found;
+}
+
+std::vector<spec::Descriptor> LayoutSource::referrers(const Digest& subject) {
+    std::vector<spec::Descriptor> found;
+    const auto list = tagged(str(subject.algorithm(), "-", subject.hex()));
+    if (list && spec::oci_media_type(list->media_type) == spec::media::index)
+        if (const auto text = document(*list))
+            found = context("what refers to " + subject.text(),
+                            [&] { return spec::read_index(*text).manifests; });
+    for (spec::Descriptor& entry : index().manifests)
+        if (!entry.artifact_type.empty()) found.push_back(std::move(entry));
+    return found;
 }
 
 std::string layout_path(const Digest& digest) {

@@ -22,8 +22,12 @@ public:
     spec::Descriptor top() override;
     std::optional<std::string> document(const spec::Descriptor& descriptor) override;
     ByteSource open(const spec::Descriptor& blob) override;
+    std::optional<spec::Descriptor> tagged(const std::string& tag) override;
+    // By the tag that stands for them, and those that index.json lists.
+    std::vector<spec::Descriptor> referrers(const Digest& subject) override;
 
 private:
+    spec::Index index() const;
     std::unique_ptr<const Files> files_;
     std::string name_, shown_;
 };

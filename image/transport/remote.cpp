@@ -11,13 +11,14 @@
 
 RegistrySource::RegistrySource(const Reference& name) {
     in_first_place(name, [&](const Place& place) {
-        repository_ = std::make_unique<Repository>(name, place, "pull");
+        repository_ = std::make_shared<Repository>(name, place, "pull");
         top_ = repository_->document(name.digest.empty() ? name.tag : name.digest, name.digest);
     });
 }
 
 std::optional<std::string> RegistrySource::document(const spec::Descriptor& descriptor) {
     if (descriptor.digest == top_.descriptor.digest) return top_.text;
+    if (tagged_ && descriptor.digest == tagged_->descriptor.digest) return tagged_->text;
     const auto type = spec::oci_media_type(descriptor.media_type);
     if (type == spec::media::manifest || type == spec::media::index)
         return repository_->document(descriptor.digest, descriptor.digest).text;
@@ -25,6 +26,12 @@ std::optional<std::string> RegistrySource::document(const spec::Descriptor& desc
     std::string text;
     repository_->read(descriptor, [&](std::string_view piece) { text += piece; });
     return text;
+}
+
+std::optional<spec::Descriptor> RegistrySource::tagged(const std::string& tag) {
+    tagged_ = repository_->find_document(tag);
+    if (!tagged_) return {};
+    return tagged_->descriptor;
 }
 
 ByteSource RegistrySource::open(const spec::Descriptor& blob) {

@@ -13,13 +13,21 @@ class RegistrySource : public ImageSource {
 public:
     // Asks mirrors before the registry. Throws Docker's words for what is not there.
     explicit RegistrySource(const Reference& name);
+    // What was looked up already, in a place that the caller has chosen.
+    RegistrySource(std::shared_ptr<Repository> repository, Repository::Document top)
+        : repository_(std::move(repository)), top_(std::move(top)) {}
     spec::Descriptor top() override { return top_.descriptor; }
     std::optional<std::string> document(const spec::Descriptor& descriptor) override;
     ByteSource open(const spec::Descriptor& blob) override;
+    std::optional<spec::Descriptor> tagged(const std::string& tag) override;
+    std::vector<spec::Descriptor> referrers(const Digest& subject) override {
+        return repository_->referrers(subject);
+    }
 
 private:
-    std::unique_ptr<Repository> repository_;
+    std::shared_ptr<Repository> repository_;
     Repository::Document top_;
+    std::optional<Repository::Document> tagged_;  // the last one
 };
 
 class RegistrySink : public ImageSink {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "image/digest.h"
 #include "image/layer/decoder.h"
@@ -30,6 +31,11 @@ public:
     // The bytes of a blob. Several may be read at once, each by one thread. Throws Error if it is
     // not there.
     virtual ByteSource open(const spec::Descriptor& blob) = 0;
+    // What lies beside the image and speaks of it: the document under that tag ("sha256-HEX.sig"),
+    // or nothing if there is none; and those that the place says have `subject` for their subject.
+    // What a place says of them counts for nothing, as with all others.
+    virtual std::optional<spec::Descriptor> tagged(const std::string& /*tag*/) { return {}; }
+    virtual std::vector<spec::Descriptor> referrers(const Digest& /*subject*/) { return {}; }
     // The plain tar of a layer, if it is kept beside what the manifest names.
     virtual std::optional<spec::Descriptor> plain(const Digest& /*diff_id*/) { return {}; }
     // Is the manifest only made up, of what says otherwise what an image consists of? Then nobody

@@ -1,0 +1,173 @@
+// What is hard: to verify the bytes that are used, and not others of the same name. The chain's
+// digests are those of bytes that were read, and what is fetched later is fetched by them; no tag
+// is asked twice. Inside a signature the order is: the key, then what was signed, then the digest,
+// then the name. Before the key has verified it, nothing of what it says is looked at.
+//
+// One good signature is enough, whatever lies beside it: who can write there could otherwise take
+// a good one's effect away. Reasons of all that were refused are shown, as many as fit a line.
+#include "image/trust/judge.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+#include "image/platform.h"
+#include "image/trust/evidence.h"
+#include "image/trust/kept.h"
+
+namespace {
+
+constexpr size_t most_reasons = 4;
+constexpr size_t most_depth = 4;  // of indexes in indexes
+
+// A requirement with its keys at hand.
+struct Demand {
+    Requirement requirement;
+    std::vector<PublicKey> keys;
+};
+
+std::vector<PublicKey> keys_of(const Requirement& requirement) {
+    std::vector<PublicKey> keys;
+    for (const std::string& file : requirement.key_files) keys.push_back(PublicKey::read(file));
+    for (const std::string& pem : requirement.key_texts)
+        keys.push_back(
+            context("the key in " + requirement.whose, [&] { return PublicKey::from_pem(pem); }));
+    return keys;
+}
+
+// "": it is a good one.
+std::string problem_with(const Signature& signature, const Demand& demand,
+                         const std::string& digest, const std::optional<Reference>& asked) {
+    const bool is_verified = std::ranges::any_of(demand.keys, [&](const PublicKey& key) {
+        return std::ranges::any_of(signature.signatures, [&](const std::string& each) {
+            return key.verifies(signature.bytes, each);
+        });
+    });
+    if (!is_verified) return "cryptographic signature verification failed";
+    try {
+        const SignedWords claim = read_claim(signature);
+        if (std::ranges::find(claim.digests, digest) == claim.digests.end())
+            return "it is of " + (claim.digests.empty() ? "nothing" : visible(claim.digests[0]));
+        return identity_problem(demand.requirement.identity, asked, claim.name);
+    } catch (const Error& e) {
+        return e.what();
+    }
+}
+
+class Judge {
+public:
+    Judge(std::vector<Demand> demands, ImageSource& place, Origin origin, Noted noted)
+        : demands_(std::move(demands)), place_(place), origin_(std::move(origin)),
+          noted_(std::move(noted)) {}
+
+    void accept(const std::vector<spec::Descriptor>& chain) {
+        for (const Demand& demand : demands_) check(demand, chain);
+    }
+
+private:
+    void check(const Demand& demand, const std::vector<spec::Descriptor>& chain) {
+        std::vector<std::string> reasons;
+        size_t found = 0;
+        for (const spec::Descriptor& document : chain) {
+            const Evidence& evidence = evidence_of(document);
+            for (const Signature& signature : evidence.signatures) {
+                const std::string problem =
+                    problem_with(signature, demand, document.digest, origin_.name);
+                if (problem.empty()) return note(document, signature);
+                add(reasons, problem);
+            }
+            found += evidence.signatures.size();
+            for (const std::string& problem : evidence.problems) add(reasons, problem);
+        }
+        refuse(demand.requirement, chain, reasons, found);
+    }
+
+    const Evidence& evidence_of(const spec::Descriptor& document) {
+        const auto known = evidence_.find(document.digest);
+        if (known != evidence_.end()) return known->second;
+        return evidence_[document.digest] = context("signatures of " + document.digest, [&] {
+                   return find_signatures(place_, document);
+               });
+    }
+
+    void note(const spec::Descriptor& document, const Signature& signature) {
+        if (noted_) noted_(Digest(document.digest), signature);
+    }
+
+    static void add(std::vector<std::string>& reasons, const std::string& reason) {
+        if (std::ranges::find(reasons, reason) == reasons.end()) reasons.push_back(reason);
+    }
+
+    [[noreturn]] void refuse(const Requirement& requirement,
+                             const std::vector<spec::Descriptor>& chain,
+                             std::vector<std::string>& reasons, size_t found) const {
+        std::string looked_at;
+        for (const spec::Descriptor& document : chain)
+            looked_at += (looked_at.empty() ? "" : " or ") + document.digest;
+        const std::string whom = str(origin_.typed, " is rejected by ", requirement.whose, ": ");
+        if (reasons.empty())
+            throw Error(whom, "a signature was required, but no signature exists of ", looked_at);
+        if (reasons.size() > most_reasons) {
+            reasons.resize(most_reasons);
+            reasons.emplace_back("…");
+        }
+        throw Error(whom,
+                    found == 1 ? "the signature of " : "none of the signatures was accepted of ",
+                    looked_at, found == 1 ? " was not accepted: " : ": ", join(reasons, "; "));
+    }
+
+    std::vector<Demand> demands_;
+    ImageSource& place_;
+    Origin origin_;
+    Noted noted_;
+    std::map<std::string, Evidence> evidence_;  // by digest: each is looked for once
+};
+
+}  // namespace
+
+Accept acceptance(const TrustPolicy& policy, ImageSource& place, const Origin& origin,
+                  Noted noted) {
+    using enum Requirement::Kind;
+    std::vector<Demand> demands;
+    for (Requirement& requirement : policy.of(origin)) {
+        if (requirement.kind == reject)
+            throw Error(origin.typed, " is rejected by policy ", requirement.whose);
+        if (requirement.kind == unsupported)
+            throw Error(origin.typed, " is rejected: policy ", requirement.whose, " asks for ",
+                        requirement.unsupported, ", which keg does not support");
+        if (requirement.kind == signed_by_key)
+            demands.push_back({requirement, keys_of(requirement)});
+    }
+    if (demands.empty()) return [](const std::vector<spec::Descriptor>&) {};
+    const auto judge = std::make_shared<Judge>(std::move(demands), place, origin, std::move(noted));
+    return [judge](const std::vector<spec::Descriptor>& chain) { judge->accept(chain); };
+}
+
+Noted keep_in(const Store& store) {
+    return [&store](const Digest& document, const Signature& signature) {
+        keep_signature(store, document, signature);
+    };
+}
+
+void require_kept_signature(const TrustPolicy& policy, const Store& store, const NamedImage& image,
+                            const std::string& platform, const std::string& typed) {
+    if (!policy.requires_key()) return;
+    KeptSource kept(store, image.descriptor);
+    const Accept accept = acceptance(policy, kept, Origin::store(image.name, typed));
+    accept(chain_of(kept, platform));
+}
+
+std::vector<spec::Descriptor> chain_of(ImageSource& place, const std::string& platform) {
+    std::vector<spec::Descriptor> chain = {place.top()};
+    for (;;) {
+        const std::string text = checked_document(place, chain.back());
+        if (spec::oci_media_type(chain.back().media_type) != spec::media::index) return chain;
+        if (chain.size() > most_depth) throw Error("indexes are nested too deep");
+        const spec::Index index = spec::read_index(text);
+        const spec::Descriptor* const found = find_platform(index, platform);
+        if (!found)
+            throw Error("no image for platform ", platform.empty() ? host_platform() : platform,
+                        " in index ", chain.back().digest);
+        chain.push_back(*found);
+    }
+}
