@@ -66,6 +66,7 @@ public:
 
     spec::Descriptor run() {
         Document top = chosen(read(from_.top(), 0));
+        if (options_.accept) options_.accept(chain_);
         note_blobs(top);
         if (options_.same_digests && !(conversions_.empty() && changed_.empty()))
             throw Error("the digests cannot stay: other layers are asked for than ",
@@ -118,6 +119,7 @@ private:
 
     // All of an index, or what is for the platform.
     Document chosen(Document top) {
+        chain_ = {top.descriptor};
         if (options_.all) {
             read_children(top, 0);
             return top;
@@ -130,6 +132,7 @@ private:
                             " in index ", top.descriptor.digest);
             const spec::Descriptor descriptor = *found;  // its index goes
             top = read(descriptor, depth + 1);
+            chain_.push_back(descriptor);
         }
         return top;
     }
@@ -320,6 +323,7 @@ private:
     ImageSink& to_;
     const CopyOptions& options_;
     size_t documents_ = 0, document_bytes_ = 0;
+    std::vector<spec::Descriptor> chain_;  // from the top to what is copied
     std::vector<spec::Descriptor> blobs_;  // in the order in which they are named, each once
     std::set<std::string> noted_;          // their digests
     std::map<std::string, std::pair<spec::Descriptor, Digest>> conversions_;

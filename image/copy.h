@@ -1,8 +1,10 @@
 // An image from one place to another, with all that belongs to it.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "image/layer/encoder.h"
 #include "image/transport/transport.h"
@@ -12,6 +14,9 @@ struct CopyOptions {
     std::string platform;                    // "linux/arm64"; "" = this machine's
     std::optional<Compression> compression;  // of layers; none: as they are, or as the place wants
     bool same_digests = false;               // or not at all
+    // Called with the documents from the top down to a manifest that is to be copied, or with the
+    // top alone if all of it is, before any blob moves. Throws to refuse.
+    std::function<void(const std::vector<spec::Descriptor>& chain)> accept = {};
 };
 
 // Gives the descriptor of what is there now. Every document and blob is compared with the digest,

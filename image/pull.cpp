@@ -13,6 +13,8 @@
 #include "image/platform.h"
 #include "image/registry/repository.h"
 #include "image/snapshots.h"
+#include "image/transport/remote.h"
+#include "image/trust/judge.h"
 
 namespace {
 
@@ -21,7 +23,7 @@ constexpr size_t most_indexes = 4;  // in indexes, as the store reads them
 
 // A manifest, and the indexes that have led to it.
 struct Found {
-    std::unique_ptr<Repository> repository;
+    std::shared_ptr<Repository> repository;
     Repository::Document document;
     std::vector<Repository::Document> indexes;
     bool finds_again = true;  // by the first index this machine finds the same image
@@ -32,7 +34,7 @@ bool is_index(const Repository::Document& document) {
 }
 
 Found look_in(const Place& place, const Reference& name, const std::string& platform) {
-    Found found{.repository = std::make_unique<Repository>(name, place, "pull")};
+    Found found{.repository = std::make_shared<Repository>(name, place, "pull")};
     Repository& repository = *found.repository;
     found.document = repository.document(name.digest.empty() ? name.tag : name.digest, name.digest);
     while (is_index(found.document)) {
@@ -87,10 +89,22 @@ void remember(const Store& store, const Place& place, const spec::Descriptor& bl
 
 }  // namespace
 
-Image pull(const Store& store, const Reference& name, const PullOptions& options) {
+// Before a layer comes.
+static void check_trust(const Store& store, const Reference& name, const TrustPolicy& trust,
+                        const Found& found) {
+    std::vector<spec::Descriptor> chain;
+    for (const Repository::Document& index : found.indexes) chain.push_back(index.descriptor);
+    chain.push_back(found.document.descriptor);
+    RegistrySource source(found.repository, found.document);
+    acceptance(trust, source, Origin::registry(name, name.familiar()), keep_in(store))(chain);
+}
+
+Image pull(const Store& store, const Reference& name, const TrustPolicy& trust,
+           const PullOptions& options) {
     const Lease lease = store.use();
     const Found found = in_first_place(
         name, [&](const Place& place) { return look_in(place, name, options.platform); });
+    check_trust(store, name, trust, found);
     const spec::Manifest manifest = read_image(found.document, name);
     std::vector<spec::Descriptor> blobs = manifest.layers;
     blobs.push_back(manifest.config);

@@ -2,11 +2,14 @@
 #pragma once
 
 #include "image/store.h"
+#include "image/trust/policy.h"
 
 struct PullOptions {
     std::string platform;  // "linux/arm64"; "" = this machine's
     bool quiet = false;
 };
 // Pulls an image by name into the store (only the blobs that are missing), tags it, and gives it.
-// Throws Docker's words for what is not there.
-Image pull(const Store& store, const Reference& name, const PullOptions& options = {});
+// Throws Docker's words for what is not there, and Error for what `trust` refuses, of which nothing
+// but documents was fetched.
+Image pull(const Store& store, const Reference& name, const TrustPolicy& trust,
+           const PullOptions& options);

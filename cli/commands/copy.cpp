@@ -7,6 +7,7 @@
 #include "base/progress.h"
 #include "cli/commands.h"
 #include "cli/compression_option.h"
+#include "cli/trust_options.h"
 #include "image/transport/places.h"
 
 static constexpr Option copy_options[] = {
@@ -17,6 +18,7 @@ static constexpr Option copy_options[] = {
     {"preserve-digests", nullptr, "fail rather than change a digest"},
     {"digestfile", "FILE", "write the digest of the copy there"},
     {"quiet,q", nullptr, "no progress"},
+    verify_key_option,
 };
 
 static int copy_(const Arguments& globals, const Arguments& args) {
@@ -25,6 +27,7 @@ static int copy_(const Arguments& globals, const Arguments& args) {
     if (args.flag("all") && !args.get("platform").empty())
         throw Error("--all and --platform exclude each other");
     const auto compression = read_compression(args);
+    const TrustPolicy trust = read_trust(globals, args);
     std::optional<Store> store;
     const auto the_store = [&]() -> const Store& {
         if (!store) store.emplace(open_store(globals));
@@ -34,7 +37,7 @@ static int copy_(const Arguments& globals, const Arguments& args) {
     Defer collect([&] {
         if (store) collect_garbage(*store);
     });
-    const spec::Descriptor copied = copy_between(from, to,
+    const spec::Descriptor copied = copy_between(from, to, trust,
                                                  {.all = args.flag("all"),
                                                   .platform = args.get("platform"),
                                                   .compression = compression,

@@ -5,15 +5,18 @@
 
 #include "base/progress.h"
 #include "cli/commands.h"
+#include "cli/trust_options.h"
 #include "image/pull.h"
 
 static constexpr Option pull_options[] = {
     {"platform", "OS/ARCH", "not this machine's but that platform's image"},
     {"quiet,q", nullptr, "print only the name"},
+    verify_key_option,
 };
 
 static int pull_(const Arguments& globals, const Arguments& args) {
     const Reference name = parse_reference(args[0]);
+    const TrustPolicy trust = read_trust(globals, args);
     const bool quiet = args.flag("quiet");
     if (quiet) Progress::set_quiet(true);
     const Store store = open_store(globals);
@@ -24,7 +27,7 @@ static int pull_(const Arguments& globals, const Arguments& args) {
         std::printf("%s: Pulling from %s\n", (name.tag.empty() ? name.digest : name.tag).c_str(),
                     name.path.c_str());
     std::fflush(stdout);
-    pull(store, name, {.platform = args.get("platform"), .quiet = quiet});
+    pull(store, name, trust, {.platform = args.get("platform"), .quiet = quiet});
 
     const NamedImage after = store.get(name.familiar());
     const bool same = before && before->descriptor.digest == after.descriptor.digest;

@@ -10,6 +10,8 @@ import urllib.parse
 
 from archives import sha
 
+INDEX = "application/vnd.oci.image.index.v1+json"
+
 
 def answer(status, headers=(), body=b""):
     """A fault: this instead of the right answer, with the request's body read."""
@@ -59,6 +61,7 @@ class Registry:
         self.log, self.faults, self.received = [], [], 0
         self.challenge = None        # in place of the one that `auth` means
         self.identity_token = None   # that is taken for a password
+        self.referrers = False       # whether it knows that API; and of how many entries a page has
         self.lock, self.numbers = threading.Lock(), itertools.count()
         registry = self
 
@@ -218,7 +221,7 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         if path == "/token":
             return self.give_token()
         name, kind, rest = None, None, None
-        for kind in ("/manifests/", "/blobs/uploads/", "/blobs/", ""):
+        for kind in ("/manifests/", "/referrers/", "/blobs/uploads/", "/blobs/", ""):
             if kind and kind in path:
                 name, rest = path.removeprefix("/v2/").split(kind, 1)
                 break
@@ -226,6 +229,8 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
             return self.refuse(401, "UNAUTHORIZED", "authentication required", {"WWW-Authenticate": self.challenge()})
         if kind == "/manifests/":
             return self.manifest(name, rest)
+        if kind == "/referrers/":
+            return self.referring(name, rest)
         if kind == "/blobs/uploads/":
             return self.uploading(name, rest)
         if kind == "/blobs/":
@@ -250,6 +255,17 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         if not found:
             return self.refuse(404, "MANIFEST_UNKNOWN", "manifest unknown")
         self.reply(200, {"Content-Type": found[0]}, found[1])
+
+    def referring(self, name, digest):
+        if not self.owner.referrers:
+            return self.refuse(404, "UNSUPPORTED")
+        found = [{"mediaType": kind, "digest": reference, "size": len(data), "artifactType": "application/vnd.oci.empty.v1+json"}
+                 for (where, reference), (kind, data) in self.owner.manifests.items()
+                 if where == name and reference.startswith("sha256:") and json.loads(data).get("subject", {}).get("digest") == digest]
+        begin = int(self.query.get("n", ["0"])[0])
+        end = begin + self.owner.referrers
+        more = {"Link": f'</v2/{name}/referrers/{digest}?n={end}>; rel="next"'} if end < len(found) else {}
+        self.reply(200, {"Content-Type": INDEX} | more, json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": found[begin:end]}).encode())
 
     def blob(self, name, digest):
         if (name, digest) not in self.owner.places:
