@@ -17,6 +17,7 @@
 static constexpr Option sign_options[] = {
     {"key", "FILE", "the private key, in PEM: openssl's, or cosign's"},
     {"passphrase-file", "FILE", "the key's passphrase (COSIGN_PASSWORD)"},
+    {"bundle", nullptr, "as a Sigstore bundle that refers to the image, and says no name"},
     {"identity", "NAME", "the name that is signed, instead of the one that the image has there"},
 };
 
@@ -35,17 +36,24 @@ std::string passphrase_of(const Arguments& args) {
 struct Signer {
     PrivateKey key;
     std::string identity;  // "": the image's own name
+    bool as_bundle;
 
-    Signature sign(const spec::Descriptor& image, const std::string& name) const {
-        return make_signature(key, Digest(image.digest), identity.empty() ? name : identity);
+    // `own` is the image's name; "": it has none.
+    Signature sign(const spec::Descriptor& image, const std::string& own) const {
+        if (as_bundle) return make_bundle(key, Digest(image.digest));
+        const std::string& name = identity.empty() ? own : identity;
+        if (name.empty())
+            throw Error("the image has no name that could be signed: give one by --identity");
+        return make_signature(key, Digest(image.digest), name);
+    }
+
+    void sign_at(ImageSource& source, const std::string& own, const SinkFor& sink_for) const {
+        const spec::Descriptor image = source.top();
+        const Digest digest(image.digest);
+        if (as_bundle) return add_referrer(source, sink_for, image, sign(image, own));
+        add_signature(source, *sink_for(signature_tag(digest), digest), digest, sign(image, own));
     }
 };
-
-std::string named(const std::string& name, const ImagePlace& place) {
-    if (name.empty())
-        throw Error(place.typed, " has no name that could be signed: give it by --identity");
-    return name;
-}
 
 spec::Descriptor sign_in_registry(const ImagePlace& place, const Signer& signer) {
     const Reference name = parse_reference(place.name);
@@ -54,34 +62,30 @@ spec::Descriptor sign_in_registry(const ImagePlace& place, const Signer& signer)
     RegistrySource source(
         repository,
         repository->document(name.digest.empty() ? name.tag : name.digest, name.digest));
-    const spec::Descriptor image = source.top();
-    Reference tag = name;
-    tag.digest.clear(), tag.tag = signature_tag(Digest(image.digest));
-    RegistrySink sink(tag);
-    add_signature(source, sink, Digest(image.digest), signer.sign(image, name.canonical()));
-    return image;
+    signer.sign_at(source, name.canonical(), [&](const std::string& tag, const Digest& digest) {
+        Reference target = name;
+        target.tag = tag, target.digest = tag.empty() ? digest.text() : "";
+        return std::make_unique<RegistrySink>(target);
+    });
+    return source.top();
 }
 
 spec::Descriptor sign_in_layout(const ImagePlace& place, const Signer& signer) {
     LayoutSource source(std::make_unique<DirectoryFiles>(place.path), place.name, place.path);
-    const spec::Descriptor image = source.top();
-    const auto own =
-        place.name.find('/') == std::string::npos ? std::nullopt : reference_of(place.name);
-    const Signature signature = signer.identity.empty()
-                                    ? signer.sign(image, named(own ? own->canonical() : "", place))
-                                    : signer.sign(image, "");
-    LayoutSink sink(place.path, signature_tag(Digest(image.digest)));
-    add_signature(source, sink, Digest(image.digest), signature);
-    return image;
+    const bool is_whole_name = place.name.find('/') != std::string::npos;
+    const auto own = is_whole_name ? reference_of(place.name) : std::nullopt;
+    signer.sign_at(source, own ? own->canonical() : "",
+                   [&](const std::string& tag, const Digest& /*own*/) {
+                       return std::make_unique<LayoutSink>(place.path, tag);
+                   });
+    return source.top();
 }
 
 spec::Descriptor sign_in_store(const Store& store, const ImagePlace& place, const Signer& signer) {
     const Lease lease = store.use();
     const NamedImage image = store.get(place.name);
-    const std::string own = image.name ? image.name->canonical() : "";
-    keep_signature(
-        store, Digest(image.descriptor.digest),
-        signer.sign(image.descriptor, signer.identity.empty() ? named(own, place) : own));
+    keep_signature(store, Digest(image.descriptor.digest),
+                   signer.sign(image.descriptor, image.name ? image.name->canonical() : ""));
     return image.descriptor;
 }
 
@@ -110,7 +114,10 @@ static int sign(const Arguments& globals, const Arguments& args) {
     const std::string file = args.get("key");
     if (file.empty()) throw Error("which key is to sign? Give it by --key FILE");
     const Signer signer{.key = PrivateKey::read(file, [&] { return passphrase_of(args); }),
-                        .identity = long_name(args.get("identity"))};
+                        .identity = long_name(args.get("identity")),
+                        .as_bundle = args.flag("bundle")};
+    if (signer.as_bundle && !signer.identity.empty())
+        throw Error("--bundle and --identity exclude each other: a bundle says no name");
     const spec::Descriptor image =
         context("signing " + args[0], [&] { return sign_at(place, signer, globals); });
     std::printf("%s\n", image.digest.c_str());

@@ -27,8 +27,11 @@ std::string name_of_entry(const spec::Descriptor& entry) {
     return found == entry.annotations.end() ? "" : found->second;
 }
 
-// "sha256-HEX", "sha256-HEX.sig": a tag of what speaks of an image, and is none itself.
-bool is_tag_beside(std::string name) {
+// What speaks of an image, and is none itself: an artifact, or what has the tag "sha256-HEX" or
+// "sha256-HEX.sig".
+bool is_beside(const spec::Descriptor& entry) {
+    if (!entry.artifact_type.empty()) return true;
+    std::string name = name_of_entry(entry);
     name = name.substr(0, name.find('.'));
     const size_t dash = name.find('-');
     if (dash == std::string::npos) return false;
@@ -56,7 +59,7 @@ spec::Index LayoutSource::index() const {
 spec::Descriptor LayoutSource::top() {
     std::vector<spec::Descriptor> found;
     for (const spec::Descriptor& entry : index().manifests)
-        if (name_.empty() ? !is_tag_beside(name_of_entry(entry)) : name_of_entry(entry) == name_)
+        if (name_.empty() ? !is_beside(entry) : name_of_entry(entry) == name_)
             found.push_back(entry);
     if (found.empty() && name_.empty()) throw Error(shown_, " has no image");
     if (found.empty()) throw Error(shown_, " has no image ", quoted(name_));

@@ -17,7 +17,7 @@ constexpr std::string_view payload_type = "cosign container image signature";
 constexpr std::string_view statement_type = "application/vnd.in-toto+json";
 constexpr std::string_view statements[] = {"https://in-toto.io/Statement/v1",
                                            "https://in-toto.io/Statement/v0.1"};
-constexpr size_t most_signatures = 16;  // in one envelope
+constexpr size_t most_in_envelope = 16;  // in one envelope
 
 std::string text_of(const json::Value& object, const char* name) {
     return json::at(name, [&] {
@@ -65,8 +65,8 @@ Signature read_envelope(const json::Value& envelope) {
     out.claim = decoded("payload", text_of(envelope, "payload"));
     out.bytes = dsse_bytes(statement_type, out.claim);
     const json::Value& all = part_of(envelope, "signatures");
-    if (!all.is_array() || all.empty() || all.size() > most_signatures)
-        throw Error("signatures: must be from 1 to ", most_signatures, " of them");
+    if (!all.is_array() || all.empty() || all.size() > most_in_envelope)
+        throw Error("signatures: must be from 1 to ", most_in_envelope, " of them");
     for (const json::Value& each : all)
         out.signatures.push_back(decoded("sig", text_of(each, "sig")));
     return out;

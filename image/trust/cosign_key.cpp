@@ -8,10 +8,6 @@
 #include "image/trust/cosign_key.h"
 
 #include <openssl/core_names.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 
 #include <algorithm>
 #include <array>
@@ -22,6 +18,7 @@
 #include "base/base64.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "image/trust/crypto.h"
 
 namespace {
 
@@ -142,25 +139,28 @@ std::string stream_of(std::string_view key, std::string_view nonce, size_t size)
 // --- OpenSSL's part
 
 std::string scrypt(std::string_view passphrase, std::string_view salt, KdfParams params) {
-    const std::unique_ptr<EVP_KDF, decltype(&EVP_KDF_free)> kdf(
-        EVP_KDF_fetch(nullptr, "SCRYPT", nullptr), EVP_KDF_free);
-    const std::unique_ptr<EVP_KDF_CTX, decltype(&EVP_KDF_CTX_free)> work(EVP_KDF_CTX_new(kdf.get()),
-                                                                         EVP_KDF_CTX_free);
+    const std::unique_ptr<EVP_KDF, void (*)(EVP_KDF*)> kdf(
+        crypto().kdf_fetch(crypto().context, "SCRYPT", nullptr), crypto().kdf_free);
+    const std::unique_ptr<EVP_KDF_CTX, void (*)(EVP_KDF_CTX*)> work(
+        crypto().kdf_work_new(kdf.get()), crypto().kdf_work_free);
     uint64_t memory = 128 * params.n * params.r + (uint64_t(4) << 20);
     const auto octets = [](const char* name, std::string_view bytes) {
-        return OSSL_PARAM_construct_octet_string(name, const_cast<char*>(bytes.data()),
-                                                 bytes.size());
+        return OSSL_PARAM{name, OSSL_PARAM_OCTET_STRING, const_cast<char*>(bytes.data()),
+                          bytes.size(), 0};
+    };
+    const auto number = [](const char* name, uint64_t& value) {
+        return OSSL_PARAM{name, OSSL_PARAM_UNSIGNED_INTEGER, &value, sizeof value, 0};
     };
     const OSSL_PARAM all[] = {octets(OSSL_KDF_PARAM_PASSWORD, passphrase),
                               octets(OSSL_KDF_PARAM_SALT, salt),
-                              OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_N, &params.n),
-                              OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_R, &params.r),
-                              OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_P, &params.p),
-                              OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_MAXMEM, &memory),
-                              OSSL_PARAM_construct_end()};
+                              number(OSSL_KDF_PARAM_SCRYPT_N, params.n),
+                              number(OSSL_KDF_PARAM_SCRYPT_R, params.r),
+                              number(OSSL_KDF_PARAM_SCRYPT_P, params.p),
+                              number(OSSL_KDF_PARAM_SCRYPT_MAXMEM, memory),
+                              OSSL_PARAM{}};
     std::string key(key_size, '\0');
-    if (!work || EVP_KDF_derive(work.get(), reinterpret_cast<unsigned char*>(key.data()),
-                                key.size(), all) != 1)
+    if (!work || crypto().kdf_derive(work.get(), reinterpret_cast<unsigned char*>(key.data()),
+                                     key.size(), all) != 1)
         throw Error("OpenSSL gives no scrypt");
     return key;
 }
@@ -168,9 +168,10 @@ std::string scrypt(std::string_view passphrase, std::string_view salt, KdfParams
 std::string poly1305(std::string_view key, std::string_view bytes) {
     std::string tag(tag_size, '\0');
     size_t size = 0;
-    if (!EVP_Q_mac(nullptr, "POLY1305", nullptr, nullptr, nullptr, key.data(), key.size(),
-                   reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
-                   reinterpret_cast<unsigned char*>(tag.data()), tag.size(), &size) ||
+    if (!crypto().mac(crypto().context, "POLY1305", nullptr, nullptr, nullptr, key.data(),
+                      key.size(), reinterpret_cast<const unsigned char*>(bytes.data()),
+                      bytes.size(), reinterpret_cast<unsigned char*>(tag.data()), tag.size(),
+                      &size) ||
         size != tag_size)
         throw Error("OpenSSL gives no Poly1305");
     return tag;
@@ -181,7 +182,7 @@ std::string open_box(std::string_view key, std::string_view nonce, std::string_v
     const std::string_view tag = box.substr(0, tag_size), hidden = box.substr(tag_size);
     const std::string stream = stream_of(key, nonce, key_size + hidden.size());
     const std::string right = poly1305(std::string_view(stream).substr(0, key_size), hidden);
-    if (CRYPTO_memcmp(right.data(), tag.data(), tag_size) != 0)
+    if (crypto().compare(right.data(), tag.data(), tag_size) != 0)
         throw Error("the passphrase is wrong");
     std::string out(hidden);
     for (size_t i = 0; i < out.size(); ++i) out[i] = char(out[i] ^ stream[key_size + i]);

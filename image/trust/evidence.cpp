@@ -21,11 +21,13 @@ class Search {
 public:
     Search(ImageSource& place, const spec::Descriptor& image) : place_(place), image_(image) {}
 
-    Evidence run() {
-        const Digest digest(image_.digest);
-        if (const auto tagged = place_.tagged(signature_tag(digest)))
+    Evidence by_tag() {
+        if (const auto tagged = place_.tagged(signature_tag(Digest(image_.digest))))
             attempt_one([&] { take_manifest(*tagged, false); });
-        std::vector<spec::Descriptor> listed = place_.referrers(digest);
+        return std::move(found_);
+    }
+    Evidence as_referrers() {
+        std::vector<spec::Descriptor> listed = place_.referrers(Digest(image_.digest));
         std::ranges::stable_partition(listed, [](const spec::Descriptor& entry) {
             return is_bundle_type(entry.artifact_type);
         });
@@ -110,6 +112,7 @@ std::string checked_document(ImageSource& place, const spec::Descriptor& descrip
     return std::move(*text);
 }
 
-Evidence find_signatures(ImageSource& place, const spec::Descriptor& image) {
-    return Search(place, image).run();
+Evidence find_signatures(ImageSource& place, const spec::Descriptor& image, Beside where) {
+    Search search(place, image);
+    return where == Beside::by_tag ? search.by_tag() : search.as_referrers();
 }

@@ -24,10 +24,11 @@ Reference remapped(const IdentityRule& rule, const Reference& asked) {
     const std::string name = asked.repository();
     const bool is_below = name == rule.prefix || name.starts_with(rule.prefix + "/");
     if (!is_below) return asked;
-    std::string other = rule.signed_prefix + name.substr(rule.prefix.size());
-    if (!asked.tag.empty()) other += ":" + asked.tag;
-    if (!asked.digest.empty()) other += "@" + asked.digest;
-    return parse_reference(other);
+    const std::string other = rule.signed_prefix + name.substr(rule.prefix.size());
+    Reference out = parse_reference(other);
+    if (out.repository() != other) throw Error(quoted(other), " is no repository");
+    out.tag = asked.tag, out.digest = asked.digest;
+    return out;
 }
 
 // The name that a rule expects, or nothing if the image has none to begin with.

@@ -54,6 +54,16 @@ std::string problem_with(const Signature& signature, const Demand& demand,
     }
 }
 
+// Why others were not taken; each reason once, and so many of them as a line has room for.
+struct Refusals {
+    std::vector<std::string> reasons;
+    size_t count = 0;
+    void add(const std::string& reason) {
+        if (std::ranges::find(reasons, reason) != reasons.end()) return;
+        if (++count <= most_reasons) reasons.push_back(reason);
+    }
+};
+
 class Judge {
 public:
     Judge(std::vector<Demand> demands, ImageSource& place, Origin origin, Noted noted)
@@ -65,62 +75,57 @@ public:
     }
 
 private:
+    // What costs less is asked first: most signatures have cosign's tag.
     void check(const Demand& demand, const std::vector<spec::Descriptor>& chain) {
-        std::vector<std::string> reasons;
-        size_t found = 0;
-        for (const spec::Descriptor& document : chain) {
-            const Evidence& evidence = evidence_of(document);
-            for (const Signature& signature : evidence.signatures) {
-                const std::string problem =
-                    problem_with(signature, demand, document.digest, origin_.name);
-                if (problem.empty()) return note(document, signature);
-                add(reasons, problem);
+        Refusals refusals;
+        for (const Beside where : {Beside::by_tag, Beside::as_referrers})
+            for (const spec::Descriptor& document : chain)
+                if (is_accepted(demand, document, evidence_of(document, where), refusals)) return;
+        refuse(demand.requirement, chain, refusals);
+    }
+
+    bool is_accepted(const Demand& demand, const spec::Descriptor& document,
+                     const Evidence& evidence, Refusals& refusals) {
+        for (const Signature& signature : evidence.signatures) {
+            const std::string problem =
+                problem_with(signature, demand, document.digest, origin_.name);
+            if (problem.empty()) {
+                if (noted_) noted_(Digest(document.digest), signature);
+                return true;
             }
-            found += evidence.signatures.size();
-            for (const std::string& problem : evidence.problems) add(reasons, problem);
+            refusals.add(problem);
         }
-        refuse(demand.requirement, chain, reasons, found);
+        for (const std::string& problem : evidence.problems) refusals.add(problem);
+        return false;
     }
 
-    const Evidence& evidence_of(const spec::Descriptor& document) {
-        const auto known = evidence_.find(document.digest);
-        if (known != evidence_.end()) return known->second;
-        return evidence_[document.digest] = context("signatures of " + document.digest, [&] {
-                   return find_signatures(place_, document);
-               });
-    }
-
-    void note(const spec::Descriptor& document, const Signature& signature) {
-        if (noted_) noted_(Digest(document.digest), signature);
-    }
-
-    static void add(std::vector<std::string>& reasons, const std::string& reason) {
-        if (std::ranges::find(reasons, reason) == reasons.end()) reasons.push_back(reason);
+    const Evidence& evidence_of(const spec::Descriptor& document, Beside where) {
+        const auto [at, is_new] = evidence_.try_emplace({document.digest, where});
+        if (is_new)
+            at->second = context("signatures of " + document.digest,
+                                 [&] { return find_signatures(place_, document, where); });
+        return at->second;
     }
 
     [[noreturn]] void refuse(const Requirement& requirement,
                              const std::vector<spec::Descriptor>& chain,
-                             std::vector<std::string>& reasons, size_t found) const {
+                             const Refusals& refusals) const {
         std::string looked_at;
         for (const spec::Descriptor& document : chain)
             looked_at += (looked_at.empty() ? "" : " or ") + document.digest;
         const std::string whom = str(origin_.typed, " is rejected by ", requirement.whose, ": ");
-        if (reasons.empty())
+        if (refusals.count == 0)
             throw Error(whom, "a signature was required, but no signature exists of ", looked_at);
-        if (reasons.size() > most_reasons) {
-            reasons.resize(most_reasons);
-            reasons.emplace_back("…");
-        }
-        throw Error(whom,
-                    found == 1 ? "the signature of " : "none of the signatures was accepted of ",
-                    looked_at, found == 1 ? " was not accepted: " : ": ", join(reasons, "; "));
+        throw Error(whom, "no signature of ", looked_at,
+                    " was accepted: ", join(refusals.reasons, "; "),
+                    refusals.count > most_reasons ? "; …" : "");
     }
 
     std::vector<Demand> demands_;
     ImageSource& place_;
     Origin origin_;
     Noted noted_;
-    std::map<std::string, Evidence> evidence_;  // by digest: each is looked for once
+    std::map<std::pair<std::string, Beside>, Evidence> evidence_;  // each is looked for once
 };
 
 }  // namespace

@@ -32,11 +32,11 @@ void keep_signature(const Store& store, const Digest& image, const Signature& si
 }
 
 std::optional<spec::Descriptor> KeptSource::tagged(const std::string& tag) {
-    const Digest image(top().digest);
-    std::string name = tag;
-    if (const size_t end = name.find('.'); end != std::string::npos) name.resize(end);
-    if (name.find('/') != std::string::npos) return {};
-    const auto text = read_file_if_exists(store_.root() + "/signatures/" + name, most_document);
+    constexpr std::string_view suffix = ".sig";
+    if (!tag.ends_with(suffix)) return {};
+    std::string digest = tag.substr(0, tag.size() - suffix.size());
+    if (const size_t dash = digest.find('-'); dash != std::string::npos) digest[dash] = ':';
+    const auto text = read_file_if_exists(kept_path(store_, Digest(digest)), most_document);
     if (!text) return {};
     return spec::Descriptor{.media_type = std::string(spec::media::manifest),
                             .digest = digest_of(*text).text(),

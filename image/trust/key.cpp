@@ -4,15 +4,8 @@
 // r, s are not taken: OpenSSL 3.0 has no first, nobody writes the second, the third is another form
 // of what DER has already.
 //
-// OpenSSL's own configuration is not read: it may name a library that is loaded into us.
+// Before OpenSSL reads a key, its text is looked at: of two keys in a file it would take the first.
 #include "image/trust/key.h"
-
-#include <openssl/ec.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/rsa.h>
-#include <openssl/x509.h>
 
 #include <algorithm>
 #include <cstring>
@@ -23,6 +16,7 @@
 #include "base/file.h"
 #include "image/digest.h"
 #include "image/trust/cosign_key.h"
+#include "image/trust/crypto.h"
 
 namespace {
 
@@ -48,40 +42,37 @@ const std::vector<KeyKind>& kinds() {
 std::string curve_of(const EVP_PKEY* key) {
     char name[64] = {};
     size_t size = 0;
-    return EVP_PKEY_get_group_name(key, name, sizeof name, &size) == 1 ? std::string(name, size)
-                                                                       : "";
+    return crypto().key_group(key, name, sizeof name, &size) == 1 ? std::string(name, size) : "";
 }
 
 const KeyKind& kind_of(EVP_PKEY* key) {
-    const int type = EVP_PKEY_get_base_id(key);
+    const int type = crypto().key_type(key);
     const std::string curve = type == EVP_PKEY_EC ? curve_of(key) : "";
     const auto found = std::ranges::find_if(
         kinds(), [&](const KeyKind& kind) { return kind.type == type && kind.curve == curve; });
     if (found == kinds().end()) {
-        const char* const name = EVP_PKEY_get0_type_name(key);
+        const char* const name = crypto().key_type_name(key);
         throw Error("the key is of an unsupported kind (", name ? name : "unknown",
                     curve.empty() ? "" : " on " + curve,
                     "): expected ECDSA on P-256, P-384 or P-521, Ed25519, or RSA");
     }
-    if (type == EVP_PKEY_RSA && EVP_PKEY_get_bits(key) < least_rsa)
-        throw Error("the RSA key has ", EVP_PKEY_get_bits(key), " bits: less than ", least_rsa,
+    if (type == EVP_PKEY_RSA && crypto().key_bits(key) < least_rsa)
+        throw Error("the RSA key has ", crypto().key_bits(key), " bits: less than ", least_rsa,
                     " are not secure");
     return *found;
 }
 
-void begin_with_openssl() { OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr); }
-
-using Bio = std::unique_ptr<BIO, decltype(&BIO_free)>;
+using Bio = std::unique_ptr<BIO, int (*)(BIO*)>;
 Bio bio_of(std::string_view text) {
-    return {BIO_new_mem_buf(text.data(), int(text.size())), BIO_free};
+    return {crypto().bio_of(text.data(), int(text.size())), crypto().bio_free};
 }
 
-using Work = std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)>;
-Work new_work() { return {EVP_MD_CTX_new(), EVP_MD_CTX_free}; }
+using Work = std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)>;
+Work new_work() { return {crypto().work_new(), crypto().work_free}; }
 
 std::shared_ptr<EVP_PKEY> shared(EVP_PKEY* key) {
-    ERR_clear_error();
-    return key ? std::shared_ptr<EVP_PKEY>(key, EVP_PKEY_free) : nullptr;
+    crypto().clear_error();
+    return key ? std::shared_ptr<EVP_PKEY>(key, crypto().key_free) : nullptr;
 }
 
 const unsigned char* bytes_at(std::string_view text) {
@@ -120,17 +111,22 @@ int give_passphrase(char* buffer, int size, int /*writing*/, void* user) {
 
 }  // namespace
 
+const Crypto& crypto() {
+    static const Crypto loaded;
+    return loaded;
+}
+
 PublicKey::PublicKey(std::shared_ptr<evp_pkey_st> key) : key_(std::move(key)) {
     kind_of(key_.get());
 }
 
 PublicKey PublicKey::from_pem(std::string_view pem) {
-    begin_with_openssl();
     if (pem.size() > most_key) throw Error("it is too large for a key");
     check_is_one(pem);
     if (pem.find("PRIVATE KEY-----") != std::string_view::npos)
         throw Error("it is a private key: expected the public one");
-    const auto key = shared(PEM_read_bio_PUBKEY(bio_of(pem).get(), nullptr, nullptr, nullptr));
+    const auto key = shared(crypto().read_public(bio_of(pem).get(), nullptr, nullptr, nullptr,
+                                                 crypto().context, nullptr));
     if (!key) throw Error("it has no public key that can be read");
     return PublicKey(key);
 }
@@ -142,22 +138,22 @@ PublicKey PublicKey::read(const std::string& file) {
 bool PublicKey::verifies(std::string_view bytes, std::string_view signature) const {
     const auto by = [&](const char* hash) {
         const Work work = new_work();
-        const bool good = EVP_DigestVerifyInit_ex(work.get(), nullptr, hash, nullptr, nullptr,
-                                                  key_.get(), nullptr) == 1 &&
-                          EVP_DigestVerify(work.get(), bytes_at(signature), signature.size(),
-                                           bytes_at(bytes), bytes.size()) == 1;
-        ERR_clear_error();
+        const bool good = crypto().verify_begin(work.get(), nullptr, hash, crypto().context,
+                                                nullptr, key_.get(), nullptr) == 1 &&
+                          crypto().verify(work.get(), bytes_at(signature), signature.size(),
+                                          bytes_at(bytes), bytes.size()) == 1;
+        crypto().clear_error();
         return good;
     };
     return std::ranges::any_of(kind_of(key_.get()).hashes, by);
 }
 
 std::string PublicKey::hint() const {
-    unsigned char* der = nullptr;
-    const int size = i2d_PUBKEY(key_.get(), &der);
+    const int size = crypto().public_der(key_.get(), nullptr);
     if (size < 0) throw Error("the key cannot be written down");
-    const std::string text(reinterpret_cast<char*>(der), size_t(size));
-    OPENSSL_free(der);
+    std::string text(size_t(size), '\0');
+    auto* at = reinterpret_cast<unsigned char*>(text.data());
+    crypto().public_der(key_.get(), &at);
     std::string hash;
     const std::string hex = digest_of(text).hex();
     for (size_t i = 0; i < hex.size(); i += 2)
@@ -166,17 +162,16 @@ std::string PublicKey::hint() const {
 }
 
 std::string PublicKey::pem() const {
-    const Bio out(BIO_new(BIO_s_mem()), BIO_free);
+    const Bio out(crypto().bio_new(crypto().bio_memory()), crypto().bio_free);
     char* text = nullptr;
-    if (PEM_write_bio_PUBKEY(out.get(), key_.get()) != 1)
+    if (crypto().write_public(out.get(), key_.get()) != 1)
         throw Error("the key cannot be written down");
-    const long size = BIO_get_mem_data(out.get(), &text);
+    const long size = crypto().bio_control(out.get(), BIO_CTRL_INFO, 0, &text);
     return {text, size_t(size)};
 }
 
 PrivateKey PrivateKey::read(const std::string& file,
                             const std::function<std::string()>& passphrase) {
-    begin_with_openssl();
     return context("key " + quoted(file), [&] {
         const std::string pem = read_key_file(file);
         check_is_one(pem);
@@ -185,10 +180,11 @@ PrivateKey PrivateKey::read(const std::string& file,
         if (is_cosign_key(pem)) {
             const std::string der = decrypt_cosign_key(pem, passphrase());
             const unsigned char* at = bytes_at(der);
-            key = shared(d2i_AutoPrivateKey(nullptr, &at, long(der.size())));
-        } else {
             key = shared(
-                PEM_read_bio_PrivateKey(bio_of(pem).get(), nullptr, give_passphrase, &asked));
+                crypto().private_of(nullptr, &at, long(der.size()), crypto().context, nullptr));
+        } else {
+            key = shared(crypto().read_private(bio_of(pem).get(), nullptr, give_passphrase, &asked,
+                                               crypto().context, nullptr));
         }
         if (!asked.error.empty()) throw Error(asked.error);
         if (!key) throw Error("it has no private key that can be read, or the passphrase is wrong");
@@ -202,10 +198,10 @@ std::string PrivateKey::sign(std::string_view bytes) const {
     size_t size = 0;
     const char* const hash = kind_of(key_.get()).hashes.front();
     const auto run = [&](unsigned char* out) {
-        return EVP_DigestSign(work.get(), out, &size, bytes_at(bytes), bytes.size()) == 1;
+        return crypto().sign(work.get(), out, &size, bytes_at(bytes), bytes.size()) == 1;
     };
-    if (EVP_DigestSignInit_ex(work.get(), nullptr, hash, nullptr, nullptr, key_.get(), nullptr) !=
-            1 ||
+    if (crypto().sign_begin(work.get(), nullptr, hash, crypto().context, nullptr, key_.get(),
+                            nullptr) != 1 ||
         !run(nullptr))
         throw Error("the key does not sign");
     std::string signature(size, '\0');
