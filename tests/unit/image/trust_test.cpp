@@ -408,6 +408,48 @@ TEST_CASE("a signature is added to those that are there, once, and these stay as
             digest.text() + R"("},"type":"cosign container image signature"},"optional":null})");
 }
 
+TEST_CASE("a bundle may have the signature of the image's own document") {
+    Scratch scratch;
+    write_file(scratch.path + "/k", vectors().at("private").at("p384.pem").get<std::string>());
+    const PrivateKey key = PrivateKey::read(scratch.path + "/k", [] { return std::string(); });
+    // Beside the image of a vector, a bundle that is made here.
+    struct WithBundle : Vector {
+        WithBundle() : Vector("tag-unsigned") {}
+        std::optional<std::string> document(const spec::Descriptor& descriptor) override {
+            const auto found = more.find(descriptor.digest);
+            return found == more.end() ? Vector::document(descriptor) : found->second;
+        }
+        std::vector<spec::Descriptor> referrers(const Digest&) override { return {add(manifest)}; }
+        spec::Descriptor add(const std::string& text) {
+            more[digest_of(text).text()] = text;
+            return {.media_type = std::string(spec::media::manifest),
+                    .digest = digest_of(text).text(),
+                    .size = int64_t(text.size())};
+        }
+        std::map<std::string, std::string> more;
+        std::string manifest;
+    };
+    const auto problem_with_bundle_of = [&](const std::string& bytes) {
+        WithBundle image;
+        spec::Descriptor layer = image.add(
+            str(R"({"mediaType":")", signature_media::bundle,
+                R"(","messageSignature":{"messageDigest":{"algorithm":"SHA2_256"},"signature":")",
+                encode_base64(key.sign(bytes)), R"("}})"));
+        layer.media_type = signature_media::bundle;
+        spec::Manifest manifest{.media_type = std::string(spec::media::manifest),
+                                .artifact_type = std::string(signature_media::bundle),
+                                .config = layer,
+                                .layers = {layer},
+                                .subject = image.top()};
+        image.manifest = spec::write(manifest);
+        return problem_of(image, TrustPolicy::parse(policy_text("p384", its_repository), "p.json"));
+    };
+    Vector image("tag-unsigned");
+    CHECK(problem_with_bundle_of(*image.document(image.top())) == "");
+    CHECK_THAT(problem_with_bundle_of("another document"),
+               ContainsSubstring("verification failed"));
+}
+
 TEST_CASE("a bundle is what its statement says, and none with two contents") {
     CHECK(write_statement(Digest("sha256:" + std::string(64, 'a'))) ==
           R"({"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"sha256":")" +
