@@ -62,8 +62,8 @@ Signature read_envelope(const json::Value& envelope) {
     if (const std::string type = text_of(envelope, "payloadType"); type != statement_type)
         throw Error("payloadType: is ", quoted(type), ", which is no statement");
     Signature out{.form = SignedForm::statement};
-    out.claim = decoded("payload", text_of(envelope, "payload"));
-    out.bytes = dsse_bytes(statement_type, out.claim);
+    out.statement = decoded("payload", text_of(envelope, "payload"));
+    out.bytes = dsse_bytes(statement_type, out.statement);
     const json::Value& all = part_of(envelope, "signatures");
     if (!all.is_array() || all.empty() || all.size() > most_in_envelope)
         throw Error("signatures: must be from 1 to ", most_in_envelope, " of them");
@@ -119,7 +119,6 @@ bool is_bundle_type(std::string_view media_type) {
 
 Signature read_cosign_signature(std::string payload, const std::string& annotation) {
     Signature out{.form = SignedForm::payload, .bytes = std::move(payload)};
-    out.claim = out.blob = out.bytes;
     out.signatures.push_back(decoded("the signature", annotation));
     return out;
 }
@@ -138,21 +137,20 @@ static Signature read_bundled(const std::string& text) {
         return Signature{
             .form = SignedForm::document,
             .bytes = {},
-            .claim = {},
             .signatures = {decoded("signature", text_of(bundle["messageSignature"], "signature"))}};
     });
 }
 
 Signature read_bundle(std::string text) {
     Signature out = read_bundled(text);
-    out.blob = std::move(text);
+    out.bundle = std::move(text);
     return out;
 }
 
 SignedWords read_claim(const Signature& signature) {
     switch (signature.form) {
-        case SignedForm::payload: return read_payload(json::parse(signature.claim));
-        case SignedForm::statement: return read_statement(json::parse(signature.claim));
+        case SignedForm::payload: return read_payload(json::parse(signature.bytes));
+        case SignedForm::statement: return read_statement(json::parse(signature.statement));
         case SignedForm::document: {
             SignedWords itself;
             for (const std::string_view algorithm : Digest::algorithms())

@@ -27,10 +27,12 @@ enum class SignedForm { payload, statement, document };
 // A signature as it was found. Nothing is known of it before a key verified `bytes`.
 struct Signature {
     SignedForm form = SignedForm::payload;
-    std::string bytes;                    // that were signed; of a document: none, it is elsewhere
-    std::string claim;                    // what they say, as JSON
+    std::string bytes;                    // that were signed; of a document: it is elsewhere
     std::vector<std::string> signatures;  // any of them may be the right one
-    std::string blob;                     // it came in: a payload, or a bundle
+    std::string bundle;                   // it came in, if it did
+    std::string statement;                // in there
+    // As it lies in a registry.
+    const std::string& blob() const { return form == SignedForm::payload ? bytes : bundle; }
 };
 
 // cosign's: a payload, and the base64 of its signature as the annotation has it. Throws Error.

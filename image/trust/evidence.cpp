@@ -14,7 +14,7 @@
 namespace {
 
 constexpr size_t most_signatures = 100, most_referring = 100;
-constexpr size_t most_bytes = size_t(16) << 20;
+constexpr size_t most_bytes = size_t(8) << 20;
 constexpr const char* signature_key = "dev.cosignproject.cosign/signature";
 
 class Search {

@@ -16,7 +16,7 @@ struct Evidence {
     std::vector<Signature> signatures;
     std::vector<std::string> problems;  // what was there, and could not be read as one
 };
-// All that a place has in one of the two ways: 100 signatures and 16 MiB at most. Throws Error if
+// All that a place has in one of the two ways: 100 signatures and 8 MiB at most. Throws Error if
 // the place cannot be asked; that there is nothing is no error.
 enum class Beside { by_tag, as_referrers };
 Evidence find_signatures(ImageSource& place, const spec::Descriptor& image, Beside where);

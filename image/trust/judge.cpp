@@ -17,7 +17,7 @@
 
 namespace {
 
-constexpr size_t most_reasons = 4;
+constexpr size_t most_reasons = 4, longest_reason = 300;
 constexpr size_t most_depth = 4;  // of indexes in indexes
 
 // A requirement with its keys at hand.
@@ -47,7 +47,7 @@ std::string problem_with(const Signature& signature, const Demand& demand,
     try {
         const SignedWords claim = read_claim(signature);
         if (std::ranges::find(claim.digests, digest) == claim.digests.end())
-            return "it is of " + (claim.digests.empty() ? "nothing" : visible(claim.digests[0]));
+            return "it is of " + (claim.digests.empty() ? "nothing" : quoted(claim.digests[0]));
         return identity_problem(demand.requirement.identity, asked, claim.name);
     } catch (const Error& e) {
         return e.what();
@@ -58,7 +58,9 @@ std::string problem_with(const Signature& signature, const Demand& demand,
 struct Refusals {
     std::vector<std::string> reasons;
     size_t count = 0;
-    void add(const std::string& reason) {
+    void add(std::string reason) {
+        if (reason.size() > longest_reason)
+            reason = visible(reason.substr(0, longest_reason)) + "…";
         if (std::ranges::find(reasons, reason) != reasons.end()) return;
         if (++count <= most_reasons) reasons.push_back(reason);
     }

@@ -24,7 +24,7 @@ void keep_signature(const Store& store, const Digest& image, const Signature& si
         sys::make_directories(path.substr(0, path.rfind('/')), 0700);
         const FileLock alone(store.root() + "/index.lock");
         spec::Descriptor layer = layer_of(signature);
-        layer.data = encode_base64(signature.blob);
+        layer.data = encode_base64(signature.blob());
         const auto before = read_file_if_exists(path, most_document);
         const SignatureManifest added = with_signature(before, layer);
         if (!before || added.text != *before) replace_file(path, added.text, 0600);

@@ -53,7 +53,7 @@ std::string config_for(const spec::Manifest& manifest) {
 spec::Descriptor layer_of(const Signature& signature) {
     const bool is_payload = signature.form == SignedForm::payload;
     spec::Descriptor layer = descriptor_of(
-        signature.blob, is_payload ? signature_media::simple_signing : signature_media::bundle);
+        signature.blob(), is_payload ? signature_media::simple_signing : signature_media::bundle);
     if (is_payload) layer.annotations[annotation_key] = encode_base64(signature.signatures.front());
     return layer;
 }
@@ -106,7 +106,7 @@ void add_signature(ImageSource& from, ImageSink& to, const Digest& image,
     const spec::Descriptor layer = layer_of(signature);
     const SignatureManifest added = with_signature(before, layer);
     if (before && added.text == *before) return;
-    if (!to.has(layer)) to.put(layer, bytes_of(signature.blob));
+    if (!to.has(layer)) to.put(layer, bytes_of(signature.blob()));
     if (!to.has(added.manifest.config)) to.put(added.manifest.config, bytes_of(added.config));
     const spec::Descriptor manifest = descriptor_of(added.text, spec::media::manifest);
     to.put_document(manifest, added.text);
@@ -125,7 +125,7 @@ void add_referrer(ImageSource& from, const SinkFor& sink_for, const spec::Descri
     spec::Descriptor entry = descriptor_of(text, spec::media::manifest);
     entry.artifact_type = manifest.artifact_type;
     const auto sink = sink_for("", Digest(entry.digest));
-    if (!sink->has(layer)) sink->put(layer, bytes_of(bundle.blob));
+    if (!sink->has(layer)) sink->put(layer, bytes_of(bundle.blob()));
     if (!sink->has(manifest.config)) sink->put(manifest.config, bytes_of(no_config));
     sink->put_document(entry, text);
     sink->finish(entry);

@@ -7,7 +7,7 @@ void take(std::string_view input) {
     const std::string text(input);
     for (const SignedForm form : {SignedForm::payload, SignedForm::statement})
         is_taken([&] {
-            const Signature signature{.form = form, .bytes = text, .claim = text};
+            const Signature signature{.form = form, .bytes = text, .statement = text};
             const SignedWords words = read_claim(signature);
             expect(form == SignedForm::statement || words.name, "a payload says a name");
             for (const IdentityRule::Kind kind :

@@ -126,7 +126,7 @@ TEST_CASE("what only looks like a signature of the image is refused, and the rea
     for (const Case& each : std::vector<Case>{
              {"tag-unsigned", "key", "a signature was required, but no signature exists"},
              {"tag-wrong-key", "key", "cryptographic signature verification failed"},
-             {"tag-wrong-digest", "key", "it is of sha256:6254"},
+             {"tag-wrong-digest", "key", "it is of \"sha256:6254"},
              {"tag-altered-payload", "key", "cryptographic signature verification failed"},
              {"tag-identity-other-repository", "key", "registry.example/keg/other"},
              {"tag-critical-extra-field", "key", "unknown property \"extra\""},
@@ -138,7 +138,7 @@ TEST_CASE("what only looks like a signature of the image is refused, and the rea
              {"tag-ed25519ph", "ed25519", "cryptographic signature verification failed"},
              {"tag-rsa-pss", "rsa", "cryptographic signature verification failed"},
              {"referrer-wrong-key", "key", "cryptographic signature verification failed"},
-             {"referrer-wrong-digest", "key", "it is of sha256:6254"},
+             {"referrer-wrong-digest", "key", "it is of \"sha256:6254"},
              {"referrer-hint-lies", "key", "cryptographic signature verification failed"},
              {"referrer-attestation-only", "key", "an attestation is no signature"},
              {"referrer-annotation-lies", "key", "an attestation is no signature"},
