@@ -85,7 +85,7 @@ void check_is_one(std::string_view pem) {
     const size_t first = pem.find(begin);
     if (first == std::string_view::npos) throw Error("it has no key in PEM");
     if (pem.find(begin, first + 1) != std::string_view::npos)
-        throw Error("it has more than one key");
+        throw Error("it has more than one part in PEM: expected the key alone");
 }
 
 std::string read_key_file(const std::string& file) { return read_file(file, most_key); }

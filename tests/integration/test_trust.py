@@ -308,6 +308,17 @@ class Others(TrustCase):
         self.refused("create", "--verify-key", self.vector_key(), "--network", "none", self.name, "x", says="verification failed")
 
     @needs_root
+    def test_what_came_by_a_signed_index_stays_signed_and_under_another_name_is_not(self):
+        multi = f"{self.there.host}/keg/tiny:multi"
+        put_vector(self.there, "index-signed-only")
+        index = json.loads(self.there.manifests["keg/tiny", "multi"][1])
+        self.assertNotEqual(self.keg("sign", "--key", self.private, f"docker://{multi}").stdout.strip(), index["manifests"][0]["digest"])
+        self.keg("pull", "-q", "--verify-key", self.public, multi)
+        self.keg("create", "--verify-key", self.public, "--network", "none", multi, "x")
+        self.keg("tag", multi, "quay.io/lib/other:1")
+        self.refused("create", "--verify-key", self.public, "--network", "none", "quay.io/lib/other:1", "x", says='must be for "quay.io/lib/other"')
+
+    @needs_root
     def test_a_build_takes_no_base_that_pull_would_not(self):
         put_vector(self.there, "tag-unsigned")
         (self.dir / "context").mkdir()
@@ -436,6 +447,24 @@ class Signing(TrustCase):
         self.refused("sign", "--key", key, "--passphrase-file", self.write("wrong", b"guess\n"), f"docker://{self.name}", says="the passphrase is wrong")
         self.keg("sign", "--key", key, "--passphrase-file", self.write("phrase", b"keg-test\n"), f"docker://{self.name}")
         self.keg("verify", "--key", self.vector_key(), f"docker://{self.name}")
+
+    def test_openssls_keys_are_read_in_all_their_forms(self):
+        put_vector(self.there, "tag-unsigned")
+        rsa, _ = self.keys("rsa", ("RSA", "-pkeyopt", "rsa_keygen_bits:2048"))
+        forms = {"encrypted": (self.public, ["pkey", "-in", self.private, "-aes256", "-passout", "pass:keg-test"]),
+                 "older": (self.public, ["ec", "-in", self.private]),
+                 "older and encrypted": (self.public, ["ec", "-in", self.private, "-aes128", "-passout", "pass:keg-test"])}
+        self.environment["COSIGN_PASSWORD"] = "keg-test"
+        for name, (public, words) in forms.items():
+            with self.subTest(name):
+                run("openssl", *words, "-out", self.dir / "form.pem")
+                self.keg("sign", "--key", self.dir / "form.pem", f"docker://{self.name}")
+                self.keg("verify", "--key", public, f"docker://{self.name}")
+        self.environment["COSIGN_PASSWORD"] = "guess"
+        self.refused("sign", "--key", self.dir / "form.pem", f"docker://{self.name}", says="the passphrase is wrong")
+        run("openssl", "rsa", "-pubin", "-in", rsa, "-RSAPublicKey_out", "-out", self.dir / "pkcs1.pub")
+        self.keg("sign", "--key", self.dir / "rsa.pem", f"docker://{self.name}")
+        self.keg("verify", "--key", self.dir / "pkcs1.pub", f"docker://{self.name}")
 
     def test_the_registry_itself_is_asked_what_is_to_be_signed_and_no_mirror(self):
         digest = put_vector(self.there, "tag-unsigned")
