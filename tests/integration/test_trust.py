@@ -175,6 +175,17 @@ class Pulls(TrustCase):
         self.refused("--policy", self.policy(self.signed()), "pull", "-q", self.name, says="signatures of sha256:")
         self.assert_nothing_came()
 
+    def test_a_registry_that_gives_other_bytes_is_not_believed(self):
+        # Bytes that are a good signature, under a digest that is not theirs.
+        digest = put_vector(self.there, "tag-good")
+        tag = digest.replace(":", "-") + ".sig"
+        manifest = json.loads(self.there.manifests["keg/tiny", tag][1])
+        manifest["layers"][0]["digest"] = "sha256:" + "0" * 64
+        self.there.blobs["sha256:" + "0" * 64] = next(data for data in self.there.blobs.values() if b"docker-manifest-digest" in data)
+        self.there.places.add(("keg/tiny", "sha256:" + "0" * 64))
+        self.there.manifests["keg/tiny", tag] = (OCI + "manifest.v1+json", json.dumps(manifest).encode())
+        self.refused("--policy", self.policy(self.signed()), "pull", "-q", self.name, says="its bytes have another digest")
+
     def test_a_signature_under_the_tag_is_enough_where_nobody_knows_of_referrers(self):
         put_vector(self.there, "tag-good")
         self.there.fail("GET", "/referrers/", answer(400))
