@@ -34,6 +34,7 @@
 #include "image/bundle.h"
 #include "image/layer/rules.h"
 #include "image/pull.h"
+#include "image/trust/judge.h"
 
 namespace {
 
@@ -367,9 +368,11 @@ Image Build::load_image(const std::string& name) {
     // An ID is long: what is short is a name, or the number of a stage that is not there.
     if (!options_.pull)
         if (const auto found = store_.find(name);
-            found && (name.size() >= shortest_id || (found->name && is_name(name, *found->name))))
+            found && (name.size() >= shortest_id || (found->name && is_name(name, *found->name)))) {
+            require_kept_signature(options_.trust, store_, *found, "", name);
             return store_.load(found->descriptor);
-    return pull(store_, reference);
+        }
+    return pull(store_, reference, options_.trust);
 }
 
 void Build::from(Stage& stage, const StagePlan& plan, size_t index) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "image/store.h"
+#include "image/trust/policy.h"
 
 struct BuildOptions {
     std::string context;            // a directory
@@ -19,7 +20,8 @@ struct BuildOptions {
     std::string platform;             // "" = this machine's
     std::string network = "default";  // of RUN: "default" (the store's bridge), "host", "none"
     bool allow_host_network = false;  // RUN --network=host; network = "host" allows it, too
-    std::string seccomp;              // of RUN, as load_seccomp_option gives it; "" = the default
+    TrustPolicy trust = TrustPolicy::anything();  // of images that it pulls
+    std::string seccomp;  // of RUN, as load_seccomp_option gives it; "" = the default
     bool no_cache = false, pull = false, quiet = false;
     enum class Display { automatic, plain, tty } display = Display::automatic;
 };

@@ -19,6 +19,7 @@ namespace {
 constexpr Option globals[] = {
     {"root", "DIR", "the store: images, containers and networks (KEG_ROOT; /var/lib/keg)"},
     {"runtime", "PATH", "the OCI runtime to use (KEG_RUNTIME; keg-runtime)"},
+    {"policy", "FILE", "which images may come here, instead of the machine's policy.json"},
     {"debug,D", nullptr, "say more about what is done"},
 };
 
@@ -98,11 +99,13 @@ const Command* const commands[] = {
     &repack_command,
     &rmi_command,
     &save_command,
+    &sign_command,
     &system_check_command,
     &system_df_command,
     &tag_command,
     &unpack_command,
     &validate_command,
+    &verify_command,
     // Second names
     &container_commit_command,
     &container_create_command,

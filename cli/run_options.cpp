@@ -24,6 +24,7 @@
 #include "image/platform.h"
 #include "image/pull.h"
 #include "image/snapshots.h"
+#include "image/trust/judge.h"
 
 namespace {
 
@@ -217,20 +218,26 @@ void refuse_what_is_not_there(const Arguments& args) {
                         " for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR");
 }
 
-NamedImage find_image(const Arguments& args, const Store& store) {
+// What is there was judged when it came; a key that was named now is asked now.
+NamedImage find_image(const Arguments& globals, const Arguments& args, const Store& store) {
     const std::string& name = args[0];
     const std::string when = args.get("pull");
     if (when != "always" && when != "missing" && when != "never")
         throw Error("invalid pull option: '", when,
                     "': must be one of \"always\", \"missing\" or \"never\"");
     if (when != "always")
-        if (auto image = store.find(name)) return *image;
+        if (auto image = store.find(name)) {
+            if (args.has("verify-key"))
+                require_kept_signature(read_trust(globals, args), store, *image,
+                                       args.get("platform"), name);
+            return *image;
+        }
     if (when == "never") throw Error("No such image: ", name);
     const Reference reference = parse_reference(name);
     if (when == "missing")
         std::fprintf(stderr, "Unable to find image '%s' locally\n", reference.familiar().c_str());
     if (args.flag("quiet")) Progress::set_quiet(true);
-    pull(store, reference, {.platform = args.get("platform")});
+    pull(store, reference, read_trust(globals, args), {.platform = args.get("platform")});
     return store.get(name);
 }
 
@@ -261,7 +268,7 @@ Containers::Made make_container(const Arguments& globals, const Arguments& args,
     }
 
     const Store store = open_store(globals);
-    const NamedImage named = find_image(args, store);
+    const NamedImage named = find_image(globals, args, store);
     const Lease in_use = store.use();  // until the container says which layers it needs
     const Image image = store.load(named.descriptor, args.get("platform"));
     check_platform(image, args[0], args.get("platform"));

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "base/command_line.h"
+#include "cli/trust_options.h"
 #include "engine/container.h"
 #include "image/store.h"
 
@@ -73,6 +74,7 @@ inline constexpr Option run_options[] = {
     {"ulimit", "NAME=SOFT[:HARD]", "a resource limit"},
     {"user,u", "USER[:GROUP]", "who runs the process"},
     {"uts", "MODE", "host: share the host's name"},
+    verify_key_option,
     {"volume,v", "[SOURCE:]DIR[:MODE]", "mount a host directory or a volume"},
     {"workdir,w", "DIR", "the working directory"},
 };

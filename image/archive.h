@@ -9,6 +9,7 @@
 
 #include "image/store.h"
 #include "image/transport/archive.h"
+#include "image/trust/policy.h"
 
 // Writes the images (names or IDs, as typed) to `fd` as one tar; of one for several platforms that
 // platform's ("": this machine's).
@@ -20,8 +21,11 @@ struct Loaded {
     Digest id;
 };
 // Reads any archive that docker, podman, skopeo, containerd or keg write, compressed or not, from a
-// file or a pipe, verifying every digest. Nothing is published before all of it was read.
-std::vector<Loaded> load_archive(const Store& store, int fd);
+// file or a pipe, verifying every digest. Nothing is published before all of it was read, and of
+// what `trust` refuses nothing at all. `path` is the file's, for the policy; "": it has none.
+std::vector<Loaded> load_archive(const Store& store, int fd,
+                                 const TrustPolicy& trust = TrustPolicy::anything(),
+                                 const std::string& path = {});
 
 // A root file system's tarball (any compression) as an image of one layer; without a name it is a
 // dangling image. `changes` are Dockerfile instructions for its config (changes.h).

@@ -15,6 +15,8 @@
 #include "image/platform.h"
 #include "image/snapshots.h"
 #include "image/transport/docker_items.h"
+#include "image/transport/layout.h"
+#include "image/trust/judge.h"
 
 namespace {
 
@@ -26,6 +28,7 @@ constexpr size_t most_depth = 8;  // of indexes in indexes
 struct Planned {
     std::string manifest, media_type;                       // the document's bytes
     std::string algorithm = "sha256";                       // of its digest
+    std::vector<spec::Descriptor> chain;                    // that led to it; none: it is made up
     std::vector<std::pair<spec::Descriptor, File*>> blobs;  // nullptr: the store has it already
     spec::Manifest parsed;
     std::vector<Reference> names;
@@ -77,7 +80,10 @@ private:
                 if (platforms.manifests.size() > 1 && !is_chosen(platforms, entry)) continue;
             }
             const auto leaf = follow(entry, 0);
-            if (leaf) plan_manifest(*leaf, entry.annotations);
+            if (!leaf) continue;
+            std::vector<spec::Descriptor> chain = {entry};
+            if (leaf->digest != entry.digest) chain.push_back(*leaf);
+            plan_manifest(std::move(chain), entry.annotations);
         }
     }
 
@@ -128,8 +134,10 @@ private:
                         " has another digest: ", file.digest.text());
     }
 
-    void plan_manifest(const spec::Descriptor& descriptor, const spec::StringMap& annotations) {
+    void plan_manifest(std::vector<spec::Descriptor> chain, const spec::StringMap& annotations) {
+        const spec::Descriptor descriptor = chain.back();
         Planned image;
+        image.chain = std::move(chain);
         image.manifest = document(descriptor);
         image.parsed = spec::read_manifest(image.manifest);
         image.media_type = descriptor.media_type;
@@ -292,6 +300,56 @@ private:
     std::vector<Planned> images_;
 };
 
+// --- trust
+
+// The archive's files, for who looks for signatures among them.
+class ContentsFiles : public Files {
+public:
+    explicit ContentsFiles(ArchiveContents& contents) : contents_(contents) {}
+    std::optional<Files::File> find(const std::string& path) const override {
+        const ArchiveContents::File* const file = contents_.find(path);
+        if (!file || file->blob) return {};
+        return Files::File{.size = file->size};
+    }
+    ByteSource open(const std::string& path) const override {
+        return bytes_of(contents_.find(path)->data);
+    }
+    std::vector<std::string> blobs() const override { return {}; }
+
+private:
+    ArchiveContents& contents_;
+};
+
+// What docker's archives have: they know no signatures.
+class NothingBeside : public ImageSource {
+public:
+    spec::Descriptor top() override { throw Error("it is made up"); }
+    std::optional<std::string> document(const spec::Descriptor&) override { return {}; }
+    ByteSource open(const spec::Descriptor&) override { throw Error("it is made up"); }
+};
+
+// Under each name that it gets, if it gets one.
+void check_trust_in(const Store& store, ArchiveContents& contents, const Planned& image,
+                    const TrustPolicy& trust, const std::string& path) {
+    LayoutSource place(std::make_unique<ContentsFiles>(contents), "", "the archive");
+    NothingBeside nothing;
+    const bool is_made_up = image.chain.empty();
+    std::vector<spec::Descriptor> chain = image.chain;
+    if (is_made_up)
+        chain = {{.media_type = image.media_type,
+                  .digest = digest_of(image.manifest, image.algorithm).text(),
+                  .size = int64_t(image.manifest.size())}};
+    std::vector<std::optional<Reference>> names(image.names.begin(), image.names.end());
+    if (names.empty()) names.emplace_back();
+    for (const std::optional<Reference>& name : names) {
+        Origin origin = Origin::file(is_made_up ? "docker-archive" : "oci-archive", path,
+                                     name ? name->familiar() : chain.back().digest);
+        origin.name = name;
+        acceptance(trust, is_made_up ? static_cast<ImageSource&>(nothing) : place, origin,
+                   keep_in(store))(chain);
+    }
+}
+
 // --- publishing
 
 // `done` are the files that another image of the archive shares, and brought in already.
@@ -308,11 +366,13 @@ spec::Descriptor publish(const Store& store, Planned& image, std::set<const File
 
 }  // namespace
 
-std::vector<Loaded> load_archive(const Store& store, int fd) {
+std::vector<Loaded> load_archive(const Store& store, int fd, const TrustPolicy& trust,
+                                 const std::string& path) {
     const Lease lease = store.use();
     return context("loading the archive", [&] {
         ArchiveContents contents(store, fd);
         std::vector<Planned> images = Planner(store, contents).plan();
+        for (const Planned& image : images) check_trust_in(store, contents, image, trust, path);
 
         std::vector<spec::Descriptor> manifests;
         std::set<const File*> done;

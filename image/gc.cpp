@@ -159,11 +159,13 @@ public:
             });
         }
     }
-    // A list's images need not have their layers here: their notes say where to have them from.
+    // And signatures: what is said of a blob goes with it. But a list's images need not have their
+    // layers here: their notes say where to have them from.
     void notes() {
-        each_name("notes", [&](const std::string& digest, const std::string& path) {
-            if (!sys::exists(blob_of(digest)) && !needed_.blobs.contains(digest)) drop(path);
-        });
+        for (const char* kind : {"notes", "signatures"})
+            each_name(kind, [&](const std::string& digest, const std::string& path) {
+                if (!sys::exists(blob_of(digest)) && !needed_.blobs.contains(digest)) drop(path);
+            });
     }
     // Of blobs that nobody has gone on with for a day.
     void partial() {

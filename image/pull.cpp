@@ -6,6 +6,8 @@
 #include "image/copy.h"
 #include "image/transport/remote.h"
 #include "image/transport/stored.h"
+#include "image/trust/judge.h"
+#include "image/trust/kept.h"
 
 static void remember(const Store& store, const Place& place, const Image& image) {
     std::vector<spec::Descriptor> blobs = image.manifest.layers;
@@ -16,13 +18,18 @@ static void remember(const Store& store, const Place& place, const Image& image)
     }
 }
 
-Image pull(const Store& store, const Reference& name, const PullOptions& options) {
+Image pull(const Store& store, const Reference& name, const TrustPolicy& trust,
+           const PullOptions& options) {
     const Lease lease = store.use();
     RegistrySource from(name);
     StoreSink to(store, name, options.platform);
-    const spec::Descriptor top = copy_image(
-        from, to,
-        {.all = options.all_platforms, .platform = options.platform, .moved = "Pull complete"});
+    const auto accept =
+        acceptance(trust, from, Origin::registry(name, name.familiar()), keep_in(store));
+    const spec::Descriptor top = copy_image(from, to,
+                                            {.all = options.all_platforms,
+                                             .platform = options.platform,
+                                             .accept = accept,
+                                             .moved = "Pull complete"});
     Image image = store.load(top, options.platform);
     remember(store, from.place(), image);
     return image;

@@ -12,7 +12,7 @@
 //   ROOT/cache/…                                  the builder's
 //   ROOT/tmp/…                                    work in progress (work.h)
 //   ROOT/partial/ALGORITHM-HEX                    what has come of a blob (resume_blob)
-//   ROOT/notes/ALGORITHM-HEX                      what is remembered of a blob (blob_notes.h)
+//   ROOT/notes, signatures/ALGORITHM-HEX          of a blob (blob_notes.h, trust/kept.h)
 //   ROOT/leases/…, lock                           what commands need while they work (lease.h)
 //   ROOT/quarantine/…                             what `keg system check --repair` took away
 #pragma once

@@ -9,6 +9,7 @@
 #include "base/sys.h"
 #include "builder/build.h"
 #include "cli/commands.h"
+#include "cli/trust_options.h"
 #include "container/seccomp_option.h"
 
 static constexpr Option build_options[] = {
@@ -27,6 +28,7 @@ static constexpr Option build_options[] = {
     {"progress", "auto|plain", "how progress is shown", "auto"},
     {"iidfile", "FILE", "write the image ID to that file"},
     {"quiet,q", nullptr, "print only the image ID"},
+    verify_key_option,
 };
 
 static int build_(const Arguments& globals, const Arguments& args) {
@@ -77,6 +79,7 @@ static int build_(const Arguments& globals, const Arguments& args) {
         wanted.labels[text.substr(0, equals)] =
             equals == std::string::npos ? "" : text.substr(equals + 1);
     }
+    wanted.trust = read_trust(globals, args);
     if (wanted.quiet) Progress::set_quiet(true);
     const Store store = open_store(globals);
     const Image image = build(store, wanted);

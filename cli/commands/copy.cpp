@@ -7,6 +7,7 @@
 #include "base/progress.h"
 #include "cli/commands.h"
 #include "cli/compression_option.h"
+#include "cli/trust_options.h"
 #include "image/transport/places.h"
 
 static constexpr Option copy_options[] = {
@@ -18,6 +19,7 @@ static constexpr Option copy_options[] = {
     {"preserve-digests", nullptr, "fail rather than change a digest"},
     {"digestfile", "FILE", "write the digest of the copy there"},
     {"quiet,q", nullptr, "no progress"},
+    verify_key_option,
 };
 
 static int copy_(const Arguments& globals, const Arguments& args) {
@@ -27,6 +29,7 @@ static int copy_(const Arguments& globals, const Arguments& args) {
         throw Error("--all and --platform exclude each other");
     const auto compression = read_compression(args);
     const bool referrers = args.flag("referrers");  // to digests, which must stay
+    const TrustPolicy trust = read_trust(globals, args);
     std::optional<Store> store;
     const auto the_store = [&]() -> const Store& {
         if (!store) store.emplace(open_store(globals));
@@ -37,7 +40,7 @@ static int copy_(const Arguments& globals, const Arguments& args) {
         if (store) collect_garbage(*store);
     });
     const spec::Descriptor copied =
-        copy_between(from, to,
+        copy_between(from, to, trust,
                      {.all = args.flag("all"),
                       .platform = args.get("platform"),
                       .compression = compression,

@@ -6,6 +6,7 @@
 
 #include "base/progress.h"
 #include "cli/commands.h"
+#include "cli/trust_options.h"
 #include "image/pull.h"
 #include "image/transport/stored.h"
 
@@ -16,6 +17,7 @@ constexpr Option pull_options[] = {
     {"all-platforms", nullptr, "of an index all images, not this machine's alone"},
     {"platform", "OS/ARCH", "not this machine's but that platform's image"},
     {"quiet,q", nullptr, "print only the name"},
+    verify_key_option,
 };
 
 PullOptions read_options(const Arguments& args) {
@@ -26,13 +28,14 @@ PullOptions read_options(const Arguments& args) {
     return options;
 }
 
-void pull_one(const Store& store, const Reference& name, const PullOptions& options, bool quiet) {
+void pull_one(const Store& store, const Reference& name, const TrustPolicy& trust, const PullOptions& options,
+              bool quiet) {
     const auto before = store.find(name.familiar());
     if (!quiet)
         std::printf("%s: Pulling from %s\n", (name.tag.empty() ? name.digest : name.tag).c_str(),
                     name.path.c_str());
     std::fflush(stdout);
-    pull(store, name, options);
+    pull(store, name, trust, options);
     const NamedImage after = store.get(name.familiar());
     const bool same = before && before->descriptor.digest == after.descriptor.digest;
     if (!quiet)
@@ -41,12 +44,13 @@ void pull_one(const Store& store, const Reference& name, const PullOptions& opti
                     name.familiar().c_str());
 }
 
-int pull_all(const Store& store, Reference name, const PullOptions& options, bool quiet) {
+int pull_all(const Store& store, Reference name, const TrustPolicy& trust,
+             const PullOptions& options, bool quiet) {
     bool failed = false;
     for (const std::string& tag : tags_to_pull(name)) {
         name.tag = tag;
         try {
-            pull_one(store, name, options, quiet);
+            pull_one(store, name, trust, options, quiet);
         } catch (const NotAnImage& e) {
             std::fprintf(stderr, "%s: passed by\n", e.what());
         } catch (const Error& e) {
@@ -64,10 +68,11 @@ int pull_(const Arguments& globals, const Arguments& args) {
     if (quiet) Progress::set_quiet(true);
     if (all && has_tag_or_digest(args[0])) throw Error("tag can't be used with --all-tags/-a");
     const PullOptions options = read_options(args);
+    const TrustPolicy trust = read_trust(globals, args);
     const Store store = open_store(globals);
-    if (all) return pull_all(store, name, options, quiet);
+    if (all) return pull_all(store, name, trust, options, quiet);
     if (!quiet && !has_tag_or_digest(args[0])) std::printf("Using default tag: latest\n");
-    pull_one(store, name, options, quiet);
+    pull_one(store, name, trust, options, quiet);
     std::printf("%s\n", name.canonical().c_str());
     return 0;
 }

@@ -11,8 +11,10 @@
 
 class Mirrored {
 public:
-    explicit Mirrored(const Reference& name) {
-        for (Place& place : Hosts::load().to_pull(name))
+    explicit Mirrored(const Reference& name) : Mirrored(name, Hosts::load().to_pull(name)) {}
+    // These places and no others, of which there is at least one.
+    Mirrored(const Reference& name, std::vector<Place> places) {
+        for (Place& place : places)
             places_.push_back(std::make_unique<Repository>(name, std::move(place), "pull"));
     }
 

@@ -66,6 +66,19 @@ Repository::Document Repository::document(const std::string& tag_or_digest,
     const HttpResponse response = session_.send_patiently(
         {.path = "manifests/" + tag_or_digest, .headers = {accepted_documents()}});
     if (response.status != 200) refuse_document(response);
+    return take_document(response, expected);
+}
+
+std::optional<Repository::Document> Repository::find_document(const std::string& tag) {
+    const HttpResponse response =
+        session_.send_patiently({.path = "manifests/" + tag, .headers = {accepted_documents()}});
+    if (response.status == 404) return {};
+    if (response.status != 200) refuse_document(response);
+    return take_document(response, "");
+}
+
+Repository::Document Repository::take_document(const HttpResponse& response,
+                                               const std::string& expected) {
     std::string type = response.header("content-type");
     type = std::string(trim(type.substr(0, type.find(';'))));
     if (!is_json(response.body))

@@ -27,6 +27,8 @@ public:
     // A manifest or an index. `expected` may be empty: then the digest is that of the bytes. Throws
     // Docker's words for what is not there.
     Document document(const std::string& tag_or_digest, const std::string& expected);
+    // The same, or nothing if there is no such tag.
+    std::optional<Document> find_document(const std::string& tag);
     // The bytes of a blob from `begin` on, one after the other, each once; nobody has compared them
     // with the digest yet. A transfer that breaks off goes on where it was.
     using Take = std::function<void(std::string_view)>;
@@ -64,6 +66,7 @@ private:
     std::optional<spec::Index> tagged_referrers(const std::string& digest,
                                                 const std::string& doing);
     HttpResponse read_rest(const spec::Descriptor& blob, int64_t& size, const Take& take);
+    Document take_document(const HttpResponse& answer, const std::string& expected);
     [[noreturn]] void refuse_document(const HttpResponse& response);
     [[noreturn]] void refuse_blob(const spec::Descriptor& blob, const HttpResponse& response);
     // Docker's words for who may not.

@@ -28,6 +28,18 @@ std::string name_of_entry(const spec::Descriptor& entry) {
     return found == entry.annotations.end() ? "" : found->second;
 }
 
+// What speaks of an image, and is none itself: an artifact, or what has the tag "sha256-HEX" or
+// "sha256-HEX.sig".
+bool is_beside(const spec::Descriptor& entry) {
+    if (!entry.artifact_type.empty()) return true;
+    std::string name = name_of_entry(entry);
+    name = name.substr(0, name.find('.'));
+    const size_t dash = name.find('-');
+    if (dash == std::string::npos) return false;
+    name[dash] = ':';
+    return Digest::is_valid(name);
+}
+
 std::string required_text(const Files& files, const std::string& path, const std::string& shown) {
     auto text = context(shown, [&] { return read_document(files, path); });
     if (!text) throw Error(shown, " is no image layout: it has no file ", quoted(path));
@@ -46,12 +58,11 @@ spec::Index LayoutSource::index() const {
 }
 
 spec::Descriptor LayoutSource::top() {
-    std::vector<spec::Descriptor> found, artifacts;
+    std::vector<spec::Descriptor> found, beside;
     for (const spec::Descriptor& entry : index().manifests)
         if (name_.empty() || name_of_entry(entry) == name_)
-            (entry.artifact_type.empty() ? found : artifacts).push_back(entry);
-    if (found.empty() || !name_.empty())
-        found.insert(found.end(), artifacts.begin(), artifacts.end());
+            (is_beside(entry) ? beside : found).push_back(entry);
+    if (found.empty() || !name_.empty()) found.insert(found.end(), beside.begin(), beside.end());
     if (found.empty() && name_.empty()) throw Error(shown_, " has no image");
     if (found.empty()) throw Error(shown_, " has no image ", quoted(name_));
     const auto is_same = [&](const auto& entry) { return entry.digest == found[0].digest; };
@@ -76,6 +87,13 @@ std::vector<spec::Descriptor> LayoutSource::referrers(const std::string& digest)
     std::vector<spec::Descriptor> found;
     const auto [begin, end] = by_subject_->equal_range(digest);
     for (auto at = begin; at != end; ++at) found.push_back(at->second);
+    const auto list = tagged(tag_of_referrers(digest));
+    if (list && spec::oci_media_type(list->media_type) == spec::media::index)
+        if (const auto text = document(*list))
+            for (spec::Descriptor& entry : context("what refers to " + digest, [&] {
+                     return spec::read_index(*text);
+                 }).manifests)
+                found.push_back(std::move(entry));
     return found;
 }
 
@@ -83,6 +101,14 @@ ByteSource LayoutSource::open(const spec::Descriptor& blob) {
     const std::string path = layout_path(Digest(blob.digest));
     if (!is_regular_file(*files_, path)) throw Error(shown_, " lacks blob ", blob.digest);
     return files_->open(path);
+}
+
+// The last of them, as a tag means what it was given last.
+std::optional<spec::Descriptor> LayoutSource::tagged(const std::string& tag) {
+    std::optional<spec::Descriptor> found;
+    for (spec::Descriptor& entry : index().manifests)
+        if (name_of_entry(entry) == tag) found = std::move(entry);
+    return found;
 }
 
 std::string layout_path(const Digest& digest) {

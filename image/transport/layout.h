@@ -24,6 +24,8 @@ public:
     spec::Descriptor top() override;
     std::optional<std::string> document(const spec::Descriptor& descriptor) override;
     ByteSource open(const spec::Descriptor& blob) override;
+    std::optional<spec::Descriptor> tagged(const std::string& tag) override;
+    // By the tag that stands for them, and those that index.json lists.
     std::vector<spec::Descriptor> referrers(const std::string& digest) override;
 
 private:

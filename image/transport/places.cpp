@@ -15,6 +15,8 @@
 #include "image/transport/referrers.h"
 #include "image/transport/remote.h"
 #include "image/transport/stored.h"
+#include "image/trust/judge.h"
+#include "image/trust/kept.h"
 
 namespace {
 
@@ -31,13 +33,15 @@ constexpr Transport known[] = {
 
 using AskStore = std::function<const Store&()>;
 
+}  // namespace
+
 std::unique_ptr<ImageSource> source_at(const ImagePlace& place, const AskStore& the_store) {
     const auto archive = [&] { return files_of_archive(sys::open(place.path, O_RDONLY).get()); };
     switch (place.transport->kind) {
         case registry: return std::make_unique<RegistrySource>(parse_reference(place.name));
         case store: {
             const NamedImage found = the_store().get(place.name);
-            return std::make_unique<StoreSource>(the_store(), found.descriptor, found.name);
+            return std::make_unique<KeptSource>(the_store(), found.descriptor, found.name);
         }
         case layout:
             return std::make_unique<LayoutSource>(std::make_unique<DirectoryFiles>(place.path),
@@ -49,6 +53,19 @@ std::unique_ptr<ImageSource> source_at(const ImagePlace& place, const AskStore& 
     }
     throw Error("unreachable");
 }
+
+Origin origin_of(const ImagePlace& place) {
+    switch (place.transport->kind) {
+        case registry: return Origin::registry(parse_reference(place.name), place.typed);
+        case store: return Origin::store(reference_of(place.name), place.typed);
+        default: break;
+    }
+    std::string transport(place.transport->prefix);
+    transport.pop_back();  // the colon
+    return Origin::file(std::move(transport), place.path, place.typed);
+}
+
+namespace {
 
 spec::Descriptor copy_to_archive(ImageSource& from, const ImagePlace& to, ArchiveFormat format,
                                  const CopyOptions& options) {
@@ -123,19 +140,29 @@ ImagePlace parse_place(const std::string& typed) {
     return place;
 }
 
+ImagePlace place_or_stored(const std::string& typed) {
+    const bool is_place = std::ranges::any_of(
+        known, [&](const Transport& transport) { return typed.starts_with(transport.prefix); });
+    return parse_place(is_place ? typed : "store:" + typed);
+}
+
 spec::Descriptor copy_between(const ImagePlace& from, const ImagePlace& to,
-                              const CopyOptions& options, bool referrers,
+                              const TrustPolicy& trust, const CopyOptions& options, bool referrers,
                               const std::function<const Store&()>& the_store) {
     const bool uses_store = from.transport->kind == store || to.transport->kind == store;
     const Lease lease = uses_store ? the_store().use() : Lease();
     const auto source = context(from.typed, [&] { return source_at(from, the_store); });
+    CopyOptions judged = options;
+    const bool stays = to.transport->kind == store;
+    judged.accept =
+        acceptance(trust, *source, origin_of(from), stays ? keep_in(the_store()) : Noted());
     return context(str("copying ", from.typed, " to ", to.typed), [&] {
         // Whoever finds the image finds its signatures.
         if (referrers)
-            copy_referrers(*source, options, to.transport->kind == store,
+            copy_referrers(*source, judged, to.transport->kind == store,
                            [&](const auto& referrer, const auto& subject) {
                                return place_for_referrer(to, the_store, referrer, subject);
                            });
-        return copy_to(*source, to, options, the_store);
+        return copy_to(*source, to, judged, the_store);
     });
 }

@@ -7,7 +7,8 @@
 #include "image/files.h"
 #include "image/layer/read_ahead.h"
 
-RegistrySource::RegistrySource(const Reference& name) : places_(name) {
+RegistrySource::RegistrySource(const Reference& name, std::vector<Place> places)
+    : places_(name, std::move(places)) {
     places_.ask([&](Repository& place) {
         top_ = place.document(name.digest.empty() ? name.tag : name.digest, name.digest);
         places_.begin_with(place);
@@ -16,6 +17,7 @@ RegistrySource::RegistrySource(const Reference& name) : places_(name) {
 
 std::optional<std::string> RegistrySource::document(const spec::Descriptor& descriptor) {
     if (descriptor.digest == top_.descriptor.digest) return top_.text;
+    if (tagged_ && descriptor.digest == tagged_->descriptor.digest) return tagged_->text;
     const auto type = spec::oci_media_type(descriptor.media_type);
     if (type == spec::media::manifest || type == spec::media::index)
         return places_.ask([&](Repository& repository) {
@@ -44,6 +46,12 @@ ByteSource RegistrySource::open_at(const spec::Descriptor& blob, int64_t begin) 
 
 std::vector<spec::Descriptor> RegistrySource::referrers(const std::string& digest) {
     return places_.find([&](Repository& place) { return place.referrers(digest); });
+}
+
+std::optional<spec::Descriptor> RegistrySource::tagged(const std::string& tag) {
+    tagged_ = places_.find([&](Repository& place) { return place.find_document(tag); });
+    if (!tagged_) return {};
+    return tagged_->descriptor;
 }
 
 RegistrySink::RegistrySink(const Reference& name)

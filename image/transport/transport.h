@@ -33,6 +33,9 @@ public:
     virtual ByteSource open(const spec::Descriptor& blob) = 0;
     // Those from `begin` on, of whose front somebody has so many already.
     virtual ByteSource open_at(const spec::Descriptor& blob, int64_t begin);
+    // What lies beside the image and speaks of it: the document under that tag ("sha256-HEX.sig"),
+    // or nothing if there is none.
+    virtual std::optional<spec::Descriptor> tagged(const std::string& /*tag*/) { return {}; }
     // The plain tar of a layer, if it is kept beside what the manifest names.
     virtual std::optional<spec::Descriptor> plain(const Digest& /*diff_id*/) { return {}; }
     // What has that digest as its subject, as far as the place says; who needs to know looks at the

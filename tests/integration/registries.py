@@ -275,7 +275,7 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         found = self.owner.manifests.get((name, reference))
         if not found:
             return self.refuse(404, "MANIFEST_UNKNOWN", "manifest unknown")
-        self.reply(200, {"Content-Type": found[0]}, found[1])
+        self.reply(200, {"Content-Type": found[0], "Docker-Content-Digest": "sha256:" + sha(found[1])}, found[1])
 
     def tags(self, name):
         """Two on a page, as another client would be shown them."""
