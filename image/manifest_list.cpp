@@ -138,11 +138,8 @@ const Repository::Document& Manifests::top() {
         return *top_;
     }
     name_ = parse_reference(typed_);
-    in_first_place(*name_, [&](const Place& place) {
-        auto there = std::make_unique<Repository>(*name_, place, "pull");
-        top_ = there->document(name_->digest.empty() ? name_->tag : name_->digest, name_->digest);
-        repository_ = std::move(there);
-    });
+    registry_ = std::make_unique<RegistrySource>(*name_);
+    top_ = {registry_->top(), needed_document(registry_->top())};
     keep(top_->descriptor, top_->text);
     return *top_;
 }
@@ -150,8 +147,8 @@ const Repository::Document& Manifests::top() {
 std::string Manifests::text_of(const spec::Descriptor& descriptor) {
     if (top_ && top_->descriptor.digest == descriptor.digest) return top_->text;
     if (store_.has_blob(Digest(descriptor.digest))) return store_.read_blob(descriptor);
-    const std::string text =
-        repository(descriptor).document(descriptor.digest, descriptor.digest).text;
+    find_registry(descriptor);
+    const std::string text = needed_document(descriptor);
     keep(descriptor, text);
     return text;
 }
@@ -169,10 +166,9 @@ std::optional<spec::Platform> Manifests::platform_of(const spec::Manifest& manif
 }
 
 std::string Manifests::config_text(const spec::Descriptor& config) {
-    if (config.size > int64_t(most_document)) throw Error("it is too large for a document");
     if (store_.has_blob(Digest(config.digest))) return store_.read_blob(config);
-    std::string text;
-    repository(top().descriptor).read(config, [&](std::string_view piece) { text += piece; });
+    find_registry(top().descriptor);
+    const std::string text = needed_document(config);
     if (digest_of(text, Digest(config.digest).algorithm()).text() != config.digest)
         throw Error("its bytes have another digest");
     keep(config, text);
@@ -180,21 +176,24 @@ std::string Manifests::config_text(const spec::Descriptor& config) {
 }
 
 // Of an image that is here in part: the first place that has the rest.
-Repository& Manifests::repository(const spec::Descriptor& has) {
-    if (repository_) return *repository_;
+void Manifests::find_registry(const spec::Descriptor& has) {
+    if (registry_) return;
     if (!name_) throw Error(typed_, " lacks ", has.digest, ", and has no name to look for it by");
-    in_first_place(*name_, [&](const Place& place) {
-        auto there = std::make_unique<Repository>(*name_, place, "pull");
-        there->document(has.digest, has.digest);
-        repository_ = std::move(there);
-    });
-    return *repository_;
+    Reference there = *name_;
+    there.tag.clear(), there.digest = has.digest;
+    registry_ = std::make_unique<RegistrySource>(there);
+}
+
+std::string Manifests::needed_document(const spec::Descriptor& descriptor) {
+    auto text = registry_->document(descriptor);
+    if (!text) throw Error("document ", descriptor.digest, " is not there");
+    return std::move(*text);
 }
 
 void Manifests::keep(const spec::Descriptor& document, const std::string& text) {
     if (!keeps_) return;
     store_.put_blob(text, document.media_type, Digest(document.digest).algorithm());
-    const Place& place = repository_->place();
+    const Place& place = registry_->place();
     const auto note = [&](const std::string& digest) {
         BlobNotes(store_, Digest(digest))
             .add_repository(place.host, place.repository, Digest(digest));

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "image/reference.h"
-#include "image/registry/repository.h"
+#include "image/transport/remote.h"
 #include "image/store.h"
 
 // The documents of an image as it was typed: those of the store if it is there, else those of a
@@ -27,7 +27,8 @@ public:
     std::optional<spec::Platform> platform_of(const spec::Manifest& manifest);
 
 private:
-    Repository& repository(const spec::Descriptor& has);
+    void find_registry(const spec::Descriptor& has);
+    std::string needed_document(const spec::Descriptor& descriptor);
     std::string config_text(const spec::Descriptor& config);
     void keep(const spec::Descriptor& document, const std::string& text);
 
@@ -35,7 +36,7 @@ private:
     const std::string typed_;
     const bool keeps_;
     std::optional<Reference> name_;  // by which a registry has it
-    std::unique_ptr<Repository> repository_;
+    std::unique_ptr<RegistrySource> registry_;
     std::optional<Repository::Document> top_;
 };
 
