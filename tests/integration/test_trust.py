@@ -205,7 +205,7 @@ class Pulls(TrustCase):
         good = next(key for key, (_, data) in self.there.manifests.items() if b"sigstore.bundle" in data and b"subject" in data)
         self.there.manifests[good] = self.there.manifests.pop(good)   # the last one
         self.keg("--policy", policy, "pull", "-q", self.name)
-        self.assertGreater(len([line for line in self.there.asked() if "/referrers/" in line and "n=" in line]), 0)
+        self.assertGreater(len([line for line in self.there.asked() if "/referrers/" in line and "last=" in line]), 0)
 
     def test_what_refers_to_another_image_is_none_of_this_ones(self):
         digest = put_vector(self.there, "referrer-good")
@@ -248,11 +248,15 @@ class Pulls(TrustCase):
         manifest = {"schemaVersion": 2, "mediaType": OCI + "manifest.v1+json", "config": json.loads(blob(digest))["config"], "layers": [layer]}
         self.there.manifests["keg/tiny", digest.replace(":", "-") + ".sig"] = (manifest["mediaType"], json.dumps(manifest).encode())
 
-    def test_a_mirrors_unsigned_image_is_not_taken_for_the_registrys(self):
+    def test_a_mirrors_image_needs_a_signature_of_its_own_digest(self):
         put_vector(self.there, "tag-good")
         mirror = self.registry()
-        put_vector(mirror, "tag-unsigned")
+        put_vector(mirror, "tag-unsigned")    # the same image
         self.write("registries.conf", f'[[registry]]\nlocation = "{self.there.host}"\n[[registry.mirror]]\nlocation = "{mirror.host}"\n'.encode())
+        self.keg("--policy", self.policy(self.signed()), "pull", "-q", self.name)
+        self.keg("rmi", self.name)
+        self.image_in(mirror, "keg/tiny")
+        mirror.manifests["keg/tiny", "v1"] = mirror.manifests["keg/tiny", "1"]
         self.refused("--policy", self.policy(self.signed()), "pull", "-q", self.name, says="no signature exists")
 
 
