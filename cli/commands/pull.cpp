@@ -28,8 +28,8 @@ PullOptions read_options(const Arguments& args) {
     return options;
 }
 
-void pull_one(const Store& store, const Reference& name, const TrustPolicy& trust, const PullOptions& options,
-              bool quiet) {
+void pull_one(const Store& store, const Reference& name, const TrustPolicy& trust,
+              const PullOptions& options, bool quiet) {
     const auto before = store.find(name.familiar());
     if (!quiet)
         std::printf("%s: Pulling from %s\n", (name.tag.empty() ? name.digest : name.tag).c_str(),

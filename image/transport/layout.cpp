@@ -87,14 +87,17 @@ std::vector<spec::Descriptor> LayoutSource::referrers(const std::string& digest)
     std::vector<spec::Descriptor> found;
     const auto [begin, end] = by_subject_->equal_range(digest);
     for (auto at = begin; at != end; ++at) found.push_back(at->second);
-    const auto list = tagged(tag_of_referrers(digest));
-    if (list && spec::oci_media_type(list->media_type) == spec::media::index)
-        if (const auto text = document(*list))
-            for (spec::Descriptor& entry : context("what refers to " + digest, [&] {
-                     return spec::read_index(*text);
-                 }).manifests)
-                found.push_back(std::move(entry));
+    for (spec::Descriptor& entry : tagged_referrers(digest)) found.push_back(std::move(entry));
     return found;
+}
+
+// As a registry without the API would have them.
+std::vector<spec::Descriptor> LayoutSource::tagged_referrers(const std::string& digest) {
+    const auto list = tagged(tag_of_referrers(digest));
+    if (!list || spec::oci_media_type(list->media_type) != spec::media::index) return {};
+    const auto text = document(*list);
+    if (!text) return {};
+    return context("what refers to " + digest, [&] { return spec::read_index(*text).manifests; });
 }
 
 ByteSource LayoutSource::open(const spec::Descriptor& blob) {

@@ -30,6 +30,7 @@ public:
 
 private:
     spec::Index index() const;
+    std::vector<spec::Descriptor> tagged_referrers(const std::string& digest);
     std::unique_ptr<const Files> files_;
     std::string name_, shown_;
     std::optional<std::multimap<std::string, spec::Descriptor>> by_subject_;
