@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "image/reference.h"
-#include "image/transport/remote.h"
 #include "image/store.h"
+#include "image/transport/remote.h"
 
 // The documents of an image as it was typed: those of the store if it is there, else those of a
 // registry.

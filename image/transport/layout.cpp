@@ -91,8 +91,8 @@ std::vector<spec::Descriptor> LayoutSource::referrers(const std::string& digest)
     if (list && spec::oci_media_type(list->media_type) == spec::media::index)
         if (const auto text = document(*list))
             for (spec::Descriptor& entry : context("what refers to " + digest, [&] {
-                     return spec::read_index(*text);
-                 }).manifests)
+                                               return spec::read_index(*text);
+                                           }).manifests)
                 found.push_back(std::move(entry));
     return found;
 }
