@@ -42,7 +42,7 @@ std::vector<spec::Descriptor> StoreSource::referrers(const std::string& digest) 
 void StoreSink::expect(const spec::Manifest& image) {
     if (spec::oci_media_type(image.config.media_type) != spec::media::config)
         throw NotAnImage(name_ ? name_->familiar() : "this", " is not an image: its config is ",
-                    quoted(image.config.media_type));
+                         quoted(image.config.media_type));
     spec::check_layers(image);
     expected_ = image;
 }
