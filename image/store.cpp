@@ -255,7 +255,13 @@ std::string Store::blob_path(const Digest& digest) const {
 }
 
 UniqueFd Store::open_blob(const Digest& digest) const {
-    return sys::open(place_of(digest), O_RDONLY);
+    const std::string path = place_of(digest);
+    auto file = sys::try_open(path, O_RDONLY);
+    if (!file && file.error() == ENOENT)
+        throw SysError(ENOENT, "blob ", digest.text(),
+                       " is not in the store (pull or load its image again)");
+    if (!file) throw SysError(file.error(), "open ", path);
+    return std::move(*file);
 }
 
 std::string Store::read_blob(const spec::Descriptor& descriptor, size_t most) const {

@@ -92,6 +92,7 @@ size_t take_body(char* data, size_t, size_t count, void* user) {
     try {
         HttpResponse& response = transfer.response;
         curl().easy_getinfo(transfer.handle, CURLINFO_RESPONSE_CODE, &response.status);
+        response.url = transfer.request.url;
         if (transfer.request.sink && response.is_success()) {
             transfer.request.sink(response, {data, count});
         } else {

@@ -49,8 +49,8 @@ struct HttpRequest {
     Trust trust;
     std::optional<HttpBody> body;        // may be empty, which is not the same as none
     size_t most_body = size_t(4) << 20;  // of the answer
-    // Takes the body of a 2xx answer piece by piece instead; the status and the headers are known
-    // by then. What it throws ends the transfer.
+    // Takes the body of a 2xx answer piece by piece instead; all else of it is known by then. What
+    // it throws ends the transfer.
     std::function<void(const HttpResponse& answer, std::string_view piece)> sink;
     std::function<void(uint64_t bytes)> sent;  // so many more of the request's body
     int patience = 1;  // in how many times the usual length a transfer may stand still

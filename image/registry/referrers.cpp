@@ -97,8 +97,7 @@ std::optional<spec::Index> Repository::tagged_referrers(const std::string& diges
     const HttpResponse answer = session_.send_patiently(
         {.path = "manifests/" + tag_of_referrers(digest), .headers = {accepted_list()}});
     if (answer.status == 404) return {};
-    if (answer.status != 200 || !refusal_of(answer).page.empty())
-        throw session_.error(doing, answer);
+    if (answer.status != 200 || is_page(answer)) throw session_.error(doing, answer);
     return context(doing, [&] { return list_in(answer); });
 }
 
@@ -124,7 +123,7 @@ void Repository::note_subject(const Document& document, const HttpResponse& answ
         list->media_type = spec::media::index;
         list->manifests.push_back(entry);
         const HttpResponse after = put_list(path, *list, before.header("etag"));
-        if (after.is_success()) return;
+        if (after.is_success() && !is_page(after)) return;
         if (after.status != 412 || rivals == most_rivals) throw session_.error(doing, after);
     }
 }

@@ -17,6 +17,9 @@ std::string shown(const std::string& text) {
 Refusal by_status(long status) {
     if (status == 401) return {"UNAUTHORIZED", "authentication required"};
     if (status == 403) return {"DENIED", "requested access to the resource is denied"};
+    if (status == 405) return {"UNSUPPORTED", "the operation is unsupported"};
+    if (status == 413)
+        return {"TOO_LARGE", "the registry, or a proxy before it, takes no more at once"};
     if (status == 429) return {"TOOMANYREQUESTS", "too many requests"};
     return {"UNKNOWN", str("unexpected status ", status)};
 }
@@ -27,6 +30,11 @@ std::string Refusal::text() const {
     std::string words = lower(code);
     std::ranges::replace(words, '_', ' ');
     return words + ": " + (message.empty() ? words : message);
+}
+
+bool is_page(const HttpResponse& response) {
+    return trim(response.body).starts_with('<') ||
+           lower(response.header("content-type")).starts_with("text/html");
 }
 
 Refusal refusal_of(const HttpResponse& response) {
@@ -44,8 +52,7 @@ Refusal refusal_of(const HttpResponse& response) {
         refusal.message = shown(text("message"));
     } catch (const std::exception&) {
         const std::string type = response.header("content-type");
-        const bool is_page = trim(response.body).starts_with('<') || type.starts_with("text/html");
-        if (is_page) refusal.page = shown(type.empty() ? "text/html" : type);
+        if (is_page(response)) refusal.page = shown(type.empty() ? "text/html" : type);
     }
     return refusal;
 }

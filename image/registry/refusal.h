@@ -14,5 +14,9 @@ struct Refusal {
     std::string text() const;
 };
 
+// Has something else answered than a registry: a proxy, or the page on which one logs in to a
+// network? That may be with any status, 200 too.
+bool is_page(const HttpResponse& response);
+
 // The body may be anything, HTML too: then the status speaks.
 Refusal refusal_of(const HttpResponse& response);

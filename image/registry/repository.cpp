@@ -130,6 +130,8 @@ HttpResponse Repository::read_rest(const spec::Descriptor& blob, int64_t& size, 
                             " on, the registry sends ", ::quoted(range));
             known = 0;
         }
+        if (size == begin && is_page(answer) && !blob.media_type.starts_with("text/html"))
+            throw session_.error("fetching blob " + blob.digest, "the answer is no blob", answer);
         const size_t skipped = std::min(known, piece.size());
         piece.remove_prefix(skipped), known -= skipped;
         if (size + int64_t(piece.size()) > blob.size)
@@ -157,10 +159,9 @@ void Repository::refuse_blob(const spec::Descriptor& blob, const HttpResponse& r
 }
 
 bool Repository::has_document(const std::string& digest) {
-    return session_
-        .send_patiently(
-            {.method = "HEAD", .path = "manifests/" + digest, .headers = {accepted_documents()}})
-        .is_success();
+    const HttpResponse answer = session_.send_patiently(
+        {.method = "HEAD", .path = "manifests/" + digest, .headers = {accepted_documents()}});
+    return answer.is_success() && !is_page(answer);
 }
 
 // Docker's words, by the registry's code.

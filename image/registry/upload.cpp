@@ -114,7 +114,7 @@ private:
         is_lost_ = false;
         const HttpResponse answer =
             session_.send_patiently({.method = "HEAD", .path = "blobs/" + blob_.digest});
-        return answer.is_success();
+        return answer.is_success() && !is_page(answer);
     }
 
     Session& session_;
@@ -133,7 +133,7 @@ bool Repository::has_blob(const spec::Descriptor& blob) {
     const HttpResponse answer =
         session_.send_patiently({.method = "HEAD", .path = "blobs/" + blob.digest});
     if (answer.status == 401 || answer.status == 403) refuse_push(answer);
-    return answer.is_success();
+    return answer.is_success() && !is_page(answer);
 }
 
 // Who may not read the other repository, or whose registry does not know of mounting, sends it.
@@ -161,7 +161,7 @@ void Repository::put(const Document& document, const std::string& tag_or_digest)
         session_.send_patiently({.method = "PUT",
                                  .path = "manifests/" + tag_or_digest,
                                  .body = HttpBody{.type = descriptor.media_type, .text = text}});
-    if (!answer.is_success()) refuse_push(answer);
+    if (!answer.is_success() || is_page(answer)) refuse_push(answer);
     const std::string called = answer.header("docker-content-digest");
     if (!called.empty() && called != descriptor.digest &&
         called.starts_with(Digest(descriptor.digest).algorithm()))

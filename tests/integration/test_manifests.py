@@ -175,6 +175,7 @@ class Lists(ListCase):
         self.keg("manifest", "create", "-a", self.list, self.image_for(HERE)[0])   # whose layers are not here, either
         self.assertEqual(self.keg("images").stderr, "")
         self.assertEqual(self.keg("system", "check").stderr, "")
+        self.fails("unpack", self.list, self.dir / "bundle", says="is not in the store (pull or load its image again)")
         result = self.keg("rmi", self.list)
         self.assertEqual((result.stderr, self.keg("images", "-q").stdout), ("", ""))
         self.assertEqual(self.keg("system", "df", "--format", "{{.Size}}").stdout.splitlines()[0], "0B")

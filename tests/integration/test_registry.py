@@ -343,6 +343,110 @@ class Retries(RegistryCase):
         self.keg("pull", "-q", self.name)
 
 
+def refusal(status, code, message, **headers):
+    return answer(status, {"Content-Type": "application/json", **headers}, json.dumps({"errors": [{"code": code, "message": message}]}).encode())
+
+
+class Refusals(RegistryCase):
+    """Whatever is asked for and refused: the registry's words, with who has said them of what."""
+
+    PAGE = b"<html>Welcome to our network</html>"
+    CHALLENGE = {"WWW-Authenticate": 'Basic realm="a registry"'}
+    TOO_LONG = {"Retry-After": "3600"}   # for a busy registry to be asked again
+
+    def pages(self):
+        """Of a network to which one has to log in: of any status."""
+        return [(answer(status, {"Content-Type": "text/html"}, self.PAGE), ("no registry's answer but a page of type text/html", f"status {status}"))
+                for status in (200, 403, 404)]
+
+    def refused(self, words, method, url, answers, where):
+        there, _, repository = where.partition("/")
+        for fault, says in answers:
+            self.there.fail(method, url, fault)
+            says = says if isinstance(says, tuple) else (says,)
+            result = self.fails(*words, code=1, says=(*says, f"registry {there}, repository {repository}"))
+            self.assertEqual((len(result.stderr.splitlines()), self.there.faults), (1, []), result.stderr)
+            self.assertNotIn("Welcome", result.stderr)
+
+    def setUp(self):
+        super().setUp()
+        self.there = self.registry()
+
+    def test_of_a_pull(self):
+        manifest = self.image_in(self.there, "lib/app")
+        name, where = f"{self.there.host}/lib/app:1", f"{self.there.host}/lib/app"
+        pull = ["pull", "-q", name]
+        none = f"pull access denied for {where}, repository does not exist or may require 'docker login': "
+        self.refused(pull, "GET", "/manifests/", [
+            (answer(401, self.CHALLENGE), (none + "no basic auth credentials", "status 401")),
+            (answer(401), (none + "unauthorized: authentication required", "status 401")),
+            (refusal(403, "DENIED", "not for you"), (none + "denied: not for you", "status 403")),
+            (refusal(404, "NAME_UNKNOWN", "no such repository"), (none + "name unknown: no such repository", "status 404")),
+            (refusal(404, "MANIFEST_UNKNOWN", "manifest unknown"), (f"manifest for {name} not found: manifest unknown: manifest unknown", "status 404")),
+            (refusal(400, "NAME_INVALID", "no"), (f'invalid repository name "lib/app": name invalid: no', "status 400")),
+            (refusal(429, "TOOMANYREQUESTS", "you have reached your limit", **self.TOO_LONG),
+             (f"pulling {name}: toomanyrequests: you have reached your limit", "status 429")),
+            (refusal(418, "TEAPOT", "short and stout"), (f"pulling {name}: teapot: short and stout", "status 418")),
+            *self.pages()], where)
+        for blob in (manifest["config"], *manifest["layers"]):
+            doing = f"fetching blob {blob['digest']}: "
+            self.refused(pull, "GET", f"/blobs/{blob['digest']}", [
+                (answer(401), (doing + "unauthorized: authentication required", "status 401")),
+                (refusal(403, "DENIED", "not for you"), (doing + "denied: not for you", "status 403")),
+                (refusal(404, "BLOB_UNKNOWN", "blob unknown"), (doing + "blob unknown: blob unknown", "status 404")),
+                (answer(429, self.TOO_LONG), (doing + "toomanyrequests: too many requests", "status 429")),
+                *self.pages()], where)
+        self.assertEqual(self.keg("images", "-q").stdout, "")
+
+    def test_of_a_push(self):
+        name, where = f"{self.there.host}/lib/app:1", f"{self.there.host}/lib/app"
+        self.import_as(name, {"hello": b"world"})
+        push, doing = ["push", "-q", name], f"pushing {name}: "
+        common = [(answer(401, self.CHALLENGE), (doing + "no basic auth credentials", "status 401")),
+                  (refusal(403, "DENIED", "not for you"), (doing + "denied: not for you", "status 403")),
+                  (answer(403), (doing + "denied: requested access to the resource is denied", "status 403"))]
+        busy = [(answer(429, self.TOO_LONG), (doing + "toomanyrequests: too many requests", "status 429"))]
+        self.refused(push, "HEAD", "/blobs/", [common[0], common[2]], where)   # which have no body
+        self.refused(push, "POST", "/blobs/uploads/", common + busy + [
+            (refusal(400, "NAME_INVALID", "no"), (doing + "name invalid: no", "status 400")),
+            (answer(405), (doing + "unsupported: the operation is unsupported", "status 405")), *self.pages()[:2]], where)
+        self.refused(push, "PUT", "/blobs/uploads/", common + busy + [
+            (refusal(400, "DIGEST_INVALID", "another digest"), (doing + "digest invalid: another digest", "status 400")),
+            (answer(413), (doing + "too large: the registry, or a proxy before it, takes no more at once", "status 413")), *self.pages()[:2]], where)
+        self.refused(push, "PUT", "/manifests/", common + busy + [
+            (refusal(400, "MANIFEST_INVALID", "no manifest"), (doing + "manifest invalid: no manifest", "status 400")),
+            (refusal(404, "MANIFEST_BLOB_UNKNOWN", "a blob"), (doing + "manifest blob unknown: a blob", "status 404")),
+            (answer(413), (doing + "too large", "status 413")), *self.pages()], where)
+        self.assertEqual(self.there.manifests, {})
+
+    def test_of_a_list_of_tags(self):
+        where = f"{self.there.host}/lib/app"
+        none = f"pull access denied for {where}, repository does not exist or may require 'docker login': "
+        self.refused(["pull", "-q", "-a", where], "GET", "/tags/list", [
+            (answer(401, self.CHALLENGE), (none + "no basic auth credentials", "status 401")),
+            (refusal(403, "DENIED", "not for you"), (none + "denied: not for you", "status 403")),
+            (refusal(404, "NAME_UNKNOWN", "no such repository"), (none + "name unknown: no such repository", "status 404")),
+            (answer(429, self.TOO_LONG), ("toomanyrequests: too many requests", "status 429")),
+            *self.pages()], where)
+
+    def test_who_may_not_mount_sends(self):
+        self.image_in(self.there, "lib/base")
+        self.keg("pull", "-q", f"{self.there.host}/lib/base:1")
+        for number, fault in enumerate((answer(401), answer(403), answer(404), answer(405), answer(200, {"Content-Type": "text/html"}, self.PAGE))):
+            name = f"{self.there.host}/app{number}:1"
+            self.keg("tag", f"{self.there.host}/lib/base:1", name)
+            self.there.fail("POST", "mount=", fault)
+            self.keg("push", "-q", name)
+            self.assertEqual((self.there.manifests[f"app{number}", "1"], self.there.faults), (self.there.manifests["lib/base", "1"], []))
+
+    def test_a_page_does_not_say_that_something_is_there(self):
+        name = f"{self.there.host}/lib/app:1"
+        self.import_as(name, {"hello": b"world"})
+        self.there.fail("HEAD", "/blobs/", answer(200, {"Content-Type": "text/html"}), times=2)
+        self.keg("push", "-q", name)
+        self.assertEqual(len(self.there.asked("POST")), 2)
+
+
 class Tags(RegistryCase):
     """pull -a: all that a repository has."""
 
