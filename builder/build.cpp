@@ -372,7 +372,7 @@ Image Build::load_image(const std::string& name) {
             require_kept_signature(options_.trust, store_, *found, "", name);
             return store_.load(found->descriptor);
         }
-    return pull(store_, reference, options_.trust, {.platform = {}, .quiet = options_.quiet});
+    return pull(store_, reference, options_.trust);
 }
 
 void Build::from(Stage& stage, const StagePlan& plan, size_t index) {

@@ -15,6 +15,7 @@
 #include "base/defer.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/progress.h"
 #include "base/sys.h"
 #include "cli/commands.h"
 #include "engine/config.h"
@@ -235,8 +236,8 @@ NamedImage find_image(const Arguments& globals, const Arguments& args, const Sto
     const Reference reference = parse_reference(name);
     if (when == "missing")
         std::fprintf(stderr, "Unable to find image '%s' locally\n", reference.familiar().c_str());
-    pull(store, reference, read_trust(globals, args),
-         {.platform = args.get("platform"), .quiet = args.flag("quiet")});
+    if (args.flag("quiet")) Progress::set_quiet(true);
+    pull(store, reference, read_trust(globals, args), {.platform = args.get("platform")});
     return store.get(name);
 }
 

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <ranges>
 #include <set>
 
 #include "base/error.h"
@@ -40,17 +41,28 @@ bool is_index(const spec::Descriptor& descriptor) {
     return spec::oci_media_type(descriptor.media_type) == spec::media::index;
 }
 
-// What comes of `bytes` as they pass by is the blob, or it throws, at its end at the latest.
-ByteSource checked(const spec::Descriptor& blob, ByteSource bytes) {
-    const Digest digest(blob.digest);
-    const auto hasher = std::make_shared<Hasher>(digest.algorithm());
-    return [=, left = blob.size, ended = false]() mutable -> std::string_view {
-        if (ended) return {};
+// As many bytes as the manifest says, or it throws.
+ByteSource counted(const spec::Descriptor& blob, int64_t begin, ByteSource bytes,
+                   Progress& progress) {
+    progress.add(uint64_t(begin));
+    return [&blob, &progress, bytes = std::move(bytes), left = blob.size - begin]() mutable {
         const std::string_view piece = bytes();
         left -= int64_t(piece.size());
         if (left < 0 || (piece.empty() && left > 0))
-            throw Error("blob ", digest.text(), " has ", left < 0 ? "more" : "fewer", " than the ",
+            throw Error("blob ", blob.digest, " has ", left < 0 ? "more" : "fewer", " than the ",
                         blob.size, " bytes that its manifest says");
+        progress.add(piece.size());
+        return piece;
+    };
+}
+
+// What comes of `bytes` as they pass by is the blob, or it throws at its end.
+ByteSource checked(const spec::Descriptor& blob, ByteSource bytes) {
+    const Digest digest(blob.digest);
+    const auto hasher = std::make_shared<Hasher>(digest.algorithm());
+    return [=, ended = false]() mutable -> std::string_view {
+        if (ended) return {};
+        const std::string_view piece = bytes();
         hasher->update(piece);
         ended = piece.empty();
         if (ended && hasher->finish() != digest)
@@ -66,7 +78,8 @@ public:
 
     spec::Descriptor run() {
         Document top = chosen(read(from_.top(), 0));
-        if (options_.accept) options_.accept(chain_);
+        if (options_.accept) options_.accept(chain(top));
+        if (top.manifest) to_.expect(*top.manifest);
         note_blobs(top);
         if (options_.same_digests && !(conversions_.empty() && changed_.empty()))
             throw Error("the digests cannot stay: other layers are asked for than ",
@@ -74,8 +87,9 @@ public:
         move_blobs();
         if (!changed_.empty()) write_again(top);
         put_documents(top);
-        to_.finish(top.descriptor);
-        return top.descriptor;
+        const spec::Descriptor& named = put_indexes_above(top);
+        to_.finish(named);
+        return named;
     }
 
 private:
@@ -119,22 +133,28 @@ private:
 
     // All of an index, or what is for the platform.
     Document chosen(Document top) {
-        chain_ = {top.descriptor};
         if (options_.all) {
             read_children(top, 0);
             return top;
         }
-        for (size_t depth = 0; top.index; ++depth) {
+        while (top.index) {
             const spec::Descriptor* const found = find_platform(*top.index, options_.platform);
             if (!found)
-                throw Error("no image for platform ",
+                throw Error("no matching manifest for ",
                             options_.platform.empty() ? host_platform() : options_.platform,
-                            " in index ", top.descriptor.digest);
-            const spec::Descriptor descriptor = *found;  // its index goes
-            top = read(descriptor, depth + 1);
-            chain_.push_back(descriptor);
+                            " in the manifest list entries of ", top.descriptor.digest);
+            finds_again_ &= found == find_platform(*top.index, "");
+            Document below = read(*found, above_.size() + 1);
+            above_.push_back(std::exchange(top, std::move(below)));
         }
         return top;
+    }
+
+    std::vector<spec::Descriptor> chain(const Document& top) const {
+        std::vector<spec::Descriptor> out;
+        for (const Document& index : above_) out.push_back(index.descriptor);
+        out.push_back(top.descriptor);
+        return out;
     }
 
     void read_children(Document& parent, size_t depth) {
@@ -151,7 +171,7 @@ private:
         for (const Document& child : document.children) note_blobs(child);
         if (!document.manifest) return;
         const spec::Manifest& manifest = *document.manifest;
-        note_blob(manifest.config);
+        note_blob(manifest.config, configs_);
         const bool is_image =
             spec::oci_media_type(manifest.config.media_type) == spec::media::config;
         if (is_image && may_change_layers())
@@ -160,10 +180,11 @@ private:
         for (const spec::Descriptor& layer : manifest.layers) note_blob(layer);
     }
 
-    void note_blob(const spec::Descriptor& blob) {
+    void note_blob(const spec::Descriptor& blob) { note_blob(blob, blobs_); }
+    void note_blob(const spec::Descriptor& blob, std::vector<spec::Descriptor>& among) {
         if (!Digest::is_valid(blob.digest)) throw Error("invalid digest ", quoted(blob.digest));
         if (blob.size < 0) throw Error("blob ", blob.digest, " has a negative size");
-        if (noted_.insert(blob.digest).second) blobs_.push_back(blob);
+        if (noted_.insert(blob.digest).second) among.push_back(blob);
     }
 
     bool may_change_layers() const {
@@ -213,8 +234,10 @@ private:
                        [&] { return spec::read_image_config(text_of(manifest.config)); });
     }
 
-    // A few at a time; the first error stops the rest.
+    // A few at a time; the first error stops the rest. Configs come first: they say what the layers
+    // hold.
     void move_blobs() {
+        in_parallel(configs_.size(), to_.at_once(), [&](size_t i) { move(configs_[i]); });
         std::vector<std::function<void()>> jobs;
         for (const spec::Descriptor& blob : blobs_) jobs.emplace_back([&] { move(blob); });
         for (const auto& [digest, conversion] : conversions_)
@@ -230,29 +253,26 @@ private:
             return;
         }
         Progress progress(Digest(blob.digest).short_hex(), uint64_t(blob.size));
-        put(blob, counted(checked(blob, from_.open(blob)), progress));
-        progress.finish("Copied");
+        put(blob, [&](int64_t begin) {
+            ByteSource bytes = counted(blob, begin, from_.open_at(blob, begin), progress);
+            return to_.compares_digests() ? bytes : checked(blob, std::move(bytes));
+        });
+        progress.finish(options_.moved);
     }
 
     // Where one blob goes at a time, its bytes are read and hashed beside the writing.
-    void put(const spec::Descriptor& blob, const ByteSource& bytes) {
+    void put(const spec::Descriptor& blob, const BytesFrom& bytes) {
         if (to_.at_once() > 1) return to_.put(blob, bytes);
-        ReadAhead ahead(bytes);
-        to_.put(blob, [&] { return ahead.next(); });
-    }
-
-    static ByteSource counted(ByteSource bytes, Progress& progress) {
-        return [bytes = std::move(bytes), &progress] {
-            const std::string_view piece = bytes();
-            progress.add(piece.size());
-            return piece;
-        };
+        to_.put(blob, [&](int64_t begin) -> ByteSource {
+            const auto ahead = std::make_shared<ReadAhead>(bytes(begin));
+            return [ahead] { return ahead->next(); };
+        });
     }
 
     // By a file: a manifest and a tar say how large a blob is before it comes.
     void convert(const spec::Descriptor& layer, const Digest& diff_id) {
         Progress progress(Digest(layer.digest).short_hex(), uint64_t(layer.size));
-        const ByteSource blob = counted(checked(layer, from_.open(layer)), progress);
+        const ByteSource blob = checked(layer, counted(layer, 0, from_.open(layer), progress));
         const UniqueFd file = nameless_file();
         const auto plain = make_decoder(blob);
         const Encoded encoded =
@@ -262,9 +282,12 @@ private:
         const spec::Descriptor made{.media_type = std::string(layer_type(wanted().kind)),
                                     .digest = encoded.blob.text(),
                                     .size = encoded.size};
-        check(::lseek(file.get(), 0, SEEK_SET), "lseek");
-        if (!to_.has(made)) put(made, bytes_of(file.get()));
-        progress.finish("Copied");
+        if (!to_.has(made))
+            put(made, [&](int64_t begin) {
+                check(::lseek(file.get(), begin, SEEK_SET), "lseek");
+                return bytes_of(file.get());
+            });
+        progress.finish(options_.moved);
         const std::lock_guard lock(mutex_);
         changed_[layer.digest] = made;
     }
@@ -319,13 +342,24 @@ private:
         to_.put_document(document.descriptor, document.text);
     }
 
+    // Those through which the image was chosen, if the place keeps them and they still mean it.
+    // Gives what is named: the uppermost one, if this machine finds the same image by it.
+    const spec::Descriptor& put_indexes_above(const Document& chosen) {
+        if (!to_.keeps_index() || above_.empty() || !changed_.empty()) return chosen.descriptor;
+        for (const Document& index : std::views::reverse(above_))
+            to_.put_document(index.descriptor, index.text);
+        return finds_again_ ? above_.front().descriptor : chosen.descriptor;
+    }
+
     ImageSource& from_;
     ImageSink& to_;
     const CopyOptions& options_;
     size_t documents_ = 0, document_bytes_ = 0;
-    std::vector<spec::Descriptor> chain_;  // from the top to what is copied
-    std::vector<spec::Descriptor> blobs_;  // in the order in which they are named, each once
-    std::set<std::string> noted_;          // their digests
+    std::vector<Document> above_;  // indexes, from the top down to what was chosen
+    bool finds_again_ = true;      // by the first of them, this machine
+    // In the order in which they are named, each once.
+    std::vector<spec::Descriptor> configs_, blobs_;
+    std::set<std::string> noted_;  // their digests
     std::map<std::string, std::pair<spec::Descriptor, Digest>> conversions_;
     std::mutex mutex_;
     std::map<std::string, spec::Descriptor> changed_;  // layers, by the digests that they had

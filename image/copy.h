@@ -14,9 +14,10 @@ struct CopyOptions {
     std::string platform;                    // "linux/arm64"; "" = this machine's
     std::optional<Compression> compression;  // of layers; none: as they are, or as the place wants
     bool same_digests = false;               // or not at all
-    // Called with the documents from the top down to a manifest that is to be copied, or with the
-    // top alone if all of it is, before any blob moves. Throws to refuse.
+    // Is asked with the documents from the uppermost index down to the manifest (of all of an
+    // index: with that alone) before any blob comes, and throws to refuse the image.
     std::function<void(const std::vector<spec::Descriptor>& chain)> accept = {};
+    std::string moved = "Copied";  // what is said of a blob that has come
 };
 
 // Gives the descriptor of what is there now. Every document and blob is compared with the digest,

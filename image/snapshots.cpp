@@ -27,6 +27,7 @@
 #include "base/directory.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/parallel.h"
 #include "base/progress.h"
 #include "base/sys.h"
 #include "image/compare.h"
@@ -74,7 +75,8 @@ void copy_root_attributes(const std::string& from, const std::string& to) {
     ::utimensat(AT_FDCWD, to.c_str(), times, 0);
 }
 
-constexpr size_t most_layers = 500;  // OVL_MAX_STACK of fs/overlayfs
+constexpr size_t most_layers = 500;   // OVL_MAX_STACK of fs/overlayfs
+constexpr size_t layers_at_once = 3;  // that are inflated, each by two threads
 
 // Once for all files of a layer: much cheaper than fsync for each.
 void sync_file_system(const std::string& path) {
@@ -234,44 +236,44 @@ uint64_t add_tar(int fd, const Digest& diff_id, FileTree& tree) {
     return bytes;
 }
 
-// The compressed blob's tar becomes a blob of its own as it passes by. An image's entries can be
-// had when all of it has.
-uint64_t inflate_layer(const Store& store, const spec::Descriptor& layer, const Digest& diff_id,
-                       FileTree& tree) {
+std::string unpacking(const spec::Descriptor& layer) {
+    return "unpacking " + Digest(layer.digest).short_hex();
+}
+
+// The plain bytes of a compressed blob become a blob of their own as they pass by.
+void inflate_layer(const Store& store, const spec::Descriptor& layer, const Digest& diff_id) {
     const UniqueFd blob = store.open_blob(Digest(layer.digest));
     const bool hash_blob = !store.was_intact(Digest(layer.digest));
     InflatedLayer inflated(blob.get(),
                            {.tar = {}, .blob = hash_blob ? Digest(layer.digest).algorithm() : ""});
     BlobWriter plain = store.new_blob_for_later(diff_id.algorithm());
-    const bool is_image = spec::is_erofs_layer(layer.media_type);
-    const auto keep = [&](std::string_view piece) { plain.write(piece); };
-    uint64_t bytes = 0;
-    if (is_image) {
-        read_plain(inflated, keep);
-        expect_kind(layer, inflated.is_erofs());
-    } else {
-        tree.begin_layer(tag_of(diff_id));
-        read_tar(inflated, [&](TarStream& tar) { bytes = add_entries(tar, tree); }, keep);
-        tree.end_layer(uint64_t(plain.size()));
-    }
+    Progress progress(unpacking(layer));
+    read_plain(inflated, [&](std::string_view piece) {
+        plain.write(piece);
+        progress.add(piece.size());
+    });
+    expect_kind(layer, inflated.is_erofs());
     expect_digests(layer, diff_id, hash_blob ? inflated.blob_digest() : Digest(layer.digest),
                    plain.digest());
-    if (is_image) bytes = add_tar(plain.open().get(), diff_id, tree);
-    plain.commit_later(is_image ? spec::media::erofs_layer : spec::media::layer);
-    return bytes;
+    plain.commit_later(inflated.is_erofs() ? spec::media::erofs_layer : spec::media::layer);
+}
+
+// The layer's plain bytes are a blob under its DiffID, and this one is known to hold them.
+void make_plain(const Store& store, const spec::Descriptor& layer, const Digest& diff_id,
+                const Digest& chain_id) {
+    context("layer " + layer.digest, [&] {
+        if (is_plain(layer, diff_id)) return expect_there(store, diff_id);
+        if (has_intact_tar(store, diff_id)) return expect_known(store, layer, diff_id, chain_id);
+        inflate_layer(store, layer, diff_id);
+        note_known(layer, diff_id, layer_dir(store, chain_id));
+    });
 }
 
 // On top of the tree; gives the bytes of its files.
 uint64_t add_layer(const Store& store, const spec::Descriptor& layer, const Digest& diff_id,
                    const Digest& chain_id, FileTree& tree) {
+    make_plain(store, layer, diff_id, chain_id);
     return context("layer " + layer.digest, [&] {
-        if (is_plain(layer, diff_id)) expect_there(store, diff_id);
-        if (!has_intact_tar(store, diff_id)) {
-            const uint64_t bytes = inflate_layer(store, layer, diff_id, tree);
-            note_known(layer, diff_id, layer_dir(store, chain_id));
-            return bytes;
-        }
-        expect_known(store, layer, diff_id, chain_id);
         const UniqueFd tar = store.open_blob(diff_id);
         expect_kind(layer, is_erofs(tar.get()));
         return add_tar(tar.get(), diff_id, tree);
@@ -423,6 +425,25 @@ void Snapshots::mend(const Image& image, std::span<const Digest> ids, Trust trus
     if (!broken_seal({all.data(), by_index}).empty()) make_index(image, ids.first(by_index), 0);
 }
 
+void Snapshots::keep_tar(const spec::Descriptor& layer, const Digest& diff_id,
+                         const Digest& chain_id) const {
+    if (!may_mount() || !can_mount_indexes(store_)) return;
+    make_plain(store_, layer, diff_id, chain_id);
+}
+
+// Those of the layers from the first of that number on, several at once.
+void Snapshots::keep_tars(const Image& image, std::span<const Digest> ids, size_t first) const {
+    const std::vector<Digest> all = image.diff_ids();
+    std::set<Digest> seen;
+    std::vector<size_t> distinct;
+    for (size_t i = first; i < ids.size(); ++i)
+        if (seen.insert(all[i]).second) distinct.push_back(i);
+    in_parallel(distinct.size(), layers_at_once, [&](size_t each) {
+        const size_t i = distinct[each];
+        keep_tar(image.manifest.layers[i], all[i], ids[i]);
+    });
+}
+
 // Of the image's layers that `ids` are of, on top of the index of the first of them if there are
 // such. Of each the tar is kept as a blob, which is inflated only if it is not there yet. False if
 // the layers must be unpacked.
@@ -444,13 +465,14 @@ bool Snapshots::make_index(const Image& image, std::span<const Digest> ids, size
         first = 0;
     }
 
+    keep_tars(image, ids, first);
     for (size_t i = 0; i < ids.size(); ++i) {
         const spec::Descriptor& blob = image.manifest.layers[i];
         if (i < first) {
             expect_known(store_, blob, all[i], ids[i]);
             continue;
         }
-        Progress progress("unpacking " + Digest(blob.digest).short_hex());
+        Progress progress(unpacking(blob));
         const uint64_t bytes = add_layer(store_, blob, all[i], ids[i], tree);
         note_size(store_, ids[i], bytes);
         progress.add(bytes);
@@ -488,7 +510,7 @@ void Snapshots::make_diffs(const Image& image, std::span<const Digest> ids) cons
 
 void Snapshots::make_diff(const spec::Descriptor& blob, Layers layers) const {
     const Digest chain_id = chain_ids(layers).back();
-    Progress progress("unpacking " + Digest(blob.digest).short_hex());
+    Progress progress(unpacking(blob));
     const WorkDir work = store_.work_dir("layer");
     const Applied applied = apply_top(blob, layers, work.path());
     note_size(store_, chain_id, applied.bytes);

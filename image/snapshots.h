@@ -48,6 +48,11 @@ public:
     // mount, it is only verified.
     enum class Trust { stored, nothing };
     void unpack(const Image& image, Trust trust = Trust::stored) const;
+    // The part of it that can be done before the layers below are there: the layer's plain bytes,
+    // verified, become a blob under its DiffID, from Store::settle() on, if an index needs them.
+    // Several threads may do so at once, each for a layer of its own.
+    void keep_tar(const spec::Descriptor& layer, const Digest& diff_id,
+                  const Digest& chain_id) const;
     // Puts the image's layer of that number onto the tree of those below it. Its plain bytes, which
     // are verified, are a blob under its DiffID from Store::settle() on.
     void add_to(FileTree& tree, const Image& image, size_t layer) const;
@@ -102,6 +107,7 @@ private:
     std::string broken_seal(Layers layers) const;
     Seals seal(const std::string& index, Layers layers, Seals below) const;
     void mend(const Image& image, std::span<const Digest> ids, Trust trust) const;
+    void keep_tars(const Image& image, std::span<const Digest> ids, size_t first) const;
     bool make_index(const Image& image, std::span<const Digest> ids, size_t first) const;
     void make_diffs(const Image& image, std::span<const Digest> ids) const;
     void make_diff(const spec::Descriptor& blob, Layers layers) const;

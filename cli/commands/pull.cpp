@@ -27,7 +27,7 @@ static int pull_(const Arguments& globals, const Arguments& args) {
         std::printf("%s: Pulling from %s\n", (name.tag.empty() ? name.digest : name.tag).c_str(),
                     name.path.c_str());
     std::fflush(stdout);
-    pull(store, name, trust, {.platform = args.get("platform"), .quiet = quiet});
+    pull(store, name, trust, {.platform = args.get("platform")});
 
     const NamedImage after = store.get(name.familiar());
     const bool same = before && before->descriptor.digest == after.descriptor.digest;

@@ -57,11 +57,7 @@ struct Signer {
 
 spec::Descriptor sign_in_registry(const ImagePlace& place, const Signer& signer) {
     const Reference name = parse_reference(place.name);
-    const auto repository =
-        std::make_shared<Repository>(name, Hosts::load().to_push(name), "pull,push");
-    RegistrySource source(
-        repository,
-        repository->document(name.digest.empty() ? name.tag : name.digest, name.digest));
+    RegistrySource source(name, {Hosts::load().to_push(name)});
     signer.sign_at(source, name.canonical(), [&](const std::string& tag, const Digest& digest) {
         Reference target = name;
         target.tag = tag, target.digest = tag.empty() ? digest.text() : "";

@@ -7,11 +7,22 @@
 #include <utility>
 
 namespace {
-constexpr size_t most_ahead = 4;  // blocks, of a mebibyte each as libarchive gives them
+
+constexpr size_t most_ahead = 4;                  // blocks
+constexpr size_t full_block = size_t(256) << 10;  // bytes; larger ones stay as they come
+
+std::function<void(const ReadAhead::Take&)> all_of(std::function<std::string_view()> read) {
+    return [read = std::move(read)](const ReadAhead::Take& take) {
+        for (std::string_view piece = read(); !piece.empty(); piece = read()) take(piece);
+    };
+}
+
 }  // namespace
 
-ReadAhead::ReadAhead(std::function<std::string_view()> read)
-    : read_(std::move(read)), thread_([this] { produce(); }) {}
+ReadAhead::ReadAhead(std::function<std::string_view()> read) : ReadAhead(all_of(std::move(read))) {}
+
+ReadAhead::ReadAhead(std::function<void(const Take&)> produce)
+    : produce_(std::move(produce)), thread_([this] { work(); }) {}
 
 ReadAhead::~ReadAhead() {
     {
@@ -22,33 +33,43 @@ ReadAhead::~ReadAhead() {
     thread_.join();
 }
 
-void ReadAhead::produce() {
-    for (bool more = true; more;) {
-        std::string block;
-        std::exception_ptr error;
-        try {
-            block = read_();
-        } catch (...) {  // for the thread that waits for it
-            error = std::current_exception();
-        }
-        more = !block.empty();
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] { return stopped_ || blocks_.size() < most_ahead; });
-        if (stopped_) return;
-        error_ = error;
-        blocks_.push_back(std::move(block));
-        changed_.notify_all();
+void ReadAhead::work() {
+    std::exception_ptr error;
+    try {
+        produce_([this](std::string_view piece) { take(piece); });
+    } catch (const Stopped&) {
+        return;
+    } catch (...) {  // for the thread that waits for it
+        error = std::current_exception();
     }
+    const std::lock_guard lock(mutex_);
+    produced_ = true, error_ = error;
+    changed_.notify_all();
+}
+
+// Small pieces are gathered in a block that nobody has taken yet.
+void ReadAhead::take(std::string_view piece) {
+    if (piece.empty()) return;
+    std::unique_lock lock(mutex_);
+    const auto has_room = [&] { return !blocks_.empty() && blocks_.back().size() < full_block; };
+    changed_.wait(lock, [&] { return stopped_ || has_room() || blocks_.size() < most_ahead; });
+    if (stopped_) throw Stopped();
+    if (has_room())
+        blocks_.back() += piece;
+    else
+        blocks_.emplace_back(piece);
+    changed_.notify_all();
 }
 
 std::string_view ReadAhead::next() {
-    if (ended_) return {};
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return !blocks_.empty(); });
+    changed_.wait(lock, [&] { return produced_ || !blocks_.empty(); });
+    if (blocks_.empty()) {
+        if (error_) std::rethrow_exception(std::exchange(error_, {}));
+        return {};
+    }
     current_ = std::move(blocks_.front());
     blocks_.pop_front();
     changed_.notify_all();
-    ended_ = current_.empty();
-    if (ended_ && error_) std::rethrow_exception(error_);
     return current_;
 }

@@ -16,7 +16,6 @@
 namespace {
 
 constexpr int64_t some_progress = 64 << 10;
-constexpr size_t most_pages = 20, most_referrers = 1000;
 
 std::string accepted_documents() {
     return str("Accept: ", spec::media::manifest, ", ", spec::media::index, ", ",
@@ -48,23 +47,6 @@ Digest digest_like(const std::string& expected, const std::string& data) {
     return digest_of(data, expected.empty() ? "sha256" : Digest(expected).algorithm());
 }
 
-// Where a list goes on: `Link: </v2/app/referrers/sha256:…?last=…>; rel="next"`. "": it ends here.
-// Nobody but the registry has a word in it.
-std::string next_page(const HttpResponse& answer) {
-    const std::string link = answer.header("link");
-    const size_t open = link.find('<'), close = link.find('>');
-    if (open == std::string::npos || close == std::string::npos || close < open) return "";
-    const std::string_view parameters = std::string_view(link).substr(close);
-    if (parameters.find("rel=\"next\"") == std::string_view::npos &&
-        parameters.find("rel=next") == std::string_view::npos)
-        return "";
-    const Url here = parse_url(answer.url);
-    const Url next = resolve_url(here, link.substr(open + 1, close - open - 1));
-    if (next.origin() != here.origin())
-        throw Error("the registry's list goes on elsewhere: ", ::quoted(next.text()));
-    return next.text();
-}
-
 }  // namespace
 
 Repository::Repository(const Reference& name, Place place, std::string actions)
@@ -84,31 +66,6 @@ std::optional<Repository::Document> Repository::find_document(const std::string&
     if (response.status == 404) return {};
     if (response.status != 200) refuse_document(response);
     return take_document(response, "");
-}
-
-std::vector<spec::Descriptor> Repository::referrers(const Digest& subject) {
-    const auto entries = [&](const std::string& text) {
-        return context("what refers to " + subject.text(),
-                       [&] { return spec::read_index(text).manifests; });
-    };
-    std::vector<spec::Descriptor> found;
-    std::string page = "referrers/" + subject.text();
-    for (size_t pages = 0; !page.empty() && pages < most_pages; ++pages) {
-        const HttpResponse answer = session_.send_patiently(
-            {.path = page, .headers = {str("Accept: ", spec::media::index)}});
-        if (answer.status == 404) {
-            const auto list = find_document(str(subject.algorithm(), "-", subject.hex()));
-            if (list && spec::oci_media_type(list->descriptor.media_type) == spec::media::index)
-                found = entries(list->text);
-            break;
-        }
-        if (answer.status != 200)
-            throw session_.error("asking what refers to " + subject.text(), answer);
-        std::ranges::move(entries(answer.body), std::back_inserter(found));
-        page = next_page(answer);
-    }
-    if (found.size() > most_referrers) found.resize(most_referrers);
-    return found;
 }
 
 Repository::Document Repository::take_document(const HttpResponse& response,
@@ -133,29 +90,7 @@ Repository::Document Repository::take_document(const HttpResponse& response,
             response.body};
 }
 
-bool Repository::fetch(const Store& store, const spec::Descriptor& blob, Progress& progress) {
-    std::optional<BlobWriter> writer = store.resume_blob(blob);
-    if (!writer) return false;
-    const bool goes_on = writer->size() > 0;
-    const Take take = [&](std::string_view piece) {
-        writer->write(piece);
-        progress.add(piece.size());
-    };
-    progress.add(uint64_t(writer->size()));
-    bring(blob, writer->size(), take);
-    // What a machine that lost its power had of it may be other bytes.
-    if (goes_on && writer->digest().text() != blob.digest) {
-        writer->restart();
-        bring(blob, 0, take);
-    }
-    writer->commit(blob.media_type, blob.digest, blob.size);
-    return true;
-}
-
-void Repository::read(const spec::Descriptor& blob, const Take& take) { bring(blob, 0, take); }
-
-// A transfer that breaks off goes on where it was.
-void Repository::bring(const spec::Descriptor& blob, int64_t begin, const Take& take) {
+void Repository::read(const spec::Descriptor& blob, int64_t begin, const Take& take) {
     if (const auto data = decode_base64(blob.data, Padding::optional);
         !blob.data.empty() && data && begin == 0)
         return take(*data);
@@ -163,7 +98,7 @@ void Repository::bring(const spec::Descriptor& blob, int64_t begin, const Take& 
     for (int64_t size = begin; size < blob.size;) {
         const int64_t before = size;
         try {
-            const HttpResponse answer = bring_rest(blob, size, take);
+            const HttpResponse answer = read_rest(blob, size, take);
             if (answer.is_success()) return;
             if (!is_passing(answer) || !retry.again(answer))
                 throw session_.error("fetching blob " + blob.digest, answer);
@@ -177,7 +112,7 @@ void Repository::bring(const spec::Descriptor& blob, int64_t begin, const Take& 
 }
 
 // RFC 9110: 206 brings what was asked for, and says what it brings; 200 brings all of it.
-HttpResponse Repository::bring_rest(const spec::Descriptor& blob, int64_t& size, const Take& take) {
+HttpResponse Repository::read_rest(const spec::Descriptor& blob, int64_t& size, const Take& take) {
     const int64_t begin = size;
     auto known = size_t(begin);  // bytes at the front of a 200 that are there already
     const auto sink = [&](const HttpResponse& answer, std::string_view piece) {

@@ -14,18 +14,6 @@
 #include "image/registry/session.h"
 #include "image/store.h"
 
-// What `look` finds of an image in the first place that it is to be pulled from: a mirror is asked
-// before the registry, and whatever it does wrong, the next place is.
-auto in_first_place(const Reference& image, auto&& look) {
-    const std::vector<Place> places = Hosts::load().to_pull(image);
-    for (const Place& mirror : std::span(places).first(places.size() - 1)) try {
-            return look(mirror);
-        } catch (const Error& e) {
-            log_debug(str("mirror ", mirror.name, ": ", e.what()));
-        }
-    return look(places.back());
-}
-
 class Repository {
 public:
     // `name` is what the user calls it, at `place`; `actions`: "pull" or "pull,push".
@@ -41,17 +29,19 @@ public:
     Document document(const std::string& tag_or_digest, const std::string& expected);
     // The same, or nothing if there is no such tag.
     std::optional<Document> find_document(const std::string& tag);
-    // What refers to that document, as the registry says: by the API of distribution-spec 1.1, or,
-    // where there is none, by the index under the tag that stands for it. 1,000 at most.
-    std::vector<spec::Descriptor> referrers(const Digest& subject);
-    // Into the store, going on where an earlier command has stopped. False: another command has
-    // brought it meanwhile.
-    bool fetch(const Store& store, const spec::Descriptor& blob, Progress& progress);
-    // Its bytes one after the other, each once, which nobody has compared with the digest yet.
+    // The bytes of a blob from `begin` on, one after the other, each once; nobody has compared them
+    // with the digest yet. A transfer that breaks off goes on where it was.
     using Take = std::function<void(std::string_view)>;
-    void read(const spec::Descriptor& blob, const Take& take);
+    void read(const spec::Descriptor& blob, int64_t begin, const Take& take);
     bool has_document(const std::string& digest);
     bool has_blob(const spec::Descriptor& blob);
+    // What has that digest as its `subject` (distribution-spec 1.1, "Listing Referrers"), each
+    // once, 10,000 at most; of one artifactType, or of any. From the API, or from the tag in its
+    // place where the registry has none. A list is a hint: registries are known that name other
+    // types, so whoever needs to know looks at the document and its own subject. Throws Error if it
+    // cannot be said what there is.
+    std::vector<spec::Descriptor> referrers(const std::string& digest,
+                                            const std::string& artifact_type = {});
 
     // --- what goes there: blobs, then what names them
     // From another repository of the same registry, without sending it.
@@ -64,9 +54,11 @@ public:
     const Place& place() const { return session_.place(); }
 
 private:
-    void bring(const spec::Descriptor& blob, int64_t begin, const Take& take);
-    HttpResponse bring_rest(const spec::Descriptor& blob, int64_t& size, const Take& take);
+    // The list under the tag; nothing if there is none.
+    std::optional<spec::Index> tagged_referrers(const std::string& digest,
+                                                const std::string& doing);
     Document take_document(const HttpResponse& answer, const std::string& expected);
+    HttpResponse read_rest(const spec::Descriptor& blob, int64_t& size, const Take& take);
     [[noreturn]] void refuse_document(const HttpResponse& response);
     // Docker's words for who may not.
     [[noreturn]] void refuse_push(const HttpResponse& response);

@@ -181,7 +181,11 @@ TakenLayers ArchiveSink::form() const {
                                             : TakenLayers::compressed_if_made_up;
 }
 
-void ArchiveSink::put(const spec::Descriptor& blob, const ByteSource& bytes) {
+void ArchiveSink::put(const spec::Descriptor& blob, const BytesFrom& bytes) {
+    write(blob, bytes(0));
+}
+
+void ArchiveSink::write(const spec::Descriptor& blob, const ByteSource& bytes) {
     const std::string name = layout_path(Digest(blob.digest));
     for (size_t slash = name.find('/'); slash != std::string::npos;
          slash = name.find('/', slash + 1))
@@ -196,7 +200,7 @@ void ArchiveSink::put(const spec::Descriptor& blob, const ByteSource& bytes) {
 void ArchiveSink::put_document(const spec::Descriptor& descriptor, const std::string& text) {
     if (spec::oci_media_type(descriptor.media_type) == spec::media::manifest)
         manifests_[descriptor.digest] = spec::read_manifest(text);
-    if (!has(descriptor)) put(descriptor, bytes_of(text));
+    if (!has(descriptor)) write(descriptor, bytes_of(text));
 }
 
 void ArchiveSink::call(std::vector<Reference> names, std::string layout_name) {

@@ -49,7 +49,7 @@ public:
     TakenLayers form() const override;
     size_t at_once() const override { return 1; }
     bool has(const spec::Descriptor& blob) override { return written_.contains(blob.digest); }
-    void put(const spec::Descriptor& blob, const ByteSource& bytes) override;
+    void put(const spec::Descriptor& blob, const BytesFrom& bytes) override;
     void put_document(const spec::Descriptor& descriptor, const std::string& text) override;
     // Another image may come after it, whose blobs are written once.
     void finish(const spec::Descriptor& top) override;
@@ -61,6 +61,7 @@ public:
     void close();
 
 private:
+    void write(const spec::Descriptor& blob, const ByteSource& bytes);
     void document(const std::string& name, const std::string& text);
     void add_to_index(const spec::Descriptor& top);
     void add_to_items(const spec::Descriptor& top);

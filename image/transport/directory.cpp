@@ -69,9 +69,10 @@ DirectorySink::~DirectorySink() {
     if (!aside_.empty()) attempt("removing " + aside_, [&] { sys::remove_tree(aside_); });
 }
 
-void DirectorySink::put(const spec::Descriptor& blob, const ByteSource& bytes) {
+void DirectorySink::put(const spec::Descriptor& blob, const BytesFrom& bytes_from) {
     const std::string path = aside_ + "/" + hex_of(blob);
     const UniqueFd file = sys::open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    const ByteSource bytes = bytes_from(0);
     for (std::string_view piece = bytes(); !piece.empty(); piece = bytes())
         context(path, [&] { sys::write_all(file.get(), piece); });
     sys::fsync(file.get());

@@ -23,7 +23,7 @@ public:
     explicit DirectorySink(std::string directory);
     ~DirectorySink() override;
     bool has(const spec::Descriptor& /*blob*/) override { return false; }
-    void put(const spec::Descriptor& blob, const ByteSource& bytes) override;
+    void put(const spec::Descriptor& blob, const BytesFrom& bytes) override;
     void put_document(const spec::Descriptor& descriptor, const std::string& text) override;
     void finish(const spec::Descriptor& top) override;
 

@@ -145,7 +145,11 @@ bool LayoutSink::has(const spec::Descriptor& blob) {
     return hasher.finish() == digest;
 }
 
-void LayoutSink::put(const spec::Descriptor& blob, const ByteSource& bytes) {
+void LayoutSink::put(const spec::Descriptor& blob, const BytesFrom& bytes) {
+    write(blob, bytes(0));
+}
+
+void LayoutSink::write(const spec::Descriptor& blob, const ByteSource& bytes) {
     const Digest digest(blob.digest);
     const std::string path = path_of(digest), aside = name_aside(path);
     sys::make_directories(path.substr(0, path.rfind('/')), 0755);
@@ -163,7 +167,7 @@ void LayoutSink::put(const spec::Descriptor& blob, const ByteSource& bytes) {
 
 void LayoutSink::put_document(const spec::Descriptor& descriptor, const std::string& text) {
     if (has(descriptor)) return;
-    put(descriptor, bytes_of(text));
+    write(descriptor, bytes_of(text));
 }
 
 // An entry of that name goes; without a name, one for the same document.

@@ -40,11 +40,12 @@ public:
     TakenLayers form() const override { return TakenLayers::compressed_if_made_up; }
     ~LayoutSink() override;  // of a layout that is not finished nothing stays that was not there
     bool has(const spec::Descriptor& blob) override;
-    void put(const spec::Descriptor& blob, const ByteSource& bytes) override;
+    void put(const spec::Descriptor& blob, const BytesFrom& bytes) override;
     void put_document(const spec::Descriptor& descriptor, const std::string& text) override;
     void finish(const spec::Descriptor& top) override;
 
 private:
+    void write(const spec::Descriptor& blob, const ByteSource& bytes);
     std::string path_of(const Digest& digest) const;
     std::string directory_, name_;
     bool is_new_, is_finished_ = false;

@@ -1,18 +1,31 @@
 // A registry takes a blob's bytes once it was told how many come, and what has begun to go there
-// may have to begin again: both ways a blob passes through a file, and what leaves it is known to
-// be right.
+// may have to begin again: to it a blob passes through a file, and what leaves that is known to be
+// right. From it the bytes come in a thread of their own, which a taker that fails must end.
 #include "image/transport/remote.h"
 
-#include <unistd.h>
-
 #include "base/error.h"
-#include "base/sys.h"
+#include "base/log.h"
 #include "image/files.h"
+#include "image/layer/read_ahead.h"
 
-RegistrySource::RegistrySource(const Reference& name) {
-    in_first_place(name, [&](const Place& place) {
-        repository_ = std::make_shared<Repository>(name, place, "pull");
-        top_ = repository_->document(name.digest.empty() ? name.tag : name.digest, name.digest);
+auto RegistrySource::ask(auto&& what) {
+    for (size_t i = found_; i + 1 < places_.size(); ++i) try {
+            return what(*places_[i]);
+        } catch (const Error& e) {
+            log_debug(str("mirror ", places_[i]->place().name, ": ", e.what()));
+        }
+    return what(*places_.back());
+}
+
+RegistrySource::RegistrySource(const Reference& name)
+    : RegistrySource(name, Hosts::load().to_pull(name)) {}
+
+RegistrySource::RegistrySource(const Reference& name, std::vector<Place> places) {
+    for (Place& place : places)
+        places_.push_back(std::make_unique<Repository>(name, std::move(place), "pull"));
+    ask([&](Repository& repository) {
+        top_ = repository.document(name.digest.empty() ? name.tag : name.digest, name.digest);
+        while (places_[found_].get() != &repository) ++found_;
     });
 }
 
@@ -21,33 +34,55 @@ std::optional<std::string> RegistrySource::document(const spec::Descriptor& desc
     if (tagged_ && descriptor.digest == tagged_->descriptor.digest) return tagged_->text;
     const auto type = spec::oci_media_type(descriptor.media_type);
     if (type == spec::media::manifest || type == spec::media::index)
-        return repository_->document(descriptor.digest, descriptor.digest).text;
+        return ask([&](Repository& repository) {
+            return repository.document(descriptor.digest, descriptor.digest).text;
+        });
     if (descriptor.size > int64_t(most_document)) throw Error("it is too large for a document");
     std::string text;
-    repository_->read(descriptor, [&](std::string_view piece) { text += piece; });
+    const ByteSource bytes = open(descriptor);
+    for (std::string_view piece = bytes(); !piece.empty(); piece = bytes()) text += piece;
     return text;
 }
 
 std::optional<spec::Descriptor> RegistrySource::tagged(const std::string& tag) {
-    tagged_ = repository_->find_document(tag);
+    ask([&](Repository& repository) {
+        tagged_ = repository.find_document(tag);
+        if (!tagged_ && !is_last(repository)) throw Error("it has no ", tag);
+    });
     if (!tagged_) return {};
     return tagged_->descriptor;
 }
 
-ByteSource RegistrySource::open(const spec::Descriptor& blob) {
-    const auto file = std::make_shared<UniqueFd>(nameless_file());
-    repository_->read(blob, [&](std::string_view piece) { sys::write_all(file->get(), piece); });
-    check(::lseek(file->get(), 0, SEEK_SET), "lseek");
-    return [file, bytes = bytes_of(file->get())] { return bytes(); };
+std::vector<spec::Descriptor> RegistrySource::referrers(const Digest& subject) {
+    return ask([&](Repository& repository) {
+        std::vector<spec::Descriptor> found = repository.referrers(subject.text());
+        if (found.empty() && !is_last(repository))
+            throw Error("nothing there refers to ", subject.text());
+        return found;
+    });
+}
+
+// Where one place breaks off, the next one goes on.
+ByteSource RegistrySource::open_at(const spec::Descriptor& blob, int64_t begin) {
+    const auto bytes = std::make_shared<ReadAhead>([=, this](const ReadAhead::Take& take) {
+        int64_t at = begin;
+        ask([&](Repository& repository) {
+            repository.read(blob, at, [&](std::string_view piece) {
+                take(piece);
+                at += int64_t(piece.size());
+            });
+        });
+    });
+    return [bytes] { return bytes->next(); };
 }
 
 RegistrySink::RegistrySink(const Reference& name)
     : tag_(name.digest.empty() ? name.tag : name.digest),
       repository_(name, Hosts::load().to_push(name), "pull,push") {}
 
-void RegistrySink::put(const spec::Descriptor& blob, const ByteSource& bytes) {
+void RegistrySink::put(const spec::Descriptor& blob, const BytesFrom& bytes) {
     const UniqueFd file = nameless_file();
-    spool(bytes, file.get());
+    spool(bytes(0), file.get());
     repository_.send(blob, file.get());
 }
 

@@ -26,10 +26,49 @@ std::optional<spec::Descriptor> StoreSource::plain(const Digest& diff_id) {
                             .size = sys::lstat(path).st_size};
 }
 
-void StoreSink::put(const spec::Descriptor& blob, const ByteSource& bytes) {
-    BlobWriter writer = store_.new_blob_for_later(Digest(blob.digest).algorithm());
-    for (std::string_view piece = bytes(); !piece.empty(); piece = bytes()) writer.write(piece);
-    writer.commit_later(blob.media_type, blob.digest, blob.size);
+void StoreSink::expect(const spec::Manifest& image) {
+    if (spec::oci_media_type(image.config.media_type) != spec::media::config)
+        throw Error(name_ ? name_->familiar() : "this", " is not an image: its config is ",
+                    quoted(image.config.media_type));
+    spec::check_layers(image);
+    expected_ = image;
+}
+
+void StoreSink::put(const spec::Descriptor& blob, const BytesFrom& bytes) {
+    std::optional<BlobWriter> writer = store_.resume_blob(blob);
+    if (!writer) return;
+    const auto take_rest = [&] {
+        const ByteSource rest = bytes(writer->size());
+        for (std::string_view piece = rest(); !piece.empty(); piece = rest()) writer->write(piece);
+    };
+    const bool goes_on = writer->size() > 0;
+    if (writer->size() < blob.size) take_rest();
+    // What a machine that lost its power had of it may be other bytes.
+    if (goes_on && writer->digest().text() != blob.digest) {
+        writer->restart();
+        take_rest();
+    }
+    writer->commit(blob.media_type, blob.digest, blob.size);
+    if (expected_ && spec::is_layer(blob.media_type)) prepare(blob);
+}
+
+// Of the image that is to be run, while others of its blobs come.
+void StoreSink::prepare(const spec::Descriptor& blob) {
+    const std::vector<Digest> diff_ids = expected_diff_ids();
+    if (diff_ids.size() != expected_->layers.size()) return;  // which finish() refuses
+    const std::vector<Digest> ids = chain_ids(diff_ids);
+    for (size_t i = 0; i < ids.size(); ++i)
+        if (expected_->layers[i].digest == blob.digest)
+            return Snapshots(store_).keep_tar(blob, diff_ids[i], ids[i]);
+}
+
+std::vector<Digest> StoreSink::expected_diff_ids() {
+    const std::lock_guard one_thread(mutex_);
+    if (!config_)
+        config_ = context("image config " + expected_->config.digest, [&] {
+            return spec::read_image_config(store_.read_blob(expected_->config));
+        });
+    return {config_->rootfs.diff_ids.begin(), config_->rootfs.diff_ids.end()};
 }
 
 void StoreSink::put_document(const spec::Descriptor& descriptor, const std::string& text) {

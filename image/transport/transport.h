@@ -31,6 +31,8 @@ public:
     // The bytes of a blob. Several may be read at once, each by one thread. Throws Error if it is
     // not there.
     virtual ByteSource open(const spec::Descriptor& blob) = 0;
+    // Those from `begin` on, of whose front somebody has so many already.
+    virtual ByteSource open_at(const spec::Descriptor& blob, int64_t begin);
     // What lies beside the image and speaks of it: the document under that tag ("sha256-HEX.sig"),
     // or nothing if there is none; and those that the place says have `subject` for their subject.
     // What a place says of them counts for nothing, as with all others.
@@ -46,6 +48,9 @@ public:
 // How a place wants the layers of images.
 enum class TakenLayers { as_they_are, plain, compressed_if_made_up };
 
+// A blob that is offered: its bytes from there on, as many as its descriptor says, or it throws.
+using BytesFrom = std::function<ByteSource(int64_t begin)>;
+
 class ImageSink {
 public:
     ImageSink() = default;
@@ -54,12 +59,18 @@ public:
     virtual ~ImageSink() = default;
 
     virtual TakenLayers form() const { return TakenLayers::as_they_are; }
+    // Does it keep the index through which one image was chosen, without the others?
+    virtual bool keeps_index() const { return false; }
+    // Throws Error for an image that the place does not take, before anything of it comes.
+    virtual void expect(const spec::Manifest& /*image*/) {}
     // How many blobs it takes at once, each from a thread of its own.
     virtual size_t at_once() const { return 3; }
     // Is the blob there, with the right bytes?
     virtual bool has(const spec::Descriptor& blob) = 0;
-    // Takes a blob, whose source throws if the bytes are not the digest's: then it is not there.
-    virtual void put(const spec::Descriptor& blob, const ByteSource& bytes) = 0;
+    // Takes a blob; configs come before layers. Its bytes throw at their end if they are not the
+    // digest's, unless the place compares them itself: then the blob is not there.
+    virtual void put(const spec::Descriptor& blob, const BytesFrom& bytes) = 0;
+    virtual bool compares_digests() const { return false; }
     // A document, behind all that it names.
     virtual void put_document(const spec::Descriptor& descriptor, const std::string& text) = 0;
     // All is there: that document is the image.

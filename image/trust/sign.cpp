@@ -48,6 +48,10 @@ std::string config_for(const spec::Manifest& manifest) {
     return json::dump(config);
 }
 
+BytesFrom offered(std::string_view text) {
+    return [text](int64_t begin) { return bytes_of(text.substr(size_t(begin))); };
+}
+
 }  // namespace
 
 spec::Descriptor layer_of(const Signature& signature) {
@@ -106,8 +110,8 @@ void add_signature(ImageSource& from, ImageSink& to, const Digest& image,
     const spec::Descriptor layer = layer_of(signature);
     const SignatureManifest added = with_signature(before, layer);
     if (before && added.text == *before) return;
-    if (!to.has(layer)) to.put(layer, bytes_of(signature.blob()));
-    if (!to.has(added.manifest.config)) to.put(added.manifest.config, bytes_of(added.config));
+    if (!to.has(layer)) to.put(layer, offered(signature.blob()));
+    if (!to.has(added.manifest.config)) to.put(added.manifest.config, offered(added.config));
     const spec::Descriptor manifest = descriptor_of(added.text, spec::media::manifest);
     to.put_document(manifest, added.text);
     to.finish(manifest);
@@ -125,8 +129,8 @@ void add_referrer(ImageSource& from, const SinkFor& sink_for, const spec::Descri
     spec::Descriptor entry = descriptor_of(text, spec::media::manifest);
     entry.artifact_type = manifest.artifact_type;
     const auto sink = sink_for("", Digest(entry.digest));
-    if (!sink->has(layer)) sink->put(layer, bytes_of(bundle.blob()));
-    if (!sink->has(manifest.config)) sink->put(manifest.config, bytes_of(no_config));
+    if (!sink->has(layer)) sink->put(layer, offered(bundle.blob()));
+    if (!sink->has(manifest.config)) sink->put(manifest.config, offered(no_config));
     sink->put_document(entry, text);
     sink->finish(entry);
 

@@ -178,7 +178,7 @@ class Indexes(CopyCase):
         self.layout.blob_path(self.there).unlink()
         self.copy(self.from_layout(), f"dir:{self.dir}/d")
         self.refused(self.from_layout(), f"dir:{self.dir}/all", ["manifest sha256:" + sha(self.there), "is not there"], "--all")
-        self.refused(self.from_layout(), f"dir:{self.dir}/all", "no image for platform linux/riscv64", "--platform", "linux/riscv64")
+        self.refused(self.from_layout(), f"dir:{self.dir}/all", "no matching manifest for linux/riscv64 in the manifest list entries", "--platform", "linux/riscv64")
         self.assertFalse((self.dir / "all").exists())
 
     def test_a_docker_archive_holds_no_index(self):

@@ -430,7 +430,7 @@ class FakePulls(ImageCase):
         wrong = {blobs[0]: (200, {}, b"x"), blobs[1]: (200, {}, b"x" * 100_000)}
         cases = [
             (answers | {blobs[1]: wrong[blobs[1]]}, "larger than its manifest says"),
-            (answers | {blobs[0]: wrong[blobs[0]]}, "instead of"),
+            (answers | {blobs[0]: wrong[blobs[0]]}, "fewer than"),
             (answers | {blobs[1]: (404, {}, b"")}, "fetching blob"),
             (answers | {"/v2/app/manifests/v1": (200, {"Content-Type": self.INDEX}, manifest)}, "but it is"),
             (answers | {"/v2/app/manifests/v1": (200, {"Content-Type": MANIFEST}, b"[" * 100_000)}, ""),

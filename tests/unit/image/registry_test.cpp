@@ -5,6 +5,7 @@
 #include "image/registry/credentials.h"
 #include "image/registry/hosts.h"
 #include "image/registry/login.h"
+#include "image/registry/pages.h"
 #include "image/registry/refusal.h"
 #include "image/registry/retry.h"
 #include "image/registry/url.h"
@@ -54,6 +55,39 @@ TEST_CASE("challenges are told apart, however they are written") {
     CHECK(challenges_of(R"(Negotiate, Basic realm="say \"friend\"")") ==
           R"(negotiate | basic realm=<say "friend">)");
     CHECK(challenges_of(R"(Negotiate YWJj==, Basic)") == "negotiate ywjj=<=> | basic");
+}
+
+TEST_CASE("the next page of a list is where the Link says, on the same machine") {
+    const auto behind = [](std::multimap<std::string, std::string> headers) {
+        return next_page({.status = 200,
+                          .headers = std::move(headers),
+                          .url = "https://a.example.com/v2/app/tags/list?n=2"});
+    };
+    const std::string here = "https://a.example.com";
+    struct {
+        std::string link, path;
+    } cases[] = {
+        {R"(</v2/app/tags/list?n=2&last=b>; rel="next")", "/v2/app/tags/list?n=2&last=b"},
+        {R"(<list?last=b>;rel=next)", "/v2/app/tags/list?last=b"},
+        {R"(<?last=a,b>; title="x;,y"; rel="prev NEXT")", "/v2/app/tags/list?last=a,b"},
+        {R"(</first>; rel="first", </next>; REL = "next")", "/next"},
+        {R"(<http://b.example.com/v2/x?y>; rel="next")", "/v2/x?y"},
+    };
+    for (const auto& [link, path] : cases) {
+        CAPTURE(link);
+        CHECK(behind({{"link", link}}) == here + path);
+    }
+    CHECK(behind({{"link", R"(</a>; rel="first")"}, {"link", R"(</b>; rel="next")"}}) ==
+          here + "/b");
+}
+
+TEST_CASE("without a Link to a next page a list has ended") {
+    for (const char* const link :
+         {"", "</a>", R"(</a>; rel="prev")", R"(</a; rel="next")", R"(rel="next")",
+          R"(</a>; title="rel=next")", "</a>; rel", "</a>;;;=", R"(</a>; rel="nex)"}) {
+        CAPTURE(link);
+        CHECK(next_page({.status = 200, .headers = {{"link", link}}, .url = "https://a/"}) == "");
+    }
 }
 
 TEST_CASE("malformed challenges end, and nothing is made up of them") {
