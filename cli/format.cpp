@@ -15,11 +15,7 @@
 namespace {
 
 // Columns of text/tabwriter with Docker's numbers: at least 10 wide, 3 blanks between; the last
-// cell of a line is left as it is. Width is counted in characters, not in bytes.
-size_t width_of(std::string_view text) {
-    return size_t(std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
-}
-
+// cell of a line is left as it is.
 std::string aligned(const std::vector<std::string>& lines) {
     std::vector<size_t> widths;
     for (const std::string& line : lines) {
@@ -99,6 +95,10 @@ Filters parse_filters(const std::vector<std::string>& typed, std::span<const cha
         out[key].emplace_back(trim(filter.substr(equals + 1)));
     }
     return out;
+}
+
+size_t width_of(std::string_view text) {
+    return size_t(std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
 std::string shortened(const std::string& text, size_t most) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/command_line.h"
@@ -31,6 +32,8 @@ void print_listing(const std::string& format, const std::string& fallback,
 using Filters = std::map<std::string, std::vector<std::string>>;
 Filters parse_filters(const std::vector<std::string>& typed, std::span<const char* const> known);
 
+// Characters, of which some are several bytes.
+size_t width_of(std::string_view text);
 // Its beginning and "…", if it has more characters than that.
 std::string shortened(const std::string& text, size_t most);
 

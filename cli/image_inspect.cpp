@@ -6,9 +6,12 @@
 #include <set>
 
 #include "base/json.h"
+#include "image/variants.h"
 
-std::string image_inspect_json(const Store& store, const NamedImage& named) {
-    const Image image = store.load(named.descriptor);
+std::string image_inspect_json(const Store& store, const NamedImage& named,
+                               const std::string& platform) {
+    const spec::Descriptor shown = get_variant(store, named, platform);
+    const Image image = store.load(shown);
     json::Value tags = json::Value::array(), digests = json::Value::array();
     std::set<std::string> seen;
     for (const Reference& name : store.names_of(named.descriptor)) {
@@ -32,9 +35,7 @@ std::string image_inspect_json(const Store& store, const NamedImage& named) {
         {"RootFS", {{"Type", "layers"}, {"Layers", config.rootfs.diff_ids}}},
         {"Metadata", {{"LastTagTime", "0001-01-01T00:00:00Z"}}},
         {"Descriptor",
-         {{"mediaType", named.descriptor.media_type},
-          {"digest", named.descriptor.digest},
-          {"size", named.descriptor.size}}},
+         {{"mediaType", shown.media_type}, {"digest", shown.digest}, {"size", shown.size}}},
     };
     if (!config.variant.empty()) out["Variant"] = config.variant;
     return json::dump(out, 4);

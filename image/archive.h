@@ -11,9 +11,10 @@
 #include "image/transport/archive.h"
 #include "image/trust/policy.h"
 
-// Writes the images (names or IDs, as typed) to `fd` as one tar.
+// Writes the images (names or IDs, as typed) to `fd` as one tar; of one for several platforms that
+// platform's ("": this machine's).
 void save_archive(const Store& store, const std::vector<std::string>& names, ArchiveFormat format,
-                  int fd);
+                  int fd, const std::string& platform = {});
 
 struct Loaded {
     std::vector<std::string> names;  // familiar names; empty: the image had none

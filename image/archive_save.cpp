@@ -11,7 +11,9 @@
 #include "base/error.h"
 #include "image/archive.h"
 #include "image/copy.h"
+#include "image/platform.h"
 #include "image/transport/stored.h"
+#include "image/variants.h"
 
 namespace {
 
@@ -20,11 +22,21 @@ struct Chosen {
     std::vector<Reference> names;
 };
 
+spec::Descriptor to_save(const Store& store, const NamedImage& named, const std::string& platform) {
+    if (platform.empty()) return store.load(named.descriptor).descriptor;
+    const auto found = find_variant(store, named.descriptor, platform);
+    if (!found || !found->is_here)
+        throw Error("no suitable export target found for platform ",
+                    platform_text(parse_platform(platform)));
+    return store.load(found->manifest).descriptor;
+}
+
 // As typed: a repository without a tag means all its tags, as with docker save.
-std::vector<Chosen> choose(const Store& store, const std::vector<std::string>& words) {
+std::vector<Chosen> choose(const Store& store, const std::vector<std::string>& words,
+                           const std::string& platform) {
     std::vector<Chosen> out;
     const auto add = [&](const NamedImage& named, bool with_name) {
-        const spec::Descriptor manifest = store.load(named.descriptor).descriptor;
+        const spec::Descriptor manifest = to_save(store, named, platform);
         auto at = std::ranges::find(out, manifest.digest,
                                     [](const Chosen& chosen) { return chosen.manifest.digest; });
         if (at == out.end()) at = out.insert(out.end(), {manifest, {}});
@@ -50,10 +62,10 @@ std::vector<Chosen> choose(const Store& store, const std::vector<std::string>& w
 }  // namespace
 
 void save_archive(const Store& store, const std::vector<std::string>& names, ArchiveFormat format,
-                  int fd) {
+                  int fd, const std::string& platform) {
     const Lease lease = store.use();
     ArchiveSink archive(format, fd);
-    for (const Chosen& chosen : choose(store, names)) {
+    for (const Chosen& chosen : choose(store, names, platform)) {
         archive.call(chosen.names);
         StoreSource source(store, chosen.manifest);
         copy_image(source, archive);

@@ -1,6 +1,7 @@
 // What is remembered of a blob so that less moves the next time: in which registries' repositories
 // it is, and what became of a plain tar when it was compressed. Nothing depends on it: what is lost
-// is found out again, and what is wrong costs a question. It goes with the blob (Store::gc).
+// is found out again, and what is wrong costs a question. It goes with the blob, or with what names
+// one that is elsewhere (Store::gc).
 #pragma once
 
 #include <optional>

@@ -14,6 +14,7 @@
 #include "base/directory.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "image/manifest_list.h"
 #include "image/names.h"
 #include "image/seals.h"
 #include "image/snapshots.h"
@@ -240,21 +241,24 @@ bool Check::is_there(const std::string& image, const char* what,
 void Check::image(const NamedImage& named) {
     report_.images += 1;
     const std::string shown = named.shown();
-    if (!is_there(shown,
-                  spec::oci_media_type(named.descriptor.media_type) == spec::media::index
-                      ? "index"
-                      : "manifest",
-                  named.descriptor))
-        return;
+    const bool is_index = spec::oci_media_type(named.descriptor.media_type) == spec::media::index;
+    if (!is_there(shown, is_index ? "index" : "manifest", named.descriptor)) return;
+    if (is_for_others(store_, named.descriptor)) return;
     const auto image = store_.try_load(named.descriptor);
     if (!image) {
         // Why may be said by what it leads to already.
         found("image", shown, image.error().what());
         return;
     }
+    // A list may name an image whose layers are elsewhere, all of them.
+    const std::vector<spec::Descriptor>& layers = image->manifest.layers;
+    if (is_index && !layers.empty() &&
+        std::ranges::none_of(layers, [&](const spec::Descriptor& layer) {
+            return store_.has_blob(Digest(layer.digest));
+        }))
+        return;
     bool whole = is_there(shown, "config", image->manifest.config);
-    for (const spec::Descriptor& layer : image->manifest.layers)
-        whole &= is_there(shown, "layer", layer);
+    for (const spec::Descriptor& layer : layers) whole &= is_there(shown, "layer", layer);
     if (whole)
         for (const Digest& id : chain_ids(image->diff_ids())) whole_.try_emplace(id.text(), *image);
 }

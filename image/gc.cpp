@@ -159,11 +159,12 @@ public:
             });
         }
     }
-    // And signatures: what is said of a blob goes with it.
+    // And signatures: what is said of a blob goes with it. But a list's images need not have their
+    // layers here: their notes say where to have them from.
     void notes() {
         for (const char* kind : {"notes", "signatures"})
             each_name(kind, [&](const std::string& digest, const std::string& path) {
-                if (!sys::exists(blob_of(digest))) drop(path);
+                if (!sys::exists(blob_of(digest)) && !needed_.blobs.contains(digest)) drop(path);
             });
     }
     // Of blobs that nobody has gone on with for a day.

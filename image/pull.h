@@ -1,6 +1,9 @@
 // From a registry into the store.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "image/store.h"
 #include "image/trust/policy.h"
 
@@ -13,3 +16,6 @@ struct PullOptions {
 // but documents was fetched.
 Image pull(const Store& store, const Reference& name, const TrustPolicy& trust,
            const PullOptions& options = {});
+// The tags that a registry (the first mirror that answers) has of the name's repository. One that
+// could not be part of a name is left out, and said.
+std::vector<std::string> tags_to_pull(const Reference& name);

@@ -43,6 +43,13 @@ const CompressedType* type_of_plain(std::string_view media_type) {
     return found == std::end(compressed_types) ? nullptr : found;
 }
 
+// Whose bytes are not everybody's to give away (older images of Windows): it says where they are.
+bool is_kept_elsewhere(const spec::Descriptor& layer) {
+    const std::string& type = layer.media_type;
+    return !layer.urls.empty() &&
+           (type.contains(".rootfs.foreign.") || type.contains(".layer.nondistributable."));
+}
+
 class Push {
 public:
     Push(const Store& store, const Reference& name, const PushOptions& options)
@@ -54,7 +61,9 @@ public:
     Pushed image(const NamedImage& named) {
         const std::string& tag = named.name->tag;
         if (options_.platform.empty() && is_index(named.descriptor)) {
-            if (lacks_nothing(named.descriptor, 0)) return {tag, index(named.descriptor, tag), ""};
+            const std::string missing = missing_in(named.descriptor, 0);
+            if (missing.empty()) return {tag, index(named.descriptor, tag), ""};
+            if (options_.whole) throw Error("pushing ", named.shown(), ": ", missing);
             const Image here = store_.load(named.descriptor);
             return {tag, manifest(here.descriptor, tag, false),
                     str("Not all multiplatform-content is present and only the available "
@@ -75,32 +84,66 @@ private:
         return options_.compression || !BlobNotes(store_, digest).is_somewhere(digest);
     }
 
-    // Is all that an index names here, or there?
-    bool lacks_nothing(const spec::Descriptor& top, size_t depth) {
-        if (depth == most_nested) throw Error("index ", top.digest, " is nested too deep");
-        const auto is_there = [&](const spec::Descriptor& child) {
-            if (!store_.has_blob(Digest(child.digest)))
-                return repository_.has_document(child.digest);
-            if (is_index(child)) return lacks_nothing(child, depth + 1);
-            const spec::Manifest manifest = spec::read_manifest(store_.read_blob(child));
-            return std::ranges::all_of(manifest.layers, [&](const spec::Descriptor& layer) {
-                return store_.has_blob(Digest(layer.digest)) || repository_.has_blob(layer);
-            });
-        };
-        return std::ranges::all_of(spec::read_index(store_.read_blob(top)).manifests, is_there);
+    // Something is said of it under its digest, which it must keep then.
+    static bool is_attested(const std::vector<spec::Descriptor>& entries,
+                            const std::string& digest) {
+        return std::ranges::any_of(entries, [&](const spec::Descriptor& entry) {
+            const auto of = entry.annotations.find("vnd.docker.reference.digest");
+            return of != entry.annotations.end() && of->second == digest;
+        });
     }
 
-    // What it names before itself.
+    // What of all that an index names is neither here nor there, nor can be had by the registry
+    // itself; "": nothing.
+    std::string missing_in(const spec::Descriptor& top, size_t depth) {
+        if (depth == most_nested) throw Error("index ", top.digest, " is nested too deep");
+        for (const spec::Descriptor& child : spec::read_index(store_.read_blob(top)).manifests) {
+            std::string missing;
+            if (!store_.has_blob(Digest(child.digest)))
+                missing = repository_.has_document(child.digest) ? "" : lacks(child);
+            else if (is_index(child))
+                missing = missing_in(child, depth + 1);
+            else
+                missing = missing_layer(child);
+            if (!missing.empty()) return missing;
+        }
+        return "";
+    }
+    std::string missing_layer(const spec::Descriptor& manifest) {
+        for (const spec::Descriptor& layer :
+             spec::read_manifest(store_.read_blob(manifest)).layers) {
+            const Digest digest(layer.digest);
+            const bool may_come = is_kept_elsewhere(layer) || store_.has_blob(digest) ||
+                                  repository_.has_blob(layer) ||
+                                  !BlobNotes(store_, digest).repositories(host(), digest).empty();
+            if (!may_come) return lacks(manifest) + ", of which layer " + layer.digest;
+        }
+        return "";
+    }
+    std::string lacks(const spec::Descriptor& manifest) const {
+        return str("image ", manifest.digest, " is neither in the store (pull it first) nor in ",
+                   host(), " as far as is known");
+    }
+    const std::string& host() const { return repository_.place().host; }
+
+    // What it names before itself. Layers that are kept plain go compressed: then it names others.
     spec::Descriptor index(const spec::Descriptor& descriptor, const std::string& name) {
         const std::string text = store_.read_blob(descriptor);
-        for (const spec::Descriptor& child : spec::read_index(text).manifests) {
+        json::Value document = json::parse(text);
+        bool is_same = true;
+        const std::vector<spec::Descriptor> children = spec::read_index(text).manifests;
+        for (size_t i = 0; i < children.size(); ++i) {
+            const spec::Descriptor& child = children[i];
             if (!store_.has_blob(Digest(child.digest))) continue;  // it is there
-            if (is_index(child))
-                index(child, child.digest);
-            else
-                manifest(child, child.digest, false);
+            const bool compresses = may_compress(child) && !is_attested(children, child.digest);
+            const spec::Descriptor sent =
+                is_index(child) ? index(child, "") : manifest(child, "", compresses);
+            if (sent.digest == child.digest) continue;
+            is_same = false;
+            document["manifests"][i]["digest"] = sent.digest;
+            document["manifests"][i]["size"] = sent.size;
         }
-        return put(descriptor, text, name);
+        return put(descriptor, is_same ? text : json::dump(document), name);
     }
 
     spec::Descriptor manifest(const spec::Descriptor& descriptor, const std::string& name,
@@ -109,6 +152,8 @@ private:
         const spec::Manifest image = spec::read_manifest(text);
         std::vector<spec::Descriptor> sent = image.layers;
         in_parallel(sent.size(), parallel_uploads, [&](size_t i) {
+            if (is_kept_elsewhere(sent[i]))
+                return Progress(Digest(sent[i].digest).short_hex()).finish("Skipped foreign layer");
             const CompressedType* const type =
                 compress && compression_.kind != Compression::Kind::none
                     ? type_of_plain(sent[i].media_type)
@@ -119,11 +164,7 @@ private:
                 send_stored(sent[i]);
         });
         send_stored(image.config);
-        const std::string outgoing = with_layers(text, image, sent);
-        spec::Descriptor out = descriptor;
-        if (outgoing != text) out.digest = digest_of(outgoing).text();
-        out.size = int64_t(outgoing.size());
-        return put(out, outgoing, name);
+        return put(descriptor, with_layers(text, image, sent), name);
     }
 
     // The same document, but for layers that are not as they were.
@@ -142,9 +183,13 @@ private:
         return is_same ? text : json::dump(document);
     }
 
-    spec::Descriptor put(const spec::Descriptor& descriptor, const std::string& text,
+    // By its digest, if it has no name there.
+    spec::Descriptor put(spec::Descriptor descriptor, const std::string& text,
                          const std::string& name) {
-        repository_.put({descriptor, text}, name);
+        const std::string algorithm = Digest(descriptor.digest).algorithm();
+        descriptor.digest = digest_of(text, algorithm).text();
+        descriptor.size = int64_t(text.size());
+        repository_.put({descriptor, text}, name.empty() ? descriptor.digest : name);
         return descriptor;
     }
 

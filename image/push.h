@@ -13,6 +13,8 @@ struct PushOptions {
     // How layers go that are kept as plain tars. Nothing: by gzip, but for an image that has come
     // from a registry with plain layers, which keeps its digest.
     std::optional<Compression> compression = {};
+    // All that an index names goes, or nothing does: never the one image that is here instead.
+    bool whole = false;
 };
 
 // The tag, and what it means in the registry from now on.

@@ -174,6 +174,7 @@ Manifest read_manifest(std::string_view text) {
     json::at("config", [&] { check(manifest.config); });
     for (size_t i = 0; i < manifest.layers.size(); ++i)
         json::at({"layers", i}, [&] { check(manifest.layers[i]); });
+    if (manifest.subject) json::at("subject", [&] { check(*manifest.subject); });
     return manifest;
 }
 Index read_index(std::string_view text) {
@@ -183,6 +184,7 @@ Index read_index(std::string_view text) {
         throw Error("schemaVersion: must be 2, but is ", index.schema_version);
     for (size_t i = 0; i < index.manifests.size(); ++i)
         json::at({"manifests", i}, [&] { check(index.manifests[i]); });
+    if (index.subject) json::at("subject", [&] { check(*index.subject); });
     return index;
 }
 Descriptor read_descriptor(std::string_view text) {

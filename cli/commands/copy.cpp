@@ -15,6 +15,7 @@ static constexpr Option copy_options[] = {
     {"platform", "OS/ARCH", "of an index not this machine's but that platform's image"},
     {"compression", "KIND", "gzip, zstd or none: what layers are to be; without it they stay"},
     compression_level_option,
+    {"referrers", nullptr, "with what refers to it: signatures, attestations (digests stay)"},
     {"preserve-digests", nullptr, "fail rather than change a digest"},
     {"digestfile", "FILE", "write the digest of the copy there"},
     {"quiet,q", nullptr, "no progress"},
@@ -27,6 +28,7 @@ static int copy_(const Arguments& globals, const Arguments& args) {
     if (args.flag("all") && !args.get("platform").empty())
         throw Error("--all and --platform exclude each other");
     const auto compression = read_compression(args);
+    const bool referrers = args.flag("referrers");  // to digests, which must stay
     const TrustPolicy trust = read_trust(globals, args);
     std::optional<Store> store;
     const auto the_store = [&]() -> const Store& {
@@ -37,12 +39,13 @@ static int copy_(const Arguments& globals, const Arguments& args) {
     Defer collect([&] {
         if (store) collect_garbage(*store);
     });
-    const spec::Descriptor copied = copy_between(from, to, trust,
-                                                 {.all = args.flag("all"),
-                                                  .platform = args.get("platform"),
-                                                  .compression = compression,
-                                                  .same_digests = args.flag("preserve-digests")},
-                                                 the_store);
+    const spec::Descriptor copied =
+        copy_between(from, to, trust,
+                     {.all = args.flag("all"),
+                      .platform = args.get("platform"),
+                      .compression = compression,
+                      .same_digests = referrers || args.flag("preserve-digests")},
+                     referrers, the_store);
     collect.keep();
     if (const std::string file = args.get("digestfile"); !file.empty())
         replace_file(file, copied.digest + "\n");

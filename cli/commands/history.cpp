@@ -7,11 +7,13 @@
 #include "cli/commands.h"
 #include "cli/format.h"
 #include "image/snapshots.h"
+#include "image/variants.h"
 
 static constexpr Option history_options[] = {
     {"format", "FORMAT", "a template, json or table"},
     {"human,H", nullptr, "sizes and dates for people (the default)", "true"},
     {"no-trunc", nullptr, "whole texts"},
+    {"platform", "OS/ARCH", "of an image for several platforms, that one's"},
     {"quiet,q", nullptr, "only the IDs"},
 };
 
@@ -55,7 +57,7 @@ static std::vector<json::Value> rows(const Store& store, const Image& image, boo
 
 static int history(const Arguments& globals, const Arguments& args) {
     const Store store = open_store(globals);
-    const Image image = store.load(store.get(args[0]).descriptor);
+    const Image image = store.load(get_variant(store, store.get(args[0]), args.get("platform")));
     const bool human = args.get("human") == "true";
     const auto steps = rows(store, image, args.flag("no-trunc"), human);
     if (args.flag("quiet")) {

@@ -10,6 +10,7 @@
 
 static constexpr Option image_inspect_options[] = {
     {"format,f", "FORMAT", "a template, or json"},
+    {"platform", "OS/ARCH", "of an image for several platforms, that one's"},
 };
 
 static int image_inspect(const Arguments& globals, const Arguments& args) {
@@ -21,7 +22,7 @@ static int image_inspect(const Arguments& globals, const Arguments& args) {
     std::string missing;
     for (const std::string& word : args.words())
         if (const auto image = store.find(word))
-            found.push_back(json::parse(image_inspect_json(store, *image)));
+            found.push_back(json::parse(image_inspect_json(store, *image, args.get("platform"))));
         else if (missing.empty())
             missing = word;
     if (layout)

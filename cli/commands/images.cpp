@@ -12,6 +12,8 @@
 #include "base/progress.h"
 #include "cli/commands.h"
 #include "cli/format.h"
+#include "cli/image_tree.h"
+#include "image/manifest_list.h"
 
 namespace {
 
@@ -22,6 +24,7 @@ constexpr Option images_options[] = {
     {"format", "FORMAT", "a template, json or table"},
     {"no-trunc", nullptr, "whole IDs"},
     {"quiet,q", nullptr, "only the IDs"},
+    {"tree", nullptr, "what an image is for each platform, and what of it is here"},
 };
 
 constexpr Column columns[] = {
@@ -32,11 +35,21 @@ constexpr Column columns[] = {
 
 constexpr const char* known_filters[] = {"dangling", "reference", "label", "before", "since"};
 
-// An image of the list, read, under one of its names.
+// An image of the list, read, under one of its names. An index that has none for this machine is
+// known by its digest alone: then nothing but the descriptor is in it.
 struct Entry {
     NamedImage named;
     std::shared_ptr<const Image> image;
 };
+
+Image read_image(const Store& store, const spec::Descriptor& descriptor) {
+    if (is_for_others(store, descriptor)) {
+        Image unknown{.descriptor = descriptor, .manifest = {}, .config = {}};
+        unknown.manifest.config.digest = descriptor.digest;
+        return unknown;
+    }
+    return store.load(descriptor);
+}
 
 std::vector<Entry> read_all(const Store& store) {
     std::vector<Entry> out;
@@ -45,7 +58,7 @@ std::vector<Entry> read_all(const Store& store) {
         const auto [at, is_first] = read.try_emplace(named.descriptor.digest);
         if (is_first)
             attempt(str("reading image ", quoted(named.shown())), [&] {
-                at->second = std::make_shared<const Image>(store.load(named.descriptor));
+                at->second = std::make_shared<const Image>(read_image(store, named.descriptor));
             });
         if (at->second) out.push_back({std::move(named), at->second});
     }
@@ -82,7 +95,7 @@ bool wanted(const Store& store, const Entry& entry, const Filters& filters) {
             return time.empty() ? 0 : parse_rfc3339(time);
         };
         const auto created = [&](const std::string& name) {
-            return instant(store.load(store.get(name).descriptor));
+            return instant(read_image(store, store.get(name).descriptor));
         };
         const auto holds = [&](const std::string& value) {
             if (key == "dangling") return parse_bool(key, value) == !entry.named.name;
@@ -134,12 +147,24 @@ private:
     std::unordered_map<const Image*, json::Value> rows_;
 };
 
+void refuse_with_tree(const Arguments& args) {
+    for (const char* const option : {"digests", "format", "no-trunc", "quiet"})
+        if (args.has(option)) throw Error("--", option, " is not yet supported with --tree");
+}
+
 int images(const Arguments& globals, const Arguments& args) {
+    if (args.flag("tree")) refuse_with_tree(args);
     Filters filters = parse_filters(args.all("filter"), known_filters);
     if (args.size()) filters["reference"].push_back(args[0]);
     const Store store = open_store(globals);
     std::vector<Entry> entries = read_all(store);
     std::erase_if(entries, [&](const Entry& entry) { return !wanted(store, entry, filters); });
+    if (args.flag("tree")) {
+        std::vector<NamedImage> named;
+        for (Entry& entry : entries) named.push_back(std::move(entry.named));
+        print_image_tree(store, named);
+        return 0;
+    }
     const bool whole = args.flag("no-trunc");
     if (args.flag("quiet")) {
         for (const Entry& entry : entries) {

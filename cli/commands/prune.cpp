@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/commands.h"
+#include "image/manifest_list.h"
 
 namespace {
 
@@ -33,14 +34,16 @@ bool remove_unused(const Store& store, bool all) {
     for (const NamedImage& named : store.images()) {
         if (named.name && !all) continue;
         attempt(str("image ", quoted(named.shown()), " stays"), [&] {
-            const Image image = store.load(named.descriptor);
-            if (used.contains(image.id().text())) return;
+            const std::string id = is_for_others(store, named.descriptor)
+                                       ? named.descriptor.digest
+                                       : store.load(named.descriptor).id().text();
+            if (used.contains(id)) return;
             if (!said) std::printf("Deleted Images:\n");
             said = true;
             if (named.name) std::printf("untagged: %s\n", named.name->familiar().c_str());
             if (!removed.insert(named.descriptor.digest).second) return;
             store.remove(named.descriptor);
-            std::printf("deleted: %s\n", image.id().text().c_str());
+            std::printf("deleted: %s\n", id.c_str());
         });
     }
     if (said) std::printf("\n");

@@ -5,12 +5,15 @@
 
 #include "base/log.h"
 #include "cli/commands.h"
+#include "image/manifest_list.h"
+#include "image/variants.h"
 
 namespace {
 
 constexpr Option rmi_options[] = {
     {"force,f", nullptr, "also with several names, or used by a stopped container"},
     {"no-prune", nullptr, "keep the image's layers until the next image prune"},
+    {"platform", "OS/ARCH,...", "of an image for several platforms, only those"},
 };
 
 // An image as far as it can be read: a damaged one is removed, too.
@@ -26,6 +29,10 @@ struct Target {
 Target look_up(const Store& store, const std::string& word) {
     Target target{.found = store.get(word), .names = {}, .id = {}};
     target.names = store.names_of(target.found.descriptor);
+    if (is_for_others(store, target.found.descriptor)) {
+        target.id = target.found.descriptor.digest;
+        return target;
+    }
     const auto image = store.try_load(target.found.descriptor);
     target.readable = image.has_value();
     target.id = image ? image->id().text() : target.found.descriptor.digest;
@@ -86,6 +93,29 @@ bool remove(const Store& store, const std::string& word, bool force) {
     return true;
 }
 
+// One platform's image of an index, which keeps its name and its digest.
+bool remove_platform(const Store& store, const std::string& word, const std::string& platform,
+                     bool force) {
+    const NamedImage found = store.get(word);
+    const spec::Descriptor manifest = get_variant(store, found, platform);
+    if (manifest.digest == found.descriptor.digest) return remove(store, word, force);
+    const std::string id = find_variant(store, found.descriptor, platform)->id;
+    refuse_if_used(store.root(), {.found = found, .names = {}, .id = id}, word, false, force);
+    remove_variant(store, manifest);
+    std::printf("Deleted: %s\n", manifest.digest.c_str());
+    return true;
+}
+
+bool remove_as_asked(const Store& store, const std::string& word, const Arguments& args) {
+    const bool force = args.flag("force");
+    if (!args.has("platform")) return remove(store, word, force);
+    bool any_gone = false;
+    for (const std::string& typed : args.all("platform"))
+        for (const std::string& platform : split(typed, ','))
+            any_gone |= remove_platform(store, word, platform, force);
+    return any_gone;
+}
+
 int rmi(const Arguments& globals, const Arguments& args) {
     const Store store = open_store(globals);
     int code = 0;
@@ -93,7 +123,7 @@ int rmi(const Arguments& globals, const Arguments& args) {
     for (const std::string& word : args.words()) {
         // As with rm(1), what is wrong with one must not keep the others.
         try {
-            any_gone |= remove(store, word, args.flag("force"));
+            any_gone |= remove_as_asked(store, word, args);
         } catch (const Error& e) {
             std::fflush(stdout);
             std::fprintf(stderr, "keg: %s\n", visible(e.what(), "\n").c_str());

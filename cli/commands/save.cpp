@@ -8,6 +8,7 @@ constexpr Option save_options[] = {
     {"output,o", "FILE", "write there instead of to standard output"},
     {"format,f", "FORMAT", "docker-archive (which is an image layout as well) or oci-archive",
      "docker-archive"},
+    {"platform", "OS/ARCH", "of an image for several platforms, that one's"},
 };
 
 ArchiveFormat parse_format(const std::string& text) {
@@ -20,7 +21,8 @@ int save(const Arguments& globals, const Arguments& args) {
     const ArchiveFormat format = parse_format(args.get("format"));
     const OutputFile output(args.get("output"));
     const Store store = open_store(globals);
-    output.write([&](int fd) { save_archive(store, args.words(), format, fd); });
+    output.write(
+        [&](int fd) { save_archive(store, args.words(), format, fd, args.get("platform")); });
     return 0;
 }
 

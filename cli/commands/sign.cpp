@@ -57,7 +57,7 @@ struct Signer {
 
 spec::Descriptor sign_in_registry(const ImagePlace& place, const Signer& signer) {
     const Reference name = parse_reference(place.name);
-    RegistrySource source(name, {Hosts::load().to_push(name)});
+    RegistrySource source(name, {Hosts::load().to_push(name)});  // no mirror is asked
     signer.sign_at(source, name.canonical(), [&](const std::string& tag, const Digest& digest) {
         Reference target = name;
         target.tag = tag, target.digest = tag.empty() ? digest.text() : "";

@@ -14,11 +14,13 @@
 #include "image/registry/refusal.h"
 #include "image/registry/repository.h"
 #include "image/registry/url.h"
+#include "image/subject.h"
 
 namespace {
 
 constexpr size_t most_pages = 1000, most_referrers = 10'000;
 constexpr size_t most_list_bytes = size_t(32) << 20;
+constexpr int most_rivals = 5;  // who change the list under a tag at the same time
 
 std::string accepted_list() { return str("Accept: ", spec::media::index); }
 
@@ -38,12 +40,6 @@ std::optional<spec::Index> list_in(const HttpResponse& answer) {
 bool has_no_api(const HttpResponse& answer) {
     static constexpr long known[] = {200, 400, 404, 405, 501};
     return std::ranges::find(known, answer.status) != std::end(known);
-}
-
-// "sha256-HEX": distribution-spec, "Referrers Tag Schema".
-std::string tag_of_referrers(const std::string& digest) {
-    const Digest subject(digest);
-    return subject.algorithm() + "-" + subject.hex().substr(0, 64);
 }
 
 // What is listed, once, and of the type that is asked for.
@@ -104,4 +100,42 @@ std::optional<spec::Index> Repository::tagged_referrers(const std::string& diges
     if (answer.status != 200 || !refusal_of(answer).page.empty())
         throw session_.error(doing, answer);
     return context(doing, [&] { return list_in(answer); });
+}
+
+// Where a registry compares what it has with what it was read as (an ETag), nobody's entry is lost
+// to somebody who writes at the same time.
+void Repository::note_subject(const Document& document, const HttpResponse& answer) {
+    const std::string subject = subject_of(document.text);
+    if (subject.empty() || answer.header("oci-subject") == subject) return;
+    const std::string doing =
+        str("noting what refers to ", name_.familiar_repository(), "@", subject);
+    const spec::Descriptor entry =
+        context(doing, [&] { return referrer_entry(document.descriptor, document.text); });
+    const std::string path = "manifests/" + tag_of_referrers(subject);
+    for (int rivals = 0;; ++rivals) {
+        const HttpResponse before =
+            session_.send_patiently({.path = path, .headers = {accepted_list()}});
+        auto list = before.status == 404 ? std::optional(spec::Index{})
+                                         : context(doing, [&] { return list_in(before); });
+        if (!list) throw session_.error(doing, "what has their tag is no list of them", before);
+        if (std::ranges::find(list->manifests, entry.digest, &spec::Descriptor::digest) !=
+            list->manifests.end())
+            return;
+        list->media_type = spec::media::index;
+        list->manifests.push_back(entry);
+        const HttpResponse after = put_list(path, *list, before.header("etag"));
+        if (after.is_success()) return;
+        if (after.status != 412 || rivals == most_rivals) throw session_.error(doing, after);
+    }
+}
+
+HttpResponse Repository::put_list(const std::string& path, const spec::Index& list,
+                                  const std::string& etag) {
+    std::vector<std::string> headers;
+    if (!etag.empty()) headers.push_back("If-Match: " + etag);
+    return session_.send_patiently(
+        {.method = "PUT",
+         .path = path,
+         .headers = std::move(headers),
+         .body = HttpBody{.type = list.media_type, .text = spec::write(list)}});
 }

@@ -43,6 +43,15 @@ bool is_json(const std::string& text) try {
     return false;
 }
 
+// The bytes that a descriptor has with it, if they are what it describes.
+std::optional<std::string> data_in(const spec::Descriptor& blob) {
+    if (blob.data.empty()) return {};
+    auto data = decode_base64(blob.data, Padding::optional);
+    const bool is_right = data && int64_t(data->size()) == blob.size &&
+                          digest_of(*data, Digest(blob.digest).algorithm()).text() == blob.digest;
+    return is_right ? data : std::nullopt;
+}
+
 Digest digest_like(const std::string& expected, const std::string& data) {
     return digest_of(data, expected.empty() ? "sha256" : Digest(expected).algorithm());
 }
@@ -91,17 +100,15 @@ Repository::Document Repository::take_document(const HttpResponse& response,
 }
 
 void Repository::read(const spec::Descriptor& blob, int64_t begin, const Take& take) {
-    if (const auto data = decode_base64(blob.data, Padding::optional);
-        !blob.data.empty() && data && begin == 0)
-        return take(*data);
+    if (const auto data = data_in(blob))
+        return take(std::string_view(*data).substr(size_t(std::min(begin, blob.size))));
     Retry retry;
     for (int64_t size = begin; size < blob.size;) {
         const int64_t before = size;
         try {
             const HttpResponse answer = read_rest(blob, size, take);
             if (answer.is_success()) return;
-            if (!is_passing(answer) || !retry.again(answer))
-                throw session_.error("fetching blob " + blob.digest, answer);
+            if (!is_passing(answer) || !retry.again(answer)) refuse_blob(blob, answer);
         } catch (const TransportError& e) {
             if (size == blob.size) return;  // behind the last byte
             if (size - before >= some_progress) retry.progress();
@@ -136,6 +143,17 @@ HttpResponse Repository::read_rest(const spec::Descriptor& blob, int64_t& size, 
     return session_.send({.path = "blobs/" + Digest(blob.digest).text(),
                           .headers = std::move(headers),
                           .sink = sink});
+}
+
+// An image could send us to any machine that we reach, one that only we reach too.
+void Repository::refuse_blob(const spec::Descriptor& blob, const HttpResponse& response) {
+    const std::string doing = "fetching blob " + blob.digest;
+    if (response.status != 404 || blob.urls.empty()) throw session_.error(doing, response);
+    throw session_.error(doing,
+                         "the registry has it not; its image says to fetch it from " +
+                             ::quoted(without_query(blob.urls[0])) +
+                             ", and keg fetches nothing from where an image says",
+                         response);
 }
 
 bool Repository::has_document(const std::string& digest) {

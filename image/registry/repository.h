@@ -33,6 +33,8 @@ public:
     // with the digest yet. A transfer that breaks off goes on where it was.
     using Take = std::function<void(std::string_view)>;
     void read(const spec::Descriptor& blob, int64_t begin, const Take& take);
+    // All tags, in the registry's order, each once.
+    std::vector<std::string> tags();
     bool has_document(const std::string& digest);
     bool has_blob(const spec::Descriptor& blob);
     // What has that digest as its `subject` (distribution-spec 1.1, "Listing Referrers"), each
@@ -49,17 +51,24 @@ public:
     // As many bytes of `fd` as the descriptor says.
     using Sent = std::function<void(uint64_t bytes)>;
     void send(const spec::Descriptor& blob, int fd, const Sent& sent = {});
+    // One with a subject is noted where the registry does not do so itself.
     void put(const Document& document, const std::string& tag_or_digest);
 
     const Place& place() const { return session_.place(); }
 
 private:
+    // distribution-spec, "Pushing Manifests with Subject": by the answer to the push the registry
+    // knows of it, or the list under the tag is changed.
+    void note_subject(const Document& document, const HttpResponse& answer);
+    HttpResponse put_list(const std::string& path, const spec::Index& list,
+                          const std::string& etag);
     // The list under the tag; nothing if there is none.
     std::optional<spec::Index> tagged_referrers(const std::string& digest,
                                                 const std::string& doing);
-    Document take_document(const HttpResponse& answer, const std::string& expected);
     HttpResponse read_rest(const spec::Descriptor& blob, int64_t& size, const Take& take);
+    Document take_document(const HttpResponse& answer, const std::string& expected);
     [[noreturn]] void refuse_document(const HttpResponse& response);
+    [[noreturn]] void refuse_blob(const spec::Descriptor& blob, const HttpResponse& response);
     // Docker's words for who may not.
     [[noreturn]] void refuse_push(const HttpResponse& response);
 

@@ -169,6 +169,7 @@ void Repository::put(const Document& document, const std::string& tag_or_digest)
                              "the registry calls the manifest " + called + ", but it is " +
                                  descriptor.digest,
                              answer);
+    note_subject(document, answer);
 }
 
 void Repository::refuse_push(const HttpResponse& response) {

@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/sys.h"
 #include "image/store.h"
+#include "image/subject.h"
 
 namespace {
 
@@ -57,10 +58,11 @@ spec::Index LayoutSource::index() const {
 }
 
 spec::Descriptor LayoutSource::top() {
-    std::vector<spec::Descriptor> found;
+    std::vector<spec::Descriptor> found, beside;
     for (const spec::Descriptor& entry : index().manifests)
-        if (name_.empty() ? !is_beside(entry) : name_of_entry(entry) == name_)
-            found.push_back(entry);
+        if (name_.empty() || name_of_entry(entry) == name_)
+            (is_beside(entry) ? beside : found).push_back(entry);
+    if (found.empty() || !name_.empty()) found.insert(found.end(), beside.begin(), beside.end());
     if (found.empty() && name_.empty()) throw Error(shown_, " has no image");
     if (found.empty()) throw Error(shown_, " has no image ", quoted(name_));
     const auto is_same = [&](const auto& entry) { return entry.digest == found[0].digest; };
@@ -75,6 +77,26 @@ std::optional<std::string> LayoutSource::document(const spec::Descriptor& descri
     return read_document(*files_, layout_path(Digest(descriptor.digest)));
 }
 
+// Who has written the layout may name them as he likes, or not at all.
+std::vector<spec::Descriptor> LayoutSource::referrers(const std::string& digest) {
+    if (!by_subject_) {
+        by_subject_.emplace();
+        for (const spec::Descriptor& entry : index().manifests)
+            if (const auto text = document(entry)) by_subject_->emplace(subject_of(*text), entry);
+    }
+    std::vector<spec::Descriptor> found;
+    const auto [begin, end] = by_subject_->equal_range(digest);
+    for (auto at = begin; at != end; ++at) found.push_back(at->second);
+    const auto list = tagged(tag_of_referrers(digest));
+    if (list && spec::oci_media_type(list->media_type) == spec::media::index)
+        if (const auto text = document(*list))
+            for (spec::Descriptor& entry : context("what refers to " + digest, [&] {
+                     return spec::read_index(*text);
+                 }).manifests)
+                found.push_back(std::move(entry));
+    return found;
+}
+
 ByteSource LayoutSource::open(const spec::Descriptor& blob) {
     const std::string path = layout_path(Digest(blob.digest));
     if (!is_regular_file(*files_, path)) throw Error(shown_, " lacks blob ", blob.digest);
@@ -86,18 +108,6 @@ std::optional<spec::Descriptor> LayoutSource::tagged(const std::string& tag) {
     std::optional<spec::Descriptor> found;
     for (spec::Descriptor& entry : index().manifests)
         if (name_of_entry(entry) == tag) found = std::move(entry);
-    return found;
-}
-
-std::vector<spec::Descriptor> LayoutSource::referrers(const Digest& subject) {
-    std::vector<spec::Descriptor> found;
-    const auto list = tagged(str(subject.algorithm(), "-", subject.hex()));
-    if (list && spec::oci_media_type(list->media_type) == spec::media::index)
-        if (const auto text = document(*list))
-            found = context("what refers to " + subject.text(),
-                            [&] { return spec::read_index(*text).manifests; });
-    for (spec::Descriptor& entry : index().manifests)
-        if (!entry.artifact_type.empty()) found.push_back(std::move(entry));
     return found;
 }
 

@@ -1,8 +1,10 @@
 // An image layout (image-spec image-layout.md): a directory, or a tar of one.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,8 +16,8 @@ std::string layout_path(const Digest& digest);
 // What the file oci-layout says.
 inline constexpr std::string_view layout_text = R"({"imageLayoutVersion":"1.0.0"})";
 
-// The image of that name, as its annotation has it; without one there must be one image. `shown` is
-// the layout for errors.
+// The image of that name, as its annotation has it; without one there must be one image, beside
+// what has an artifactType. `shown` is the layout for errors.
 class LayoutSource : public ImageSource {
 public:
     LayoutSource(std::unique_ptr<const Files> files, std::string name, std::string shown);
@@ -24,12 +26,13 @@ public:
     ByteSource open(const spec::Descriptor& blob) override;
     std::optional<spec::Descriptor> tagged(const std::string& tag) override;
     // By the tag that stands for them, and those that index.json lists.
-    std::vector<spec::Descriptor> referrers(const Digest& subject) override;
+    std::vector<spec::Descriptor> referrers(const std::string& digest) override;
 
 private:
     spec::Index index() const;
     std::unique_ptr<const Files> files_;
     std::string name_, shown_;
+    std::optional<std::multimap<std::string, spec::Descriptor>> by_subject_;
 };
 
 // A directory that is a layout, or is made one. What it names otherwise stays.

@@ -12,6 +12,7 @@
 #include "image/transport/archive.h"
 #include "image/transport/directory.h"
 #include "image/transport/layout.h"
+#include "image/transport/referrers.h"
 #include "image/transport/remote.h"
 #include "image/transport/stored.h"
 #include "image/trust/judge.h"
@@ -38,9 +39,10 @@ std::unique_ptr<ImageSource> source_at(const ImagePlace& place, const AskStore& 
     const auto archive = [&] { return files_of_archive(sys::open(place.path, O_RDONLY).get()); };
     switch (place.transport->kind) {
         case registry: return std::make_unique<RegistrySource>(parse_reference(place.name));
-        case store:
-            return std::make_unique<KeptSource>(the_store(),
-                                                the_store().get(place.name).descriptor);
+        case store: {
+            const NamedImage found = the_store().get(place.name);
+            return std::make_unique<KeptSource>(the_store(), found.descriptor, found.name);
+        }
         case layout:
             return std::make_unique<LayoutSource>(std::make_unique<DirectoryFiles>(place.path),
                                                   place.name, place.path);
@@ -93,6 +95,26 @@ spec::Descriptor copy_to(ImageSource& from, const ImagePlace& to, const CopyOpti
     throw Error("unreachable");
 }
 
+// Where a referrer goes, which has no name of its own.
+std::unique_ptr<ImageSink> place_for_referrer(const ImagePlace& to, const AskStore& the_store,
+                                              const spec::Descriptor& referrer,
+                                              const std::string& subject) {
+    switch (to.transport->kind) {
+        case registry: {
+            Reference name = parse_reference(to.name);
+            name.tag.clear(), name.digest = referrer.digest;
+            return std::make_unique<RegistrySink>(name);
+        }
+        case store:
+            return std::make_unique<StoreReferrerSink>(the_store(), name_for_new(to.name), subject);
+        case layout: return std::make_unique<LayoutSink>(to.path, "");
+        case oci_archive:
+        case docker_archive:
+        case directory: break;
+    }
+    throw Error(to.typed, " holds one image, and nothing that refers to it");
+}
+
 }  // namespace
 
 ImagePlace parse_place(const std::string& typed) {
@@ -125,7 +147,7 @@ ImagePlace place_or_stored(const std::string& typed) {
 }
 
 spec::Descriptor copy_between(const ImagePlace& from, const ImagePlace& to,
-                              const TrustPolicy& trust, const CopyOptions& options,
+                              const TrustPolicy& trust, const CopyOptions& options, bool referrers,
                               const std::function<const Store&()>& the_store) {
     const bool uses_store = from.transport->kind == store || to.transport->kind == store;
     const Lease lease = uses_store ? the_store().use() : Lease();
@@ -134,6 +156,13 @@ spec::Descriptor copy_between(const ImagePlace& from, const ImagePlace& to,
     const bool stays = to.transport->kind == store;
     judged.accept =
         acceptance(trust, *source, origin_of(from), stays ? keep_in(the_store()) : Noted());
-    return context(str("copying ", from.typed, " to ", to.typed),
-                   [&] { return copy_to(*source, to, judged, the_store); });
+    return context(str("copying ", from.typed, " to ", to.typed), [&] {
+        // Whoever finds the image finds its signatures.
+        if (referrers)
+            copy_referrers(*source, judged, to.transport->kind == store,
+                           [&](const auto& referrer, const auto& subject) {
+                               return place_for_referrer(to, the_store, referrer, subject);
+                           });
+        return copy_to(*source, to, judged, the_store);
+    });
 }

@@ -34,7 +34,8 @@ std::unique_ptr<ImageSource> source_at(const ImagePlace& place,
 Origin origin_of(const ImagePlace& place);
 
 // What `trust` refuses of `from` is not copied. `store` is asked for it if one of the places is
-// there. Gives what copy_image() gives.
+// there. Gives what copy_image() gives. `referrers`: with what refers to the image
+// (transport/referrers.h), which is there first.
 spec::Descriptor copy_between(const ImagePlace& from, const ImagePlace& to,
-                              const TrustPolicy& trust, const CopyOptions& options,
+                              const TrustPolicy& trust, const CopyOptions& options, bool referrers,
                               const std::function<const Store&()>& store);

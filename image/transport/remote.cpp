@@ -4,28 +4,14 @@
 #include "image/transport/remote.h"
 
 #include "base/error.h"
-#include "base/log.h"
 #include "image/files.h"
 #include "image/layer/read_ahead.h"
 
-auto RegistrySource::ask(auto&& what) {
-    for (size_t i = found_; i + 1 < places_.size(); ++i) try {
-            return what(*places_[i]);
-        } catch (const Error& e) {
-            log_debug(str("mirror ", places_[i]->place().name, ": ", e.what()));
-        }
-    return what(*places_.back());
-}
-
-RegistrySource::RegistrySource(const Reference& name)
-    : RegistrySource(name, Hosts::load().to_pull(name)) {}
-
-RegistrySource::RegistrySource(const Reference& name, std::vector<Place> places) {
-    for (Place& place : places)
-        places_.push_back(std::make_unique<Repository>(name, std::move(place), "pull"));
-    ask([&](Repository& repository) {
-        top_ = repository.document(name.digest.empty() ? name.tag : name.digest, name.digest);
-        while (places_[found_].get() != &repository) ++found_;
+RegistrySource::RegistrySource(const Reference& name, std::vector<Place> places)
+    : places_(name, std::move(places)) {
+    places_.ask([&](Repository& place) {
+        top_ = place.document(name.digest.empty() ? name.tag : name.digest, name.digest);
+        places_.begin_with(place);
     });
 }
 
@@ -34,7 +20,7 @@ std::optional<std::string> RegistrySource::document(const spec::Descriptor& desc
     if (tagged_ && descriptor.digest == tagged_->descriptor.digest) return tagged_->text;
     const auto type = spec::oci_media_type(descriptor.media_type);
     if (type == spec::media::manifest || type == spec::media::index)
-        return ask([&](Repository& repository) {
+        return places_.ask([&](Repository& repository) {
             return repository.document(descriptor.digest, descriptor.digest).text;
         });
     if (descriptor.size > int64_t(most_document)) throw Error("it is too large for a document");
@@ -44,29 +30,11 @@ std::optional<std::string> RegistrySource::document(const spec::Descriptor& desc
     return text;
 }
 
-std::optional<spec::Descriptor> RegistrySource::tagged(const std::string& tag) {
-    ask([&](Repository& repository) {
-        tagged_ = repository.find_document(tag);
-        if (!tagged_ && !is_last(repository)) throw Error("it has no ", tag);
-    });
-    if (!tagged_) return {};
-    return tagged_->descriptor;
-}
-
-std::vector<spec::Descriptor> RegistrySource::referrers(const Digest& subject) {
-    return ask([&](Repository& repository) {
-        std::vector<spec::Descriptor> found = repository.referrers(subject.text());
-        if (found.empty() && !is_last(repository))
-            throw Error("nothing there refers to ", subject.text());
-        return found;
-    });
-}
-
 // Where one place breaks off, the next one goes on.
 ByteSource RegistrySource::open_at(const spec::Descriptor& blob, int64_t begin) {
     const auto bytes = std::make_shared<ReadAhead>([=, this](const ReadAhead::Take& take) {
         int64_t at = begin;
-        ask([&](Repository& repository) {
+        places_.ask([&](Repository& repository) {
             repository.read(blob, at, [&](std::string_view piece) {
                 take(piece);
                 at += int64_t(piece.size());
@@ -74,6 +42,16 @@ ByteSource RegistrySource::open_at(const spec::Descriptor& blob, int64_t begin) 
         });
     });
     return [bytes] { return bytes->next(); };
+}
+
+std::vector<spec::Descriptor> RegistrySource::referrers(const std::string& digest) {
+    return places_.find([&](Repository& place) { return place.referrers(digest); });
+}
+
+std::optional<spec::Descriptor> RegistrySource::tagged(const std::string& tag) {
+    tagged_ = places_.find([&](Repository& place) { return place.find_document(tag); });
+    if (!tagged_) return {};
+    return tagged_->descriptor;
 }
 
 RegistrySink::RegistrySink(const Reference& name)

@@ -4,35 +4,31 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "image/reference.h"
-#include "image/registry/repository.h"
+#include "image/registry/mirrored.h"
 #include "image/transport/transport.h"
 
 class RegistrySource : public ImageSource {
 public:
     // Mirrors are asked before the registry, and whatever one does wrong, the next place is asked.
     // Throws Docker's words for what is not there.
-    explicit RegistrySource(const Reference& name);
-    // The same of these places alone.
+    explicit RegistrySource(const Reference& name)
+        : RegistrySource(name, Hosts::load().to_pull(name)) {}
+    // In these places and no others.
     RegistrySource(const Reference& name, std::vector<Place> places);
     spec::Descriptor top() override { return top_.descriptor; }
     std::optional<std::string> document(const spec::Descriptor& descriptor) override;
     ByteSource open(const spec::Descriptor& blob) override { return open_at(blob, 0); }
     ByteSource open_at(const spec::Descriptor& blob, int64_t begin) override;
-    // What speaks of an image need not be where the image was found: it says itself of what it is.
-    std::optional<spec::Descriptor> tagged(const std::string& tag) override;
-    std::vector<spec::Descriptor> referrers(const Digest& subject) override;
     // Where the image was found.
-    const Place& place() const { return places_[found_]->place(); }
+    const Place& place() const { return places_.first(); }
+    std::optional<spec::Descriptor> tagged(const std::string& tag) override;
+    // Of the first place that has any; only the registry itself can say that there are none.
+    std::vector<spec::Descriptor> referrers(const std::string& digest) override;
 
 private:
-    auto ask(auto&& what);
-    bool is_last(const Repository& repository) const { return places_.back().get() == &repository; }
-
-    std::vector<std::unique_ptr<Repository>> places_;  // the registry is the last one
-    size_t found_ = 0;
+    Mirrored places_;
     Repository::Document top_;
     std::optional<Repository::Document> tagged_;  // the last one
 };

@@ -6,7 +6,14 @@
 
 #include "base/error.h"
 #include "base/sys.h"
+#include "image/manifest_list.h"
 #include "image/snapshots.h"
+#include "image/subject.h"
+
+static Reference referrers_of(Reference image, const std::string& digest) {
+    image.tag = tag_of_referrers(digest), image.digest.clear();
+    return image;
+}
 
 std::optional<std::string> StoreSource::document(const spec::Descriptor& descriptor) {
     if (!store_.has_blob(Digest(descriptor.digest))) return {};
@@ -26,9 +33,15 @@ std::optional<spec::Descriptor> StoreSource::plain(const Digest& diff_id) {
                             .size = sys::lstat(path).st_size};
 }
 
+std::vector<spec::Descriptor> StoreSource::referrers(const std::string& digest) {
+    if (!name_) return {};
+    const auto list = find_list(store_, referrers_of(*name_, digest));
+    return list ? list->index.manifests : std::vector<spec::Descriptor>();
+}
+
 void StoreSink::expect(const spec::Manifest& image) {
     if (spec::oci_media_type(image.config.media_type) != spec::media::config)
-        throw Error(name_ ? name_->familiar() : "this", " is not an image: its config is ",
+        throw NotAnImage(name_ ? name_->familiar() : "this", " is not an image: its config is ",
                     quoted(image.config.media_type));
     spec::check_layers(image);
     expected_ = image;
@@ -79,3 +92,9 @@ void StoreSink::finish(const spec::Descriptor& top) {
     Snapshots(store_).unpack(store_.load(top, platform_), Snapshots::Trust::nothing);
     store_.tag(top, name_);
 }
+
+StoreReferrerSink::StoreReferrerSink(const Store& store, const Reference& image,
+                                     const std::string& subject)
+    : StoreSink(store, {}), list_(referrers_of(image, subject)) {}
+
+void StoreReferrerSink::finish(const spec::Descriptor& top) { add_to_list(store_, list_, top); }

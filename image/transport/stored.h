@@ -9,16 +9,24 @@
 class StoreSource : public ImageSource {
 public:
     // The image as it is named there; what is read is held by the store's lease, which the caller
-    // has.
-    StoreSource(const Store& store, spec::Descriptor top) : store_(store), top_(std::move(top)) {}
+    // has. By the name is found what refers to it.
+    StoreSource(const Store& store, spec::Descriptor top, std::optional<Reference> name = {})
+        : store_(store), top_(std::move(top)), name_(std::move(name)) {}
     spec::Descriptor top() override { return top_; }
     std::optional<std::string> document(const spec::Descriptor& descriptor) override;
     ByteSource open(const spec::Descriptor& blob) override;
     std::optional<spec::Descriptor> plain(const Digest& diff_id) override;
+    std::vector<spec::Descriptor> referrers(const std::string& digest) override;
 
 private:
     const Store& store_;
     spec::Descriptor top_;
+    std::optional<Reference> name_;
+};
+
+// What was to go into the store is none.
+struct NotAnImage : Error {
+    using Error::Error;
 };
 
 class StoreSink : public ImageSink {
@@ -38,15 +46,29 @@ public:
     void put_document(const spec::Descriptor& descriptor, const std::string& text) override;
     void finish(const spec::Descriptor& top) override;
 
+protected:
+    const Store& store_;
+
 private:
     void prepare(const spec::Descriptor& layer);
     std::vector<Digest> expected_diff_ids();
 
-    const Store& store_;
     const Lease lease_;
     std::optional<Reference> name_;
     std::string platform_;
     std::optional<spec::Manifest> expected_;
     std::mutex mutex_;
     std::optional<spec::ImageConfig> config_;  // once it is there
+};
+
+// What refers to an image is kept as in a registry without an API for it: an index of it has a tag
+// that is made of the image's digest (tag_of_referrers), in the image's repository.
+class StoreReferrerSink : public StoreSink {
+public:
+    StoreReferrerSink(const Store& store, const Reference& image, const std::string& subject);
+    void expect(const spec::Manifest& /*artifact*/) override {}  // which need be no image
+    void finish(const spec::Descriptor& top) override;
+
+private:
+    Reference list_;
 };

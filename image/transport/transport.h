@@ -34,12 +34,13 @@ public:
     // Those from `begin` on, of whose front somebody has so many already.
     virtual ByteSource open_at(const spec::Descriptor& blob, int64_t begin);
     // What lies beside the image and speaks of it: the document under that tag ("sha256-HEX.sig"),
-    // or nothing if there is none; and those that the place says have `subject` for their subject.
-    // What a place says of them counts for nothing, as with all others.
+    // or nothing if there is none.
     virtual std::optional<spec::Descriptor> tagged(const std::string& /*tag*/) { return {}; }
-    virtual std::vector<spec::Descriptor> referrers(const Digest& /*subject*/) { return {}; }
     // The plain tar of a layer, if it is kept beside what the manifest names.
     virtual std::optional<spec::Descriptor> plain(const Digest& /*diff_id*/) { return {}; }
+    // What has that digest as its subject, as far as the place says; who needs to know looks at the
+    // documents. Throws Error if it cannot be said.
+    virtual std::vector<spec::Descriptor> referrers(const std::string& /*digest*/) { return {}; }
     // Is the manifest only made up, of what says otherwise what an image consists of? Then nobody
     // knows its digest.
     virtual bool is_made_up() const { return false; }

@@ -27,7 +27,7 @@ public:
         return std::move(found_);
     }
     Evidence as_referrers() {
-        std::vector<spec::Descriptor> listed = place_.referrers(Digest(image_.digest));
+        std::vector<spec::Descriptor> listed = place_.referrers(image_.digest);
         std::ranges::stable_partition(listed, [](const spec::Descriptor& entry) {
             return is_bundle_type(entry.artifact_type);
         });

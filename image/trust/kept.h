@@ -15,8 +15,8 @@ void keep_signature(const Store& store, const Digest& image, const Signature& si
 // An image of the store with its signatures beside it.
 class KeptSource : public StoreSource {
 public:
-    KeptSource(const Store& store, spec::Descriptor top)
-        : StoreSource(store, std::move(top)), store_(store) {}
+    KeptSource(const Store& store, spec::Descriptor top, std::optional<Reference> name = {})
+        : StoreSource(store, std::move(top), std::move(name)), store_(store) {}
     std::optional<spec::Descriptor> tagged(const std::string& tag) override;
 
 private:

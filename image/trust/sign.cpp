@@ -9,9 +9,14 @@
 #include "base/base64.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "image/subject.h"
 #include "image/trust/evidence.h"
 
 namespace {
+
+BytesFrom bytes_from(std::string_view text) {
+    return [text](int64_t begin) { return bytes_of(text.substr(size_t(begin))); };
+}
 
 constexpr const char* annotation_key = "dev.cosignproject.cosign/signature";
 constexpr std::string_view no_config = "{}";
@@ -46,10 +51,6 @@ std::string config_for(const spec::Manifest& manifest) {
     json::Value& diff_ids = config["rootfs"]["diff_ids"] = json::Value::array();
     for (const spec::Descriptor& layer : manifest.layers) diff_ids.push_back(layer.digest);
     return json::dump(config);
-}
-
-BytesFrom offered(std::string_view text) {
-    return [text](int64_t begin) { return bytes_of(text.substr(size_t(begin))); };
 }
 
 }  // namespace
@@ -110,8 +111,8 @@ void add_signature(ImageSource& from, ImageSink& to, const Digest& image,
     const spec::Descriptor layer = layer_of(signature);
     const SignatureManifest added = with_signature(before, layer);
     if (before && added.text == *before) return;
-    if (!to.has(layer)) to.put(layer, offered(signature.blob()));
-    if (!to.has(added.manifest.config)) to.put(added.manifest.config, offered(added.config));
+    if (!to.has(layer)) to.put(layer, bytes_from(signature.blob()));
+    if (!to.has(added.manifest.config)) to.put(added.manifest.config, bytes_from(added.config));
     const spec::Descriptor manifest = descriptor_of(added.text, spec::media::manifest);
     to.put_document(manifest, added.text);
     to.finish(manifest);
@@ -129,14 +130,14 @@ void add_referrer(ImageSource& from, const SinkFor& sink_for, const spec::Descri
     spec::Descriptor entry = descriptor_of(text, spec::media::manifest);
     entry.artifact_type = manifest.artifact_type;
     const auto sink = sink_for("", Digest(entry.digest));
-    if (!sink->has(layer)) sink->put(layer, offered(bundle.blob()));
-    if (!sink->has(manifest.config)) sink->put(manifest.config, offered(no_config));
+    if (!sink->has(layer)) sink->put(layer, bytes_from(bundle.blob()));
+    if (!sink->has(manifest.config)) sink->put(manifest.config, bytes_from(no_config));
     sink->put_document(entry, text);
     sink->finish(entry);
 
     const Digest digest(image.digest);
-    if (lists(from.referrers(digest), entry.digest)) return;
-    const std::string tag = str(digest.algorithm(), "-", digest.hex());
+    if (lists(from.referrers(image.digest), entry.digest)) return;
+    const std::string tag = tag_of_referrers(image.digest);
     spec::Index index;
     index.media_type = spec::media::index;
     if (const auto before = from.tagged(tag))

@@ -53,15 +53,16 @@ def drip(request):
 
 
 class Registry:
-    """`password`: {user: password}, by "basic" or by "token" (then anybody may pull `public` repositories)."""
+    """`password`: {user: password}, by "basic" or by "token" (then anybody may pull `public` repositories).
+    `referrers`: it has the API for them, and lists so many a page."""
 
-    def __init__(self, auth=None, passwords=(), public=(), tls=None, address="127.0.0.1"):
+    def __init__(self, auth=None, passwords=(), public=(), tls=None, address="127.0.0.1", referrers=0):
         self.auth, self.passwords, self.public = auth, dict(passwords), set(public)
         self.blobs, self.places, self.manifests, self.uploads = {}, set(), {}, {}
         self.log, self.faults, self.received = [], [], 0
         self.challenge = None        # in place of the one that `auth` means
         self.identity_token = None   # that is taken for a password
-        self.referrers = False       # whether it knows that API; and of how many entries a page has
+        self.referrers = referrers
         self.lock, self.numbers = threading.Lock(), itertools.count()
         registry = self
 
@@ -221,7 +222,7 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         if path == "/token":
             return self.give_token()
         name, kind, rest = None, None, None
-        for kind in ("/manifests/", "/referrers/", "/blobs/uploads/", "/blobs/", ""):
+        for kind in ("/manifests/", "/blobs/uploads/", "/blobs/", "/referrers/", "/tags/", ""):
             if kind and kind in path:
                 name, rest = path.removeprefix("/v2/").split(kind, 1)
                 break
@@ -229,20 +230,38 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
             return self.refuse(401, "UNAUTHORIZED", "authentication required", {"WWW-Authenticate": self.challenge()})
         if kind == "/manifests/":
             return self.manifest(name, rest)
-        if kind == "/referrers/":
-            return self.referring(name, rest)
         if kind == "/blobs/uploads/":
             return self.uploading(name, rest)
         if kind == "/blobs/":
             return self.blob(name, rest)
+        if kind == "/tags/":
+            return self.tags(name)
+        if kind == "/referrers/":
+            return self.list_referrers(name, rest) if self.owner.referrers else self.reply(404, {"Content-Type": "text/plain"}, b"404 page not found")
         self.reply(200, {}, b"{}")
+
+    def list_referrers(self, name, subject):
+        """In pages, and without a filter, which a registry need not have."""
+        found = {}
+        for (repository, _), (media_type, text) in self.owner.manifests.items():
+            document = json.loads(text)
+            if repository == name and document.get("subject", {}).get("digest") == subject:
+                found["sha256:" + sha(text)] = {
+                    "mediaType": media_type, "digest": "sha256:" + sha(text), "size": len(text), "annotations": document.get("annotations", {}),
+                    "artifactType": document.get("artifactType") or document.get("config", {}).get("mediaType")}
+        begin = int(self.query.get("last", ["0"])[0])
+        end = begin + self.owner.referrers
+        more = {"Link": f'</v2/{name}/referrers/{subject}?last={end}>; rel="next"'} if end < len(found) else {}
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [found[digest] for digest in sorted(found)[begin:end]]}
+        self.reply(200, {"Content-Type": INDEX} | more, json.dumps(index).encode())
 
     def manifest(self, name, reference):
         if self.command == "PUT":
             data = self.body()
             document = json.loads(data)
             for blob in [document["config"], *document["layers"]] if "config" in document else []:
-                if (name, blob["digest"]) not in self.owner.places:
+                is_elsewhere = blob.get("urls") and "foreign" in blob["mediaType"]
+                if (name, blob["digest"]) not in self.owner.places and not is_elsewhere:
                     return self.refuse(404, "MANIFEST_BLOB_UNKNOWN", blob["digest"])
             for child in document.get("manifests", []):
                 if (name, child["digest"]) not in self.owner.manifests:
@@ -250,22 +269,20 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
             digest = "sha256:" + sha(data)
             for each in (reference, digest):
                 self.owner.manifests[name, each] = (self.headers["Content-Type"], data)
-            return self.reply(201, {"Location": f"/v2/{name}/manifests/{digest}", "Docker-Content-Digest": digest})
+            subject = document.get("subject", {}).get("digest")
+            return self.reply(201, {"Location": f"/v2/{name}/manifests/{digest}", "Docker-Content-Digest": digest}
+                              | ({"OCI-Subject": subject} if subject and self.owner.referrers else {}))
         found = self.owner.manifests.get((name, reference))
         if not found:
             return self.refuse(404, "MANIFEST_UNKNOWN", "manifest unknown")
         self.reply(200, {"Content-Type": found[0], "Docker-Content-Digest": "sha256:" + sha(found[1])}, found[1])
 
-    def referring(self, name, digest):
-        if not self.owner.referrers:
-            return self.refuse(404, "UNSUPPORTED")
-        found = [{"mediaType": kind, "digest": reference, "size": len(data), "artifactType": "application/vnd.oci.empty.v1+json"}
-                 for (where, reference), (kind, data) in self.owner.manifests.items()
-                 if where == name and reference.startswith("sha256:") and json.loads(data).get("subject", {}).get("digest") == digest]
-        begin = int(self.query.get("n", ["0"])[0])
-        end = begin + self.owner.referrers
-        more = {"Link": f'</v2/{name}/referrers/{digest}?n={end}>; rel="next"'} if end < len(found) else {}
-        self.reply(200, {"Content-Type": INDEX} | more, json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": found[begin:end]}).encode())
+    def tags(self, name):
+        """Two on a page, as another client would be shown them."""
+        tags = sorted(tag for owner, tag in self.owner.manifests if owner == name and ":" not in tag)
+        begin = int(self.query.get("from", ["0"])[0])
+        more = {"Link": f'</v2/{name}/tags/list?from={begin + 2}>; rel="next"'} if begin + 2 < len(tags) else {}
+        self.reply(200, more, json.dumps({"name": name, "tags": tags[begin:begin + 2] or None}).encode())
 
     def blob(self, name, digest):
         if (name, digest) not in self.owner.places:

@@ -13,9 +13,7 @@ import unittest
 
 from archives import MANIFEST, config_of, registry_image, sha, tar_of
 from keg import KEG, StoreCase, needs, needs_root, run, wait_until
-from registries import Registry, answer, break_off, drip, lie
-
-INDEX = "application/vnd.oci.image.index.v1+json"
+from registries import INDEX, Registry, answer, break_off, drip, lie
 
 
 class RegistryCase(StoreCase):
@@ -202,6 +200,53 @@ class Pushes(RegistryCase):
         self.assertTrue(manifest)
 
 
+class Elsewhere(RegistryCase):
+    """Blobs that are not, or need not be, where the image is."""
+
+    FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+
+    def setUp(self):
+        super().setUp()
+        self.there, self.stranger = self.registry(), self.registry()
+        manifest = self.image_in(self.there, "app")
+        self.layer = manifest["layers"][0]
+        self.change(manifest, mediaType=self.FOREIGN, urls=[f"http://{self.stranger.host}/layer?token=secret"])
+
+    def change(self, manifest, **words):
+        """The image's layer has these words, too."""
+        self.layer = manifest["layers"][0] | words
+        text = json.dumps(manifest | {"layers": [self.layer]}).encode()
+        for reference in ("1", "sha256:" + sha(text)):
+            self.there.manifests["app", reference] = (MANIFEST, text)
+        return manifest
+
+    def test_nothing_is_fetched_from_where_an_image_says(self):
+        self.there.places.remove(("app", self.layer["digest"]))
+        said = self.fails("pull", f"{self.there.host}/app:1", code=1, says=(
+            f"fetching blob {self.layer['digest']}: the registry has it not", f'"http://{self.stranger.host}/layer"',
+            "keg fetches nothing from where an image says", f"registry {self.there.host}, repository app, status 404")).stderr
+        self.assertNotIn("secret", said)
+        self.assertEqual((self.stranger.log, self.keg("images", "-q").stdout), ([], ""))
+
+    def test_a_layer_that_is_not_to_be_given_away_is_not_pushed(self):
+        other = self.registry()
+        self.keg("pull", "-q", f"{self.there.host}/app:1")
+        self.keg("tag", f"{self.there.host}/app:1", f"{other.host}/app:1")
+        self.assertIn("Skipped foreign layer", self.keg("push", f"{other.host}/app:1").stderr)
+        self.assertEqual(other.manifests["app", "1"], self.there.manifests["app", "1"])
+        self.assertNotIn(("app", self.layer["digest"]), other.places)
+
+    def test_bytes_in_a_descriptor_need_not_be_fetched_and_wrong_ones_are_not_taken(self):
+        manifest = json.loads(self.there.manifests["app", "1"][1])
+        right = base64.b64encode(self.there.blobs[self.layer["digest"]]).decode()
+        for number, (data, asked) in enumerate([(right, 0), (right.rstrip("="), 0), (base64.b64encode(b"wrong").decode(), 1), ("?", 1)]):
+            self.store = self.dir / f"store{number}"
+            self.change(manifest, data=data)
+            self.there.forget()
+            self.keg("pull", "-q", f"{self.there.host}/app:1")
+            self.assertEqual(len([line for line in self.there.asked("GET") if self.layer["digest"] in line]), asked)
+
+
 class Retries(RegistryCase):
     def setUp(self):
         super().setUp()
@@ -296,6 +341,78 @@ class Retries(RegistryCase):
     def test_a_proxy_is_not_asked_for_this_machine(self):
         self.environment |= {"http_proxy": "http://192.0.2.1:9", "https_proxy": "http://192.0.2.1:9", "ALL_PROXY": "http://192.0.2.1:9"}
         self.keg("pull", "-q", self.name)
+
+
+class Tags(RegistryCase):
+    """pull -a: all that a repository has."""
+
+    def setUp(self):
+        super().setUp()
+        self.there = self.registry()
+        self.image_in(self.there, "app")
+        for tag in ("2", "3", "stable", "v1.0_x-y"):
+            self.there.manifests["app", tag] = self.there.manifests["app", "1"]
+        self.app = f"{self.there.host}/app"
+
+    def names(self):
+        return sorted(line.split(":")[-1] for line in self.keg("images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split() if "/app:" in line)
+
+    def test_all_tags_are_pulled_whatever_pages_they_come_in(self):
+        self.keg("pull", "-a", self.app)
+        self.assertEqual(self.names(), ["1", "2", "3", "stable", "v1.0_x-y"])
+
+    def test_what_is_no_image_is_passed_by_and_what_fails_is_named(self):
+        signature = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": [],
+                                "config": {"mediaType": "application/vnd.example", "size": 2, "digest": "sha256:" + sha(b"{}")}}).encode()
+        self.there.manifests["app", "signature"] = ("application/vnd.oci.image.manifest.v1+json", signature)
+        done = self.keg("pull", "-q", "-a", self.app)
+        self.assertIn("app:signature is not an image: its config is \"application/vnd.example\": passed by", done.stderr)
+        self.there.manifests["app", "broken"] = ("application/vnd.oci.image.manifest.v1+json", b"{}")
+        failed = self.keg("pull", "-q", "-a", self.app, check=False)
+        self.assertEqual(failed.returncode, 1)
+        self.assertIn("app:broken", failed.stderr)
+        self.assertEqual(self.names(), ["1", "2", "3", "stable", "v1.0_x-y"])
+
+    def test_a_list_is_a_strangers(self):
+        for body, words in ((b"<html>log in</html>", "the answer is no list of tags"), (b'{"tags": [3]}', "the answer is no list of tags"),
+                            (b"[]", "the answer is no list of tags")):
+            self.there.fail("GET", "/tags/", answer(200, body=body))
+            self.fails("pull", "-a", self.app, code=1, says=words)
+        self.there.fail("GET", "/tags/", answer(200, body=b'{"tags": ["../../etc", "--rm", "1"]}'))
+        done = self.keg("pull", "-a", self.app)
+        self.assertEqual(self.names(), ["1"])
+        self.assertIn('a tag "../../etc", which is none', done.stderr)
+        self.there.fail("GET", "/tags/", answer(404, body=b'{"errors": [{"code": "NAME_UNKNOWN", "message": "unknown"}]}'))
+        self.fails("pull", "-a", self.app, code=1, says=f"pull access denied for {self.app}")
+
+    def test_a_list_without_an_end_is_given_up(self):
+        self.there.fail("GET", "/tags/", answer(200, {"Link": "</v2/app/tags/list>; rel=next"}, b'{"tags": []}'), times=1_100)
+        self.fails("pull", "-a", self.app, code=1, says="the list has no end")
+
+    def test_a_tag_and_all_tags_exclude_each_other(self):
+        self.fails("pull", "-a", self.app + ":1", code=1, says="tag can't be used with --all-tags/-a")
+
+
+class Platforms(RegistryCase):
+    def test_all_images_of_an_index_are_pulled_when_asked(self):
+        there = self.registry()
+        digests = {}
+        for architecture in ("amd64", "arm64"):
+            manifest = self.image_in(there, "app", tar_of({architecture: os.urandom(1000)}))
+            data = there.manifests["app", "1"][1]
+            digests[architecture] = ("sha256:" + sha(data), len(data), manifest)
+        index = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
+            {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": size,
+             "platform": {"os": "linux", "architecture": architecture}} for architecture, (digest, size, _) in digests.items()]}).encode()
+        for reference in ("1", "sha256:" + sha(index)):
+            there.manifests["app", reference] = ("application/vnd.oci.image.index.v1+json", index)
+        layers = {architecture: manifest["layers"][0]["digest"] for architecture, (_, _, manifest) in digests.items()}
+        stored = lambda digest: (self.store / "blobs" / digest.replace(":", "/")).exists()
+        self.keg("pull", "-q", f"{there.host}/app:1")
+        self.assertEqual([stored(layers[each]) for each in ("amd64", "arm64")], [True, False])
+        self.keg("pull", "-q", "--all-platforms", f"{there.host}/app:1")
+        self.assertEqual([stored(layers[each]) for each in ("amd64", "arm64")], [True, True])
+        self.fails("pull", "--all-platforms", "--platform", "linux/arm64", f"{there.host}/app:1", code=1, says="exclude each other")
 
 
 class Credentials(RegistryCase):
@@ -653,12 +770,8 @@ class Trust(RegistryCase):
         self.assertEqual(other.log, [])
 
 
-@needs("docker-registry")
-@needs("skopeo")
-class DockerRegistry(RegistryCase):
-    """Debian's docker-registry, and skopeo to look at what arrived."""
-
-    images = True
+class DebianCase(RegistryCase):
+    """Debian's docker-registry."""
 
     def serve(self, extra="", tls=""):
         with socket.socket() as probe:
@@ -675,6 +788,14 @@ class DockerRegistry(RegistryCase):
                 return probe.connect_ex((name, int(port))) == 0
         wait_until(answers, "the registry")
         return host
+
+
+@needs("docker-registry")
+@needs("skopeo")
+class DockerRegistry(DebianCase):
+    """And skopeo to look at what arrived."""
+
+    images = True
 
     def config_of(self, host, *words):
         return json.loads(run("skopeo", "inspect", "--raw", "--config", *words, f"docker://{host}/lib/base:1").stdout)

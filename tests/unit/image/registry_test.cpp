@@ -9,6 +9,7 @@
 #include "image/registry/refusal.h"
 #include "image/registry/retry.h"
 #include "image/registry/url.h"
+#include "image/subject.h"
 #include "tests/unit/catch.h"
 
 using namespace std::chrono_literals;
@@ -88,6 +89,19 @@ TEST_CASE("without a Link to a next page a list has ended") {
         CAPTURE(link);
         CHECK(next_page({.status = 200, .headers = {{"link", link}}, .url = "https://a/"}) == "");
     }
+}
+
+TEST_CASE("what a document refers to is its subject, and what has none refers to nothing") {
+    const std::string digest = "sha256:" + std::string(64, 'a');
+    CHECK(subject_of(R"({"subject":{"digest":")" + digest + R"("}})") == digest);
+    for (const char* const text :
+         {"", "{", "[]", "{}", R"({"subject":null})", R"({"subject":{"digest":7}})",
+          R"({"subject":{"digest":"sha256:../x"}})", R"({"subject":{"digest":"blake3:aa"}})"}) {
+        CAPTURE(text);
+        CHECK(subject_of(text) == "");
+    }
+    CHECK(tag_of_referrers(digest) == "sha256-" + std::string(64, 'a'));
+    CHECK(tag_of_referrers("sha512:" + std::string(128, 'a')) == "sha512-" + std::string(64, 'a'));
 }
 
 TEST_CASE("malformed challenges end, and nothing is made up of them") {

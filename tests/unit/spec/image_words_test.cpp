@@ -149,6 +149,10 @@ TEST_CASE(
         CAPTURE(layer);
         CHECK_THROWS_WITH(read_manifest(manifest(layer)), ContainsSubstring(says));
     }
+    std::string refers = manifest(bad[0].layer);
+    refers.replace(refers.find("[{"), std::string::npos,
+                   R"([],"subject":{"mediaType":"x/y","digest":"sha256:no","size":1}})");
+    CHECK_THROWS_WITH(read_manifest(refers), ContainsSubstring("subject.digest: invalid digest"));
     // An algorithm that keg does not know is no mistake of the document's.
     CHECK_NOTHROW(check_digest("blake3:" + std::string(64, 'A')));
     CHECK_NOTHROW(check_digest("sha256+b64u:LCa0a2j_xo_5m0U8HTBBNBNCLXBkg7-g-YpeiGJm564"));
