@@ -205,7 +205,7 @@ class Pulls(TrustCase):
         good = next(key for key, (_, data) in self.there.manifests.items() if b"sigstore.bundle" in data and b"subject" in data)
         self.there.manifests[good] = self.there.manifests.pop(good)   # the last one
         self.keg("--policy", policy, "pull", "-q", self.name)
-        self.assertGreater(len([line for line in self.there.asked() if "/referrers/" in line and "n=" in line]), 0)
+        self.assertGreater(len([line for line in self.there.asked() if "/referrers/" in line and "last=" in line]), 0)
 
     def test_what_refers_to_another_image_is_none_of_this_ones(self):
         digest = put_vector(self.there, "referrer-good")
