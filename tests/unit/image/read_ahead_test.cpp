@@ -25,5 +25,5 @@ TEST_CASE("what is read ahead comes in its order, and its error after it") {
 
 TEST_CASE("nobody has to read to the end") {
     ReadAhead endless([]() -> std::string_view { return "more"; });
-    CHECK(endless.next() == "more");
+    CHECK(endless.next().starts_with("more"));
 }

@@ -5,6 +5,7 @@
 #include "base/base64.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "image/subject.h"
 #include "image/transport/transport.h"
 #include "image/trust/cosign_key.h"
 #include "image/trust/evidence.h"
@@ -43,8 +44,8 @@ public:
         if (found == tags_.end()) return {};
         return spec::read_descriptor(found->dump());
     }
-    std::vector<spec::Descriptor> referrers(const Digest& subject) override {
-        const auto list = tagged(subject.algorithm() + "-" + subject.hex());
+    std::vector<spec::Descriptor> referrers(const std::string& digest) override {
+        const auto list = tagged(tag_of_referrers(digest));
         return list ? spec::read_index(*document(*list)).manifests
                     : std::vector<spec::Descriptor>();
     }
@@ -419,7 +420,9 @@ TEST_CASE("a bundle may have the signature of the image's own document") {
             const auto found = more.find(descriptor.digest);
             return found == more.end() ? Vector::document(descriptor) : found->second;
         }
-        std::vector<spec::Descriptor> referrers(const Digest&) override { return {add(manifest)}; }
+        std::vector<spec::Descriptor> referrers(const std::string&) override {
+            return {add(manifest)};
+        }
         spec::Descriptor add(const std::string& text) {
             more[digest_of(text).text()] = text;
             return {.media_type = std::string(spec::media::manifest),
