@@ -9,9 +9,8 @@
 
 namespace {
 
-using enum IdentityRule::Kind;
-
 bool asks_for_tag(IdentityRule::Kind kind) {
+    using enum IdentityRule::Kind;
     return kind != match_repository && kind != exact_repository && kind != repository_if_named;
 }
 
@@ -34,6 +33,7 @@ Reference remapped(const IdentityRule& rule, const Reference& asked) {
 // The name that a rule expects, or nothing if the image has none to begin with.
 std::optional<Reference> expected_name(const IdentityRule& rule,
                                        const std::optional<Reference>& asked) {
+    using enum IdentityRule::Kind;
     if (rule.kind == exact_reference || rule.kind == exact_repository)
         return parse_reference(rule.name);
     if (rule.kind == remap_identity && asked) return remapped(rule, *asked);
@@ -51,6 +51,7 @@ std::string problem_of(const IdentityRule& rule, const Reference& expected,
         return str("it is for ", quoted(signed_name),
                    " without a tag, as cosign signs, but the policy asks for one (say "
                    "\"signedIdentity\": {\"type\": \"matchRepository\"} to take it)");
+    using enum IdentityRule::Kind;
     const bool may_differ = rule.kind == match_repo_digest_or_exact || rule.kind == remap_identity;
     if (may_differ && !expected.digest.empty() && name.repository() == expected.repository())
         return "";
@@ -64,7 +65,7 @@ std::string problem_of(const IdentityRule& rule, const Reference& expected,
 std::string identity_problem(const IdentityRule& rule, const std::optional<Reference>& asked,
                              const std::optional<std::string>& signed_name) {
     const auto expected = expected_name(rule, asked);
-    if (!expected && rule.kind == repository_if_named) return "";
+    if (!expected && rule.kind == IdentityRule::Kind::repository_if_named) return "";
     if (!expected) return "the image has no name here that the policy could compare";
     if (!signed_name)
         return asks_for_tag(rule.kind)

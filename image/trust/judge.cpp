@@ -18,7 +18,7 @@
 namespace {
 
 constexpr size_t most_reasons = 4, longest_reason = 300;
-constexpr size_t most_depth = 4;  // of indexes in indexes
+constexpr size_t deepest_chain = 4;  // of indexes in indexes
 
 // A requirement with its keys at hand.
 struct Demand {
@@ -169,7 +169,7 @@ std::vector<spec::Descriptor> chain_of(ImageSource& place, const std::string& pl
     for (;;) {
         const std::string text = checked_document(place, chain.back());
         if (spec::oci_media_type(chain.back().media_type) != spec::media::index) return chain;
-        if (chain.size() > most_depth) throw Error("indexes are nested too deep");
+        if (chain.size() > deepest_chain) throw Error("indexes are nested too deep");
         const spec::Index index = spec::read_index(text);
         const spec::Descriptor* const found = find_platform(index, platform);
         if (!found)
