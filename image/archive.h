@@ -23,8 +23,7 @@ struct Loaded {
 // Reads any archive that docker, podman, skopeo, containerd or keg write, compressed or not, from a
 // file or a pipe, verifying every digest. Nothing is published before all of it was read, and of
 // what `trust` refuses nothing at all. `path` is the file's, for the policy; "": it has none.
-std::vector<Loaded> load_archive(const Store& store, int fd,
-                                 const TrustPolicy& trust = TrustPolicy::anything(),
+std::vector<Loaded> load_archive(const Store& store, int fd, const TrustPolicy& trust,
                                  const std::string& path = {});
 
 // A root file system's tarball (any compression) as an image of one layer; without a name it is a

@@ -87,7 +87,8 @@ std::vector<Entry> docker_archive(const std::string& tags = R"(["hello:stable"])
 std::string error_of(const std::vector<Entry>& entries, bool whole = true) {
     const Scratch scratch;
     try {
-        load_archive(scratch.store(), scratch.file(tar(entries, whole)).get());
+        load_archive(scratch.store(), scratch.file(tar(entries, whole)).get(),
+                     TrustPolicy::anything());
     } catch (const Error& e) {
         CHECK(scratch.store().images().empty());
         return e.what();
@@ -100,7 +101,8 @@ std::string error_of(const std::vector<Entry>& entries, bool whole = true) {
 TEST_CASE("a docker-archive is loaded under its names") {
     const Scratch scratch;
     const Store store = scratch.store();
-    const auto loaded = load_archive(store, scratch.file(tar(docker_archive())).get());
+    const auto loaded =
+        load_archive(store, scratch.file(tar(docker_archive())).get(), TrustPolicy::anything());
     REQUIRE(loaded.size() == 1);
     CHECK(loaded[0].names == std::vector<std::string>{"hello:stable"});
     CHECK(loaded[0].id == digest_of(config(digest_of(layer).text())));
@@ -117,14 +119,14 @@ TEST_CASE("a layer may be a link to another image's, as docker wrote it") {
 TEST_CASE("what is saved is loaded again as the same image") {
     const Scratch scratch;
     const Store store = scratch.store();
-    load_archive(store, scratch.file(tar(docker_archive())).get());
+    load_archive(store, scratch.file(tar(docker_archive())).get(), TrustPolicy::anything());
     for (const ArchiveFormat format : {ArchiveFormat::docker, ArchiveFormat::oci}) {
         const Scratch other;
         const UniqueFd archive = sys::open(other.directory + "/saved", O_RDWR | O_CREAT, 0600);
         save_archive(store, {"hello:stable"}, format, archive.get());
         ::lseek(archive.get(), 0, SEEK_SET);
         const Store again = other.store();
-        const auto loaded = load_archive(again, archive.get());
+        const auto loaded = load_archive(again, archive.get(), TrustPolicy::anything());
         REQUIRE(loaded.size() == 1);
         CHECK(loaded[0].names == std::vector<std::string>{"hello:stable"});
         CHECK(again.get("hello:stable").descriptor.digest ==
@@ -294,7 +296,8 @@ TEST_CASE("a damaged archive is loaded whole, or leaves no image") {
         const Scratch scratch;
         const Store store = scratch.store();
         try {
-            for (const Loaded& loaded : load_archive(store, scratch.file(bytes).get()))
+            for (const Loaded& loaded :
+                 load_archive(store, scratch.file(bytes).get(), TrustPolicy::anything()))
                 for (const std::string& name : loaded.names)
                     CHECK(store.load(store.get(name).descriptor).id() == loaded.id);
         } catch (const Error&) {
