@@ -718,7 +718,7 @@ void Build::workdir(Stage& stage, const Statement& statement) {
         stage.add_history("WORKDIR /", true, now());
         return done("");
     }
-    if (value.ends_with('/')) next += "/";  // stays, as typed
+    if (value.starts_with('/') && value.ends_with('/')) next += "/";  // stays, as typed
     const std::string key = stage.next_key({"WORKDIR", next});
     layer_step(stage, key, "WORKDIR " + next, [&](const std::string& work) {
         const Mounted rootfs = mount_stage(stage, work);

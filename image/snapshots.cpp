@@ -33,6 +33,7 @@
 #include "image/compare.h"
 #include "image/index_support.h"
 #include "image/layer/apply.h"
+#include "image/layer/attributes.h"
 #include "image/layer/erofs_layer.h"
 #include "image/layer/erofs_reader.h"
 #include "image/layer/erofs_writer.h"
@@ -69,7 +70,7 @@ void copy_root_attributes(const std::string& from, const std::string& to) {
     struct stat info{};
     if (::stat(from.c_str(), &info) < 0 || !names_in(to).empty()) return;
     if (::chown(to.c_str(), info.st_uid, info.st_gid) < 0) throw SysError("chown ", to);
-    ::chmod(to.c_str(), info.st_mode & 07777);
+    ::chmod(to.c_str(), root_permissions(info.st_mode & 07777));
     copy_attributes(from, to);
     const timespec times[2] = {info.st_atim, info.st_mtim};
     ::utimensat(AT_FDCWD, to.c_str(), times, 0);

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/regular_file.h"
 #include "base/sys.h"
+#include "image/layer/attributes.h"
 #include "image/layer/tar_writer.h"
 
 namespace {
@@ -194,7 +195,7 @@ static bool looks_as(const std::string& below, int top) {
     struct stat there{};
     if (::stat(below.c_str(), &there) < 0) throw SysError("stat ", below);
     const struct stat here = sys::fstat(top);
-    return there.st_mode == here.st_mode && there.st_uid == here.st_uid &&
+    return root_permissions(there.st_mode) == here.st_mode && there.st_uid == here.st_uid &&
            there.st_gid == here.st_gid &&
            layer_xattrs(below + "/.") == layer_xattrs(sys::proc_fd(top) + "/.");
 }

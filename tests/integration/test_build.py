@@ -1,10 +1,12 @@
 """keg build: from a Dockerfile to an image, as its user meets it."""
 import json
 import os
+import subprocess
 import tarfile
 import unittest
 
-from keg import StoreCase, needs_root, run
+from archives import layered_archive
+from keg import StoreCase, make_busybox_root, needs_root, run
 
 
 @needs_root
@@ -92,6 +94,25 @@ class Build(StoreCase):
         self.build("FROM base\nWORKDIR /srv/app\nCOPY --chown=nobody:staff f .\nUSER nobody\nRUN id -u > /tmp/id; pwd >> /tmp/id\n", f="x")
         self.assertEqual(self.output("cat", "/tmp/id"), "65534\n/srv/app\n")
         self.assertEqual(self.output("stat", "-c", "%u:%g", "/srv/app/f"), "65534:50\n")
+
+    def test_a_relative_workdir_loses_its_slash(self):
+        for typed, there in (("app/", "/app"), ("a//b/", "/a/b"), ("/app/", "/app/")):
+            self.build(f"FROM base\nWORKDIR {typed}\n")
+            self.assertEqual(json.loads(self.keg("inspect", "app").stdout)[0]["Config"]["WorkingDir"], there)
+
+    def test_an_image_that_was_packed_from_a_private_directory_lets_other_users_in(self):
+        make_busybox_root(self.dir / "private")
+        made = set()
+        for mode, shown in ((0o700, "755"), (0o750, "755"), (0o701, "701"), (0o111, "111")):
+            (self.dir / "private").chmod(mode)
+            layer = subprocess.run(["tar", "-C", self.dir / "private", "--owner=0", "--group=0", "-c", "."], check=True, capture_output=True).stdout
+            self.keg("load", "-q", "-i", self.write("private.tar", layered_archive({"private:latest": [layer]})))
+            self.assertEqual(self.output("stat", "-c", "%a", "/", image="private"), shown + "\n")
+            self.build("FROM private\nRUN true\nUSER 65534\nRUN true\n")
+            made.update(json.loads(self.keg("inspect", "app").stdout)[0]["RootFS"]["Layers"][1:])
+        self.assertLessEqual(len(made), 1, "RUN true changed something")
+        self.build("FROM private\nRUN chmod 701 /\n")
+        self.assertEqual(self.output("stat", "-c", "%a", "/"), "701\n")
 
     def test_the_config_says_what_the_dockerfile_says(self):
         self.build("FROM base\nLABEL a=b \"c d\"=e\nEXPOSE 80 53/udp\nVOLUME /data\nSTOPSIGNAL SIGINT\n"
