@@ -388,14 +388,12 @@ void Build::from(Stage& stage, const StagePlan& plan, size_t index) {
         stage.config.os = "linux";
         stage.config.config.env = {spec::Variable("PATH", default_path)};
         stage.config.config.working_dir = "/";
-        stage.key = stage.next_key({"scratch"});
     } else {
         const Image image = load_image(plan.base);
         Snapshots(store_).unpack(image);
         stage.config = image.config;
         stage.layers = image.manifest.layers;
         stage.diff_ids = image.diff_ids();
-        stage.key = stage.next_key({"image", image.id().text()});
         bool has_path = false;
         stage.env("PATH", has_path);
         if (!has_path) stage.set_env("PATH", default_path);
@@ -465,8 +463,16 @@ void Build::step(Stage& stage, const Statement& statement) {
 void Build::layer_step(Stage& stage, const std::string& wanted, const std::string& created_by,
                        const std::function<std::string(const std::string& work)>& make) {
     std::string key = wanted;
-    std::optional<CachedLayer> layer =
-        options_.no_cache ? std::nullopt : find_cached(store_, key, stage.diff_ids);
+    // Of several builds that want one step, one makes it, and the others wait here and find it.
+    std::optional<FileLock> alone;
+    std::optional<CachedLayer> layer;
+    if (!options_.no_cache) {
+        layer = find_cached(store_, key, stage.diff_ids);
+        if (!layer) {
+            alone.emplace(lock_path(store_, key));
+            layer = find_cached(store_, key, stage.diff_ids);
+        }
+    }
     const bool cached = layer.has_value();
     if (!layer) {
         const Workplace work(store_, "build");
@@ -482,7 +488,6 @@ void Build::layer_step(Stage& stage, const std::string& wanted, const std::strin
     stage.diff_ids.push_back(layer->diff_id);
     stage.config.rootfs.diff_ids.push_back(layer->diff_id.text());
     stage.add_history(created_by, false, layer->created);
-    stage.key = key;
     done(cached ? "CACHED" : "");
 }
 
@@ -545,7 +550,7 @@ void Build::run_instruction(Stage& stage, const Statement& statement) {
                                        stage.config.config.working_dir,
                                        run.network};
     if (!run.seccomp.empty()) fields.push_back(run.seccomp);
-    const std::string key = stage.next_key(fields);
+    const std::string key = stage.key_of(fields);
     layer_step(stage, key, created_by, [&](const std::string& work) {
         run_step(store_, stage, run, work, network_,
                  [&](std::string_view line) { say(str("#", step_, " ", line)); });
@@ -665,7 +670,7 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
         for (size_t i = 0; i < inlined.size(); ++i)
             fields.push_back(inlined[i]->name), fields.push_back(inlined_text[i]);
         fields.push_back(content);
-        return stage.next_key(fields);
+        return stage.key_of(fields);
     };
     const bool from_context = !mounted && !sources.empty();
     const std::string key =
@@ -714,12 +719,12 @@ void Build::workdir(Stage& stage, const Statement& statement) {
     begin("WORKDIR " + next);
     if (next == "/") {  // is there: no layer
         current = next;
-        stage.key = stage.next_key({"WORKDIR /"});
         stage.add_history("WORKDIR /", true, now());
         return done("");
     }
     if (value.starts_with('/') && value.ends_with('/')) next += "/";  // stays, as typed
-    const std::string key = stage.next_key({"WORKDIR", next});
+    const std::string key =
+        stage.key_of({"WORKDIR", next, stage.config.config.user.text()});  // who it is made for
     layer_step(stage, key, "WORKDIR " + next, [&](const std::string& work) {
         const Mounted rootfs = mount_stage(stage, work);
         const Root root(rootfs.path());
@@ -742,7 +747,6 @@ void Build::metadata(Stage& stage, const Statement& statement) {
                                        : apply_metadata(stage, statement, file_.escape).value();
     if (statement.keyword == "ONBUILD")
         return;  // for whoever builds on the image: no step of this one
-    stage.key = stage.next_key({created_by});
     stage.add_history(created_by, true, now());
 }
 

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/sys.h"
 
 template <>
 inline constexpr auto json::fields<CachedLayer> = std::tuple(
@@ -99,12 +100,17 @@ void Stage::add_history(const std::string& created_by, bool empty_layer,
                               .empty_layer = empty_layer});
 }
 
-std::string Stage::next_key(const std::vector<std::string>& step) const {
+std::string Stage::key_of(const std::vector<std::string>& step) const {
     Hasher hasher;
-    hasher.field("keg build 2");
-    hasher.field(key);
+    hasher.field("keg build 3");
+    hasher.field(diff_ids.empty() ? "" : chain_ids(diff_ids).back().text());
     for (const std::string& field : step) hasher.field(field);
     return hasher.finish().text();
+}
+
+std::string lock_path(const Store& store, const std::string& key) {
+    sys::make_directories(store.root() + "/layers/locks", 0700);
+    return str(store.root(), "/layers/locks/step-", Digest(key).hex());
 }
 
 std::optional<CachedLayer> find_cached(const Store& store, const std::string& key,

@@ -42,7 +42,6 @@ struct Stage {
     std::vector<Digest> diff_ids;
     spec::ImageConfig config;
     std::vector<Argument> args;  // ARG of this stage, in their order
-    std::string key;             // digest of all that led here
     bool has_cmd = false;        // CMD was given in this stage
 
     std::string env(const std::string& name, bool& found) const;  // ENV's alone; "" if not found
@@ -55,8 +54,9 @@ struct Stage {
     // What RUN finds in its environment: ENV's, over which an ARG goes that no later ENV hides.
     std::vector<std::string> environment() const;
     void add_history(const std::string& created_by, bool empty_layer, const std::string& created);
-    // The next key: this one and what the step is, field by field.
-    std::string next_key(const std::vector<std::string>& step) const;
+    // Of a step that would come next: what it finds, which is the content of the layers so far,
+    // and what it is, field by field. What a step does not see (a LABEL) is no part of it.
+    std::string key_of(const std::vector<std::string>& step) const;
 
 private:
     size_t place_in_env(const std::string& wanted) const;
@@ -71,6 +71,8 @@ struct CachedLayer {
     bool empty = false;
     std::string created;
 };
+// The file that is locked by who makes the step of that key.
+std::string lock_path(const Store& store, const std::string& key);
 // Only what is complete in the store counts; the layer comes over `stack`.
 std::optional<CachedLayer> find_cached(const Store& store, const std::string& key,
                                        std::vector<Digest> stack);

@@ -175,6 +175,15 @@ public:
             if (lock && sys::fstat(lock->fd()).st_mtime < ::time(nullptr) - day) drop(path);
         });
     }
+    // What was locked by who makes a layer or a step, and is nobody's now.
+    void locks() {
+        for (const std::string& name : names_in_if_exists(root_ + "/layers/locks")) {
+            const std::string path = root_ + "/layers/locks/" + name;
+            attempt("removing " + path, [&] {
+                if (const auto lock = FileLock::try_lock(path)) sys::unlink(path);
+            });
+        }
+    }
     // What was named aside.
     void finish() {
         for (const Claimed& layer : aside_) drop(layer.path);
@@ -258,6 +267,7 @@ uint64_t Store::gc(const std::function<ContainerLayers()>& containers) const {
     collection.cache();
     collection.notes();
     collection.partial();
+    collection.locks();
     alone.reset();
     // From here others add again; nothing of what is left to do has a name that they look for.
     collection.finish();

@@ -6,7 +6,7 @@ import tarfile
 import unittest
 
 from archives import layered_archive
-from keg import StoreCase, make_busybox_root, needs_root, run
+from keg import KEG, StoreCase, make_busybox_root, needs_root, run
 
 
 @needs_root
@@ -38,6 +38,36 @@ class Build(StoreCase):
         again = self.build(text, f="1")
         self.assertEqual(again.stderr.count("CACHED"), 2)
         self.assertEqual(self.output("cat", "/when"), before)
+
+    def test_what_a_step_does_not_see_does_not_build_it_again(self):
+        text = "FROM base\nLABEL n={0}\nEXPOSE {0}\nCMD [\"{0}\"]\nRUN cat /proc/sys/kernel/random/uuid > /when\nLABEL m={0}\nCOPY f /f\nWORKDIR /w\n"
+        self.build(text.format(1), f="1")
+        self.assertEqual(self.build(text.format(2), f="1").stderr.count("CACHED"), 3)
+        self.assertEqual(self.output("echo", "there"), "there\n")
+
+    def test_what_a_step_sees_builds_it_again(self):
+        text = "FROM base\n{}\nRUN cat /proc/sys/kernel/random/uuid > /when\n"
+        seen = set()
+        for line in ("", "ENV A=1", "ENV A=2", "ARG B=1", "ARG B=2", "USER 0:1", "WORKDIR /tmp", 'SHELL ["/bin/sh", "-ec"]', "RUN echo 1 > /one", "RUN echo 2 > /one"):
+            self.build(text.format(line))
+            seen.add(self.output("cat", "/when"))
+        self.assertEqual(len(seen), 10)
+        self.assertEqual(self.build("FROM base\nUSER 1\nWORKDIR /of\n").stderr.count("CACHED"), 0)
+        self.assertEqual(self.build("FROM base\nUSER 2\nWORKDIR /of\n").stderr.count("CACHED"), 0)
+
+    def test_a_step_whose_input_was_made_again_with_the_same_bytes_is_not_run_again(self):
+        self.build("FROM base\nCOPY f /f\nRUN cat /proc/sys/kernel/random/uuid > /when\n", f="1")
+        before = self.output("cat", "/when")
+        self.keg("config", "--label", "other=1", "-t", "other", "base")
+        self.build("FROM other\nLABEL x=y\nCOPY f /f\nRUN cat /proc/sys/kernel/random/uuid > /when\n", f="1")
+        self.assertEqual(self.output("cat", "/when"), before)
+
+    def test_one_step_of_builds_at_once_is_run_once(self):
+        context = self.context("FROM base\nRUN cat /proc/sys/kernel/random/uuid > /when; sleep 0.5\nRUN echo x > /x\n")
+        builds = [subprocess.Popen([KEG, "--root", self.store, "build", "-q", context], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+                  for _ in range(4)]
+        self.assertEqual(len({build.communicate()[0] for build in builds}), 1)
+        self.assertEqual([build.returncode for build in builds], [0] * 4)
 
     def test_a_changed_file_builds_what_comes_after_it(self):
         text = "FROM base\nRUN cat /proc/sys/kernel/random/uuid > /early\nCOPY f /f\nRUN cat /proc/sys/kernel/random/uuid > /late\n"
