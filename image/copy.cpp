@@ -19,6 +19,7 @@
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "image/files.h"
+#include "image/inline_data.h"
 #include "image/layer/decoder.h"
 #include "image/layer/read_ahead.h"
 #include "image/platform.h"
@@ -120,7 +121,8 @@ private:
 
     std::string text_of(const spec::Descriptor& descriptor) {
         const Digest digest(descriptor.digest);
-        auto text = from_.document(descriptor);
+        auto text = inline_data(descriptor);
+        if (!text) text = from_.document(descriptor);
         if (!text) throw Error("it is not there");
         if (int64_t(text->size()) != descriptor.size)
             throw Error("it has ", text->size(), " bytes instead of ", descriptor.size);
@@ -254,10 +256,20 @@ private:
         }
         Progress progress(Digest(blob.digest).short_hex(), uint64_t(blob.size));
         put(blob, [&](int64_t begin) {
-            ByteSource bytes = counted(blob, begin, from_.open_at(blob, begin), progress);
+            ByteSource bytes = counted(blob, begin, open(blob, begin), progress);
             return to_.compares_digests() ? bytes : checked(blob, std::move(bytes));
         });
         progress.finish(options_.moved);
+    }
+
+    // From the place, if it does not come with what names it.
+    ByteSource open(const spec::Descriptor& blob, int64_t begin) {
+        auto data = inline_data(blob);
+        if (!data) return from_.open_at(blob, begin);
+        const auto kept = std::make_shared<const std::string>(std::move(*data));
+        return [kept, bytes = bytes_of(std::string_view(*kept).substr(size_t(begin)))] {
+            return bytes();
+        };
     }
 
     // Where one blob goes at a time, its bytes are read and hashed beside the writing.
@@ -272,7 +284,7 @@ private:
     // By a file: a manifest and a tar say how large a blob is before it comes.
     void convert(const spec::Descriptor& layer, const Digest& diff_id) {
         Progress progress(Digest(layer.digest).short_hex(), uint64_t(layer.size));
-        const ByteSource blob = checked(layer, counted(layer, 0, from_.open(layer), progress));
+        const ByteSource blob = checked(layer, counted(layer, 0, open(layer, 0), progress));
         const UniqueFd file = nameless_file();
         const auto plain = make_decoder(blob);
         const Encoded encoded =

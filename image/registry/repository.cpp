@@ -6,9 +6,9 @@
 
 #include <algorithm>
 
-#include "base/base64.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "image/inline_data.h"
 #include "image/registry/refusal.h"
 #include "image/registry/retry.h"
 #include "image/registry/url.h"
@@ -41,15 +41,6 @@ bool is_json(const std::string& text) try {
     return true;
 } catch (const std::exception&) {
     return false;
-}
-
-// The bytes that a descriptor has with it, if they are what it describes.
-std::optional<std::string> data_in(const spec::Descriptor& blob) {
-    if (blob.data.empty()) return {};
-    auto data = decode_base64(blob.data, Padding::optional);
-    const bool is_right = data && int64_t(data->size()) == blob.size &&
-                          digest_of(*data, Digest(blob.digest).algorithm()).text() == blob.digest;
-    return is_right ? data : std::nullopt;
 }
 
 Digest digest_like(const std::string& expected, const std::string& data) {
@@ -100,7 +91,7 @@ Repository::Document Repository::take_document(const HttpResponse& response,
 }
 
 void Repository::read(const spec::Descriptor& blob, int64_t begin, const Take& take) {
-    if (const auto data = data_in(blob))
+    if (const auto data = inline_data(blob))
         return take(std::string_view(*data).substr(size_t(std::min(begin, blob.size))));
     Retry retry;
     for (int64_t size = begin; size < blob.size;) {

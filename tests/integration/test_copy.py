@@ -1,5 +1,6 @@
 """keg copy moves an image between any two places, which skopeo reads and writes as well, and trusts none of them."""
 import gzip
+import base64
 import json
 import os
 import subprocess
@@ -81,6 +82,22 @@ class Places(CopyCase):
                 self.assertEqual(self.copy(source, target), digest)
         self.assertEqual(self.image_id("again"), "sha256:" + sha(config_of(LAYER)))
         self.assertEqual(self.keg("run", "--rm", "--network", "none", "again", check=False).returncode, 126)  # the layer's file is no program
+
+    def test_what_comes_with_its_descriptor_need_not_lie_in_the_layout(self):
+        config, embedded = config_of(LAYER), lambda data: {"data": base64.b64encode(data).decode()}
+        document = json.loads(manifest_of(config))
+        document["config"] |= embedded(config)
+        document["layers"][0] |= embedded(PACKED)
+        manifest = json.dumps(document).encode()
+        self.layout.entries.append(descriptor(manifest, MANIFEST) | embedded(manifest))
+        (self.layout.path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": self.layout.entries}))
+        self.assertEqual(self.copy(self.from_layout(), "store:app"), "sha256:" + sha(manifest))
+        self.keg("copy", "-q", self.from_layout(), f"docker-archive:{self.dir}/a.tar:app:1")
+        for wrong in (base64.b64encode(b"x" * len(config)).decode(), "?"):
+            document["config"]["data"] = wrong
+            self.layout.entries.clear()
+            self.layout.name(self.layout.blob(json.dumps(document).encode()), MANIFEST)
+            self.refused(self.from_layout(), f"dir:{self.dir}/no", sha(config))
 
     def test_a_docker_archive_has_plain_layers_and_the_same_image(self):
         self.layout.name(self.layout.image(), MANIFEST)
