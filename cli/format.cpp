@@ -14,24 +14,31 @@
 
 namespace {
 
+void each_cell(std::string_view line, const auto& visit) {
+    for (size_t i = 0;; ++i) {
+        const size_t tab = line.find('\t');
+        visit(i, line.substr(0, tab), tab == std::string_view::npos);
+        if (tab == std::string_view::npos) return;
+        line.remove_prefix(tab + 1);
+    }
+}
+
 // Columns of text/tabwriter with Docker's numbers: at least 10 wide, 3 blanks between; the last
 // cell of a line is left as it is.
 std::string aligned(const std::vector<std::string>& lines) {
     std::vector<size_t> widths;
-    for (const std::string& line : lines) {
-        const auto cells = split(line, '\t');
-        for (size_t i = 0; i + 1 < cells.size(); ++i) {
+    for (const std::string& line : lines)
+        each_cell(line, [&](size_t i, std::string_view cell, bool is_last) {
+            if (is_last) return;
             if (widths.size() <= i) widths.push_back(10);
-            widths[i] = std::max(widths[i], width_of(cells[i]) + 3);
-        }
-    }
+            widths[i] = std::max(widths[i], width_of(cell) + 3);
+        });
     std::string out;
     for (const std::string& line : lines) {
-        const auto cells = split(line, '\t');
-        for (size_t i = 0; i < cells.size(); ++i) {
-            out += cells[i];
-            if (i + 1 < cells.size()) out += std::string(widths[i] - width_of(cells[i]), ' ');
-        }
+        each_cell(line, [&](size_t i, std::string_view cell, bool is_last) {
+            out += cell;
+            if (!is_last) out.append(widths[i] - width_of(cell), ' ');
+        });
         out += '\n';
     }
     return out;

@@ -142,6 +142,8 @@ public:
                               std::string_view algorithm = "sha256") const;
 
     // --- images
+    // All of them, as they are written down: for who looks at many and needs little of each.
+    NameTable names() const { return Names::read(root_); }
     std::vector<NamedImage> images() const;  // newest first, dangling ones included
     // The same, but each manifest once, whatever names it has.
     std::vector<NamedImage> manifests() const;

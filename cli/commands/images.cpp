@@ -38,8 +38,10 @@ constexpr const char* known_filters[] = {"dangling", "reference", "label", "befo
 // An image of the list, read, under one of its names. An index that has none for this machine is
 // known by its digest alone: then nothing but the descriptor is in it.
 struct Entry {
-    NamedImage named;
-    std::shared_ptr<const Image> image;
+    std::optional<Reference> name;
+    const NameTable::Entry* written;
+    const Image* image;
+    NamedImage named() const { return {name, written->descriptor()}; }
 };
 
 Image read_image(const Store& store, const spec::Descriptor& descriptor) {
@@ -51,25 +53,35 @@ Image read_image(const Store& store, const spec::Descriptor& descriptor) {
     return store.load(descriptor);
 }
 
-std::vector<Entry> read_all(const Store& store) {
-    std::vector<Entry> out;
-    std::unordered_map<std::string, std::shared_ptr<const Image>> read;  // by the manifest
-    for (NamedImage& named : store.images()) {
-        const auto [at, is_first] = read.try_emplace(named.descriptor.digest);
-        if (is_first)
-            attempt(str("reading image ", quoted(named.shown())), [&] {
-                at->second = std::make_shared<const Image>(read_image(store, named.descriptor));
-            });
-        if (at->second) out.push_back({std::move(named), at->second});
+// Ten thousand names may be of one image: nothing is made for each that can be made for all.
+class Listing {
+public:
+    explicit Listing(const Store& store) : names_(store.names()) {
+        for (const NameTable::Entry& written : names_.entries()) {
+            if (!Digest::is_valid(written.digest)) continue;
+            const auto [at, is_first] = images_.try_emplace(written.digest);
+            const Entry entry{reference_of(written.name), &written, nullptr};
+            if (is_first)
+                attempt(str("reading image ", quoted(entry.named().shown())), [&] {
+                    at->second =
+                        std::make_unique<const Image>(read_image(store, written.descriptor()));
+                });
+            if (at->second) entries_.push_back({entry.name, &written, at->second.get()});
+        }
     }
-    return out;
-}
+    std::vector<Entry>& entries() { return entries_; }
+
+private:
+    NameTable names_;
+    std::unordered_map<std::string_view, std::unique_ptr<const Image>> images_;  // by manifest
+    std::vector<Entry> entries_;
+};
 
 // path.Match of the familiar name, with or without the tag.
-bool matches(const NamedImage& named, const std::string& pattern) {
-    if (!named.name) return false;
-    for (const std::string& name : {named.name->familiar(), named.name->familiar_repository()})
-        if (::fnmatch(pattern.c_str(), name.c_str(), FNM_PATHNAME) == 0) return true;
+bool matches(const std::optional<Reference>& name, const std::string& pattern) {
+    if (!name) return false;
+    for (const std::string& form : {name->familiar(), name->familiar_repository()})
+        if (::fnmatch(pattern.c_str(), form.c_str(), FNM_PATHNAME) == 0) return true;
     return false;
 }
 
@@ -98,8 +110,8 @@ bool wanted(const Store& store, const Entry& entry, const Filters& filters) {
             return instant(read_image(store, store.get(name).descriptor));
         };
         const auto holds = [&](const std::string& value) {
-            if (key == "dangling") return parse_bool(key, value) == !entry.named.name;
-            if (key == "reference") return matches(entry.named, value);
+            if (key == "dangling") return parse_bool(key, value) == !entry.name;
+            if (key == "reference") return matches(entry.name, value);
             if (key == "label") return has_label(*entry.image, value);
             if (key == "before") return instant(*entry.image) < created(value);
             return instant(*entry.image) > created(value);
@@ -131,14 +143,13 @@ class Rows {
 public:
     explicit Rows(bool whole) : whole_(whole) {}
     const json::Value* row(const Entry& entry) {
-        const auto& [named, image] = entry;
-        const auto [at, is_first] = rows_.try_emplace(image.get());
+        const auto& [name, written, image] = entry;
+        const auto [at, is_first] = rows_.try_emplace(image);
         if (is_first) at->second = row_of(*image, whole_);
         json::Value& row = at->second;
-        const bool tagged = named.name && !named.name->tag.empty();
-        row["Repository"] = named.name ? named.name->familiar_repository() : "<none>";
-        row["Tag"] = tagged ? named.name->tag : "<none>";
-        row["Digest"] = named.descriptor.digest;
+        row["Repository"] = name ? name->familiar_repository() : "<none>";
+        row["Tag"] = name && !name->tag.empty() ? name->tag : "<none>";
+        row["Digest"] = written->digest;
         return &row;
     }
 
@@ -157,11 +168,12 @@ int images(const Arguments& globals, const Arguments& args) {
     Filters filters = parse_filters(args.all("filter"), known_filters);
     if (args.size()) filters["reference"].push_back(args[0]);
     const Store store = open_store(globals);
-    std::vector<Entry> entries = read_all(store);
+    Listing listing(store);
+    std::vector<Entry>& entries = listing.entries();
     std::erase_if(entries, [&](const Entry& entry) { return !wanted(store, entry, filters); });
     if (args.flag("tree")) {
         std::vector<NamedImage> named;
-        for (Entry& entry : entries) named.push_back(std::move(entry.named));
+        for (const Entry& entry : entries) named.push_back(entry.named());
         print_image_tree(store, named);
         return 0;
     }
