@@ -150,7 +150,8 @@ private:
     Image load_image(const std::string& name);
     std::optional<size_t> stage_index(const std::string& name, size_t before) const;
 
-    void layer_step(Stage& stage, const std::string& key, const std::string& created_by,
+    void layer_step(Stage& stage, const Stage& on, const std::string& key,
+                    const std::string& created_by,
                     const std::function<std::string(const std::string& work)>& make);
     Mounted mount_stage(const Stage& stage, const std::string& work) const;
     std::string now() const { return rfc3339_now(); }
@@ -459,18 +460,19 @@ void Build::step(Stage& stage, const Statement& statement) {
 
 // A step that makes a layer: from the cache, or made now in a work directory whose upper/ becomes
 // it. `make` gives the key of what it made, which is another one if the context was edited
-// meanwhile.
-void Build::layer_step(Stage& stage, const std::string& wanted, const std::string& created_by,
+// meanwhile. `on` is what it is made on: the stage, or nothing.
+void Build::layer_step(Stage& stage, const Stage& on, const std::string& wanted,
+                       const std::string& created_by,
                        const std::function<std::string(const std::string& work)>& make) {
     std::string key = wanted;
     // Of several builds that want one step, one makes it, and the others wait here and find it.
     std::optional<FileLock> alone;
     std::optional<CachedLayer> layer;
     if (!options_.no_cache) {
-        layer = find_cached(store_, key, stage.diff_ids);
+        layer = find_cached(store_, key, on.diff_ids);
         if (!layer) {
             alone.emplace(lock_path(store_, key));
-            layer = find_cached(store_, key, stage.diff_ids);
+            layer = find_cached(store_, key, on.diff_ids);
         }
     }
     const bool cached = layer.has_value();
@@ -479,7 +481,7 @@ void Build::layer_step(Stage& stage, const std::string& wanted, const std::strin
         key = make(work.path());
         sys::make_directories(work.path() + "/upper", 0755);
         const Snapshots::NewLayer made =
-            Snapshots(store_).commit(work.path() + "/upper", stage.diff_ids);
+            Snapshots(store_).commit(work.path() + "/upper", on.diff_ids);
         layer = CachedLayer{
             .blob = made.blob, .diff_id = made.diff_id, .empty = made.empty, .created = now()};
         remember(store_, key, *layer);
@@ -487,6 +489,7 @@ void Build::layer_step(Stage& stage, const std::string& wanted, const std::strin
     stage.layers.push_back(layer->blob);
     stage.diff_ids.push_back(layer->diff_id);
     stage.config.rootfs.diff_ids.push_back(layer->diff_id.text());
+    if (&on != &stage) Snapshots(store_).unpack(stage.image());
     stage.add_history(created_by, false, layer->created);
     done(cached ? "CACHED" : "");
 }
@@ -551,7 +554,7 @@ void Build::run_instruction(Stage& stage, const Statement& statement) {
                                        run.network};
     if (!run.seccomp.empty()) fields.push_back(run.seccomp);
     const std::string key = stage.key_of(fields);
-    layer_step(stage, key, created_by, [&](const std::string& work) {
+    layer_step(stage, stage, key, created_by, [&](const std::string& work) {
         run_step(store_, stage, run, work, network_,
                  [&](std::string_view line) { say(str("#", step_, " ", line)); });
         return key;
@@ -568,6 +571,13 @@ std::vector<std::string> Build::proxies(const Stage& stage) const {
         if (given || own) words.push_back(name + "=" + given.value_or(own ? own : ""));
     }
     return words;
+}
+
+static bool is_set(const Statement& statement, const std::string& name) {
+    const std::string* const value = statement.flag(name);
+    if (!value || *value == "false") return false;
+    if (value->empty() || *value == "true") return true;
+    throw Error("expecting boolean value for flag ", name, ", not: ", *value);
 }
 
 void Build::copy_instruction(Stage& stage, const Statement& statement) {
@@ -662,6 +672,9 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
     const std::string text =
         str(statement.keyword, " ", chown.empty() ? "" : str("--chown=", chown, " "),
             chmod.empty() ? "" : str("--chmod=", chmod, " "), join(shown, " "), " ", typed);
+    // With --link it is a layer of its own, which is good on whatever lies below.
+    const Stage nothing;
+    const Stage& on = is_set(statement, "link") ? nothing : stage;
     // The layers of another image say what is in it; the context has to be read.
     const auto key_of = [&](const std::string& content) {
         std::vector<std::string> fields = {text, destination, source_key, str(sources.size()),
@@ -670,13 +683,13 @@ void Build::copy_instruction(Stage& stage, const Statement& statement) {
         for (size_t i = 0; i < inlined.size(); ++i)
             fields.push_back(inlined[i]->name), fields.push_back(inlined_text[i]);
         fields.push_back(content);
-        return stage.key_of(fields);
+        return on.key_of(fields);
     };
     const bool from_context = !mounted && !sources.empty();
     const std::string key =
         key_of(from_context ? hash_sources(root, ignore, is_add, sources).text() : "");
-    layer_step(stage, key, text + " # buildkit", [&](const std::string& work) {
-        const Mounted rootfs = mount_stage(stage, work);
+    layer_step(stage, on, key, text + " # buildkit", [&](const std::string& work) {
+        const Mounted rootfs = mount_stage(on, work);
         const Root to(rootfs.path());
         std::optional<CopyOwner> owner;
         if (!mounted) owner = CopyOwner{};  // what another image has keeps its owner
@@ -725,7 +738,7 @@ void Build::workdir(Stage& stage, const Statement& statement) {
     if (value.starts_with('/') && value.ends_with('/')) next += "/";  // stays, as typed
     const std::string key =
         stage.key_of({"WORKDIR", next, stage.config.config.user.text()});  // who it is made for
-    layer_step(stage, key, "WORKDIR " + next, [&](const std::string& work) {
+    layer_step(stage, stage, key, "WORKDIR " + next, [&](const std::string& work) {
         const Mounted rootfs = mount_stage(stage, work);
         const Root root(rootfs.path());
         const ResolvedUser user = resolve_user(root, stage.config.config.user);

@@ -91,6 +91,14 @@ std::vector<std::string> Stage::environment() const {
     return words;
 }
 
+Image Stage::image() const {
+    Image out;
+    out.manifest.media_type = spec::media::manifest;
+    out.manifest.layers = layers;
+    out.config = config;
+    return out;
+}
+
 void Stage::add_history(const std::string& created_by, bool empty_layer,
                         const std::string& created) {
     config.history.push_back({.created = created,

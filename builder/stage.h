@@ -53,6 +53,8 @@ struct Stage {
     std::vector<std::string> shell() const;
     // What RUN finds in its environment: ENV's, over which an ARG goes that no later ENV hides.
     std::vector<std::string> environment() const;
+    // So far, in the store or not.
+    Image image() const;
     void add_history(const std::string& created_by, bool empty_layer, const std::string& created);
     // Of a step that would come next: what it finds, which is the content of the layers so far,
     // and what it is, field by field. What a step does not see (a LABEL) is no part of it.

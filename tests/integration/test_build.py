@@ -45,6 +45,21 @@ class Build(StoreCase):
         self.assertEqual(self.build(text.format(2), f="1").stderr.count("CACHED"), 3)
         self.assertEqual(self.output("echo", "there"), "there\n")
 
+    def test_a_linked_copy_is_a_layer_of_its_own(self):
+        text = "FROM base\nRUN echo {} > /x; mkdir -p /a/kept; ln -s /a /b\nCOPY --link{} f /b/\nRUN cat /b/f > /seen; ls /a > /below\n"
+        self.build(text.format(1, ""), f="1")
+        self.assertEqual(self.output("sh", "-c", "test -L /b || cat /b/f /seen /below; id -u"), "11kept\n0\n")
+        self.assertEqual(self.build(text.format(3, ""), f="1").stderr.count("CACHED"), 1)
+        self.assertEqual(self.build(text.format(3, "=false"), f="1").stderr.count("CACHED"), 1)    # the RUN
+        self.assertEqual(self.output("cat", "/b/f", "/a/f"), "11")
+        self.fails("build", self.context(text.format(1, "=often"), f="1"), says="expecting boolean value for flag link")
+        self.build("FROM base\nCOPY --link --chown=7:8 f deep/er/\n", f="2")
+        self.assertEqual(self.output("stat", "-c", "%u:%g %a", "/deep/er", "/deep/er/f"), "7:8 755\n7:8 644\n")
+        self.keg("save", "-o", self.dir / "app.tar", "app")
+        self.keg("rmi", "app")
+        self.keg("load", "-i", self.dir / "app.tar")
+        self.assertEqual(self.output("cat", "/deep/er/f"), "2")
+
     def test_what_a_step_sees_builds_it_again(self):
         text = "FROM base\n{}\nRUN cat /proc/sys/kernel/random/uuid > /when\n"
         seen = set()
