@@ -47,17 +47,24 @@ void ReadAhead::work() {
     changed_.notify_all();
 }
 
-// Small pieces are gathered in a block that nobody has taken yet.
+// Small pieces are gathered in a block that nobody has taken yet. What was taken is used again: new
+// memory costs the kernel more than what is done with it.
 void ReadAhead::take(std::string_view piece) {
     if (piece.empty()) return;
     std::unique_lock lock(mutex_);
     const auto has_room = [&] { return !blocks_.empty() && blocks_.back().size() < full_block; };
     changed_.wait(lock, [&] { return stopped_ || has_room() || blocks_.size() < most_ahead; });
     if (stopped_) throw Stopped();
-    if (has_room())
+    if (has_room()) {
         blocks_.back() += piece;
-    else
-        blocks_.emplace_back(piece);
+    } else {
+        std::string block;
+        if (!spare_.empty()) block = std::move(spare_.back()), spare_.pop_back();
+        lock.unlock();
+        block.assign(piece);
+        lock.lock();
+        blocks_.push_back(std::move(block));
+    }
     changed_.notify_all();
 }
 
@@ -68,6 +75,7 @@ std::string_view ReadAhead::next() {
         if (error_) std::rethrow_exception(std::exchange(error_, {}));
         return {};
     }
+    if (current_.capacity() >= full_block) spare_.push_back(std::move(current_));
     current_ = std::move(blocks_.front());
     blocks_.pop_front();
     changed_.notify_all();

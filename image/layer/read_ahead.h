@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 class ReadAhead {
 public:
@@ -37,6 +38,7 @@ private:
     std::exception_ptr error_;
     bool produced_ = false;  // all of it
     bool stopped_ = false;
-    std::string current_;  // the consumer's
-    std::thread thread_;   // last: it uses all of the above
+    std::string current_;             // the consumer's
+    std::vector<std::string> spare_;  // those that it had, at most as many as are ahead of it
+    std::thread thread_;              // last: it uses all of the above
 };
