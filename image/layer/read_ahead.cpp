@@ -8,7 +8,7 @@
 
 namespace {
 
-constexpr size_t most_ahead = 4;                  // blocks
+constexpr size_t most_ahead = 2;                  // blocks
 constexpr size_t full_block = size_t(256) << 10;  // bytes; larger ones stay as they come
 
 std::function<void(const ReadAhead::Take&)> all_of(std::function<std::string_view()> read) {
