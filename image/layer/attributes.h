@@ -15,9 +15,9 @@ struct Attributes {
     std::vector<std::pair<std::string, std::string>> kept;  // sorted by name
     uint32_t permissions = 0;                               // of the entry, 07777
 };
-// What a container's root directory has for permissions. A layer may have been packed from a private
-// directory, which no other engine's containers mind: whoever may not even enter it could not run
-// anything there.
+// What a container's root directory has for permissions. A layer may have been packed from a
+// private directory, which no other engine's containers mind: whoever may not even enter it could
+// not run anything there.
 constexpr mode_t root_permissions(mode_t mode) { return mode & S_IXOTH ? mode : mode | 0555; }
 
 // Throws SysError where setxattr(2) would fail; `path` is for its words. No attribute is kept that
