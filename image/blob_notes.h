@@ -22,7 +22,7 @@ public:
     void add_repository(const std::string& registry, const std::string& repository,
                         const Digest& digest);
 
-    // What it is when compressed so ("gzip-3"): its digest and size.
+    // What it is when compressed so ("gzip-2"): its digest and size.
     std::optional<spec::Descriptor> compressed(const std::string& how) const;
     void add_compressed(const std::string& how, const spec::Descriptor& result);
 

@@ -18,7 +18,7 @@
 namespace {
 
 constexpr size_t made_at_once = size_t(256) << 10;
-constexpr int most_of_isal = 3, most_of_gzip = 9, most_of_zstd = 22;
+constexpr int most_of_isal = 3, most_of_gzip = 9, most_of_zstd = 22, usual_of_zstd = 3;
 
 using Sink = std::function<void(std::string_view)>;
 
@@ -167,14 +167,14 @@ std::string Compression::text() const {
 }
 
 Compression parse_compression(std::string_view kind, int level) {
-    const auto between = [&](int most) {
+    const auto between = [&](int most, int usual) {
         if (level < 0 || level > most)
             throw Error("compression level ", level, " of ", kind, ": must be from 1 to ", most);
-        return level == 0 ? Compression{}.level : level;
+        return level == 0 ? usual : level;
     };
     using enum Compression::Kind;
-    if (kind == "gzip") return {gzip, between(most_of_gzip)};
-    if (kind == "zstd") return {zstd, between(most_of_zstd)};
+    if (kind == "gzip") return {gzip, between(most_of_gzip, Compression{}.level)};
+    if (kind == "zstd") return {zstd, between(most_of_zstd, usual_of_zstd)};
     if (kind == "none") return {none, 0};
     throw Error("unknown compression ", quoted(kind), "; known are gzip, zstd, none");
 }

@@ -12,9 +12,9 @@
 
 struct Compression {
     enum class Kind { none, gzip, zstd } kind = Kind::gzip;
-    int level = 3;  // the usual one of both
+    int level = 2;  // gzip's usual one; zstd's is 3
 
-    // "gzip-3"; what is compressed so is always the same.
+    // "gzip-2"; what is compressed so is always the same.
     std::string text() const;
 };
 // "gzip", "zstd" or "none", 0 for the usual level; throws Error for another, and for a level that
