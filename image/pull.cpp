@@ -22,7 +22,7 @@ Image pull(const Store& store, const Reference& name, const TrustPolicy& trust,
            const PullOptions& options) {
     const Lease lease = store.use();
     RegistrySource from(name);
-    StoreSink to(store, name, options.platform);
+    StoreSink to(store, name, options.platform, from.is_far());
     const auto accept =
         acceptance(trust, from, Origin::registry(name, name.familiar()), keep_in(store));
     const spec::Descriptor top = copy_image(from, to,

@@ -86,7 +86,9 @@ spec::Descriptor copy_to(ImageSource& from, const ImagePlace& to, const CopyOpti
     const auto copy = [&](ImageSink&& sink) { return copy_image(from, sink, options); };
     switch (to.transport->kind) {
         case registry: return copy(RegistrySink(parse_reference(to.name)));
-        case store: return copy(StoreSink(the_store(), name_for_new(to.name), options.platform));
+        case store:
+            return copy(
+                StoreSink(the_store(), name_for_new(to.name), options.platform, from.is_far()));
         case layout: return copy(LayoutSink(to.path, to.name));
         case oci_archive: return copy_to_archive(from, to, ArchiveFormat::oci, options);
         case docker_archive: return copy_to_archive(from, to, ArchiveFormat::docker, options);

@@ -19,6 +19,7 @@ public:
     RegistrySource(const Reference& name, std::vector<Place> places);
     spec::Descriptor top() override { return top_.descriptor; }
     std::optional<std::string> document(const spec::Descriptor& descriptor) override;
+    bool is_far() const override { return true; }
     ByteSource open(const spec::Descriptor& blob) override { return open_at(blob, 0); }
     ByteSource open_at(const spec::Descriptor& blob, int64_t begin) override;
     // Where the image was found.

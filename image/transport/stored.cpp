@@ -48,6 +48,20 @@ void StoreSink::expect(const spec::Manifest& image) {
 }
 
 void StoreSink::put(const spec::Descriptor& blob, const BytesFrom& bytes) {
+    if (keeps_parts_)
+        go_on_with(blob, bytes);
+    else
+        take(blob, bytes(0));
+    if (expected_ && spec::is_layer(blob.media_type)) prepare(blob);
+}
+
+void StoreSink::take(const spec::Descriptor& blob, const ByteSource& bytes) {
+    BlobWriter writer = store_.new_blob_for_later(Digest(blob.digest).algorithm());
+    for (std::string_view piece = bytes(); !piece.empty(); piece = bytes()) writer.write(piece);
+    writer.commit_later(blob.media_type, blob.digest, blob.size);
+}
+
+void StoreSink::go_on_with(const spec::Descriptor& blob, const BytesFrom& bytes) {
     std::optional<BlobWriter> writer = store_.resume_blob(blob);
     if (!writer) return;
     const auto take_rest = [&] {
@@ -62,7 +76,6 @@ void StoreSink::put(const spec::Descriptor& blob, const BytesFrom& bytes) {
         take_rest();
     }
     writer->commit(blob.media_type, blob.digest, blob.size);
-    if (expected_ && spec::is_layer(blob.media_type)) prepare(blob);
 }
 
 // Of the image that is to be run, while others of its blobs come.
@@ -90,6 +103,7 @@ void StoreSink::put_document(const spec::Descriptor& descriptor, const std::stri
 
 void StoreSink::finish(const spec::Descriptor& top) {
     Snapshots(store_).unpack(store_.load(top, platform_), Snapshots::Trust::nothing);
+    store_.settle();
     store_.tag(top, name_);
 }
 
@@ -97,4 +111,7 @@ StoreReferrerSink::StoreReferrerSink(const Store& store, const Reference& image,
                                      const std::string& subject)
     : StoreSink(store, {}), list_(referrers_of(image, subject)) {}
 
-void StoreReferrerSink::finish(const spec::Descriptor& top) { add_to_list(store_, list_, top); }
+void StoreReferrerSink::finish(const spec::Descriptor& top) {
+    store_.settle();
+    add_to_list(store_, list_, top);
+}

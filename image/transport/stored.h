@@ -32,15 +32,16 @@ struct NotAnImage : Error {
 class StoreSink : public ImageSink {
 public:
     // Without a name it becomes a dangling image. `platform` is that of an index's image which is
-    // made ready to be run; much of that is done while others of its layers come.
-    StoreSink(const Store& store, std::optional<Reference> name, std::string platform = {})
+    // made ready to be run; much of that is done while others of its layers come. `keeps_parts`: of
+    // what comes from afar, what has come of a blob stays for the next command, and one that
+    // another command is getting need not come again.
+    StoreSink(const Store& store, std::optional<Reference> name, std::string platform = {},
+              bool keeps_parts = false)
         : store_(store), lease_(store.use()), name_(std::move(name)),
-          platform_(std::move(platform)) {}
+          platform_(std::move(platform)), keeps_parts_(keeps_parts) {}
     bool keeps_index() const override { return true; }
     void expect(const spec::Manifest& image) override;
     bool has(const spec::Descriptor& blob) override { return store_.is_intact(blob); }
-    // What an earlier command has got of a blob need not come again, nor what another one gets
-    // meanwhile.
     void put(const spec::Descriptor& blob, const BytesFrom& bytes) override;
     bool compares_digests() const override { return true; }
     void put_document(const spec::Descriptor& descriptor, const std::string& text) override;
@@ -50,12 +51,15 @@ protected:
     const Store& store_;
 
 private:
+    void take(const spec::Descriptor& blob, const ByteSource& bytes);
+    void go_on_with(const spec::Descriptor& blob, const BytesFrom& bytes);
     void prepare(const spec::Descriptor& layer);
     std::vector<Digest> expected_diff_ids();
 
     const Lease lease_;
     std::optional<Reference> name_;
     std::string platform_;
+    bool keeps_parts_;
     std::optional<spec::Manifest> expected_;
     std::mutex mutex_;
     std::optional<spec::ImageConfig> config_;  // once it is there

@@ -41,6 +41,8 @@ public:
     // What has that digest as its subject, as far as the place says; who needs to know looks at the
     // documents. Throws Error if it cannot be said.
     virtual std::vector<spec::Descriptor> referrers(const std::string& /*digest*/) { return {}; }
+    // Does it take long to have the same bytes again?
+    virtual bool is_far() const { return false; }
     // Is the manifest only made up, of what says otherwise what an image consists of? Then nobody
     // knows its digest.
     virtual bool is_made_up() const { return false; }

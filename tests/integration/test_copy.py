@@ -6,7 +6,7 @@ import os
 import subprocess
 import unittest
 
-from archives import LAYER, MANIFEST, config_of, docker_archive, sha, tar_of
+from archives import LAYER, MANIFEST, config_of, docker_archive, files_of, sha, tar_of
 from keg import StoreCase, needs, needs_root, run
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -98,6 +98,17 @@ class Places(CopyCase):
             self.layout.entries.clear()
             self.layout.name(self.layout.blob(json.dumps(document).encode()), MANIFEST)
             self.refused(self.from_layout(), f"dir:{self.dir}/no", sha(config))
+
+    def test_of_a_copy_that_fails_nothing_stays_in_the_store(self):
+        self.layout.name(self.layout.image(), MANIFEST)
+        self.keg("images")
+        before = files_of(self.store)
+        for damage in (PACKED[:-10], PACKED[:-10] + b"0123456789", PACKED + b"more"):
+            self.layout.blob_path(PACKED).write_bytes(damage)
+            self.refused(self.from_layout(), "store:app", sha(PACKED))
+            self.assertEqual(files_of(self.store), before)
+        self.layout.blob(PACKED)
+        self.copy(self.from_layout(), "store:app")
 
     def test_a_docker_archive_has_plain_layers_and_the_same_image(self):
         self.layout.name(self.layout.image(), MANIFEST)
