@@ -91,6 +91,7 @@ def new_file_system():
         file.truncate(8 << 30)
     call("mkfs.ext4", "-q", "-F", image)
     call("mount", "-o", "loop", image, MOUNT)
+    call("sync")    # what was written before this turn is none of its
     try:
         yield
     finally:
