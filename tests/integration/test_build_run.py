@@ -186,7 +186,8 @@ class Killed(BuildCase):
                     if how == signal.SIGKILL and self.left():
                         # Killed between a directory and its guard, or with a layer on its way to its place: no mount, and the next
                         # command takes it away.
-                        self.assertEqual(set(self.left()) - set(os.listdir(self.store / "tmp")), set())
+                        for name in self.left():
+                            self.assertIn(os.listdir(self.store / "tmp" / name), [[], ["diff"]] if name.startswith("layer-") else [[]])
                         self.keg("build", "-q", "--no-cache", "-f", "-", self.dir / "context", input="FROM base\nWORKDIR /x\n")
                     self.assertEqual(self.left(), [])
 
