@@ -37,7 +37,7 @@ void add_rows(const Store& store, const NamedImage& named, const std::set<std::s
               std::vector<TreeRow>& rows) {
     const Variants variants = list_variants(store, named.descriptor);
     const std::vector<Variant>& all = variants.all;
-    const bool is_index = spec::oci_media_type(named.descriptor.media_type) == spec::media::index;
+    const bool is_index = spec::is_index(named.descriptor.media_type);
     const bool is_used =
         std::ranges::any_of(all, [&](const Variant& variant) { return used.contains(variant.id); });
     const std::string& id = is_index || all.empty() ? named.descriptor.digest : all[0].id;

@@ -31,8 +31,7 @@ const json::Value& member(const json::Value& value, const std::string& key) {
 }  // namespace
 
 BlobNotes::BlobNotes(const Store& store, const Digest& blob)
-    : path_(str(store.root(), "/notes/", blob.algorithm(), "-", blob.hex())),
-      notes_(read_notes(path_)) {}
+    : path_(str(store.root(), "/notes/", blob.dashed())), notes_(read_notes(path_)) {}
 
 std::vector<std::string> BlobNotes::repositories(const std::string& registry,
                                                  const Digest& digest) const {

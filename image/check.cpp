@@ -160,8 +160,7 @@ void Check::blob(const Digest& digest) {
     }
     damaged_.insert(digest.text());
     Problem& problem = found("blob", digest.text(), wrong);
-    if (repair_)
-        problem.repaired = quarantine(path, str(digest.algorithm(), "-", digest.hex()), &info);
+    if (repair_) problem.repaired = quarantine(path, digest.dashed(), &info);
 }
 
 bool Check::index() {
@@ -241,7 +240,7 @@ bool Check::is_there(const std::string& image, const char* what,
 void Check::image(const NamedImage& named) {
     report_.images += 1;
     const std::string shown = named.shown();
-    const bool is_index = spec::oci_media_type(named.descriptor.media_type) == spec::media::index;
+    const bool is_index = spec::is_index(named.descriptor.media_type);
     if (!is_there(shown, is_index ? "index" : "manifest", named.descriptor)) return;
     if (is_for_others(store_, named.descriptor)) return;
     const auto image = store_.try_load(named.descriptor);

@@ -27,7 +27,6 @@
 
 namespace {
 
-constexpr size_t most_depth = 4;  // of indexes in indexes
 constexpr size_t most_documents = 10'000, most_document_bytes = size_t(256) << 20;
 
 struct Document {
@@ -37,10 +36,6 @@ struct Document {
     std::optional<spec::Index> index;
     std::vector<Document> children;  // those of the index, in its order
 };
-
-bool is_index(const spec::Descriptor& descriptor) {
-    return spec::oci_media_type(descriptor.media_type) == spec::media::index;
-}
 
 // As many bytes as the manifest says, or it throws.
 ByteSource counted(const spec::Descriptor& blob, int64_t begin, ByteSource bytes,
@@ -98,25 +93,27 @@ private:
 
     // Of an index the children are read later, when it is known which are wanted.
     Document read(const spec::Descriptor& descriptor, size_t depth) {
-        return context(str(is_index(descriptor) ? "index " : "manifest ", descriptor.digest), [&] {
-            if (depth > most_depth) throw Error("indexes are nested too deep");
-            if (++documents_ > most_documents)
-                throw Error("the image has more than ", most_documents, " documents");
-            Document out{.descriptor = descriptor, .text = text_of(descriptor)};
-            const auto type = spec::oci_media_type(descriptor.media_type);
-            if (type == spec::media::manifest)
-                out.manifest = spec::read_manifest(out.text);
-            else if (type == spec::media::index)
-                out.index = spec::read_index(out.text);
-            else
-                throw Error("unsupported manifest media type ", quoted(descriptor.media_type));
-            const std::string& inside =
-                out.manifest ? out.manifest->media_type : out.index->media_type;
-            if (!inside.empty() && inside != descriptor.media_type)
-                throw Error("it is called ", quoted(descriptor.media_type), ", but is ",
-                            quoted(inside));
-            return out;
-        });
+        return context(
+            str(spec::is_index(descriptor.media_type) ? "index " : "manifest ", descriptor.digest),
+            [&] {
+                if (depth > most_nested_indexes) throw Error("indexes are nested too deep");
+                if (++documents_ > most_documents)
+                    throw Error("the image has more than ", most_documents, " documents");
+                Document out{.descriptor = descriptor, .text = text_of(descriptor)};
+                const auto type = spec::oci_media_type(descriptor.media_type);
+                if (type == spec::media::manifest)
+                    out.manifest = spec::read_manifest(out.text);
+                else if (type == spec::media::index)
+                    out.index = spec::read_index(out.text);
+                else
+                    throw Error("unsupported manifest media type ", quoted(descriptor.media_type));
+                const std::string& inside =
+                    out.manifest ? out.manifest->media_type : out.index->media_type;
+                if (!inside.empty() && inside != descriptor.media_type)
+                    throw Error("it is called ", quoted(descriptor.media_type), ", but is ",
+                                quoted(inside));
+                return out;
+            });
     }
 
     std::string text_of(const spec::Descriptor& descriptor) {

@@ -52,6 +52,15 @@ constexpr std::array<std::string_view, std::size(algorithms)> names = [] {
 
 std::span<const std::string_view> Digest::algorithms() { return names; }
 
+std::optional<Digest> Digest::from_dashed(std::string_view name) {
+    std::string text(name);
+    const size_t dash = text.find('-');
+    if (dash == std::string::npos) return {};
+    text[dash] = ':';
+    if (!is_valid(text)) return {};
+    return Digest(text);
+}
+
 std::vector<std::string> Digest::all_in(std::string_view text) {
     std::vector<std::string> found;
     for (const Algorithm& algorithm : ::algorithms) {

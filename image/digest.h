@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,10 @@ public:
     const std::string& text() const { return text_; }  // "sha256:…"
     std::string algorithm() const;                     // "sha256"
     std::string hex() const;
+    // "sha256-HEX", for names that take no colon: of files, and of tags beside an image.
+    std::string dashed() const { return algorithm() + "-" + hex(); }
+    // Nothing for what is no such name.
+    static std::optional<Digest> from_dashed(std::string_view name);
     std::string short_hex() const { return hex().substr(0, 12); }  // as Docker shows IDs
     bool empty() const { return text_.empty(); }
     auto operator<=>(const Digest&) const = default;

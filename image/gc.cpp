@@ -197,11 +197,9 @@ private:
         const std::function<void(const std::string& digest, const std::string& path)>& visit) {
         for (const std::string& name : names_in_if_exists(str(root_, "/", kind))) {
             const std::string path = str(root_, "/", kind, "/", name);
-            std::string digest = name;
-            if (const size_t dash = name.find('-'); dash != std::string::npos) digest[dash] = ':';
             attempt("removing " + path, [&] {
-                if (Digest::is_valid(digest))
-                    visit(digest, path);
+                if (const auto digest = Digest::from_dashed(name))
+                    visit(digest->text(), path);
                 else
                     drop(path);
             });

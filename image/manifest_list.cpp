@@ -19,10 +19,6 @@ namespace {
 
 constexpr const char* attested = "vnd.docker.reference.digest";  // by an attestation's entry
 
-bool names_many(const spec::Descriptor& descriptor) {
-    return spec::oci_media_type(descriptor.media_type) == spec::media::index;
-}
-
 spec::Descriptor bare(const spec::Descriptor& descriptor) {
     return {
         .media_type = descriptor.media_type, .digest = descriptor.digest, .size = descriptor.size};
@@ -43,7 +39,8 @@ std::vector<spec::Descriptor> entries_of(const Store& store, const std::string& 
     Manifests manifests(store, typed, true);
     const auto entry = [&](spec::Descriptor descriptor) {
         const std::string text = manifests.text_of(descriptor);
-        if (names_many(descriptor)) throw Error(typed, ": an index in it names another index");
+        if (spec::is_index(descriptor.media_type))
+            throw Error(typed, ": an index in it names another index");
         const auto manifest =
             context("manifest " + descriptor.digest, [&] { return spec::read_manifest(text); });
         const auto platform = manifests.platform_of(manifest);
@@ -51,7 +48,7 @@ std::vector<spec::Descriptor> entries_of(const Store& store, const std::string& 
         return descriptor;
     };
     const Repository::Document& top = manifests.top();
-    if (!names_many(top.descriptor)) return {entry(bare(top.descriptor))};
+    if (!spec::is_index(top.descriptor.media_type)) return {entry(bare(top.descriptor))};
     std::vector<spec::Descriptor> entries;
     for (const spec::Descriptor& child : spec::read_index(top.text).manifests)
         entries.push_back(entry(child));
@@ -155,14 +152,9 @@ std::string Manifests::text_of(const spec::Descriptor& descriptor) {
 
 std::optional<spec::Platform> Manifests::platform_of(const spec::Manifest& manifest) {
     if (spec::oci_media_type(manifest.config.media_type) != spec::media::config) return {};
-    const auto config = context("image config " + manifest.config.digest, [&] {
-        return spec::read_image_config(config_text(manifest.config));
+    return context("image config " + manifest.config.digest, [&] {
+        return ::platform_of(spec::read_image_config(config_text(manifest.config)));
     });
-    return spec::Platform{.architecture = config.architecture,
-                          .os = config.os,
-                          .os_version = config.os_version,
-                          .os_features = config.os_features,
-                          .variant = config.variant};
 }
 
 std::string Manifests::config_text(const spec::Descriptor& config) {
@@ -206,14 +198,14 @@ void Manifests::keep(const spec::Descriptor& document, const std::string& text) 
 std::optional<ManifestList> find_list(const Store& store, const Reference& name) {
     const auto found = store.find(name.familiar());
     if (!found) return {};
-    if (!names_many(found->descriptor))
+    if (!spec::is_index(found->descriptor.media_type))
         throw Error(name.familiar(), " is an image, and no manifest list");
     return ManifestList{bare(found->descriptor),
                         spec::read_index(store.read_blob(found->descriptor))};
 }
 
 bool is_for_others(const Store& store, const spec::Descriptor& image) try {
-    if (!names_many(image)) return false;
+    if (!spec::is_index(image.media_type)) return false;
     const spec::Index index = spec::read_index(store.read_blob(image));
     const spec::Descriptor* const ours = find_platform(index, "");
     return !ours || !store.has_blob(Digest(ours->digest));

@@ -34,6 +34,14 @@ std::string variant_of(const spec::Platform& platform) {
 
 }  // namespace
 
+spec::Platform platform_of(const spec::ImageConfig& config) {
+    return {.architecture = config.architecture,
+            .os = config.os,
+            .os_version = config.os_version,
+            .os_features = config.os_features,
+            .variant = config.variant};
+}
+
 spec::Platform parse_platform(const std::string& text) {
     auto words = split(lower(text), '/');
     if (words.size() == 1) words.insert(words.begin(), "linux");

@@ -21,12 +21,12 @@
 #include "base/sys.h"
 #include "image/blob_notes.h"
 #include "image/layer/decoder.h"
+#include "image/platform.h"
 #include "image/registry/repository.h"
 
 namespace {
 
 constexpr size_t parallel_uploads = 3;
-constexpr size_t most_nested = 4;  // indexes in indexes
 
 struct CompressedType {
     std::string_view plain, gzip, zstd;
@@ -60,7 +60,7 @@ public:
 
     Pushed image(const NamedImage& named) {
         const std::string& tag = named.name->tag;
-        if (options_.platform.empty() && is_index(named.descriptor)) {
+        if (options_.platform.empty() && spec::is_index(named.descriptor.media_type)) {
             const std::string missing = missing_in(named.descriptor, 0);
             if (missing.empty()) return {tag, index(named.descriptor, tag), ""};
             if (options_.whole) throw Error("pushing ", named.shown(), ": ", missing);
@@ -75,9 +75,6 @@ public:
     }
 
 private:
-    static bool is_index(const spec::Descriptor& descriptor) {
-        return spec::oci_media_type(descriptor.media_type) == spec::media::index;
-    }
     // One that came from a registry keeps its digest, unless something else is asked for.
     bool may_compress(const spec::Descriptor& descriptor) const {
         const Digest digest(descriptor.digest);
@@ -96,12 +93,12 @@ private:
     // What of all that an index names is neither here nor there, nor can be had by the registry
     // itself; "": nothing.
     std::string missing_in(const spec::Descriptor& top, size_t depth) {
-        if (depth == most_nested) throw Error("index ", top.digest, " is nested too deep");
+        if (depth == most_nested_indexes) throw Error("index ", top.digest, " is nested too deep");
         for (const spec::Descriptor& child : spec::read_index(store_.read_blob(top)).manifests) {
             std::string missing;
             if (!store_.has_blob(Digest(child.digest)))
                 missing = repository_.has_document(child.digest) ? "" : lacks(child);
-            else if (is_index(child))
+            else if (spec::is_index(child.media_type))
                 missing = missing_in(child, depth + 1);
             else
                 missing = missing_layer(child);
@@ -136,8 +133,9 @@ private:
             const spec::Descriptor& child = children[i];
             if (!store_.has_blob(Digest(child.digest))) continue;  // it is there
             const bool compresses = may_compress(child) && !is_attested(children, child.digest);
-            const spec::Descriptor sent =
-                is_index(child) ? index(child, "") : manifest(child, "", compresses);
+            const spec::Descriptor sent = spec::is_index(child.media_type)
+                                              ? index(child, "")
+                                              : manifest(child, "", compresses);
             if (sent.digest == child.digest) continue;
             is_same = false;
             document["manifests"][i]["digest"] = sent.digest;

@@ -281,7 +281,7 @@ BlobWriter Store::new_blob(std::string_view algorithm) const {
 std::optional<BlobWriter> Store::resume_blob(const spec::Descriptor& blob) const {
     const Digest digest(blob.digest);
     sys::make_directories(root_ + "/partial", 0700);
-    const std::string path = str(root_, "/partial/", digest.algorithm(), "-", digest.hex());
+    const std::string path = str(root_, "/partial/", digest.dashed());
     const FileLock lock(path);
     if (is_intact(blob)) {  // somebody was faster
         ::unlink(path.c_str());
@@ -402,9 +402,8 @@ Image Store::load(const spec::Descriptor& top, const std::string& platform) cons
     Image image;
     image.descriptor = top;
     // Nested indexes are legal; a chain of them is somebody's joke.
-    for (int depth = 0; spec::oci_media_type(image.descriptor.media_type) == spec::media::index;
-         ++depth) {
-        if (depth == 4) throw Error("index ", top.digest, " is nested too deep");
+    for (size_t depth = 0; spec::is_index(image.descriptor.media_type); ++depth) {
+        if (depth == most_nested_indexes) throw Error("index ", top.digest, " is nested too deep");
         const spec::Index index = context("index " + image.descriptor.digest, [&] {
             return spec::read_index(read_blob(image.descriptor));
         });

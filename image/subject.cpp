@@ -20,7 +20,7 @@ std::string subject_of(const std::string& document) try {
 spec::Descriptor referrer_entry(const spec::Descriptor& descriptor, const std::string& document) {
     spec::Descriptor entry{
         .media_type = descriptor.media_type, .digest = descriptor.digest, .size = descriptor.size};
-    if (spec::oci_media_type(descriptor.media_type) == spec::media::index) {
+    if (spec::is_index(descriptor.media_type)) {
         const spec::Index index = spec::read_index(document);
         entry.artifact_type = index.artifact_type, entry.annotations = index.annotations;
         return entry;

@@ -16,8 +16,6 @@
 
 namespace {
 
-constexpr size_t most_levels = 4;  // of indexes in indexes, as the store reads them
-
 class Listing {
 public:
     explicit Listing(const Store& store) : store_(store) {}
@@ -32,9 +30,9 @@ public:
 
 private:
     void document(const spec::Descriptor& descriptor, size_t depth) {
-        if (spec::oci_media_type(descriptor.media_type) != spec::media::index)
-            return manifest(descriptor);
-        if (depth > most_levels) throw Error("index ", descriptor.digest, " is nested too deep");
+        if (!spec::is_index(descriptor.media_type)) return manifest(descriptor);
+        if (depth > most_nested_indexes)
+            throw Error("index ", descriptor.digest, " is nested too deep");
         if (depth > 0 && !store_.has_blob(Digest(descriptor.digest))) return;
         blob(descriptor.digest);
         const spec::Index index = context("index " + descriptor.digest, [&] {
@@ -75,11 +73,7 @@ private:
         variant.id = image.config.digest;
         const auto config = spec::read_image_config(store_.read_blob(image.config));
         made_of(config.rootfs.diff_ids, counted, variant);
-        return spec::Platform{.architecture = config.architecture,
-                              .os = config.os,
-                              .os_version = config.os_version,
-                              .os_features = config.os_features,
-                              .variant = config.variant};
+        return platform_of(config);
     }
 
     void made_of(const std::vector<std::string>& diff_ids, const std::set<std::string>& counted,

@@ -223,6 +223,8 @@ bool is_layer(std::string_view media_type) {
            is_erofs_layer(media_type);
 }
 
+bool is_index(std::string_view media_type) { return oci_media_type(media_type) == media::index; }
+
 bool is_erofs_layer(std::string_view media_type) {
     const std::string_view known = oci_media_type(media_type);
     return known == media::erofs_layer || known == media::erofs_layer_zstd;

@@ -123,6 +123,8 @@ std::string write(const ContainerConfig& config, int indent = -1);
 // image (plain or by zstd): read as a tar, a layer of another kind may be an empty archive, and the
 // image would be empty without a word.
 void check_layers(const Manifest& manifest);
+// Is it the type of an index, OCI's or Docker's?
+bool is_index(std::string_view media_type);
 // Is it the type of a layer that can be unpacked?
 bool is_layer(std::string_view media_type);
 // Of one that is an EROFS image?

@@ -60,13 +60,14 @@ public:
         for (const NameTable::Entry& written : names_.entries()) {
             if (!Digest::is_valid(written.digest)) continue;
             const auto [at, is_first] = images_.try_emplace(written.digest);
-            const Entry entry{reference_of(written.name), &written, nullptr};
+            Entry entry{reference_of(written.name), &written, nullptr};
             if (is_first)
                 attempt(str("reading image ", quoted(entry.named().shown())), [&] {
                     at->second =
                         std::make_unique<const Image>(read_image(store, written.descriptor()));
                 });
-            if (at->second) entries_.push_back({entry.name, &written, at->second.get()});
+            entry.image = at->second.get();
+            if (entry.image) entries_.push_back(std::move(entry));
         }
     }
     std::vector<Entry>& entries() { return entries_; }

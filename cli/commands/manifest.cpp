@@ -99,7 +99,7 @@ json::Value described(Manifests& manifests, const spec::Descriptor& descriptor,
 json::Value described_all(Manifests& manifests, const std::string& typed) {
     const Repository::Document& top = manifests.top();
     const auto name = reference_of(typed);
-    if (spec::oci_media_type(top.descriptor.media_type) != spec::media::index)
+    if (!spec::is_index(top.descriptor.media_type))
         return described(manifests, top.descriptor, name ? name->canonical() : typed);
     json::Value out = json::Value::array();
     for (const spec::Descriptor& child : spec::read_index(top.text).manifests)

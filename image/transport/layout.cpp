@@ -32,12 +32,8 @@ std::string name_of_entry(const spec::Descriptor& entry) {
 // "sha256-HEX.sig".
 bool is_beside(const spec::Descriptor& entry) {
     if (!entry.artifact_type.empty()) return true;
-    std::string name = name_of_entry(entry);
-    name = name.substr(0, name.find('.'));
-    const size_t dash = name.find('-');
-    if (dash == std::string::npos) return false;
-    name[dash] = ':';
-    return Digest::is_valid(name);
+    const std::string name = name_of_entry(entry);
+    return Digest::from_dashed(name.substr(0, name.find('.'))).has_value();
 }
 
 std::string required_text(const Files& files, const std::string& path, const std::string& shown) {
@@ -94,7 +90,7 @@ std::vector<spec::Descriptor> LayoutSource::referrers(const std::string& digest)
 // As a registry without the API would have them.
 std::vector<spec::Descriptor> LayoutSource::tagged_referrers(const std::string& digest) {
     const auto list = tagged(tag_of_referrers(digest));
-    if (!list || spec::oci_media_type(list->media_type) != spec::media::index) return {};
+    if (!list || !spec::is_index(list->media_type)) return {};
     const auto text = document(*list);
     if (!text) return {};
     return context("what refers to " + digest, [&] { return spec::read_index(*text).manifests; });

@@ -14,30 +14,20 @@
 namespace {
 
 constexpr size_t most_in_all = 10'000;
-constexpr size_t most_levels_of_indexes = 4;
 
 bool is_document(const spec::Descriptor& descriptor) {
     const auto type = spec::oci_media_type(descriptor.media_type);
     return type == spec::media::manifest || type == spec::media::index;
 }
 
-std::string needed_text(ImageSource& from, const spec::Descriptor& descriptor) {
-    const Digest digest(descriptor.digest);
-    auto text = from.document(descriptor);
-    if (!text) throw Error("document ", digest.text(), " is not there");
-    if (digest_of(*text, digest.algorithm()) != digest)
-        throw Error("document ", digest.text(), " is damaged: its bytes have another digest");
-    return std::move(*text);
-}
-
 // The digests that will be there when the image is: what is copied, from the top down.
 void add_copied(ImageSource& from, const spec::Descriptor& top, const CopyOptions& options,
                 bool keeps_index, size_t depth, std::vector<std::string>& out) {
-    if (depth > most_levels_of_indexes) throw Error("indexes are nested too deep");
-    const bool is_index = spec::oci_media_type(top.media_type) == spec::media::index;
+    if (depth > most_nested_indexes) throw Error("indexes are nested too deep");
+    const bool is_index = spec::is_index(top.media_type);
     if (!is_index || options.all || keeps_index) out.push_back(top.digest);
     if (!is_index) return;
-    const spec::Index index = spec::read_index(needed_text(from, top));
+    const spec::Index index = spec::read_index(checked_document(from, top));
     if (!options.all) {
         if (const auto* const chosen = find_platform(index, options.platform))
             add_copied(from, *chosen, options, keeps_index, depth + 1, out);
@@ -74,7 +64,7 @@ std::optional<spec::Descriptor> checked_referrer(ImageSource& from, const spec::
         return std::nullopt;
     };
     if (!is_document(listed)) return is_left("is no manifest");
-    const std::string text = needed_text(from, listed);
+    const std::string text = checked_document(from, listed);
     if (subject_of(text) != subject) return is_left("refers to something else");
     return referrer_entry(listed, text);
 }

@@ -80,21 +80,24 @@ void StoreSink::go_on_with(const spec::Descriptor& blob, const BytesFrom& bytes)
 
 // Of the image that is to be run, while others of its blobs come.
 void StoreSink::prepare(const spec::Descriptor& blob) {
-    const std::vector<Digest> diff_ids = expected_diff_ids();
+    const auto& [diff_ids, ids] = expected_layers();
     if (diff_ids.size() != expected_->layers.size()) return;  // which finish() refuses
-    const std::vector<Digest> ids = chain_ids(diff_ids);
     for (size_t i = 0; i < ids.size(); ++i)
         if (expected_->layers[i].digest == blob.digest)
             return Snapshots(store_).keep_tar(blob, diff_ids[i], ids[i]);
 }
 
-std::vector<Digest> StoreSink::expected_diff_ids() {
+const StoreSink::Layers& StoreSink::expected_layers() {
     const std::lock_guard one_thread(mutex_);
-    if (!config_)
-        config_ = context("image config " + expected_->config.digest, [&] {
-            return spec::read_image_config(store_.read_blob(expected_->config));
-        });
-    return {config_->rootfs.diff_ids.begin(), config_->rootfs.diff_ids.end()};
+    if (layers_) return *layers_;
+    const auto config = context("image config " + expected_->config.digest, [&] {
+        return spec::read_image_config(store_.read_blob(expected_->config));
+    });
+    layers_.emplace();
+    layers_->diff_ids =
+        std::vector<Digest>(config.rootfs.diff_ids.begin(), config.rootfs.diff_ids.end());
+    layers_->chain_ids = chain_ids(layers_->diff_ids);
+    return *layers_;
 }
 
 void StoreSink::put_document(const spec::Descriptor& descriptor, const std::string& text) {
@@ -111,7 +114,4 @@ StoreReferrerSink::StoreReferrerSink(const Store& store, const Reference& image,
                                      const std::string& subject)
     : StoreSink(store, {}), list_(referrers_of(image, subject)) {}
 
-void StoreReferrerSink::finish(const spec::Descriptor& top) {
-    store_.settle();
-    add_to_list(store_, list_, top);
-}
+void StoreReferrerSink::finish(const spec::Descriptor& top) { add_to_list(store_, list_, top); }

@@ -54,7 +54,10 @@ private:
     void take(const spec::Descriptor& blob, const ByteSource& bytes);
     void go_on_with(const spec::Descriptor& blob, const BytesFrom& bytes);
     void prepare(const spec::Descriptor& layer);
-    std::vector<Digest> expected_diff_ids();
+    struct Layers {
+        std::vector<Digest> diff_ids, chain_ids;
+    };
+    const Layers& expected_layers();
 
     const Lease lease_;
     std::optional<Reference> name_;
@@ -62,7 +65,7 @@ private:
     bool keeps_parts_;
     std::optional<spec::Manifest> expected_;
     std::mutex mutex_;
-    std::optional<spec::ImageConfig> config_;  // once it is there
+    std::optional<Layers> layers_;  // once their config is there
 };
 
 // What refers to an image is kept as in a registry without an API for it: an index of it has a tag

@@ -48,6 +48,10 @@ public:
     virtual bool is_made_up() const { return false; }
 };
 
+// The bytes of a small document or blob, which have the digest and the size that are said of them.
+// Throws Error.
+std::string checked_document(ImageSource& place, const spec::Descriptor& descriptor);
+
 // How a place wants the layers of images.
 enum class TakenLayers { as_they_are, plain, compressed_if_made_up };
 

@@ -16,6 +16,8 @@ inline constexpr std::string_view bundle = "application/vnd.dev.sigstore.bundle.
 inline constexpr std::string_view cosign_artifact =
     "application/vnd.dev.cosign.artifact.sig.v1+json";
 }  // namespace signature_media
+// The annotation of a payload's layer that has its signature.
+inline constexpr const char* signature_annotation = "dev.cosignproject.cosign/signature";
 
 // Is it a bundle's, in one of the two ways to write its version?
 bool is_bundle_type(std::string_view media_type);

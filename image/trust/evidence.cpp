@@ -7,15 +7,12 @@
 
 #include <algorithm>
 
-#include "base/base64.h"
 #include "base/error.h"
-#include "image/files.h"
 
 namespace {
 
 constexpr size_t most_signatures = 100, most_referring = 100;
 constexpr size_t most_bytes = size_t(8) << 20;
-constexpr const char* signature_key = "dev.cosignproject.cosign/signature";
 
 class Search {
 public:
@@ -79,9 +76,9 @@ private:
             found_.signatures.push_back(std::move(signature));
         }
         if (layer.media_type != signature_media::simple_signing) return;
-        const auto annotation = layer.annotations.find(signature_key);
+        const auto annotation = layer.annotations.find(signature_annotation);
         if (annotation == layer.annotations.end())
-            throw Error("missing ", signature_key, " annotation");
+            throw Error("missing ", signature_annotation, " annotation");
         found_.signatures.push_back(read_cosign_signature(text_of(layer), annotation->second));
     }
 
@@ -93,24 +90,7 @@ private:
 
 }  // namespace
 
-std::string signature_tag(const Digest& image) {
-    return str(image.algorithm(), "-", image.hex(), ".sig");
-}
-
-std::string checked_document(ImageSource& place, const spec::Descriptor& descriptor) {
-    const Digest digest(descriptor.digest);
-    if (descriptor.size < 0 || descriptor.size > int64_t(most_document))
-        throw Error(descriptor.digest, " is too large for a document");
-    std::optional<std::string> text;
-    if (!descriptor.data.empty())
-        text = decode_base64(descriptor.data, Padding::optional);
-    else
-        text = place.document(descriptor);
-    if (!text) throw Error(descriptor.digest, " is not there");
-    if (int64_t(text->size()) != descriptor.size || digest_of(*text, digest.algorithm()) != digest)
-        throw Error(descriptor.digest, " is damaged: its bytes have another digest");
-    return std::move(*text);
-}
+std::string signature_tag(const Digest& image) { return image.dashed() + ".sig"; }
 
 Evidence find_signatures(ImageSource& place, const spec::Descriptor& image, Beside where) {
     Search search(place, image);

@@ -20,7 +20,3 @@ struct Evidence {
 // the place cannot be asked; that there is nothing is no error.
 enum class Beside { by_tag, as_referrers };
 Evidence find_signatures(ImageSource& place, const spec::Descriptor& image, Beside where);
-
-// The bytes of a small document or blob, which have the digest and the size that are said of them.
-// Throws Error.
-std::string checked_document(ImageSource& place, const spec::Descriptor& descriptor);

@@ -18,7 +18,6 @@
 namespace {
 
 constexpr size_t most_reasons = 4, longest_reason = 300;
-constexpr size_t deepest_chain = 4;  // of indexes in indexes
 
 // A requirement with its keys at hand.
 struct Demand {
@@ -168,8 +167,8 @@ std::vector<spec::Descriptor> chain_of(ImageSource& place, const std::string& pl
     std::vector<spec::Descriptor> chain = {place.top()};
     for (;;) {
         const std::string text = checked_document(place, chain.back());
-        if (spec::oci_media_type(chain.back().media_type) != spec::media::index) return chain;
-        if (chain.size() > deepest_chain) throw Error("indexes are nested too deep");
+        if (!spec::is_index(chain.back().media_type)) return chain;
+        if (chain.size() > most_nested_indexes) throw Error("indexes are nested too deep");
         const spec::Index index = spec::read_index(text);
         const spec::Descriptor* const found = find_platform(index, platform);
         if (!found)

@@ -13,7 +13,7 @@
 namespace {
 
 std::string kept_path(const Store& store, const Digest& image) {
-    return str(store.root(), "/signatures/", image.algorithm(), "-", image.hex());
+    return str(store.root(), "/signatures/", image.dashed());
 }
 
 }  // namespace
@@ -34,9 +34,9 @@ void keep_signature(const Store& store, const Digest& image, const Signature& si
 std::optional<spec::Descriptor> KeptSource::tagged(const std::string& tag) {
     constexpr std::string_view suffix = ".sig";
     if (!tag.ends_with(suffix)) return {};
-    std::string digest = tag.substr(0, tag.size() - suffix.size());
-    if (const size_t dash = digest.find('-'); dash != std::string::npos) digest[dash] = ':';
-    const auto text = read_file_if_exists(kept_path(store_, Digest(digest)), most_document);
+    const auto image = Digest::from_dashed(tag.substr(0, tag.size() - suffix.size()));
+    if (!image) return {};
+    const auto text = read_file_if_exists(kept_path(store_, *image), most_document);
     if (!text) return {};
     return spec::Descriptor{.media_type = std::string(spec::media::manifest),
                             .digest = digest_of(*text).text(),

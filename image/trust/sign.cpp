@@ -18,7 +18,6 @@ BytesFrom bytes_from(std::string_view text) {
     return [text](int64_t begin) { return bytes_of(text.substr(size_t(begin))); };
 }
 
-constexpr const char* annotation_key = "dev.cosignproject.cosign/signature";
 constexpr std::string_view no_config = "{}";
 constexpr std::string_view no_config_type = "application/vnd.oci.empty.v1+json";
 
@@ -59,7 +58,8 @@ spec::Descriptor layer_of(const Signature& signature) {
     const bool is_payload = signature.form == SignedForm::payload;
     spec::Descriptor layer = descriptor_of(
         signature.blob(), is_payload ? signature_media::simple_signing : signature_media::bundle);
-    if (is_payload) layer.annotations[annotation_key] = encode_base64(signature.signatures.front());
+    if (is_payload)
+        layer.annotations[signature_annotation] = encode_base64(signature.signatures.front());
     return layer;
 }
 
