@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/root.h"
-#include "builder/context.h"
+#include "builder/language/ignore.h"
 #include "image/digest.h"
 
 struct CopyOwner {

@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include "builder/dockerfile.h"
+#include "builder/language/dockerfile.h"
+#include "builder/language/words.h"
 #include "builder/stage.h"
-#include "builder/words.h"
 
 // ENV's and LABEL's arguments, not expanded: "NAME=VALUE …", or, in the old form, one "NAME VALUE".
 struct NameValues {

@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "builder/words.h"
+#include "builder/language/words.h"
 #include "image/snapshots.h"
 #include "image/store.h"
 

@@ -1,10 +1,10 @@
 // Dockerfiles: the parser, the table of instructions, the words of each statement.
-#include "builder/dockerfile.h"
+#include "builder/language/dockerfile.h"
 
 #include "base/file.h"
-#include "builder/instructions.h"
+#include "builder/language/instructions.h"
+#include "builder/language/words.h"
 #include "builder/metadata.h"
-#include "builder/words.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/builder/whole_dockerfile.h"
 

@@ -1,7 +1,7 @@
 // .dockerignore: patterns, and behind a zero byte the path that they are asked about.
+#include "builder/language/ignore.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "builder/context.h"
 #include "image/layer/rules.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,5 +1,5 @@
 // The words of a Dockerfile's statement: quotes, escapes, variables and what is done with them.
-#include "builder/words.h"
+#include "builder/language/words.h"
 
 #include "base/file.h"
 #include "base/json.h"

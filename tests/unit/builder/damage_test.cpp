@@ -1,9 +1,9 @@
 // Dockerfiles and what stands in them, damaged.
 #include "base/file.h"
-#include "builder/dockerfile.h"
-#include "builder/instructions.h"
+#include "builder/language/dockerfile.h"
+#include "builder/language/instructions.h"
+#include "builder/language/words.h"
 #include "builder/metadata.h"
-#include "builder/words.h"
 #include "tests/unit/builder/whole_dockerfile.h"
 #include "tests/unit/damage.h"
 

@@ -5,10 +5,10 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "builder/context.h"
-#include "builder/dockerfile.h"
-#include "builder/instructions.h"
-#include "builder/words.h"
+#include "builder/language/dockerfile.h"
+#include "builder/language/ignore.h"
+#include "builder/language/instructions.h"
+#include "builder/language/words.h"
 #include "tests/unit/catch.h"
 
 static json::Value table(const std::string& name) {

@@ -2,9 +2,9 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "builder/dockerfile.h"
+#include "builder/language/dockerfile.h"
+#include "builder/language/words.h"
 #include "builder/metadata.h"
-#include "builder/words.h"
 #include "tests/unit/catch.h"
 
 namespace {

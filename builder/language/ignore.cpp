@@ -4,7 +4,7 @@
 // ways than can be tried, so what failed at a place of pattern and path is not tried there again.
 // And a malformed pattern is an error even where the path has ended before: so .dockerignore's are
 // run against an empty path when they are read.
-#include "builder/context.h"
+#include "builder/language/ignore.h"
 
 #include "base/error.h"
 #include "base/text.h"

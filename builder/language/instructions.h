@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "builder/dockerfile.h"
+#include "builder/language/dockerfile.h"
 
 struct InstructionRule {
     std::string_view keyword;

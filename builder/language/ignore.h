@@ -1,4 +1,4 @@
-// The build context: a directory whose files may be copied, less what .dockerignore names.
+// What of a context may be copied: .dockerignore, and the patterns of COPY.
 #pragma once
 
 #include <string>

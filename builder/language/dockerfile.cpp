@@ -2,7 +2,7 @@
 // a continued instruction is dropped, not the end of it; directives count only before everything
 // else; a heredoc begins behind the whole logical line; JSON that does not parse is the shell form.
 
-#include "builder/dockerfile.h"
+#include "builder/language/dockerfile.h"
 
 #include <algorithm>
 #include <array>
@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "builder/words.h"
+#include "builder/language/words.h"
 
 namespace {
 

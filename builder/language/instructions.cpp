@@ -1,7 +1,7 @@
 // Every statement of the file is checked against the table before anything is built: a typo in the
 // last line shall not cost the build of those before it. A suggestion is worse than none if
 // anything would do for it: a word may be two letters off, a short one only one.
-#include "builder/instructions.h"
+#include "builder/language/instructions.h"
 
 #include <algorithm>
 #include <vector>

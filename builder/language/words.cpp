@@ -2,7 +2,7 @@
 // inside double quotes stays where it escapes nothing; patterns know * and ? only, and neither
 // crosses a line end; a word in braces is expanded itself, and its escapes stay where it is a
 // pattern.
-#include "builder/words.h"
+#include "builder/language/words.h"
 
 #include <algorithm>
 #include <ranges>
