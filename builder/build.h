@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "builder/report.h"
 #include "image/store.h"
 #include "image/trust/policy.h"
 
@@ -22,8 +23,9 @@ struct BuildOptions {
     bool allow_host_network = false;  // RUN --network=host; network = "host" allows it, too
     TrustPolicy trust = TrustPolicy::anything();  // of images that it pulls
     std::string seccomp;  // of RUN, as load_seccomp_option gives it; "" = the default
+    std::vector<std::string> no_cache_stages;  // these stages' steps are made anew
     bool no_cache = false, pull = false, quiet = false;
-    enum class Display { automatic, plain, tty } display = Display::automatic;
+    BuildReport::Display display = BuildReport::Display::automatic;
 };
 
 // Builds and tags; gives the image. Nothing is tagged if a step fails. Errors name file and line:

@@ -1,5 +1,5 @@
-// A stage being built: the layers so far, the config they will have, and the key that says how it
-// came to be (for the cache).
+// A stage as far as its statements were read: the config that it will have, and the arguments that
+// the next statement sees.
 #pragma once
 
 #include <optional>
@@ -8,8 +8,7 @@
 #include <vector>
 
 #include "builder/language/words.h"
-#include "image/snapshots.h"
-#include "image/store.h"
+#include "spec/image.h"
 
 struct Argument {
     std::string name;
@@ -37,12 +36,10 @@ private:
 };
 
 struct Stage {
-    std::string name;                      // of "FROM … AS name"; or its number
-    std::vector<spec::Descriptor> layers;  // the manifest's, lowest first
-    std::vector<Digest> diff_ids;
     spec::ImageConfig config;
     std::vector<Argument> args;  // ARG of this stage, in their order
     bool has_cmd = false;        // CMD was given in this stage
+    int64_t latest = 0;          // no time in its layers, and of its history, is later
 
     std::string env(const std::string& name, bool& found) const;  // ENV's alone; "" if not found
     void set_env(const std::string& name, const std::string& value);
@@ -53,30 +50,10 @@ struct Stage {
     std::vector<std::string> shell() const;
     // What RUN finds in its environment: ENV's, over which an ARG goes that no later ENV hides.
     std::vector<std::string> environment() const;
-    // So far, in the store or not.
-    Image image() const;
-    void add_history(const std::string& created_by, bool empty_layer, const std::string& created);
-    // Of a step that would come next: what it finds, which is the content of the layers so far,
-    // and what it is, field by field. What a step does not see (a LABEL) is no part of it.
-    std::string key_of(const std::vector<std::string>& step) const;
+    void add_history(const std::string& created_by, bool empty_layer);
 
 private:
     size_t place_in_env(const std::string& wanted) const;
     const Argument* argument(const std::string& wanted) const;
     mutable Places env_places_, arg_places_;
 };
-
-// What a step made, as the cache keeps it.
-struct CachedLayer {
-    spec::Descriptor blob;
-    Digest diff_id;
-    bool empty = false;
-    std::string created;
-};
-// The file that is locked by who makes the step of that key.
-std::string lock_path(const Store& store, const std::string& key);
-// Only what is complete in the store counts; the layer comes over `stack`.
-std::optional<CachedLayer> find_cached(const Store& store, const std::string& key,
-                                       std::vector<Digest> stack);
-// Not durable: after a power cut the step may have to run again.
-void remember(const Store& store, const std::string& key, const CachedLayer& layer);

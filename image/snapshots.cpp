@@ -445,6 +445,34 @@ void Snapshots::keep_tars(const Image& image, std::span<const Digest> ids, size_
     });
 }
 
+// The tree and the seals of the first so many layers, by their index. Gives how many they are: none
+// if that is not what it should be, for the tars say the same.
+size_t Snapshots::begin_tree(const Image& image, std::span<const Digest> ids, size_t first,
+                             FileTree& tree, Seals& seals) const {
+    if (first == 0) return 0;
+    try {
+        const std::vector<Digest> all = image.diff_ids();
+        const std::string below = layer_dir(store_, ids[first - 1]);
+        if (const std::string broken = broken_seal({all.data(), first}); !broken.empty())
+            throw Error(below, " ", broken);
+        tree = read_layer_index(below + "/index");
+        seals = Seals::read(below);
+        return first;
+    } catch (const Error& e) {
+        log_warning(e.what());
+        return 0;
+    }
+}
+
+FileTree Snapshots::tree(const Image& image) const {
+    const std::vector<Digest> all = image.diff_ids(), ids = chain_ids(all);
+    FileTree tree;
+    Seals unused;
+    for (size_t i = begin_tree(image, ids, indexed(ids), tree, unused); i < ids.size(); ++i)
+        add_layer(store_, image.manifest.layers[i], all[i], ids[i], tree);
+    return tree;
+}
+
 // Of the image's layers that `ids` are of, on top of the index of the first of them if there are
 // such. Of each the tar is kept as a blob, which is inflated only if it is not there yet. False if
 // the layers must be unpacked.
@@ -453,19 +481,7 @@ bool Snapshots::make_index(const Image& image, std::span<const Digest> ids, size
     const std::vector<Digest> all = image.diff_ids();
     FileTree tree;
     Seals seals;
-    try {
-        if (first > 0) {
-            const std::string below = layer_dir(store_, ids[first - 1]);
-            if (const std::string broken = broken_seal({all.data(), first}); !broken.empty())
-                throw Error(below, " ", broken);
-            tree = read_layer_index(below + "/index");
-            seals = Seals::read(below);
-        }
-    } catch (const Error& e) {  // the tars say the same
-        log_warning(e.what());
-        first = 0;
-    }
-
+    first = begin_tree(image, ids, first, tree, seals);
     keep_tars(image, ids, first);
     for (size_t i = 0; i < ids.size(); ++i) {
         const spec::Descriptor& blob = image.manifest.layers[i];
@@ -657,8 +673,14 @@ Snapshots::NewLayer Snapshots::copy(const std::string& upper, Layers below,
     });
 }
 
-Snapshots::NewLayer Snapshots::commit(const std::string& upper, Layers below) const {
-    const NewLayer layer = copy(upper, below, {});
+Snapshots::NewLayer Snapshots::commit(const std::string& upper, Layers below,
+                                      const Clamp& clamp) const {
+    std::vector<Lower> under = lowers(below);
+    if (under.empty()) under.push_back({empty_layer(store_)});
+    const NewLayer layer = new_layer([&](const LayerSink& sink) {
+        return write_layer(upper, sink,
+                           {.below = under.front().path, .clamp = clamp, .sets_times = true});
+    });
     std::vector<Digest> stack(below.begin(), below.end());
     stack.push_back(layer.diff_id);
     if (has(chain_ids(stack).back())) return layer;

@@ -56,6 +56,9 @@ public:
     // Puts the image's layer of that number onto the tree of those below it. Its plain bytes, which
     // are verified, are a blob under its DiffID from Store::settle() on.
     void add_to(FileTree& tree, const Image& image, size_t layer) const;
+    // What the image's layers make together, in memory; what else is needed for it (plain tars) is
+    // kept.
+    FileTree tree(const Image& image) const;
     // Of a layer, by its ChainID: is there an index or a diff, and how many bytes has its content?
     bool has(const Digest& chain_id) const;
     std::optional<uint64_t> size(const Digest& chain_id) const;
@@ -81,7 +84,8 @@ public:
         bool empty = false;  // the layer holds no entry at all
         uint64_t bytes = 0;  // of its files
     };
-    NewLayer commit(const std::string& upper, Layers below) const;
+    // No file's time is later than the clamp's, in the layer and in the directory.
+    NewLayer commit(const std::string& upper, Layers below, const Clamp& clamp = {}) const;
     // The same of a directory that stays, and may be mounted; without the paths in `but`.
     NewLayer copy(const std::string& upper, Layers below, const std::set<std::string>& but) const;
     // The same of what `write` gives to its sink (diff.h).
@@ -105,6 +109,8 @@ private:
     bool has_tar(const Digest& diff_id, Trust trust) const;
     size_t indexed(std::span<const Digest> ids) const;
     std::string broken_seal(Layers layers) const;
+    size_t begin_tree(const Image& image, std::span<const Digest> ids, size_t first, FileTree& tree,
+                      Seals& seals) const;
     Seals seal(const std::string& index, Layers layers, Seals below) const;
     void mend(const Image& image, std::span<const Digest> ids, Trust trust) const;
     void keep_tars(const Image& image, std::span<const Digest> ids, size_t first) const;

@@ -50,8 +50,9 @@ bool is_opaque(int dir) {
 
 class Walk {
 public:
-    Walk(LayerTar& writer, const std::set<std::string>& but, const LayerStyle& style = {})
-        : writer_(writer), but_(but), style_(style) {}
+    Walk(LayerTar& writer, const std::set<std::string>& but, const LayerStyle& style = {},
+         bool sets_times = false)
+        : writer_(writer), but_(but), style_(style), sets_times_(sets_times) {}
 
     // Depth first, names sorted by their bytes. One descriptor however deep the tree is: the way up
     // is "..".
@@ -160,8 +161,18 @@ private:
         if (S_ISSOCK(info.st_mode)) return;
         if (S_ISCHR(info.st_mode) && info.st_rdev == 0) return whiteout(path);
         entry(dir, name, path, info);
+        if (sets_times_) set_time(dir, name, path, info);
         if (S_ISDIR(info.st_mode))
             enter(sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), path);
+    }
+
+    void set_time(int dir, const std::string& name, const std::string& path,
+                  const struct stat& info) const {
+        const timespec in_layer{style_.clamp.seconds(info), 0};
+        if (sys::same_time(info.st_mtim, in_layer)) return;
+        const timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, in_layer};
+        if (::utimensat(dir, name.c_str(), times, AT_SYMLINK_NOFOLLOW) < 0)
+            throw SysError("setting the time of ", quoted(path));
     }
 
     void content(int dir, const std::string& name, const std::string& path, off_t size) {
@@ -183,6 +194,7 @@ private:
     LayerTar& writer_;
     const std::set<std::string>& but_;
     LayerStyle style_;
+    bool sets_times_;
     UniqueFd here_;  // the last of levels_
     std::vector<Level> levels_;
     std::unique_ptr<char[]> buffer_;
@@ -204,7 +216,7 @@ Diff write_layer(const std::string& upper, const std::function<void(std::string_
                  const LayerOptions& options) {
     LayerTar writer(sink);
     UniqueFd top = sys::open(upper, O_RDONLY | O_DIRECTORY);
-    Walk walk(writer, options.but);
+    Walk walk(writer, options.but, {.clamp = options.clamp}, options.sets_times);
     if (!options.below.empty() && !looks_as(options.below, top.get())) walk.root(top.get());
     walk.tree(std::move(top));
     writer.close();

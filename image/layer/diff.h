@@ -28,6 +28,9 @@ struct LayerOptions {
     std::string below = {};
     // Paths without a slash before them, which are no part of the layer, and what is below them.
     std::set<std::string> but = {};
+    Clamp clamp = {};
+    // The upper directory's files get the times that the layer gives them.
+    bool sets_times = false;
 };
 
 // Writes the tar to `sink`, piece by piece. Whiteouts and opaque marks of overlayfs become those of

@@ -225,9 +225,9 @@ class Contexts(StoreCase):
     def test_a_file_that_is_edited_during_the_build_leaves_no_wrong_record(self):
         context = self.dir / "context"
         context.mkdir()
-        (context / "Dockerfile").write_text("FROM base\nCOPY f /f\n")
+        (context / "Dockerfile").write_text("FROM base\nCOPY --chown=root f /f\n")
         (context / "f").write_text("old")
-        # Once the COPY mounts what it copies to, the file is hashed; it is another when it is copied.
+        # Once the COPY mounts what it looks the name up in, the file is hashed; it is another when it is copied.
         with self.stopped_after("fsopen", "build", "-q", "-t", "first", context) as build:
             (context / "f").write_text("new")
         self.assertEqual(build.communicate(timeout=PATIENCE)[1], "")

@@ -1,9 +1,9 @@
 // A RUN is a container like any other of keg's: the defaults, the seccomp profile, a network
 // namespace of its own. What is hard: the mounts need places in the stage's root (/proc, /dev,
 // /etc/resolv.conf, …), and those that were not there before must not become part of the layer
-// (builder/mount_places.h).
+// (mount_places.h).
 
-#include "builder/run.h"
+#include "builder/steps/run.h"
 
 #include <unistd.h>
 
@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "base/root.h"
 #include "base/sys.h"
-#include "builder/mount_places.h"
+#include "builder/steps/mount_places.h"
 #include "container/defaults.h"
 #include "container/files.h"
 #include "container/host_cgroups.h"
@@ -44,46 +44,48 @@ std::vector<spec::Mount> run_mounts(const std::string& work, MountPlaces& places
     return mounts;
 }
 
-void write_names(const RunStep& step, const std::string& work) {
-    const bool host = step.network == "host";
+void write_names(const RunCommand& command, const std::string& work) {
+    const bool host = command.network == "host";
     const std::string resolvers =
         host ? read_file_if_exists("/etc/resolv.conf").value_or("") : host_resolv_conf();
     write_file(work + "/resolv.conf", resolv_conf(resolvers, {.filter = !host}));
     write_file(work + "/hosts", hosts_file({}, "", true, "127.0.0.1", hostname, ""));
 }
 
-spec::Config run_config(const Stage& stage, const RunStep& step, const std::string& work,
-                        const std::string& id, BuildNetwork& network,
-                        std::vector<spec::Mount> mounts) {
-    spec::Config config;
-    config.oci_version = "1.0.2";
-    config.hostname = hostname;
-    config.root = spec::RootFs{.path = work + "/rootfs", .readonly = false};
-    config.mounts = std::move(mounts);
-
-    spec::Process& process = config.process.emplace();
-    const ResolvedUser user = resolve_user(Root(work + "/rootfs"), stage.config.config.user);
+spec::Process run_process(const RunCommand& command, const ResolvedUser& user) {
+    spec::Process process;
     process.user = {.uid = user.uid,
                     .gid = user.gid,
                     .umask = {},
                     .additional_gids = user.additional_gids,
                     .username = {}};
-    process.args = step.args;
-    process.env = step.env;
-    process.env.insert(process.env.end(), step.proxies.begin(), step.proxies.end());
-    process.cwd = stage.config.config.working_dir.empty() ? "/" : stage.config.config.working_dir;
+    process.args = command.args;
+    process.env = command.env;
+    process.env.insert(process.env.end(), command.proxies.begin(), command.proxies.end());
+    process.cwd = command.directory.empty() ? "/" : command.directory;
     process.capabilities = rights(spec::container_capabilities(), user.uid);
+    return process;
+}
+
+spec::Config run_config(const RunCommand& command, const RunPlace& place,
+                        std::vector<spec::Mount> mounts) {
+    spec::Config config;
+    config.oci_version = "1.0.2";
+    config.hostname = hostname;
+    config.root = spec::RootFs{.path = place.work + "/rootfs", .readonly = false};
+    config.mounts = std::move(mounts);
+    config.process = run_process(command, resolve_user(Root(place.work + "/rootfs"), command.user));
 
     spec::Linux& linux = config.linux;
     linux.namespaces = {{"mount", ""}, {"uts", ""}, {"pid", ""}, {"ipc", ""}};
-    if (step.network == "none") linux.namespaces.push_back({"network", ""});
-    if (step.network == "default") linux.namespaces.push_back({"network", network.path()});
-    if (step.network != "host") open_ports_and_ping(linux);
+    if (command.network == "none") linux.namespaces.push_back({"network", ""});
+    if (command.network == "default") linux.namespaces.push_back({"network", place.network});
+    if (command.network != "host") open_ports_and_ping(linux);
     if (host_has_cgroup_v2()) linux.namespaces.push_back({"cgroup", ""});
     linux.resources.emplace().devices = default_device_rules();
-    linux.cgroups_path = "/keg-" + id;  // no parent of our own would stay
+    linux.cgroups_path = "/keg-" + place.id;  // no parent of our own would stay
     hide_kernel_files(linux);
-    linux.seccomp = seccomp_profile_of(step.seccomp, spec::container_capabilities());
+    linux.seccomp = seccomp_profile_of(place.seccomp, spec::container_capabilities());
     return config;
 }
 
@@ -114,29 +116,30 @@ void relay_lines(int fd, const std::function<void(std::string_view)>& output) {
 
 }  // namespace
 
-void run_step(const Store& store, const Stage& stage, const RunStep& step, const std::string& work,
-              BuildNetwork& network, const std::function<void(std::string_view)>& output) {
-    const std::string rootfs = work + "/rootfs", upper = work + "/upper";
-    Snapshots(store).mount(
-        {.layers = stage.diff_ids, .upper = upper, .work = work + "/work", .target = rootfs}, true);
+void run_command(const Snapshots& snapshots, Layers below, const RunCommand& command,
+                 const RunPlace& place, const std::function<void(std::string_view)>& output) {
+    const std::string &work = place.work, rootfs = work + "/rootfs", upper = work + "/upper";
+    snapshots.mount({.layers = {below.begin(), below.end()},
+                     .upper = upper,
+                     .work = work + "/work",
+                     .target = rootfs},
+                    true);
     bool mounted = true;
     const Defer unmounted([&] {
         if (mounted) attempt("unmounting " + rootfs, [&] { Snapshots::unmount(rootfs); });
     });
 
     MountPlaces places(rootfs, upper);
-    const std::string id = "build-" + work.substr(work.find_last_of('-') + 1);
-    write_names(step, work);
-    write_file(
-        work + "/config.json",
-        spec::write(run_config(stage, step, work, id, network, run_mounts(work, places)), -1));
+    write_names(command, work);
+    write_file(work + "/config.json",
+               spec::write(run_config(command, place, run_mounts(work, places)), -1));
     places.note();
     // From here the root is the command's: nothing of it is found by a path any more.
 
-    const RuntimeClient runtime(work + "/state");
+    const RuntimeClient runtime(place.state);
     sys::Pipe pipe = sys::pipe();
     const Defer removed(
-        [&] { attempt("removing the build container", [&] { runtime.remove(id); }); });
+        [&] { attempt("removing the build container", [&] { runtime.remove(place.id); }); });
     std::thread relay([&] { relay_lines(pipe.read.get(), output); });
     ExitStatus status;
     {
@@ -144,14 +147,14 @@ void run_step(const Store& store, const Stage& stage, const RunStep& step, const
             pipe.write.reset();
             relay.join();
         });
-        status =
-            runtime.run(id, {.bundle = work,
-                             .pid_file = {},
-                             .console_socket = {},
-                             .io = {.in = -1, .out = pipe.write.get(), .err = pipe.write.get()}});
+        status = runtime.run(place.id,
+                             {.bundle = work,
+                              .pid_file = {},
+                              .console_socket = {},
+                              .io = {.in = -1, .out = pipe.write.get(), .err = pipe.write.get()}});
     }
     if (status.shell() != 0)
-        throw Error("process ", quoted(step.label),
+        throw Error("process ", quoted(command.label),
                     " did not complete successfully: exit code: ", status.shell());
 
     Snapshots::unmount(rootfs);

@@ -6,7 +6,7 @@
 // And what was made leaves a trace: overlayfs copies a directory up to write in it, and its time is
 // another. A directory that nobody has touched since gets its times back; if it is in the upper
 // layer for our sake only, it goes.
-#include "builder/mount_places.h"
+#include "builder/steps/mount_places.h"
 
 #include <unistd.h>
 

@@ -1,0 +1,39 @@
+// Picked files -> a layer: where each comes over what lies below, and the tar. No file is made.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "builder/steps/pick.h"
+#include "image/layer/diff.h"
+#include "image/layer/file_tree.h"
+
+struct CopyLooks {
+    struct Owner {
+        uint32_t uid = 0, gid = 0;
+    };
+    std::optional<Owner> owner;  // nothing: as in the source
+    bool owns_parents = false;   // that owner was asked for: directories on the way get it, too
+    std::optional<unsigned> mode;
+    int64_t latest = 0;  // no time is later
+};
+
+// --chmod's, or nothing if there is none. Throws Error in BuildKit's words.
+std::optional<unsigned> parse_chmod(const std::string& typed);
+
+// Writes the layer to `sink`; files that are read are hashed again, and their picks say what was
+// written. `below` is the tree that the layer comes onto. Throws Error in BuildKit's words for what
+// cannot be put there ("cannot copy to non-directory: /etc/passwd").
+Diff write_copy(const SourceTree& tree, std::vector<Pick>& picks, const CopyFiles& copy,
+                const CopyLooks& looks, FileTree& below,
+                const std::function<void(std::string_view)>& sink);
+
+// Of WORKDIR: the same for directories that lack on the way.
+Diff write_directories(const std::string& path, const CopyLooks& looks, FileTree& below,
+                       const std::function<void(std::string_view)>& sink);
+
+// The clean path, without links, that a path in the tree leads to, as far as there is anything.
+std::string follow_links(FileTree& tree, const std::string& path);
