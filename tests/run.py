@@ -24,7 +24,8 @@ BUILD_IN_VM = "/opt/build"
 COUNTED = r"(\d+) passed, (\d+) failed, (\d+) skipped"
 # What the longest files take, about, on two processors.
 SECONDS = {"kill": 60, "run": 60, "runtime_spec": 60, "registry": 60, "start": 50, "publish": 40, "security": 40, "engine": 40, "hostile": 35,
-           "crash": 30, "trust": 45, "dockerfiles": 25, "build_run": 25, "properties": 25, "life": 25, "conformance": 20}
+           "crash": 30, "trust": 45, "dockerfiles": 25, "build_run": 25, "properties": 25, "life": 25, "conformance": 20,
+           "builder_conformance": 25}
 
 # What is tested once more in a machine of its own (tests/vm/run), with systemd and cgroup v2: as root and as
 # the ordinary user in there, and with SELinux. An emulated machine is slow, so every run has the first list,
