@@ -93,17 +93,20 @@ std::expected<std::string, int> try_read_all(int fd, size_t most) {
     size_t step = 2048;  // a file of proc or of a cgroup says that it is empty, and is small
     if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0)
         step = size_t(info.st_size) < most ? size_t(info.st_size) + 1 : most + 1;
-    for (size_t used = 0;;) {
-        if (out.size() == used) out.resize(used + step), step = std::min<size_t>(step * 8, 1 << 20);
-        const ssize_t n = ::read(fd, out.data() + used, out.size() - used);
+    for (size_t room = step;;) {
+        const size_t used = out.size();
+        ssize_t n = 0;
+        // Into memory that nobody has filled with zeros before.
+        out.resize_and_overwrite(used + room, [&](char* data, size_t size) {
+            n = ::read(fd, data + used, size - used);
+            return used + size_t(std::max<ssize_t>(n, 0));
+        });
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return std::unexpected(errno);
-        used += size_t(n);
-        if (used > most) throw Error("more than ", most, " bytes");
-        if (n == 0) {
-            out.resize(used);
-            return out;
-        }
+        if (out.size() > most) throw Error("more than ", most, " bytes");
+        if (n == 0) return out;
+        room -= size_t(n);
+        if (room == 0) room = step = std::min<size_t>(step * 8, 1 << 20);
     }
 }
 

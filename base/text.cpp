@@ -39,6 +39,7 @@ uint32_t steering_character(std::string_view text) {
 
 std::string visible(std::string_view text, std::string_view kept) {
     std::string out;
+    out.reserve(text.size());
     for (size_t i = 0; i < text.size(); ++i) {
         const auto byte = static_cast<unsigned char>(text[i]);
         if (const uint32_t steers = byte < 0xc0 ? 0 : steering_character(text.substr(i))) {

@@ -455,13 +455,14 @@ private:
             out += node.words;
             return;
         }
+        if (is_field_alone(node)) return print(field(dot, node.pipeline.commands[0][0].path));
         const Value value = evaluate(node.pipeline, dot);
         const auto& declares = node.pipeline.declares;
         const size_t outer = variables_.size();
         if (!declares.empty() && node.kind != Node::range)
             variables_.emplace_back(declares.back(), value);
         if (node.kind == Node::output) {
-            if (declares.empty()) out += visible(shown(value), kept_);
+            if (declares.empty()) print(value);
             return;  // a variable of {{$x := …}} lives to the end of the enclosing block
         }
         if (node.kind == Node::if_) run(truth(value) ? node.body : node.otherwise, dot);
@@ -469,6 +470,18 @@ private:
             truth(value) ? run(node.body, value) : run(node.otherwise, dot);
         if (node.kind == Node::range) range(node, value, dot);
         variables_.resize(outer);
+    }
+    // Nearly all of a table is such, and is printed from where it stands.
+    static bool is_field_alone(const Node& node) {
+        const auto& [declares, commands] = node.pipeline;
+        return node.kind == Node::output && declares.empty() && commands.size() == 1 &&
+               commands[0].size() == 1 && commands[0][0].kind == Term::dot;
+    }
+    void print(const Value& value) {
+        if (const auto* text = value.get_ptr<const std::string*>())
+            out += visible(*text, kept_);
+        else
+            out += visible(shown(value), kept_);
     }
     void range(const Node& node, const Value& value, const Value& dot) {
         if (!value.is_array() && !value.is_object() && !value.is_null())
@@ -518,7 +531,7 @@ private:
         return call(term, {});
     }
     // What is not asked for is not copied: a row has many fields.
-    static Value field(const Value& whole, const std::vector<std::string>& path) {
+    static const Value& field(const Value& whole, const std::vector<std::string>& path) {
         const Value* value = &whole;
         for (const std::string& name : path) {
             if (!value->is_object())

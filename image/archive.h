@@ -11,10 +11,16 @@
 #include "image/transport/archive.h"
 #include "image/trust/policy.h"
 
-// Writes the images (names or IDs, as typed) to `fd` as one tar; of one for several platforms that
-// platform's ("": this machine's).
+// Which of the images of an index are saved: all that are here, or those for some platforms; if
+// none is named, this machine's.
+struct PlatformChoice {
+    std::vector<std::string> platforms = {};  // "linux/arm64"
+    bool all = false;
+};
+// Writes the images (names or IDs, as typed) to `fd` as one tar. Of several platforms' images the
+// index goes along. Throws Docker's words for a platform that is not here.
 void save_archive(const Store& store, const std::vector<std::string>& names, ArchiveFormat format,
-                  int fd, const std::string& platform = {});
+                  int fd, const PlatformChoice& choice = {});
 
 struct Loaded {
     std::vector<std::string> names;  // familiar names; empty: the image had none

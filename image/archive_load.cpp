@@ -12,6 +12,7 @@
 
 #include "image/archive.h"
 #include "image/archive_contents.h"
+#include "image/documents.h"
 #include "image/platform.h"
 #include "image/snapshots.h"
 #include "image/transport/docker_items.h"
@@ -22,26 +23,73 @@ namespace {
 
 using File = ArchiveContents::File;
 
-constexpr size_t most_depth = 8;  // of indexes in indexes
-
-// An image as it will be published: everything is there and verified.
-struct Planned {
-    std::string manifest, media_type;                       // the document's bytes
-    std::string algorithm = "sha256";                       // of its digest
-    std::vector<spec::Descriptor> chain;                    // that led to it; none: it is made up
-    std::vector<std::pair<spec::Descriptor, File*>> blobs;  // nullptr: the store has it already
+// A manifest of which all is there and verified.
+struct Part {
+    spec::Descriptor descriptor;
+    std::string text;
     spec::Manifest parsed;
-    std::vector<Reference> names;
-    std::set<std::string> known;  // those, as they are shown
+    std::vector<spec::Descriptor> chain = {};  // that led to it; none: it is made up
+    std::vector<std::pair<spec::Descriptor, File*>> blobs = {};  // nullptr: the store has it
+
+    bool is_image() const {
+        const auto is_layer = [](const auto& layer) { return spec::is_layer(layer.media_type); };
+        const bool is_attestation = descriptor.platform && descriptor.platform->os == "unknown";
+        return !is_attestation &&
+               spec::oci_media_type(parsed.config.media_type) == spec::media::config &&
+               (parsed.layers.empty() || std::ranges::any_of(parsed.layers, is_layer));
+    }
+    bool has_layers_of(const Part& other) const {
+        return std::ranges::equal(parsed.layers, other.parsed.layers, {}, &spec::Descriptor::digest,
+                                  &spec::Descriptor::digest);
+    }
+};
+
+// An image as it will be published: for one platform, or for several with their index.
+struct Planned {
+    spec::Descriptor named;            // what its names mean
+    std::vector<Part> parts;           // the first is an image, this machine's if there is one
+    std::vector<Document> above = {};  // indexes, the innermost first
+    std::vector<Reference> names = {};
+    std::set<std::string> known = {};  // those, as they are shown
 
     void call(const Reference& name) {
         if (known.insert(name.familiar()).second) names.push_back(name);
     }
+    void call_as(const Planned& other) {
+        for (const Reference& name : other.names) call(name);
+    }
+    const Part* find_config(const std::string& digest) const {
+        const auto config = [](const Part& part) { return part.parsed.config.digest; };
+        const auto found = std::ranges::find(parts, digest, config);
+        return found == parts.end() ? nullptr : &*found;
+    }
+};
+
+// The archive's files, for who looks for documents among them.
+class ContentsFiles : public Files {
+public:
+    explicit ContentsFiles(ArchiveContents& contents) : contents_(contents) {}
+    std::optional<Files::File> find(const std::string& path) const override {
+        const ArchiveContents::File* const file = contents_.find(path);
+        if (!file) return {};
+        return Files::File{.size = file->size};
+    }
+    ByteSource open(const std::string& path) const override {
+        const ArchiveContents::File& file = *contents_.find(path);
+        if (!file.blob) return bytes_of(file.data);
+        const auto fd = std::make_shared<UniqueFd>(file.blob->open());
+        return [fd, bytes = bytes_of(fd->get())] { return bytes(); };
+    }
+    std::vector<std::string> blobs() const override { return {}; }
+
+private:
+    ArchiveContents& contents_;
 };
 
 class Planner {
 public:
-    Planner(const Store& store, ArchiveContents& contents) : store_(store), contents_(contents) {}
+    Planner(const Store& store, ArchiveContents& contents, ImageSource& place)
+        : store_(store), contents_(contents), documents_(place) {}
 
     std::vector<Planned> plan() {
         const auto items = context("manifest.json", [&] { return read_items(); });
@@ -79,11 +127,7 @@ private:
                 const spec::Index& platforms = named.at(name->canonical());
                 if (platforms.manifests.size() > 1 && !is_chosen(platforms, entry)) continue;
             }
-            const auto leaf = follow(entry, 0);
-            if (!leaf) continue;
-            std::vector<spec::Descriptor> chain = {entry};
-            if (leaf->digest != entry.digest) chain.push_back(*leaf);
-            plan_manifest(std::move(chain), entry.annotations);
+            plan_entry(entry, name);
         }
     }
 
@@ -95,25 +139,123 @@ private:
         return found->digest == entry.digest;
     }
 
-    // The image manifest an entry means: of an index the one for this machine, else its only one.
-    // Nothing for what is no image (signatures, attestations), or is said to be elsewhere.
-    std::optional<spec::Descriptor> follow(const spec::Descriptor& entry, size_t depth) {
-        if (depth > most_depth) throw Error("indexes are nested too deeply");
+    // --- an entry of the layout
+
+    static bool is_document(const spec::Descriptor& entry) {
         const auto type = spec::oci_media_type(entry.media_type);
-        if (type == spec::media::manifest) return entry;
-        if (type != spec::media::index) return {};
-        const spec::Index index = spec::read_index(document(entry));
-        if (const spec::Descriptor* found = find_platform(index, "");
-            found && contents_.find_blob(found->digest))
-            return *found;
-        std::vector<spec::Descriptor> present;
-        for (const spec::Descriptor& child : index.manifests) {
-            if (child.platform && child.platform->os == "unknown") continue;
-            if (contents_.find_blob(child.digest)) present.push_back(child);
+        return type == spec::media::manifest || type == spec::media::index;
+    }
+
+    // Nothing comes of what is no image: signatures, attestations.
+    void plan_entry(const spec::Descriptor& entry, const std::optional<Reference>& name) {
+        if (!is_document(entry)) return;
+        const auto [known, is_new] = planned_.try_emplace(entry.digest);
+        if (!is_new) {
+            if (name && known->second) images_[*known->second].call(*name);
+            return;
         }
-        if (present.size() != 1)
-            throw Error("no image for platform ", host_platform(), " in ", entry.digest);
-        return follow(present[0], depth + 1);
+        if (entry.data.empty() && !contents_.find_blob(entry.digest))
+            throw Error("the archive lacks ", entry.digest);
+        Document top = documents_.read(entry);
+        documents_.read_children(top, [&](const spec::Descriptor& child) {
+            return is_document(child) && contents_.find_blob(child.digest);
+        });
+        std::optional<Planned> image = planned(top);
+        if (!image) return;
+        if (name) image->call(*name);
+        known->second = images_.size();
+        images_.push_back(std::move(*image));
+    }
+
+    std::optional<Planned> planned(const Document& top) {
+        const Meant meant = meant_by(top);
+        Planned image{.named = top.descriptor, .parts = {}};
+        // An index that leads this machine nowhere gives way to the one image that is here of it.
+        if (meant.image && !meant.is_ours) {
+            image.named = meant.image->descriptor;
+            add_part(image, *meant.image, meant.chain, true);
+        } else {
+            add_parts(image, top, {}, meant.image);
+        }
+        // From here an image without parts is none: what was meant is an artifact.
+        const auto ours = std::ranges::find_if(image.parts, [&](const Part& part) {
+            return part.is_image() &&
+                   (!meant.image || part.descriptor.digest == meant.image->descriptor.digest);
+        });
+        if (ours == image.parts.end()) {
+            if (!meant.image) throw_nothing_for_us(top);
+            return {};
+        }
+        std::iter_swap(image.parts.begin(), ours);
+        return image;
+    }
+
+    // The image that an entry means: of an index the one for this machine, else its only one.
+    struct Meant {
+        const Document* image;  // nullptr: there are several, all of them others'
+        bool is_ours = true;    // the index has it for this machine
+        std::vector<spec::Descriptor> chain = {};
+    };
+    static Meant meant_by(const Document& top) {
+        Meant meant{&top};
+        for (;;) {
+            meant.chain.push_back(meant.image->descriptor);
+            const Document& at = *meant.image;
+            if (!at.index) return meant;
+            const spec::Descriptor* const found = find_platform(*at.index, "");
+            const auto ours = std::ranges::find_if(at.children, [&](const Document& child) {
+                return found && child.descriptor.digest == found->digest;
+            });
+            meant.is_ours &= ours != at.children.end();
+            meant.image = ours != at.children.end() ? &*ours : only_one(at);
+            if (!meant.image) return meant;
+        }
+    }
+    static const Document* only_one(const Document& index) {
+        const Document* found = nullptr;
+        for (const Document& child : index.children) {
+            const auto& platform = child.descriptor.platform;
+            if (platform && platform->os == "unknown") continue;
+            if (found) return nullptr;
+            found = &child;
+        }
+        if (!found) throw_nothing_for_us(index);
+        return found;
+    }
+    [[noreturn]] static void throw_nothing_for_us(const Document& index) {
+        throw Error("no image for platform ", host_platform(), " in ", index.descriptor.digest);
+    }
+
+    // All that is whole; what was meant must be.
+    void add_parts(Planned& image, const Document& document, std::vector<spec::Descriptor> chain,
+                   const Document* meant) {
+        chain.push_back(document.descriptor);
+        if (document.manifest) return add_part(image, document, chain, &document == meant);
+        for (const Document& child : document.children) add_parts(image, child, chain, meant);
+        image.above.push_back({.descriptor = document.descriptor, .text = document.text});
+    }
+
+    void add_part(Planned& image, const Document& document,
+                  const std::vector<spec::Descriptor>& chain, bool is_needed) {
+        Part part{document.descriptor, document.text, *document.manifest, chain};
+        if (is_needed && !part.is_image()) return;
+        context("manifest " + document.descriptor.digest, [&] {
+            if (part.is_image()) spec::check_layers(part.parsed);
+        });
+        if (!is_needed && !has_all(part.parsed)) return;
+        add_blob(part, part.parsed.config);
+        for (const spec::Descriptor& layer : part.parsed.layers) add_blob(part, layer);
+        // Docker 25.0 wrote manifests without layers beside a manifest.json that has them.
+        if (part.is_image() && !configs_of_items_.contains(part.parsed.config.digest))
+            check_config(part.parsed, config_of(part.parsed));
+        image.parts.push_back(std::move(part));
+    }
+
+    bool has_all(const spec::Manifest& manifest) const {
+        const auto has = [&](const spec::Descriptor& blob) {
+            return contents_.find_blob(blob.digest) || store_.has_blob(Digest(blob.digest));
+        };
+        return has(manifest.config) && std::ranges::all_of(manifest.layers, has);
     }
 
     std::string document(const spec::Descriptor& descriptor) {
@@ -134,42 +276,13 @@ private:
                         " has another digest: ", file.digest.text());
     }
 
-    void plan_manifest(std::vector<spec::Descriptor> chain, const spec::StringMap& annotations) {
-        const spec::Descriptor descriptor = chain.back();
-        Planned image;
-        image.chain = std::move(chain);
-        image.manifest = document(descriptor);
-        image.parsed = spec::read_manifest(image.manifest);
-        image.media_type = descriptor.media_type;
-        image.algorithm = Digest(descriptor.digest).algorithm();
-        if (spec::oci_media_type(image.parsed.config.media_type) != spec::media::config ||
-            holds_no_layer(image.parsed))
-            return;  // an artifact, such as a signature
-        context("manifest " + descriptor.digest, [&] { spec::check_layers(image.parsed); });
-        add_blob(image, image.parsed.config);
-        for (const spec::Descriptor& layer : image.parsed.layers) add_blob(image, layer);
-        const spec::ImageConfig config = config_of(image.parsed);
-        // Docker 25.0 wrote manifests without layers beside a manifest.json that has them.
-        if (!configs_of_items_.contains(image.parsed.config.digest))
-            check_config(image.parsed, config);
-        if (const auto name = name_from(annotations)) image.call(*name);
-        add(std::move(image));
-    }
-
-    static bool holds_no_layer(const spec::Manifest& manifest) {
-        return !manifest.layers.empty() &&
-               std::ranges::none_of(manifest.layers, [](const spec::Descriptor& layer) {
-                   return spec::is_layer(layer.media_type);
-               });
-    }
-
-    void add_blob(Planned& image, const spec::Descriptor& blob) {
+    void add_blob(Part& part, const spec::Descriptor& blob) {
         File* const file = contents_.find_blob(blob.digest);
         if (file)
             verify(blob, *file);
         else if (!store_.is_intact(blob))
             throw Error("the archive lacks ", blob.digest);
-        image.blobs.emplace_back(blob, file);
+        part.blobs.emplace_back(blob, file);
     }
 
     spec::ImageConfig config_of(const spec::Manifest& manifest) {
@@ -216,27 +329,29 @@ private:
             throw Error("the config ", ::quoted(item.config), " is too large or not JSON");
         const auto config =
             context("image config", [&] { return spec::read_image_config(config_file->data); });
-        Planned image;
-        image.media_type = spec::media::manifest;
-        image.parsed.media_type = image.media_type;
-        image.parsed.config = {.media_type = std::string(spec::media::config),
-                               .digest = config_file->digest.text(),
-                               .size = config_file->size};
-        image.blobs.emplace_back(image.parsed.config, config_file);
+        Part part{};
+        part.parsed.media_type = spec::media::manifest;
+        part.parsed.config = {.media_type = std::string(spec::media::config),
+                              .digest = config_file->digest.text(),
+                              .size = config_file->size};
+        part.blobs.emplace_back(part.parsed.config, config_file);
         for (size_t i = 0; i < item.layers.size(); ++i) {
             const spec::Descriptor layer = plan_layer(
                 item.layers[i], i < config.rootfs.diff_ids.size() ? config.rootfs.diff_ids[i] : "",
-                image);
-            image.parsed.layers.push_back(layer);
+                part);
+            part.parsed.layers.push_back(layer);
         }
-        check_config(image.parsed, config);
-        image.manifest = spec::write(image.parsed);
+        check_config(part.parsed, config);
+        part.text = spec::write(part.parsed);
+        part.descriptor = {.media_type = part.parsed.media_type,
+                           .digest = digest_of(part.text).text(),
+                           .size = int64_t(part.text.size())};
+        Planned image{.named = part.descriptor, .parts = {std::move(part)}};
         for (const std::string& tag : item.tags) image.call(parse_tag(tag));
         add_or_merge(std::move(image));
     }
 
-    spec::Descriptor plan_layer(const std::string& path, const std::string& diff_id,
-                                Planned& image) {
+    spec::Descriptor plan_layer(const std::string& path, const std::string& diff_id, Part& part) {
         static constexpr std::pair<std::string_view, std::string_view> types[] = {
             {"", spec::media::layer},
             {"gzip", spec::media::layer_gzip},
@@ -261,28 +376,18 @@ private:
         const spec::Descriptor layer{.media_type = std::string(type->second),
                                      .digest = file->digest.text(),
                                      .size = file->size};
-        image.blobs.emplace_back(layer, file);
+        part.blobs.emplace_back(layer, file);
         return layer;
     }
 
-    static bool same_layers(const spec::Manifest& a, const spec::Manifest& b) {
-        return std::ranges::equal(a.layers, b.layers, {}, &spec::Descriptor::digest,
-                                  &spec::Descriptor::digest);
-    }
-    void add(Planned image) {
-        for (Planned& other : images_)
-            if (other.manifest == image.manifest) {
-                merge_names(other, image);
-                return;
-            }
-        images_.push_back(std::move(image));
-    }
     void add_or_merge(Planned image) {
+        const Part& part = image.parts[0];
         for (Planned& other : images_) {
-            if (other.parsed.config.digest != image.parsed.config.digest) continue;
-            merge_names(image, other);
+            const Part* const same = other.find_config(part.parsed.config.digest);
+            if (!same) continue;
+            image.call_as(other);
             // The layout's manifest keeps its digest if it lists what manifest.json does.
-            if (same_layers(other.parsed, image.parsed))
+            if (same->has_layers_of(part))
                 other.names = image.names, other.known = image.known;
             else
                 other = std::move(image);
@@ -290,35 +395,16 @@ private:
         }
         images_.push_back(std::move(image));
     }
-    static void merge_names(Planned& to, const Planned& from) {
-        for (const Reference& name : from.names) to.call(name);
-    }
 
     const Store& store_;
     ArchiveContents& contents_;
-    std::set<std::string> configs_of_items_;  // their digests
+    Documents documents_;
+    std::set<std::string> configs_of_items_;                // their digests
+    std::map<std::string, std::optional<size_t>> planned_;  // entries, as which of
     std::vector<Planned> images_;
 };
 
 // --- trust
-
-// The archive's files, for who looks for signatures among them.
-class ContentsFiles : public Files {
-public:
-    explicit ContentsFiles(ArchiveContents& contents) : contents_(contents) {}
-    std::optional<Files::File> find(const std::string& path) const override {
-        const ArchiveContents::File* const file = contents_.find(path);
-        if (!file || file->blob) return {};
-        return Files::File{.size = file->size};
-    }
-    ByteSource open(const std::string& path) const override {
-        return bytes_of(contents_.find(path)->data);
-    }
-    std::vector<std::string> blobs() const override { return {}; }
-
-private:
-    ArchiveContents& contents_;
-};
 
 // What docker's archives have: they know no signatures.
 class NothingBeside : public ImageSource {
@@ -329,16 +415,12 @@ public:
 };
 
 // Under each name that it gets, if it gets one.
-void check_trust_in(const Store& store, ArchiveContents& contents, const Planned& image,
+void check_trust_in(const Store& store, ImageSource& place, const Planned& image, const Part& part,
                     const TrustPolicy& trust, const std::string& path) {
-    LayoutSource place(std::make_unique<ContentsFiles>(contents), "", "the archive");
     NothingBeside nothing;
-    const bool is_made_up = image.chain.empty();
-    std::vector<spec::Descriptor> chain = image.chain;
-    if (is_made_up)
-        chain = {{.media_type = image.media_type,
-                  .digest = digest_of(image.manifest, image.algorithm).text(),
-                  .size = int64_t(image.manifest.size())}};
+    const bool is_made_up = part.chain.empty();
+    const std::vector<spec::Descriptor> chain =
+        is_made_up ? std::vector{part.descriptor} : part.chain;
     std::vector<std::optional<Reference>> names(image.names.begin(), image.names.end());
     if (names.empty()) names.emplace_back();
     for (const std::optional<Reference>& name : names) {
@@ -352,17 +434,33 @@ void check_trust_in(const Store& store, ArchiveContents& contents, const Planned
 
 // --- publishing
 
-// `done` are the files that another image of the archive shares, and brought in already.
-spec::Descriptor publish(const Store& store, Planned& image, std::set<const File*>& done) {
-    for (auto& [blob, file] : image.blobs) {
-        if (!file || !done.insert(file).second) continue;
+class Publishing {
+public:
+    explicit Publishing(const Store& store) : store_(store) {}
+    // What names a document goes behind it.
+    void put(Planned& image) {
+        for (Part& part : image.parts) {
+            for (auto& [blob, file] : part.blobs) put_blob(blob, file);
+            put_document(part.descriptor, part.text);
+        }
+        for (const Document& index : image.above) put_document(index.descriptor, index.text);
+    }
+
+private:
+    void put_blob(const spec::Descriptor& blob, File* file) {
+        if (!file || !done_.insert(file).second) return;
         if (!file->blob)
-            store.put_blob(file->data, blob.media_type, file->digest.algorithm());
+            store_.put_blob(file->data, blob.media_type, file->digest.algorithm());
         else
             file->blob->commit_later(blob.media_type, blob.digest, blob.size);
     }
-    return store.put_blob(image.manifest, image.media_type, image.algorithm);
-}
+    void put_document(const spec::Descriptor& descriptor, const std::string& text) {
+        store_.put_blob(text, descriptor.media_type, Digest(descriptor.digest).algorithm());
+    }
+
+    const Store& store_;
+    std::set<const File*> done_;  // which several images of the archive may share
+};
 
 }  // namespace
 
@@ -371,25 +469,28 @@ std::vector<Loaded> load_archive(const Store& store, int fd, const TrustPolicy& 
     const Lease lease = store.use();
     return context("loading the archive", [&] {
         ArchiveContents contents(store, fd);
-        std::vector<Planned> images = Planner(store, contents).plan();
-        for (const Planned& image : images) check_trust_in(store, contents, image, trust, path);
+        LayoutSource place(std::make_unique<ContentsFiles>(contents), "", "the archive");
+        std::vector<Planned> images = Planner(store, contents, place).plan();
+        for (const Planned& image : images)
+            for (const Part& part : image.parts)
+                if (part.is_image()) check_trust_in(store, place, image, part, trust, path);
 
-        std::vector<spec::Descriptor> manifests;
-        std::set<const File*> done;
-        for (Planned& image : images) manifests.push_back(publish(store, image, done));
+        Publishing publishing(store);
+        for (Planned& image : images) publishing.put(image);
         // Unpacking checks each diff ID, and that every layer is what it says: names come after it.
-        for (const spec::Descriptor& manifest : manifests)
-            Snapshots(store).unpack(store.load(manifest), Snapshots::Trust::nothing);
+        for (const Planned& image : images)
+            Snapshots(store).unpack(store.load(image.parts[0].descriptor),
+                                    Snapshots::Trust::nothing);
 
         std::vector<Loaded> out;
         std::vector<Naming> namings;
-        for (size_t i = 0; i < images.size(); ++i) {
-            Loaded loaded{.names = {}, .id = Digest(images[i].parsed.config.digest)};
-            for (const Reference& name : images[i].names) {
-                namings.push_back({manifests[i], name});
+        for (const Planned& image : images) {
+            Loaded loaded{.names = {}, .id = Digest(image.parts[0].parsed.config.digest)};
+            for (const Reference& name : image.names) {
+                namings.push_back({image.named, name});
                 loaded.names.push_back(name.familiar());
             }
-            if (images[i].names.empty()) namings.push_back({manifests[i], {}});
+            if (image.names.empty()) namings.push_back({image.named, {}});
             out.push_back(std::move(loaded));
         }
         store.tag(namings);  // all of them, or none

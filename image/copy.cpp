@@ -1,7 +1,6 @@
-// What is hard: what a source says is a stranger's word, until bytes have the digest that somebody
-// else gave for them; and nothing may be named before all of it is there. So one walk reads the
-// documents from the top down, each against the descriptor that names it, and bounded in depth,
-// number and bytes; then blobs go over, several at once; then the documents, from the bottom up.
+// What is hard: nothing may be named before all of it is there. So the documents are read from the
+// top down (documents.h); then blobs go over, several at once; then the documents, from the bottom
+// up.
 //
 // Where layers change (a place takes plain ones only), so do the manifest, its digest, and the
 // index that names it: documents are written again from the bottom up as well.
@@ -18,6 +17,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "image/documents.h"
 #include "image/files.h"
 #include "image/inline_data.h"
 #include "image/layer/decoder.h"
@@ -26,16 +26,6 @@
 #include "image/store.h"
 
 namespace {
-
-constexpr size_t most_documents = 10'000, most_document_bytes = size_t(256) << 20;
-
-struct Document {
-    spec::Descriptor descriptor;
-    std::string text;
-    std::optional<spec::Manifest> manifest;  // or an index, with
-    std::optional<spec::Index> index;
-    std::vector<Document> children;  // those of the index, in its order
-};
 
 // As many bytes as the manifest says, or it throws.
 ByteSource counted(const spec::Descriptor& blob, int64_t begin, ByteSource bytes,
@@ -70,10 +60,10 @@ ByteSource checked(const spec::Descriptor& blob, ByteSource bytes) {
 class Copy {
 public:
     Copy(ImageSource& from, ImageSink& to, const CopyOptions& options)
-        : from_(from), to_(to), options_(options) {}
+        : from_(from), to_(to), options_(options), documents_(from) {}
 
     spec::Descriptor run() {
-        Document top = chosen(read(from_.top(), 0));
+        Document top = chosen(documents_.read(from_.top()));
         if (options_.accept) options_.accept(chain(top));
         if (top.manifest) to_.expect(*top.manifest);
         note_blobs(top);
@@ -91,49 +81,10 @@ public:
 private:
     // --- the walk
 
-    // Of an index the children are read later, when it is known which are wanted.
-    Document read(const spec::Descriptor& descriptor, size_t depth) {
-        return context(
-            str(spec::is_index(descriptor.media_type) ? "index " : "manifest ", descriptor.digest),
-            [&] {
-                if (depth > most_nested_indexes) throw Error("indexes are nested too deep");
-                if (++documents_ > most_documents)
-                    throw Error("the image has more than ", most_documents, " documents");
-                Document out{.descriptor = descriptor, .text = text_of(descriptor)};
-                const auto type = spec::oci_media_type(descriptor.media_type);
-                if (type == spec::media::manifest)
-                    out.manifest = spec::read_manifest(out.text);
-                else if (type == spec::media::index)
-                    out.index = spec::read_index(out.text);
-                else
-                    throw Error("unsupported manifest media type ", quoted(descriptor.media_type));
-                const std::string& inside =
-                    out.manifest ? out.manifest->media_type : out.index->media_type;
-                if (!inside.empty() && inside != descriptor.media_type)
-                    throw Error("it is called ", quoted(descriptor.media_type), ", but is ",
-                                quoted(inside));
-                return out;
-            });
-    }
-
-    std::string text_of(const spec::Descriptor& descriptor) {
-        const Digest digest(descriptor.digest);
-        auto text = inline_data(descriptor);
-        if (!text) text = from_.document(descriptor);
-        if (!text) throw Error("it is not there");
-        if (int64_t(text->size()) != descriptor.size)
-            throw Error("it has ", text->size(), " bytes instead of ", descriptor.size);
-        if (digest_of(*text, digest.algorithm()) != digest)
-            throw Error("it is damaged: its bytes have another digest");
-        if ((document_bytes_ += text->size()) > most_document_bytes)
-            throw Error("the image's documents have more than ", most_document_bytes, " bytes");
-        return std::move(*text);
-    }
-
     // All of an index, or what is for the platform.
     Document chosen(Document top) {
         if (options_.all) {
-            read_children(top, 0);
+            documents_.read_children(top, options_.wanted);
             return top;
         }
         while (top.index) {
@@ -143,7 +94,7 @@ private:
                             options_.platform.empty() ? host_platform() : options_.platform,
                             " in the manifest list entries of ", top.descriptor.digest);
             finds_again_ &= found == find_platform(*top.index, "");
-            Document below = read(*found, above_.size() + 1);
+            Document below = documents_.read(*found, above_.size() + 1);
             above_.push_back(std::exchange(top, std::move(below)));
         }
         return top;
@@ -154,14 +105,6 @@ private:
         for (const Document& index : above_) out.push_back(index.descriptor);
         out.push_back(top.descriptor);
         return out;
-    }
-
-    void read_children(Document& parent, size_t depth) {
-        if (!parent.index) return;
-        for (const spec::Descriptor& child : parent.index->manifests) {
-            parent.children.push_back(read(child, depth + 1));
-            read_children(parent.children.back(), depth + 1);
-        }
     }
 
     // --- blobs
@@ -229,8 +172,9 @@ private:
     }
 
     spec::ImageConfig config_of(const spec::Manifest& manifest) {
-        return context("image config " + manifest.config.digest,
-                       [&] { return spec::read_image_config(text_of(manifest.config)); });
+        return context("image config " + manifest.config.digest, [&] {
+            return spec::read_image_config(documents_.text_of(manifest.config));
+        });
     }
 
     // A few at a time; the first error stops the rest. Configs come first: they say what the layers
@@ -333,16 +277,18 @@ private:
         return true;
     }
 
+    // What is not copied stays named as long as nothing changes: it may come later.
     bool change_children(Document& parent) {
+        std::vector<spec::Descriptor> entries;
         bool is_changed = false;
-        for (size_t i = 0; i < parent.children.size(); ++i) {
-            if (!write_again(parent.children[i])) continue;
-            const spec::Descriptor& child = parent.children[i].descriptor;
-            spec::Descriptor& entry = parent.index->manifests[i];
-            entry.media_type = child.media_type, entry.digest = child.digest;
-            entry.size = child.size;
+        for (Document& child : parent.children) {
+            spec::Descriptor& entry = entries.emplace_back(parent.index->manifests[child.entry]);
+            if (!write_again(child)) continue;
+            entry.media_type = child.descriptor.media_type, entry.digest = child.descriptor.digest;
+            entry.size = child.descriptor.size;
             is_changed = true;
         }
+        if (is_changed) parent.index->manifests = std::move(entries);
         return is_changed;
     }
 
@@ -363,7 +309,7 @@ private:
     ImageSource& from_;
     ImageSink& to_;
     const CopyOptions& options_;
-    size_t documents_ = 0, document_bytes_ = 0;
+    Documents documents_;
     std::vector<Document> above_;  // indexes, from the top down to what was chosen
     bool finds_again_ = true;      // by the first of them, this machine
     // In the order in which they are named, each once.

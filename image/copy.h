@@ -6,11 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "image/documents.h"
 #include "image/layer/encoder.h"
 #include "image/transport/transport.h"
 
 struct CopyOptions {
     bool all = false;                        // of an index all images, not the one for a platform
+    Documents::Wanted wanted = {};           // with `all`: of what it names, that; none: everything
     std::string platform;                    // "linux/arm64"; "" = this machine's
     std::optional<Compression> compression;  // of layers; none: as they are, or as the place wants
     bool same_digests = false;               // or not at all

@@ -20,9 +20,10 @@
 #include "base/progress.h"
 #include "base/sys.h"
 #include "image/blob_notes.h"
+#include "image/documents.h"
 #include "image/layer/decoder.h"
-#include "image/platform.h"
 #include "image/registry/repository.h"
+#include "image/transport/stored.h"
 
 namespace {
 
@@ -61,20 +62,32 @@ public:
     Pushed image(const NamedImage& named) {
         const std::string& tag = named.name->tag;
         if (options_.platform.empty() && spec::is_index(named.descriptor.media_type)) {
-            const std::string missing = missing_in(named.descriptor, 0);
-            if (missing.empty()) return {tag, index(named.descriptor, tag), ""};
+            const Document top = read(named.descriptor);
+            const std::string missing = missing_in(top);
+            if (missing.empty()) return {tag, index(top, tag), ""};
             if (options_.whole) throw Error("pushing ", named.shown(), ": ", missing);
             const Image here = store_.load(named.descriptor);
-            return {tag, manifest(here.descriptor, tag, false),
+            return {tag, manifest(read(here.descriptor), tag, false),
                     str("Not all multiplatform-content is present and only the available "
                         "single-platform image was pushed\n",
                         named.descriptor.digest, " -> ", here.descriptor.digest)};
         }
         const Image chosen = store_.load(named.descriptor, options_.platform);
-        return {tag, manifest(chosen.descriptor, tag, may_compress(chosen.descriptor)), ""};
+        return {tag, manifest(read(chosen.descriptor), tag, may_compress(chosen.descriptor)), ""};
     }
 
 private:
+    // With all that it names and is here.
+    Document read(const spec::Descriptor& descriptor) const {
+        StoreSource stored(store_, descriptor);
+        Documents documents(stored);
+        Document top = documents.read(descriptor);
+        documents.read_children(top, [&](const spec::Descriptor& child) {
+            return store_.has_blob(Digest(child.digest));
+        });
+        return top;
+    }
+
     // One that came from a registry keeps its digest, unless something else is asked for.
     bool may_compress(const spec::Descriptor& descriptor) const {
         const Digest digest(descriptor.digest);
@@ -92,28 +105,26 @@ private:
 
     // What of all that an index names is neither here nor there, nor can be had by the registry
     // itself; "": nothing.
-    std::string missing_in(const spec::Descriptor& top, size_t depth) {
-        if (depth == most_nested_indexes) throw Error("index ", top.digest, " is nested too deep");
-        for (const spec::Descriptor& child : spec::read_index(store_.read_blob(top)).manifests) {
-            std::string missing;
-            if (!store_.has_blob(Digest(child.digest)))
-                missing = repository_.has_document(child.digest) ? "" : lacks(child);
-            else if (spec::is_index(child.media_type))
-                missing = missing_in(child, depth + 1);
-            else
-                missing = missing_layer(child);
+    std::string missing_in(const Document& document) {
+        if (document.manifest) return missing_layer(document);
+        auto here = document.children.begin();
+        for (size_t i = 0; i < document.index->manifests.size(); ++i) {
+            const spec::Descriptor& entry = document.index->manifests[i];
+            const bool is_here = here != document.children.end() && here->entry == i;
+            std::string missing = is_here                                  ? missing_in(*here++)
+                                  : repository_.has_document(entry.digest) ? ""
+                                                                           : lacks(entry);
             if (!missing.empty()) return missing;
         }
         return "";
     }
-    std::string missing_layer(const spec::Descriptor& manifest) {
-        for (const spec::Descriptor& layer :
-             spec::read_manifest(store_.read_blob(manifest)).layers) {
+    std::string missing_layer(const Document& image) {
+        for (const spec::Descriptor& layer : image.manifest->layers) {
             const Digest digest(layer.digest);
             const bool may_come = is_kept_elsewhere(layer) || store_.has_blob(digest) ||
                                   repository_.has_blob(layer) ||
                                   !BlobNotes(store_, digest).repositories(host(), digest).empty();
-            if (!may_come) return lacks(manifest) + ", of which layer " + layer.digest;
+            if (!may_come) return lacks(image.descriptor) + ", of which layer " + layer.digest;
         }
         return "";
     }
@@ -124,30 +135,25 @@ private:
     const std::string& host() const { return repository_.place().host; }
 
     // What it names before itself. Layers that are kept plain go compressed: then it names others.
-    spec::Descriptor index(const spec::Descriptor& descriptor, const std::string& name) {
-        const std::string text = store_.read_blob(descriptor);
-        json::Value document = json::parse(text);
+    spec::Descriptor index(const Document& top, const std::string& name) {
+        json::Value document = json::parse(top.text);
         bool is_same = true;
-        const std::vector<spec::Descriptor> children = spec::read_index(text).manifests;
-        for (size_t i = 0; i < children.size(); ++i) {
-            const spec::Descriptor& child = children[i];
-            if (!store_.has_blob(Digest(child.digest))) continue;  // it is there
-            const bool compresses = may_compress(child) && !is_attested(children, child.digest);
-            const spec::Descriptor sent = spec::is_index(child.media_type)
-                                              ? index(child, "")
-                                              : manifest(child, "", compresses);
-            if (sent.digest == child.digest) continue;
+        for (const Document& child : top.children) {
+            const std::string& digest = child.descriptor.digest;
+            const bool compresses =
+                may_compress(child.descriptor) && !is_attested(top.index->manifests, digest);
+            const spec::Descriptor sent =
+                child.index ? index(child, "") : manifest(child, "", compresses);
+            if (sent.digest == digest) continue;
             is_same = false;
-            document["manifests"][i]["digest"] = sent.digest;
-            document["manifests"][i]["size"] = sent.size;
+            document["manifests"][child.entry]["digest"] = sent.digest;
+            document["manifests"][child.entry]["size"] = sent.size;
         }
-        return put(descriptor, is_same ? text : json::dump(document), name);
+        return put(top.descriptor, is_same ? top.text : json::dump(document), name);
     }
 
-    spec::Descriptor manifest(const spec::Descriptor& descriptor, const std::string& name,
-                              bool compress) {
-        const std::string text = store_.read_blob(descriptor);
-        const spec::Manifest image = spec::read_manifest(text);
+    spec::Descriptor manifest(const Document& document, const std::string& name, bool compress) {
+        const spec::Manifest& image = *document.manifest;
         std::vector<spec::Descriptor> sent = image.layers;
         in_parallel(sent.size(), parallel_uploads, [&](size_t i) {
             if (is_kept_elsewhere(sent[i]))
@@ -162,7 +168,7 @@ private:
                 send_stored(sent[i]);
         });
         send_stored(image.config);
-        return put(descriptor, with_layers(text, image, sent), name);
+        return put(document.descriptor, with_layers(document.text, image, sent), name);
     }
 
     // The same document, but for layers that are not as they were.

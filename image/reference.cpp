@@ -19,6 +19,15 @@ bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_word(char c) { return is_lower(c) || is_upper(c) || is_digit(c) || c == '_'; }
 
+bool all_parts(std::string_view text, char separator, const auto& is_good) {
+    for (;;) {
+        const size_t end = text.find(separator);
+        if (!is_good(text.substr(0, end))) return false;
+        if (end == std::string_view::npos) return true;
+        text.remove_prefix(end + 1);
+    }
+}
+
 // [a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*
 bool is_path_component(std::string_view text) {
     const auto is_plain = [](char c) { return is_lower(c) || is_digit(c); };
@@ -57,7 +66,7 @@ bool is_domain(std::string_view text) {
         if (port.empty() || !std::ranges::all_of(port, is_digit)) return false;
         text = text.substr(0, colon);
     }
-    return std::ranges::all_of(split(text, '.'), [](const std::string& label) {
+    return all_parts(text, '.', [](std::string_view label) {
         return !label.empty() && label.front() != '-' && label.back() != '-' &&
                std::ranges::all_of(label,
                                    [](char c) { return c == '-' || (is_word(c) && c != '_'); });
@@ -131,12 +140,11 @@ Reference parse_reference(std::string_view text) {
     if (out.domain == "index.docker.io") out.domain = hub;
     if (std::ranges::any_of(out.path, is_upper))
         throw Error("invalid reference format: repository name (", out.path, ") must be lowercase");
-    if (rest.empty() || !is_domain(out.domain) ||
-        !std::ranges::all_of(split(out.path, '/'), is_path_component))
+    if (rest.empty() || !is_domain(out.domain) || !all_parts(out.path, '/', is_path_component))
         throw Error("invalid reference format: ", quoted(text));
     if (out.domain == hub && out.path.find('/') == std::string::npos)
         out.path = std::string(hub_library) + out.path;
-    if (out.repository().size() > most_name)
+    if (out.domain.size() + 1 + out.path.size() > most_name)
         throw Error("invalid reference format: repository name must not be more than ", most_name,
                     " characters");
     if (out.tag.empty() && out.digest.empty()) out.tag = "latest";

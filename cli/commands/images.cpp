@@ -38,10 +38,10 @@ constexpr const char* known_filters[] = {"dangling", "reference", "label", "befo
 // An image of the list, read, under one of its names. An index that has none for this machine is
 // known by its digest alone: then nothing but the descriptor is in it.
 struct Entry {
-    std::optional<Reference> name;
     const NameTable::Entry* written;
     const Image* image;
-    NamedImage named() const { return {name, written->descriptor()}; }
+    std::optional<Reference> name() const { return reference_of(written->name); }
+    NamedImage named() const { return {name(), written->descriptor()}; }
 };
 
 Image read_image(const Store& store, const spec::Descriptor& descriptor) {
@@ -60,7 +60,7 @@ public:
         for (const NameTable::Entry& written : names_.entries()) {
             if (!Digest::is_valid(written.digest)) continue;
             const auto [at, is_first] = images_.try_emplace(written.digest);
-            Entry entry{reference_of(written.name), &written, nullptr};
+            Entry entry{&written, nullptr};
             if (is_first)
                 attempt(str("reading image ", quoted(entry.named().shown())), [&] {
                     at->second =
@@ -111,8 +111,8 @@ bool wanted(const Store& store, const Entry& entry, const Filters& filters) {
             return instant(read_image(store, store.get(name).descriptor));
         };
         const auto holds = [&](const std::string& value) {
-            if (key == "dangling") return parse_bool(key, value) == !entry.name;
-            if (key == "reference") return matches(entry.name, value);
+            if (key == "dangling") return parse_bool(key, value) == !entry.name();
+            if (key == "reference") return matches(entry.name(), value);
             if (key == "label") return has_label(*entry.image, value);
             if (key == "before") return instant(*entry.image) < created(value);
             return instant(*entry.image) > created(value);
@@ -144,13 +144,13 @@ class Rows {
 public:
     explicit Rows(bool whole) : whole_(whole) {}
     const json::Value* row(const Entry& entry) {
-        const auto& [name, written, image] = entry;
-        const auto [at, is_first] = rows_.try_emplace(image);
-        if (is_first) at->second = row_of(*image, whole_);
+        const auto [at, is_first] = rows_.try_emplace(entry.image);
+        if (is_first) at->second = row_of(*entry.image, whole_);
+        const std::optional<Reference> name = entry.name();
         json::Value& row = at->second;
         row["Repository"] = name ? name->familiar_repository() : "<none>";
         row["Tag"] = name && !name->tag.empty() ? name->tag : "<none>";
-        row["Digest"] = written->digest;
+        row["Digest"] = entry.written->digest;
         return &row;
     }
 

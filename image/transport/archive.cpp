@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/sys.h"
+#include "image/platform.h"
 #include "image/transport/docker_items.h"
 #include "image/transport/layout.h"
 
@@ -198,7 +199,9 @@ void ArchiveSink::write(const spec::Descriptor& blob, const ByteSource& bytes) {
 }
 
 void ArchiveSink::put_document(const spec::Descriptor& descriptor, const std::string& text) {
-    if (spec::oci_media_type(descriptor.media_type) == spec::media::manifest)
+    if (spec::is_index(descriptor.media_type))
+        indexes_[descriptor.digest] = spec::read_index(text);
+    else
         manifests_[descriptor.digest] = spec::read_manifest(text);
     if (!has(descriptor)) write(descriptor, bytes_of(text));
 }
@@ -208,15 +211,26 @@ void ArchiveSink::call(std::vector<Reference> names, std::string layout_name) {
 }
 
 void ArchiveSink::finish(const spec::Descriptor& top) {
-    if (format_ == ArchiveFormat::docker) {
-        if (!manifests_.contains(top.digest))
-            throw Error("a docker archive holds no index: choose one platform");
-        // manifest.json knows no types: its readers would take such a layer for an empty tar.
-        if (std::ranges::none_of(manifests_.at(top.digest).layers, spec::is_erofs_layer,
-                                 &spec::Descriptor::media_type))
-            add_to_items(top);
-    }
+    // manifest.json knows no types: its readers would take such a layer for an empty tar.
+    if (const spec::Manifest* const image = image_of(top.digest);
+        format_ == ArchiveFormat::docker && image &&
+        std::ranges::none_of(image->layers, spec::is_erofs_layer, &spec::Descriptor::media_type))
+        add_to_items(*image);
     add_to_index(top);
+}
+
+// What readers of manifest.json get, which knows no platforms: of an index this machine's image, or
+// else the first that is here.
+const spec::Manifest* ArchiveSink::image_of(const std::string& digest) const {
+    if (const auto found = manifests_.find(digest); found != manifests_.end())
+        return &found->second;
+    const auto index = indexes_.find(digest);
+    if (index == indexes_.end()) return nullptr;
+    if (const spec::Descriptor* const ours = find_platform(index->second, ""))
+        if (const spec::Manifest* const image = image_of(ours->digest)) return image;
+    for (const spec::Descriptor& entry : index->second.manifests)
+        if (const spec::Manifest* const image = image_of(entry.digest)) return image;
+    return nullptr;
 }
 
 void ArchiveSink::add_to_index(const spec::Descriptor& top) {
@@ -231,8 +245,7 @@ void ArchiveSink::add_to_index(const spec::Descriptor& top) {
     }
 }
 
-void ArchiveSink::add_to_items(const spec::Descriptor& top) {
-    const spec::Manifest& manifest = manifests_.at(top.digest);
+void ArchiveSink::add_to_items(const spec::Manifest& manifest) {
     DockerItem item{
         .config = layout_path(Digest(manifest.config.digest)), .tags = {}, .layers = {}};
     for (const spec::Descriptor& layer : manifest.layers)

@@ -64,12 +64,14 @@ private:
     void write(const spec::Descriptor& blob, const ByteSource& bytes);
     void document(const std::string& name, const std::string& text);
     void add_to_index(const spec::Descriptor& top);
-    void add_to_items(const spec::Descriptor& top);
+    const spec::Manifest* image_of(const std::string& digest) const;
+    void add_to_items(const spec::Manifest& manifest);
 
     ArchiveFormat format_;
     TarWriter tar_;
     std::set<std::string> written_, directories_;
-    std::map<std::string, spec::Manifest> manifests_;  // by digest
+    std::map<std::string, spec::Manifest> manifests_;  // by digest, as are
+    std::map<std::string, spec::Index> indexes_;
     std::vector<Reference> names_;
     std::string layout_name_;
     std::vector<spec::Descriptor> index_;

@@ -11,8 +11,12 @@ public:
     spec::Descriptor top() override;
     std::optional<std::string> document(const spec::Descriptor& descriptor) override;
     ByteSource open(const spec::Descriptor& blob) override;
+    // Its signatures are files, as skopeo writes them: what is given are those of sigstore. Throws
+    // Error if there are only others.
+    std::optional<spec::Descriptor> tagged(const std::string& tag) override;
 
 private:
+    std::optional<spec::Descriptor> signatures_of(const Digest& image);
     std::string directory_;
     DirectoryFiles files_;
 };

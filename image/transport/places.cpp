@@ -69,8 +69,11 @@ namespace {
 
 spec::Descriptor copy_to_archive(ImageSource& from, const ImagePlace& to, ArchiveFormat format,
                                  const CopyOptions& options) {
+    const bool is_docker = format == ArchiveFormat::docker;
+    if (is_docker && options.all && spec::is_index(from.top().media_type))
+        throw Error("a docker archive holds no index: choose one platform");
     std::vector<Reference> names;
-    if (format == ArchiveFormat::docker && !to.name.empty()) names = {name_for_new(to.name)};
+    if (is_docker && !to.name.empty()) names = {name_for_new(to.name)};
     spec::Descriptor copied;
     OutputFile(to.path).write([&](int fd) {
         ArchiveSink sink(format, fd);

@@ -255,6 +255,65 @@ class Platforms(ListCase):
         self.keg("load", "-i", self.dir / "all.tar")
         self.assertEqual(json.loads(self.keg("image", "inspect", "all").stdout)[0]["Architecture"], OTHER)
 
+    def save_several(self, form, *words):
+        """All of "all", saved in that form and loaded into another store; gives what the name means there."""
+        self.keg("save", "-f", form, "-o", self.dir / "all.tar", *words, "all")
+        self.index = self.inspect("all")
+        self.store = self.dir / "other"
+        self.assertEqual(self.keg("load", "-i", self.dir / "all.tar").stdout, "Loaded image: all:latest\n")
+        self.assertEqual(self.keg("system", "check").stderr, "")
+        return self.inspect("all")
+
+    def test_images_for_several_platforms_are_saved_together(self):
+        self.all_here()
+        both = f"linux/{HERE}", f"linux/{OTHER}"
+        for form in ("oci-archive", "docker-archive"):
+            for words in (["--all-platforms"], ["--platform", ",".join(both)], ["--platform", both[1], "--platform", both[0]]):
+                with self.subTest(form=form, words=words):
+                    loaded = self.save_several(form, *words)
+                    self.assertEqual(self.platforms(loaded), list(both))
+                    if form == "oci-archive":
+                        self.assertEqual(loaded, self.index)   # and every digest in it
+                    for architecture in (HERE, OTHER):
+                        said, = json.loads(self.keg("image", "inspect", "--platform", f"linux/{architecture}", "all").stdout)
+                        self.assertEqual(said["Architecture"], architecture)
+                        self.keg("save", "-o", self.dir / "one.tar", "--platform", f"linux/{architecture}", "all")
+                    self.keg("create", "--name", "made", "all")
+                    self.keg("rm", "made")
+                    run("rm", "-r", self.store)
+                    self.store = self.dir / "store"
+        self.fails("save", "--platform", "linux/s390x", "--platform", both[0], "-o", self.dir / "x.tar", "all",
+                   says="no suitable export target found for platform linux/s390x")
+        self.fails("save", "--all-platforms", "--platform", both[0], "all", says="exclude each other")
+
+    def test_an_index_of_which_one_image_was_saved_names_the_others_still(self):
+        self.all_here()
+        third = self.image_for("s390x")[0]
+        self.keg("manifest", "create", "three", "all", third)
+        self.keg("save", "-f", "oci-archive", "-o", self.dir / "three.tar", "--platform", f"linux/{HERE},linux/{OTHER}", "three")
+        index, self.store = self.inspect("three"), self.dir / "other"
+        self.keg("load", "-i", self.dir / "three.tar")
+        self.assertEqual(self.inspect("three"), index)
+        self.assertEqual([row[-1] for row in self.rows()[2:]][-1], "not here")
+        self.fails("image", "inspect", "--platform", "linux/s390x", "three", says="wanted linux/s390x")
+
+    def test_what_is_for_other_machines_alone_is_loaded_under_its_name(self):
+        self.all_here()
+        third = self.image_for("s390x")[0]
+        self.keg("pull", "-q", "--platform", "linux/s390x", third)
+        self.keg("manifest", "create", "three", "all", third)
+        self.keg("save", "-f", "oci-archive", "-o", self.dir / "three.tar", "--platform", f"linux/s390x,linux/{OTHER}", "three")
+        self.store = self.dir / "other"
+        self.assertEqual(self.keg("load", "-i", self.dir / "three.tar").stdout, "Loaded image: three:latest\n")
+        self.assertEqual([row[-1] == "not here" for row in self.rows()[2:]], [True, False, False])
+
+    @needs("skopeo")
+    def test_skopeo_reads_what_was_saved_of_several_platforms(self):
+        self.all_here()
+        for form, options in (("oci-archive", ["--all"]), ("docker-archive", [])):
+            self.keg("save", "-f", form, "-o", self.dir / "a.tar", "--all-platforms", "all")
+            run("skopeo", "copy", "-q", *options, f"{form}:{self.dir}/a.tar", f"dir:{self.dir}/{form}")
+
     def test_one_platforms_image_is_removed(self):
         self.all_here()
         index = self.inspect("all")

@@ -389,6 +389,39 @@ class Others(TrustCase):
                 self.refused("--policy", self.policy({"type": "reject"}), *words[2:], says="is rejected by policy")
                 self.keg("image", "prune", "-a", "-f") if not says else self.assert_nothing_came()
 
+    def test_an_index_within_an_index_is_judged_by_its_own_signature(self):
+        put_vector(self.there, "index-signed-only")
+        index = json.loads(self.there.manifests["keg/tiny", "multi"][1])
+        for case, key, says in (("index-signed-only", "key", None), ("index-signed-only", "wrong", "verification failed")):
+            layout = layout_of(self.dir / f"nested-{key}", case)
+            inner = VECTORS["cases"][case]["multi"]
+            outer = json.dumps({"schemaVersion": 2, "mediaType": OCI + "index.v1+json",
+                                "manifests": [{**inner, "platform": index["manifests"][0]["platform"]}]}).encode()
+            (layout / "blobs/sha256" / sha(outer)).write_bytes(outer)
+            top = json.loads((layout / "index.json").read_text())
+            top["manifests"] = [each for each in top["manifests"] if each["digest"] != inner["digest"]]
+            top["manifests"].append({"mediaType": OCI + "index.v1+json", "digest": "sha256:" + sha(outer), "size": len(outer)})
+            (layout / "index.json").write_text(json.dumps(top))
+            run("tar", "-C", layout, "-cf", self.dir / "nested.tar", ".")
+            words = "load", "-q", "-i", self.dir / "nested.tar", "--verify-key", self.vector_key(key)
+            self.refused(*words, says=says) if says else self.keg(*words)
+
+    def test_a_directory_has_its_signatures_as_skopeo_writes_them(self):
+        for case, says in (("tag-good", None), ("tag-wrong-key", "verification failed"), ("tag-unsigned", "no signature exists")):
+            with self.subTest(case):
+                place = self.dir / case
+                self.keg("copy", "-q", f"oci:{layout_of(self.dir / f'{case}-layout', case)}:v1", f"dir:{place}")
+                for tag, descriptor in VECTORS["cases"][case].items():
+                    for i, layer in enumerate(json.loads(blob(descriptor["digest"]))["layers"] if tag.endswith(".sig") else [], 1):
+                        sigstore = {"mimeType": layer["mediaType"], "payload": base64.b64encode(blob(layer["digest"])).decode(), "annotations": layer["annotations"]}
+                        (place / f"signature-{i}").write_bytes(b"\0sigstore-json\n" + json.dumps(sigstore).encode())
+                words = "--policy", self.policy({"type": "reject"}, dir={str(place): [self.signed()]}), "copy", "-q", f"dir:{place}", f"oci:{self.dir}/{case}.copy"
+                self.refused(*words, says=says) if says else self.keg(*words)
+                (place / "signature-1").write_bytes(b"\x90\x0d\x03\x00\x02\x08")
+                self.refused(*words, says="signature-1: an OpenPGP signature, which keg cannot verify")
+                (place / "signature-1").write_bytes(b"\0sigstore-json\n{}")
+                self.refused(*words, says="signature-1: ")
+
     def test_a_docker_archive_has_no_signatures(self):
         put_vector(self.there, "tag-good")
         self.keg("pull", "-q", self.name)
