@@ -22,8 +22,15 @@ struct BuildOptions {
     std::string network = "default";  // of RUN: "default" (the store's bridge), "host", "none"
     bool allow_host_network = false;  // RUN --network=host; network = "host" allows it, too
     TrustPolicy trust = TrustPolicy::anything();  // of images that it pulls
-    std::string seccomp;  // of RUN, as load_seccomp_option gives it; "" = the default
-    std::vector<std::string> no_cache_stages;  // these stages' steps are made anew
+    std::string seccomp;          // of RUN, as load_seccomp_option gives it; "" = the default
+    bool allow_insecure = false;  // RUN --security=insecure
+    struct Secret {
+        std::string file, variable;  // one of the two
+    };
+    std::map<std::string, Secret> secrets;      // by their ids
+    std::map<std::string, std::string> agents;  // sockets of ssh agents, by their ids
+    std::string cache_namespace;                // of cache mounts
+    std::vector<std::string> no_cache_stages;   // these stages' steps are made anew
     bool no_cache = false, pull = false, quiet = false;
     BuildReport::Display display = BuildReport::Display::automatic;
 };

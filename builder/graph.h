@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "builder/language/run_mount.h"
 #include "spec/image.h"
 
 // A tree of files that a step is made on, or reads.
@@ -52,6 +53,12 @@ struct CopyFiles {
     enum class Unpack { never, archives, always } unpack = Unpack::never;  // ADD of a tar
 };
 
+// RUN --mount, its target absolute.
+struct PlannedMount {
+    RunMount mount;
+    TreeRef from;  // nothing: from nowhere
+};
+
 // RUN.
 struct RunCommand {
     std::vector<std::string> args;     // what is executed
@@ -63,6 +70,8 @@ struct RunCommand {
     std::string network;    // "default", "host", "none"
     bool insecure = false;  // --security=insecure
     std::string label;      // for the error: the command as it was written
+    std::vector<PlannedMount> mounts;
+    std::vector<InlineFile> scripts;  // which are at /dev/pipes/NAME
 };
 
 struct Step {

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "builder/language/instructions.h"
+#include "builder/language/run_mount.h"
 #include "builder/language/words.h"
 #include "builder/metadata.h"
 #include "builder/stage.h"
@@ -53,6 +54,18 @@ const std::string* source_of(const Statement& statement) {
         throw Error("variable expansion is not supported for --from, define a new stage with FROM "
                     "using ARG from global scope as a workaround");
     return source;
+}
+
+// All stages and images that a statement takes files from.
+std::vector<std::string> sources_of(const Statement& statement) {
+    std::vector<std::string> out;
+    if (const std::string* from = source_of(statement)) out.push_back(*from);
+    for (const auto& [flag, value] : statement.flags) {
+        if (statement.keyword != "RUN" || flag != "mount") continue;
+        check_run_mount(value);
+        if (std::string from = run_mount_from(value); !from.empty()) out.push_back(std::move(from));
+    }
+    return out;
 }
 
 bool is_set(const Statement& statement, const std::string& name) {
@@ -112,7 +125,11 @@ private:
     bool triggers(StageWork& work, size_t index);
     void statement(StageWork& work, const Statement& statement, size_t index,
                    const std::string& where);
-    void run(StageWork& work, const Statement& statement, const std::string& where);
+    void run(StageWork& work, const Statement& statement, size_t index, const std::string& where);
+    std::string network_of(const Statement& statement) const;
+    void set_command(RunCommand& run, const Stage& stage, const Statement& statement) const;
+    bool mounts(RunCommand& run, const Stage& stage, const Statement& statement, size_t index,
+                const std::string& where);
     void copy(StageWork& work, const Statement& statement, size_t index, const std::string& where);
     void workdir(StageWork& work, const Statement& statement, const std::string& where);
     std::string argument(Stage& stage, const Statement& statement);
@@ -122,8 +139,7 @@ private:
 
     // --- what a name or a word means
     std::optional<TreeRef> image(const std::string& name, const std::string& where);
-    std::optional<TreeRef> source(const Statement& statement, size_t index,
-                                  const std::string& where);
+    std::optional<TreeRef> source(const std::string& name, size_t index, const std::string& where);
     std::vector<std::string> words(const Stage& stage, const Statement& statement) const;
     std::string flag(const Stage& stage, const Statement& statement, std::string_view name) const;
     std::optional<std::string> arg_value(const std::string& name,
@@ -164,7 +180,7 @@ void Planner::read_stages() {
                 throw Error("no build stage in current context: the first instruction must be "
                             "FROM, but is ",
                             each.keyword);
-            source_of(each);
+            sources_of(each);
             texts_.back().statements.push_back(&each);
         });
     if (texts_.empty()) throw Error("no build stage in ", facts_.file_name, ": it has no FROM");
@@ -233,8 +249,8 @@ std::set<size_t> Planner::needed_stages(size_t target) const {
             base && !parse_number<size_t>(texts_[index].base))
             open.push_back(*base);
         for (const Statement* each : texts_[index].statements)
-            if (const std::string* from = source_of(*each))
-                if (const auto other = stage_index(*from, index)) open.push_back(*other);
+            for (const std::string& from : sources_of(*each))
+                if (const auto other = stage_index(from, index)) open.push_back(*other);
     }
     return needed;
 }
@@ -258,7 +274,7 @@ void Planner::stage(size_t index) {
         context(where(*each), [&] {
             // What else lacks is found out at once.
             if (known) return statement(work, *each, index, where(*each));
-            if (source_of(*each)) source(*each, index, where(*each));
+            for (const std::string& from : sources_of(*each)) source(from, index, where(*each));
         });
     }
     stages_.emplace(index, std::move(work));
@@ -317,7 +333,7 @@ bool Planner::triggers(StageWork& work, size_t index) {
 
 void Planner::statement(StageWork& work, const Statement& each, size_t index,
                         const std::string& where) {
-    if (each.keyword == "RUN") return run(work, each, where);
+    if (each.keyword == "RUN") return run(work, each, index, where);
     if (each.keyword == "COPY" || each.keyword == "ADD") return copy(work, each, index, where);
     if (each.keyword == "WORKDIR") return workdir(work, each, where);
     const std::string created_by = each.keyword == "ARG"
@@ -347,47 +363,93 @@ void Planner::add_step(StageWork& work, const std::string& where, const std::str
 
 // --- RUN
 
-void Planner::run(StageWork& work, const Statement& statement, const std::string& where) {
+void Planner::run(StageWork& work, const Statement& statement, size_t index,
+                  const std::string& where) {
     const Stage& stage = work.stage;
-    std::string command = statement.rest;
     RunCommand run{.args = {},
                    .env = stage.environment(),
                    .proxies = proxies(stage),
                    .user = stage.config.config.user,
                    .directory = stage.config.config.working_dir,
-                   .network = options_.network,
-                   .label = {}};
-    if (const std::string* network = statement.flag("network")) {
-        if (*network != "host" && *network != "none" && *network != "default")
-            throw Error("invalid network mode ", quoted(*network), " for RUN");
-        if (*network != "default") run.network = *network;
-        if (run.network == "host" && options_.network != "host" && !options_.allow_host_network)
-            throw Error("network.host is not allowed: RUN --network=host needs build --network "
-                        "host or --allow network.host");
-    }
-    if (!statement.heredocs.empty()) {
-        // "RUN <<EOF" alone: the text is the script; otherwise the shell reads the heredocs itself.
-        const bool alone = statement.heredocs.size() == 1 &&
-                           trim(statement.rest).find_first_of(" \t") == std::string_view::npos;
-        if (alone)
-            command = statement.heredocs[0].content;
-        else
-            for (const Heredoc& heredoc : statement.heredocs)
-                command += "\n" + heredoc.content + heredoc.name;
-        if (alone && command.starts_with("#!"))
-            throw Error("a heredoc with an interpreter line is not supported yet");
-    }
-    run.args = statement.is_json ? statement.json : stage.shell();
-    if (!statement.is_json) run.args.push_back(command);
-    run.label = join(run.args, " ");
-    if (run.args.empty()) throw Error("RUN requires at least one argument");
+                   .network = network_of(statement),
+                   .label = {},
+                   .mounts = {},
+                   .scripts = {}};
+    const std::string security = flag(stage, statement, "security");
+    if (!security.empty() && security != "sandbox" && security != "insecure")
+        throw Error("invalid security mode ", quoted(security), " for RUN");
+    run.insecure = security == "insecure";
+    if (run.insecure && !options_.allow_insecure)
+        throw Error("security.insecure is not allowed: RUN --security=insecure needs build "
+                    "--allow security.insecure");
+    set_command(run, stage, statement);
+    if (!mounts(run, stage, statement, index, where)) return;
 
     std::string created_by = "RUN ";
     std::vector<std::string> args;
     for (const Argument& arg : stage.args) args.push_back(arg.name + "=" + arg.value.value_or(""));
     if (!args.empty()) created_by += str("|", args.size(), " ", join(args, " "), " ");
     created_by += run.label + " # buildkit";
-    add_step(work, where, display_name("RUN", command), created_by, std::move(run));
+    const std::string shown =
+        display_name("RUN", statement.is_json ? statement.rest : run.args.back());
+    add_step(work, where, shown, created_by, std::move(run));
+}
+
+std::string Planner::network_of(const Statement& statement) const {
+    const std::string* const asked = statement.flag("network");
+    if (!asked || *asked == "default") return options_.network;
+    if (*asked != "host" && *asked != "none")
+        throw Error("invalid network mode ", quoted(*asked), " for RUN");
+    if (*asked == "host" && options_.network != "host" && !options_.allow_host_network)
+        throw Error("network.host is not allowed: RUN --network=host needs build --network host or "
+                    "--allow network.host");
+    return *asked;
+}
+
+// "RUN <<EOF" alone: the text is the script, or a program with its interpreter; otherwise the shell
+// reads the heredocs itself.
+void Planner::set_command(RunCommand& run, const Stage& stage, const Statement& statement) const {
+    std::string command = statement.rest;
+    const bool alone = statement.heredocs.size() == 1 &&
+                       trim(statement.rest).find_first_of(" \t") == std::string_view::npos;
+    if (alone && statement.heredocs[0].content.starts_with("#!")) {
+        run.scripts.push_back({statement.heredocs[0].name, statement.heredocs[0].content});
+        command = "/dev/pipes/" + statement.heredocs[0].name;
+    } else if (alone) {
+        command = statement.heredocs[0].content;
+    } else {
+        for (const Heredoc& heredoc : statement.heredocs)
+            command += "\n" + heredoc.content + heredoc.name;
+    }
+    run.args = statement.is_json ? statement.json : stage.shell();
+    if (!statement.is_json) run.args.push_back(command);
+    if (run.args.empty()) throw Error("RUN requires at least one argument");
+    run.label = join(run.args, " ");
+}
+
+// False: what one is from is not known.
+bool Planner::mounts(RunCommand& run, const Stage& stage, const Statement& statement, size_t index,
+                     const std::string& where) {
+    const auto expanded = [&](std::string_view value) {
+        return expand(value, file_.escape, stage.lookup());
+    };
+    for (const auto& [name, value] : statement.flags) {
+        if (name != "mount") continue;
+        PlannedMount planned{.mount = parse_run_mount(value, expanded), .from = {}};
+        RunMount& mount = planned.mount;
+        const bool has_place = mount.type != RunMount::Type::secret || !mount.target.empty();
+        if (has_place && mount.type != RunMount::Type::ssh && !mount.target.starts_with('/'))
+            mount.target = str(run.directory, "/", mount.target);
+        if (!mount.from.empty()) {
+            const auto from = source(mount.from, index, where);
+            if (!from) return false;
+            planned.from = *from;
+        } else if (mount.type == RunMount::Type::bind) {
+            planned.from = {.kind = TreeRef::Kind::context, .index = 0, .name = {}};
+        }
+        run.mounts.push_back(std::move(planned));
+    }
+    return true;
 }
 
 // The predefined arguments that were given reach RUN without an ARG; with one they are ordinary
@@ -408,9 +470,8 @@ std::vector<std::string> Planner::proxies(const Stage& stage) const {
 // --- COPY and ADD
 
 // What --from names: an earlier stage, or an image. Nothing: an image that is not known.
-std::optional<TreeRef> Planner::source(const Statement& statement, size_t index,
+std::optional<TreeRef> Planner::source(const std::string& name, size_t index,
                                        const std::string& where) {
-    const std::string& name = *source_of(statement);
     if (!texts_[index].name.empty() && lower(name) == texts_[index].name)
         throw Error("circular dependency detected on stage: ", name);
     const auto other = stage_index(name, index);
@@ -430,8 +491,12 @@ void Planner::copy(StageWork& work, const Statement& statement, size_t index,
                    .chown = flag(stage, statement, "chown"),
                    .chmod = flag(stage, statement, "chmod"),
                    .excludes = {},
+                   .parents = is_set(statement, "parents"),
                    .link = is_set(statement, "link")};
-    if (statement.keyword == "ADD") copy.unpack = CopyFiles::Unpack::archives;
+    for (const auto& [name, value] : statement.flags)
+        if (name == "exclude") copy.excludes.push_back(expand(value, file_.escape, stage.lookup()));
+    if (statement.keyword == "ADD" && (!statement.flag("unpack") || is_set(statement, "unpack")))
+        copy.unpack = CopyFiles::Unpack::archives;
     std::vector<std::string> all = words(stage, statement);
     if (all.size() < 2)
         throw Error(statement.keyword, " requires at least two arguments, but only one was "
@@ -469,16 +534,16 @@ void Planner::copy(StageWork& work, const Statement& statement, size_t index,
     if (!typed.starts_with('/'))
         copy.destination = str(directory.empty() ? "" : directory, "/", typed);
     if (all.size() > 1 && !copy.destination.ends_with('/')) copy.destination += '/';
-    if (source_of(statement)) {
-        const auto from = source(statement, index, where);
+    if (const std::string* name = source_of(statement)) {
+        const auto from = source(*name, index, where);
         if (!from) return;
         copy.from = *from;
         copy.keeps_owner = true;
     }
-    const std::string created_by =
-        str(statement.keyword, " ", copy.chown.empty() ? "" : str("--chown=", copy.chown, " "),
-            copy.chmod.empty() ? "" : str("--chmod=", copy.chmod, " "), join(shown, " "), " ",
-            typed, " # buildkit");
+    const std::string created_by = str(statement.keyword, " ", copy.parents ? "--parents " : "",
+                                       copy.chown.empty() ? "" : str("--chown=", copy.chown, " "),
+                                       copy.chmod.empty() ? "" : str("--chmod=", copy.chmod, " "),
+                                       join(shown, " "), " ", typed, " # buildkit");
     add_step(work, where, display_name(statement.keyword, statement.rest), created_by,
              std::move(copy));
 }

@@ -25,9 +25,11 @@
 #include "builder/steps/file_digests.h"
 #include "builder/steps/pick.h"
 #include "builder/steps/run.h"
+#include "builder/steps/run_mounts.h"
 #include "builder/workplace.h"
 #include "container/identity.h"
 #include "image/bundle.h"
+#include "image/layer/rules.h"
 #include "image/snapshots.h"
 #include "runtime/client.h"
 
@@ -97,7 +99,8 @@ private:
 
     // --- what a step needs
 
-    const Stack stack(const TreeRef& tree) const {
+    // Of what a step needs, once that is done: then nobody changes it.
+    Stack stack(const TreeRef& tree) const {
         using enum TreeRef::Kind;
         if (tree.kind == image) return Stack(in_.images[tree.index]);
         if (tree.kind == TreeRef::Kind::step) return nodes_[tree.index].result.value();
@@ -109,8 +112,13 @@ private:
     }
 
     bool is_ready(size_t i) const {
-        const auto* const copy = std::get_if<CopyFiles>(&step(i).what);
-        return is_there(step(i).below) && (!copy || is_there(copy->from));
+        if (!is_there(step(i).below)) return false;
+        if (const auto* const copy = std::get_if<CopyFiles>(&step(i).what))
+            return is_there(copy->from);
+        const auto* const run = std::get_if<RunCommand>(&step(i).what);
+        return !run || std::ranges::all_of(run->mounts, [&](const PlannedMount& each) {
+            return is_there(each.from);
+        });
     }
 
     // --- keys
@@ -119,7 +127,7 @@ private:
         return {"WORKDIR", what.path, what.owner.text(), str(step(i).latest)};
     }
 
-    std::vector<std::string> fields(size_t i, const RunCommand& what) const {
+    std::vector<std::string> fields(size_t i, const RunCommand& what) {
         std::vector<std::string> out = {"RUN",
                                         str(what.args.size()),
                                         str(what.env.size()),
@@ -131,6 +139,41 @@ private:
                                         str(step(i).latest)};
         out.insert(out.end(), what.args.begin(), what.args.end());
         out.insert(out.end(), what.env.begin(), what.env.end());
+        for (const InlineFile& script : what.scripts)
+            out.push_back(script.name), out.push_back(script.content);
+        for (const PlannedMount& each : what.mounts) add_fields(each, out);
+        return out;
+    }
+
+    // What is in a cache, and a secret's value, is no part of a key: that they are there is.
+    void add_fields(const PlannedMount& planned, std::vector<std::string>& out) {
+        const RunMount& mount = planned.mount;
+        out.insert(out.end(), {std::string(mount_type_name(mount.type)), mount.target,
+                               mount.read_only ? "ro" : "rw", mount.env.value_or("")});
+        if (mount.type == RunMount::Type::tmpfs) out.push_back(str(mount.size));
+        if (mount.type == RunMount::Type::secret || mount.type == RunMount::Type::ssh)
+            out.insert(out.end(), {mount.id, str(mount.mode.value_or(0)),
+                                   str(mount.uid.value_or(0)), str(mount.gid.value_or(0))});
+        if (mount.type != RunMount::Type::bind) return;
+        out.push_back(mount.source);
+        if (planned.from.kind == TreeRef::Kind::context)
+            out.push_back(content_of(pick_mounted(planned).picks, false).text());
+        else if (const Stack from = stack(planned.from); !from.diff_ids.empty())
+            out.push_back(chain_ids(from.diff_ids).back().text());
+    }
+
+    // What a mount needs of a context, at the place where it is there.
+    struct MountedPicks {
+        CopyFiles copy;
+        std::vector<Pick> picks;
+    };
+    MountedPicks pick_mounted(const PlannedMount& planned) {
+        const std::string path = clean_path(planned.mount.source);
+        MountedPicks out{.copy = {.keyword = "RUN", .from = planned.from, .sources = {"/" + path}},
+                         .picks = {}};
+        out.picks = pick(*in_.contexts.at(planned.from.name), out.copy);
+        const bool is_file = !out.picks.empty() && out.picks[0].is_named;
+        out.copy.destination = is_file || path.empty() ? "/" + path : "/" + path + "/";
         return out;
     }
 
@@ -302,11 +345,7 @@ private:
             }
         }
         const bool was_cached = layer.has_value();
-        Stack below;
-        {
-            const std::lock_guard one_thread(mutex_);
-            below = stack(step(i).below);
-        }
+        const Stack below = stack(step(i).below);
         if (!layer) {
             layer = std::visit([&](const auto& what) { return make(i, what, below, taken, work); },
                                step(i).what);
@@ -332,6 +371,7 @@ private:
         Layers on(const Stack& below) const { return is_linked ? Layers() : below.diff_ids; }
     };
 
+    class Running;
     Taken source(size_t i, const std::string& work);
     Digest key_of(size_t i, const CopyFiles& what, const Taken& taken, Layers on) const {
         return step_key(on, fields(i, what, content_of(taken.picks, what.keeps_owner)));
@@ -343,6 +383,8 @@ private:
                      const std::string& work);
     CachedLayer make(size_t i, const RunCommand& what, const Stack& below, Taken& taken,
                      const std::string& work);
+    // The layers that a mount is from, ready to be mounted.
+    std::vector<Digest> mounted_layers(const PlannedMount& planned);
     CachedLayer add_archives(size_t i, const CopyFiles& what, const Stack& below, Taken& taken,
                              const CopyLooks& look, const std::string& work);
     CachedLayer keep(const Snapshots::NewLayer& layer) const {
@@ -373,12 +415,7 @@ private:
 Solver::Taken Solver::source(size_t i, const std::string& work) {
     Taken taken;
     const auto* const what = std::get_if<CopyFiles>(&step(i).what);
-    Stack below, from;
-    {
-        const std::lock_guard one_thread(mutex_);
-        below = stack(step(i).below);
-        if (what) from = stack(what->from);
-    }
+    const Stack below = stack(step(i).below);
     if (!what) {
         taken.key = std::visit(
             [&]<class What>(const What& each) {
@@ -398,6 +435,7 @@ Solver::Taken Solver::source(size_t i, const std::string& work) {
         else
             taken.picks = pick(*taken.tree, *what);
     } else {
+        const Stack from = stack(what->from);
         snapshots_.unpack(from.image());
         taken.mounted = std::make_unique<Mounted>(
             snapshots_, Snapshot{.layers = from.diff_ids, .target = work + "/from"});
@@ -420,7 +458,8 @@ CopyLooks::Owner Solver::resolve(const spec::UserName& who, const Stack& below,
 
 CopyLooks Solver::looks(size_t i, const CopyFiles& what, const Stack& below,
                         const std::string& work) const {
-    CopyLooks looks{.mode = parse_chmod(what.chmod), .latest = step(i).latest};
+    CopyLooks looks{.latest = step(i).latest};
+    if (!what.chmod.empty()) looks.mode.emplace(what.chmod);
     if (!what.keeps_owner) looks.owner = CopyLooks::Owner{};
     if (what.chown.empty()) return looks;
     const spec::UserName who(what.chown);
@@ -480,32 +519,70 @@ CachedLayer Solver::add_archives(size_t i, const CopyFiles& what, const Stack& b
     return keep(snapshots_.commit(upper, on, {.latest = step(i).latest}));
 }
 
+// A context is not mounted itself: a command would see what is ignored, and what changes meanwhile.
+std::vector<Digest> Solver::mounted_layers(const PlannedMount& planned) {
+    Stack from = stack(planned.from);
+    if (planned.from.kind == TreeRef::Kind::context) {
+        MountedPicks picked = pick_mounted(planned);
+        const auto key = [&] {
+            return step_key(
+                {}, {"mount", picked.copy.destination, content_of(picked.picks, false).text()});
+        };
+        auto layer = cache_.find(key());
+        if (!layer) {
+            FileTree nothing;
+            layer = keep(snapshots_.new_layer([&](const Snapshots::LayerSink& sink) {
+                return write_copy(*in_.contexts.at(planned.from.name), picked.picks, picked.copy,
+                                  {.owner = CopyLooks::Owner{}, .latest = INT64_MAX}, nothing,
+                                  sink);
+            }));
+            cache_.remember(key(), *layer, {});
+        }
+        from.layers.push_back(layer->blob);
+        from.diff_ids.push_back(layer->diff_id);
+    }
+    snapshots_.unpack(from.image());
+    return std::move(from.diff_ids);
+}
+
+// A command that runs, as long as this lives: who gives the build up ends it.
+class Solver::Running {
+public:
+    Running(Solver& solver, const std::string& id) : solver_(solver), id_(id) {
+        const std::lock_guard one_thread(solver_.mutex_);
+        if (solver_.error_) throw Error("canceled");
+        solver_.running_.insert(id_);
+    }
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+    ~Running() {
+        const std::lock_guard one_thread(solver_.mutex_);
+        solver_.running_.erase(id_);
+    }
+
+private:
+    Solver& solver_;
+    std::string id_;
+};
+
 CachedLayer Solver::make(size_t i, const RunCommand& what, const Stack& below, Taken&,
                          const std::string& work) {
     snapshots_.unpack(below.image());
-    const std::string id = "build-" + random_id();
     {
-        const std::lock_guard one_thread(mutex_);
-        if (error_) throw Error("canceled");
-        running_.insert(id);
-    }
-    const auto forget = [&] {
-        const std::lock_guard one_thread(mutex_);
-        running_.erase(id);
-    };
-    try {
+        RunMounts mounts(in_.store, in_.options, work);
+        for (const PlannedMount& each : what.mounts) mounts.add(each.mount, mounted_layers(each));
+        for (const InlineFile& script : what.scripts) mounts.add_script(script);
+        const std::string id = "build-" + random_id();
+        const Running running(*this, id);
         run_command(snapshots_, below.diff_ids, what,
                     {.work = work,
                      .state = state(),
                      .id = id,
                      .network = network_path_,
-                     .seccomp = in_.options.seccomp},
+                     .seccomp = in_.options.seccomp,
+                     .mounts = mounts},
                     [&](std::string_view line) { in_.report.output(i, line); });
-    } catch (...) {
-        forget();
-        throw;
     }
-    forget();
     return keep(snapshots_.commit(work + "/upper", below.diff_ids, {.latest = step(i).latest}));
 }
 

@@ -11,10 +11,10 @@
 namespace {
 
 constexpr InstructionRule rules[] = {
-    {"ADD", "chown chmod link", "keep-git-dir checksum unpack exclude"},
+    {"ADD", "chown chmod link exclude unpack", "keep-git-dir checksum"},
     {"ARG", "", ""},
     {"CMD", "", "", false},
-    {"COPY", "from chown chmod link", "parents exclude"},
+    {"COPY", "from chown chmod link parents exclude", ""},
     {"ENTRYPOINT", "", "", false},
     {"ENV", "", ""},
     {"EXPOSE", "", ""},
@@ -23,7 +23,7 @@ constexpr InstructionRule rules[] = {
     {"LABEL", "", ""},
     {"MAINTAINER", "", ""},
     {"ONBUILD", "", ""},
-    {"RUN", "network", "mount security device"},
+    {"RUN", "network mount security", "device"},
     {"SHELL", "", ""},
     {"STOPSIGNAL", "", ""},
     {"USER", "", ""},

@@ -148,6 +148,14 @@ private:
         placed_ = std::move(kept);
     }
 
+    unsigned mode_of(unsigned mode, bool is_directory) const {
+        return looks_.mode ? looks_.mode->apply(mode, is_directory) : mode;
+    }
+    // Of a directory on the way.
+    unsigned made_mode() const {
+        return looks_.mode ? looks_.mode->absolute().value_or(0755) : 0755;
+    }
+
     TarEntry entry_of(const Placed& each, TarEntry::Type type, unsigned mode) const {
         const CopyLooks::Owner owner = looks_.owner.value_or(CopyLooks::Owner{});
         return {.type = type,
@@ -160,13 +168,13 @@ private:
     }
 
     void directory(TarWriter& tar, const Placed& each) {
-        TarEntry entry = entry_of(each, TarEntry::Type::directory, looks_.mode.value_or(0755));
+        TarEntry entry = entry_of(each, TarEntry::Type::directory, made_mode());
         if (!looks_.owns_parents) entry.uid = entry.gid = 0;
         tar.entry(entry);
     }
 
     void inlined(TarWriter& tar, const Placed& each) {
-        TarEntry entry = entry_of(each, TarEntry::Type::file, looks_.mode.value_or(0644));
+        TarEntry entry = entry_of(each, TarEntry::Type::file, mode_of(0644, false));
         entry.size = each.file->content.size();
         tar.entry(entry);
         tar.data(each.file->content);
@@ -181,9 +189,9 @@ private:
 
     TarEntry describe(const Placed& each) const {
         const struct stat& info = each.pick->info;
-        TarEntry entry =
-            entry_of(each, tar_type(info.st_mode),
-                     S_ISLNK(info.st_mode) ? 0777 : looks_.mode.value_or(info.st_mode & 07777));
+        TarEntry entry = entry_of(
+            each, tar_type(info.st_mode),
+            S_ISLNK(info.st_mode) ? 0777 : mode_of(info.st_mode & 07777, S_ISDIR(info.st_mode)));
         if (!looks_.owner) entry.uid = info.st_uid, entry.gid = info.st_gid;
         entry.modified = {std::min<int64_t>(info.st_mtim.tv_sec, looks_.latest), 0};
         entry.target = each.pick->target;
@@ -270,14 +278,6 @@ std::string follow_links(FileTree& tree, const std::string& path) {
         ahead.insert(ahead.end(), parts.rbegin(), parts.rend());
     }
     return at;
-}
-
-std::optional<unsigned> parse_chmod(const std::string& typed) {
-    if (typed.empty()) return {};
-    const auto mode = parse_number<unsigned>(typed, 8);
-    if (!mode || *mode > 07777)
-        throw Error("invalid --chmod ", quoted(typed), ": expected an octal mode");
-    return mode;
 }
 
 Diff write_copy(const SourceTree& tree, std::vector<Pick>& picks, const CopyFiles& copy,

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "builder/language/mode.h"
 #include "builder/steps/pick.h"
 #include "image/layer/diff.h"
 #include "image/layer/file_tree.h"
@@ -15,14 +16,11 @@ struct CopyLooks {
     struct Owner {
         uint32_t uid = 0, gid = 0;
     };
-    std::optional<Owner> owner;  // nothing: as in the source
-    bool owns_parents = false;   // that owner was asked for: directories on the way get it, too
-    std::optional<unsigned> mode;
-    int64_t latest = 0;  // no time is later
+    std::optional<Owner> owner;    // nothing: as in the source
+    bool owns_parents = false;     // that owner was asked for: directories on the way get it, too
+    std::optional<FileMode> mode;  // --chmod
+    int64_t latest = 0;            // no time is later
 };
-
-// --chmod's, or nothing if there is none. Throws Error in BuildKit's words.
-std::optional<unsigned> parse_chmod(const std::string& typed);
 
 // Writes the layer to `sink`; files that are read are hashed again, and their picks say what was
 // written. `below` is the tree that the layer comes onto. Throws Error in BuildKit's words for what

@@ -20,6 +20,7 @@
 #include "container/host_cgroups.h"
 #include "container/seccomp_option.h"
 #include "image/bundle.h"
+#include "image/layer/rules.h"
 #include "runtime/client.h"
 #include "spec/capabilities.h"
 
@@ -27,9 +28,15 @@ namespace {
 
 constexpr const char* hostname = "buildkitsandbox";  // what Dockerfiles have seen so far
 
+bool is_below_kernels(const std::string& path) {
+    const std::string clean = "/" + clean_path(path);
+    return clean.starts_with("/dev/") || clean.starts_with("/proc/") || clean.starts_with("/sys/");
+}
+
 // Without cgroups: no limit is set that a program could ask for there.
-std::vector<spec::Mount> run_mounts(const std::string& work, MountPlaces& places) {
-    std::vector<spec::Mount> mounts = default_mounts();
+std::vector<spec::Mount> run_mounts(const RunMounts& asked, bool insecure, const std::string& work,
+                                    MountPlaces& places) {
+    std::vector<spec::Mount> mounts = default_mounts(insecure);
     std::erase_if(mounts,
                   [](const spec::Mount& mount) { return mount.destination == "/sys/fs/cgroup"; });
     for (const char* name : {"/etc/resolv.conf", "/etc/hosts"}) {
@@ -41,6 +48,12 @@ std::vector<spec::Mount> run_mounts(const std::string& work, MountPlaces& places
     }
     for (const char* name : {"/proc", "/sys", "/dev"})
         places.make(name, MountPlaces::Kind::directory);
+    for (const ExtraMount& each : asked.mounts()) {
+        mounts.push_back(each.mount);
+        std::string& destination = mounts.back().destination;
+        // What is mounted there is the runtime's to make places in.
+        if (!is_below_kernels(destination)) destination = places.make(destination, each.kind);
+    }
     return mounts;
 }
 
@@ -52,7 +65,8 @@ void write_names(const RunCommand& command, const std::string& work) {
     write_file(work + "/hosts", hosts_file({}, "", true, "127.0.0.1", hostname, ""));
 }
 
-spec::Process run_process(const RunCommand& command, const ResolvedUser& user) {
+spec::Process run_process(const RunCommand& command, const RunMounts& mounts,
+                          const ResolvedUser& user) {
     spec::Process process;
     process.user = {.uid = user.uid,
                     .gid = user.gid,
@@ -61,9 +75,11 @@ spec::Process run_process(const RunCommand& command, const ResolvedUser& user) {
                     .username = {}};
     process.args = command.args;
     process.env = command.env;
-    process.env.insert(process.env.end(), command.proxies.begin(), command.proxies.end());
+    for (const auto* more : {&command.proxies, &mounts.environment()})
+        process.env.insert(process.env.end(), more->begin(), more->end());
     process.cwd = command.directory.empty() ? "/" : command.directory;
-    process.capabilities = rights(spec::container_capabilities(), user.uid);
+    process.capabilities =
+        rights(command.insecure ? own_capabilities() : spec::container_capabilities(), user.uid);
     return process;
 }
 
@@ -74,7 +90,8 @@ spec::Config run_config(const RunCommand& command, const RunPlace& place,
     config.hostname = hostname;
     config.root = spec::RootFs{.path = place.work + "/rootfs", .readonly = false};
     config.mounts = std::move(mounts);
-    config.process = run_process(command, resolve_user(Root(place.work + "/rootfs"), command.user));
+    config.process = run_process(command, place.mounts,
+                                 resolve_user(Root(place.work + "/rootfs"), command.user));
 
     spec::Linux& linux = config.linux;
     linux.namespaces = {{"mount", ""}, {"uts", ""}, {"pid", ""}, {"ipc", ""}};
@@ -82,8 +99,12 @@ spec::Config run_config(const RunCommand& command, const RunPlace& place,
     if (command.network == "default") linux.namespaces.push_back({"network", place.network});
     if (command.network != "host") open_ports_and_ping(linux);
     if (host_has_cgroup_v2()) linux.namespaces.push_back({"cgroup", ""});
-    linux.resources.emplace().devices = default_device_rules();
     linux.cgroups_path = "/keg-" + place.id;  // no parent of our own would stay
+    if (command.insecure) {
+        linux.resources.emplace().devices = {{.allow = true, .type = "a", .access = "rwm"}};
+        return config;
+    }
+    linux.resources.emplace().devices = default_device_rules();
     hide_kernel_files(linux);
     linux.seccomp = seccomp_profile_of(place.seccomp, spec::container_capabilities());
     return config;
@@ -131,8 +152,12 @@ void run_command(const Snapshots& snapshots, Layers below, const RunCommand& com
 
     MountPlaces places(rootfs, upper);
     write_names(command, work);
-    write_file(work + "/config.json",
-               spec::write(run_config(command, place, run_mounts(work, places)), -1));
+    const std::string bundle = place.mounts.private_directory().value_or(work);
+    write_file(bundle + "/config.json",
+               spec::write(run_config(command, place,
+                                      run_mounts(place.mounts, command.insecure, work, places)),
+                           -1),
+               0600);
     places.note();
     // From here the root is the command's: nothing of it is found by a path any more.
 
@@ -148,7 +173,7 @@ void run_command(const Snapshots& snapshots, Layers below, const RunCommand& com
             relay.join();
         });
         status = runtime.run(place.id,
-                             {.bundle = work,
+                             {.bundle = bundle,
                               .pid_file = {},
                               .console_socket = {},
                               .io = {.in = -1, .out = pipe.write.get(), .err = pipe.write.get()}});

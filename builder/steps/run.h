@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "builder/graph.h"
+#include "builder/steps/run_mounts.h"
 #include "image/snapshots.h"
 
 struct RunPlace {
@@ -14,6 +15,7 @@ struct RunPlace {
     std::string id;       // of the container
     std::string network;  // a namespace's path, where the command wants the default network
     std::string seccomp;  // as in BuildOptions
+    const RunMounts& mounts;
 };
 
 // Runs it; what it wrote is in work/upper afterwards. Its output goes, line by line, to `output`,

@@ -20,9 +20,12 @@ static constexpr Option build_options[] = {
     {"label", "NAME=VALUE", "metadata of the image"},
     {"target", "STAGE", "the stage to build (default: the last one)"},
     {"network", "MODE", "of RUN: default (a bridge with masquerading), none, host", "default"},
-    {"allow", "ENTITLEMENT", "network.host: RUN may ask for the host's network"},
+    {"allow", "ENTITLEMENT", "network.host, security.insecure: RUN may ask for it"},
+    {"secret", "id=ID[,src=FILE|,env=NAME]", "for RUN --mount=type=secret"},
+    {"ssh", "default|ID[=SOCKET]", "an ssh agent for RUN --mount=type=ssh"},
     {"security-opt", "OPTION", "of RUN: seccomp=FILE, seccomp=unconfined"},
     {"no-cache", nullptr, "build every step anew"},
+    {"no-cache-filter", "STAGE,…", "build these stages' steps anew"},
     {"pull", nullptr, "fetch base images even if they are there"},
     {"platform", "OS/ARCH", "must be this machine's for now"},
     {"progress", "auto|plain", "how progress is shown", "auto"},
@@ -30,6 +33,51 @@ static constexpr Option build_options[] = {
     {"quiet,q", nullptr, "print only the image ID"},
     verify_key_option,
 };
+
+// "id=ID,src=FILE", "id=ID,env=NAME", "FILE"; without either the variable ID, or the file ID.
+static void add_secret(BuildOptions& wanted, const std::string& text) {
+    std::string id;
+    BuildOptions::Secret secret;
+    for (const std::string& field : split(text, ',')) {
+        const size_t equals = field.find('=');
+        const std::string key = lower(field.substr(0, equals));
+        const std::string value = equals == std::string::npos ? "" : field.substr(equals + 1);
+        if (key == "id")
+            id = value;
+        else if (key == "src" || key == "source")
+            secret.file = value;
+        else if (key == "env")
+            secret.variable = value;
+        else if (key != "type" || (value != "file" && value != "env"))
+            throw Error("invalid --secret ", quoted(text), ": unexpected ", quoted(field),
+                        "; expected id=ID[,src=FILE|,env=NAME]");
+    }
+    if (id.empty()) throw Error("invalid --secret ", quoted(text), ": it has no id");
+    if (!secret.file.empty() && !secret.variable.empty())
+        throw Error("invalid --secret ", quoted(text), ": src and env are both given");
+    if (secret.file.empty() && secret.variable.empty())
+        (::getenv(id.c_str()) ? secret.variable : secret.file) = id;
+    if (!secret.file.empty() && !sys::exists(secret.file))
+        throw Error("invalid --secret ", quoted(text), ": ", secret.file,
+                    ": no such file or directory");
+    wanted.secrets[id] = secret;
+}
+
+// "default" is the agent of the environment; "ID=SOCKET" another one.
+static void add_agent(BuildOptions& wanted, const std::string& text) {
+    const size_t equals = text.find('=');
+    std::string socket = equals == std::string::npos ? "" : text.substr(equals + 1);
+    if (socket.empty())
+        if (const char* const own = ::getenv("SSH_AUTH_SOCK")) socket = own;
+    struct stat info{};
+    if (socket.empty())
+        throw Error("invalid --ssh ", quoted(text),
+                    ": empty ssh agent (set SSH_AUTH_SOCK, or give ID=SOCKET)");
+    if (::stat(socket.c_str(), &info) < 0 || !S_ISSOCK(info.st_mode))
+        throw Error("invalid --ssh ", quoted(text), ": ", socket,
+                    " is not the socket of an ssh agent");
+    wanted.agents[text.substr(0, equals)] = socket;
+}
 
 static int build_(const Arguments& globals, const Arguments& args) {
     BuildOptions wanted;
@@ -49,10 +97,13 @@ static int build_(const Arguments& globals, const Arguments& args) {
         throw Error("network mode ", quoted(wanted.network),
                     " is not supported by build: expected host, none or default");
     for (const std::string& entitlement : args.all("allow")) {
-        if (entitlement != "network.host")
+        if (entitlement == "network.host")
+            wanted.allow_host_network = true;
+        else if (entitlement == "security.insecure")
+            wanted.allow_insecure = true;
+        else
             throw Error("invalid --allow ", quoted(entitlement),
-                        ": only network.host can be allowed");
-        wanted.allow_host_network = true;
+                        ": expected network.host or security.insecure");
     }
     for (const std::string& option : args.all("security-opt")) {
         if (!option.starts_with("seccomp=") || option.size() == 8)
@@ -74,6 +125,14 @@ static int build_(const Arguments& globals, const Arguments& args) {
         else
             wanted.build_args[text.substr(0, equals)] = text.substr(equals + 1);
     }
+    for (const std::string& text : args.all("no-cache-filter"))
+        for (const std::string& stage : split(text, ','))
+            wanted.no_cache_stages.push_back(lower(stage));
+    for (const std::string& text : args.all("secret")) add_secret(wanted, text);
+    for (const std::string& text : args.all("ssh")) add_agent(wanted, text);
+    if (const auto space = wanted.build_args.find("BUILDKIT_CACHE_MOUNT_NS");
+        space != wanted.build_args.end())
+        wanted.cache_namespace = space->second.value_or("");
     for (const std::string& text : args.all("label")) {
         const size_t equals = text.find('=');
         wanted.labels[text.substr(0, equals)] =

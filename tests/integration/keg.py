@@ -15,6 +15,7 @@ import signal
 import subprocess
 import tarfile
 import tempfile
+import threading
 import time
 import unittest
 
@@ -208,7 +209,13 @@ class StoreCase(Looks, TempCase):
         stopped = lambda: trace.exists() and re.search(r"(?m)^(\d+) +--- stopped by SIGSTOP", trace.read_text())
         pid = int(wait_until(stopped, f"keg {words[0]} to come to {call}", trace.read_text)[1])
         yield process
-        os.kill(pid, signal.SIGCONT)
+
+        def go_on():    # each thread stands still after the first of its own
+            while process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+                time.sleep(0.05)
+        threading.Thread(target=go_on, daemon=True).start()
 
     def fails(self, *words, code=None, says=()):
         """The command fails with that exit code and one clear error that has these words."""
