@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include <cstdio>
 #include <filesystem>
 
 #include "base/error.h"
@@ -31,6 +32,7 @@ constexpr size_t shortest_id = 12;  // digits of an image's ID, as listings show
 // The Dockerfile, and what it leaves out of the context.
 struct Text {
     std::string name;  // as errors show it
+    std::string source;
     Dockerfile file;
     IgnoreRules ignore;
 };
@@ -57,8 +59,8 @@ std::optional<std::string> read_in_context(const Root& context_root, const std::
 }
 
 Text read_text(const BuildOptions& options, const Root& context_root) {
-    Text out{.name = "Dockerfile", .file = {}, .ignore = {}};
-    std::string text;
+    Text out{.name = "Dockerfile", .source = {}, .file = {}, .ignore = {}};
+    std::string& text = out.source;
     std::optional<UniqueFd> beside;  // NAME.dockerignore, where the Dockerfile is
     if (options.dockerfile == "-") {
         text = sys::read_all(0, most_dockerfile);
@@ -154,6 +156,15 @@ std::string digests_path(const Store& store, const std::string& context_path) {
     return str(store.root(), "/cache/files-", digest_of(place.string()).hex());
 }
 
+Solved solve_and_say(const SolveInput& input) {
+    try {
+        return solve(input);
+    } catch (const std::exception&) {
+        std::fputs(input.report.failure().c_str(), stderr);
+        throw;
+    }
+}
+
 Image write_image(const Store& store, const BuildOptions& options, const Graph& graph,
                   const Stack& tree, BuildReport& report) {
     spec::ImageConfig config = graph.image.config;
@@ -184,7 +195,7 @@ Image build(const Store& store, const BuildOptions& options) {
     check_tags(options);
     const auto [plan, images] = plan_build(store, options, text);
     const Graph& graph = plan.graph;
-    BuildReport report(options.quiet ? BuildReport::Display::quiet : options.display, graph);
+    BuildReport report(options.display, graph, text.source);
 
     SolveInput input{.store = store,
                      .options = options,
@@ -195,9 +206,11 @@ Image build(const Store& store, const BuildOptions& options) {
                      .report = report};
     for (const std::string& name : graph.images) input.images.push_back(images.at(name));
     input.contexts[""] = std::make_shared<SourceTree>(std::move(context_root), text.ignore);
-    const Solved solved = solve(input);
+    const Solved solved = solve_and_say(input);
 
     warn_of_unused(options, plan);
     if (solved.made > 0) Snapshots(store).unpack(solved.tree.image());
-    return write_image(store, options, graph, solved.tree, report);
+    const Image image = write_image(store, options, graph, solved.tree, report);
+    report.summary();
+    return image;
 }

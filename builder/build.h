@@ -31,8 +31,8 @@ struct BuildOptions {
     std::map<std::string, std::string> agents;  // sockets of ssh agents, by their ids
     std::string cache_namespace;                // of cache mounts
     std::vector<std::string> no_cache_stages;   // these stages' steps are made anew
-    bool no_cache = false, pull = false, quiet = false;
-    BuildReport::Display display = BuildReport::Display::automatic;
+    bool no_cache = false, pull = false;
+    BuildDisplay display = BuildDisplay::automatic;
 };
 
 // Builds and tags; gives the image. Nothing is tagged if a step fails. Errors name file and line:

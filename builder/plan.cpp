@@ -387,7 +387,9 @@ void Planner::run(StageWork& work, const Statement& statement, size_t index,
 
     std::string created_by = "RUN ";
     std::vector<std::string> args;
-    for (const Argument& arg : stage.args) args.push_back(arg.name + "=" + arg.value.value_or(""));
+    const Lookup value = stage.lookup();
+    for (const Argument& arg : stage.args)
+        args.push_back(arg.name + "=" + value(arg.name).value_or(""));
     if (!args.empty()) created_by += str("|", args.size(), " ", join(args, " "), " ");
     created_by += run.label + " # buildkit";
     const std::string shown =
@@ -533,7 +535,6 @@ void Planner::copy(StageWork& work, const Statement& statement, size_t index,
     copy.destination = typed;
     if (!typed.starts_with('/'))
         copy.destination = str(directory.empty() ? "" : directory, "/", typed);
-    if (all.size() > 1 && !copy.destination.ends_with('/')) copy.destination += '/';
     if (const std::string* name = source_of(statement)) {
         const auto from = source(*name, index, where);
         if (!from) return;

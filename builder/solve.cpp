@@ -15,11 +15,12 @@
 #include <set>
 #include <thread>
 
+#include "base/defer.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "builder/build_network.h"
-#include "builder/cache.h"
+#include "builder/key.h"
 #include "builder/steps/add.h"
 #include "builder/steps/copy.h"
 #include "builder/steps/file_digests.h"
@@ -28,6 +29,7 @@
 #include "builder/steps/run_mounts.h"
 #include "builder/workplace.h"
 #include "container/identity.h"
+#include "image/build_cache.h"
 #include "image/bundle.h"
 #include "image/layer/rules.h"
 #include "image/snapshots.h"
@@ -275,6 +277,8 @@ private:
         const size_t cores = std::max<size_t>(std::thread::hardware_concurrency(), least_threads);
         const size_t count = std::min({open, cores, most_threads});
         {
+            in_.report.start_clock();
+            const Defer stopped([&] { in_.report.stop_clock(); });
             std::vector<std::jthread> threads;
             for (size_t i = 0; i < count; ++i) threads.emplace_back([&] { work(); });
         }
@@ -316,11 +320,15 @@ private:
         std::set<std::string> running;
         {
             const std::lock_guard one_thread(mutex_);
-            if (error_) return;  // it was given up
-            error_ = std::move(error);
+            if (error_) return in_.report.give_up(i);
+            error_ = error;
             running = running_;
         }
-        in_.report.end(i, BuildReport::End::failed);
+        try {
+            std::rethrow_exception(error);
+        } catch (const std::exception& e) {
+            in_.report.fail(i, e.what());
+        }
         const RuntimeClient runtime(state());
         for (const std::string& id : running)
             attempt("stopping a build container", [&] { runtime.remove(id); });

@@ -12,12 +12,12 @@
 
 // Images
 extern const Command add_layer_command, build_command, config_command, convert_command,
-    copy_command, history_command, image_inspect_command, image_prune_command, images_command,
-    import_command, insert_command, load_command, login_command, logout_command,
-    manifest_annotate_command, manifest_create_command, manifest_inspect_command,
-    manifest_push_command, manifest_rm_command, pull_command, push_command, repack_command,
-    rmi_command, save_command, sign_command, system_check_command, system_df_command, tag_command,
-    unpack_command, validate_command, verify_command;
+    builder_du_command, builder_prune_command, copy_command, history_command, image_inspect_command,
+    image_prune_command, images_command, import_command, insert_command, load_command,
+    login_command, logout_command, manifest_annotate_command, manifest_create_command,
+    manifest_inspect_command, manifest_push_command, manifest_rm_command, pull_command,
+    push_command, repack_command, rmi_command, save_command, sign_command, system_check_command,
+    system_df_command, tag_command, unpack_command, validate_command, verify_command;
 // Containers
 extern const Command commit_command, create_command, exec_command, export_command, inspect_command,
     kill_command, logs_command, pause_command, port_command, ps_command, rename_command,

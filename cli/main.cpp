@@ -101,6 +101,8 @@ const Command* const commands[] = {
     &save_command,
     &sign_command,
     &system_check_command,
+    &builder_du_command,
+    &builder_prune_command,
     &system_df_command,
     &tag_command,
     &unpack_command,

@@ -295,7 +295,7 @@ void Check::layers() {
     for (const auto& [top, image] : whole_) {
         const std::vector<Digest> ids = chain_ids(image.diff_ids());
         if (top != ids.back().text() || !snapshots.has(ids.back())) continue;
-        const auto gone = snapshots.missing(ids);
+        const auto gone = snapshots.missing(image.diff_ids());
         if (!gone) continue;
         Problem& problem =
             found("layer", path_of_layer(*gone), "is gone from below " + path_of_layer(ids.back()));

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "base/tree_walk.h"
+#include "image/build_cache.h"
 #include "image/names.h"
 #include "image/snapshots.h"
 #include "image/store.h"
@@ -55,6 +56,19 @@ void add_leased(const std::string& root, Needed& needed) {
 void add_containers(const ContainerLayers& containers, Needed& needed) {
     for (const auto& stack : containers.stacks) needed.add(stack);
     needed.all_layers |= !containers.complete;
+}
+
+// What builds remember needs its layers, too; what they need no more is forgotten.
+void add_cached(const std::string& root, const CacheLimits& limits, Needed& needed) {
+    std::vector<CacheRecord> records = cache_records(root);
+    const size_t kept = within_limits(records, limits);
+    for (size_t i = 0; i < records.size(); ++i) {
+        const CacheRecord& record = records[i];
+        if (i >= kept)
+            attempt("removing " + record.path, [&] { sys::unlink(record.path); });
+        else if (!record.blob.empty())
+            needed.add(record.stack), needed.blobs.insert(record.blob);
+    }
 }
 
 class Reach {
@@ -148,6 +162,7 @@ public:
     // A record that names a blob or a layer which is gone says nothing any more.
     void cache() {
         for (const std::string& name : names_in_if_exists(root_ + "/cache")) {
+            if (name.starts_with("files-")) continue;  // of a context, no blob's
             const std::string path = root_ + "/cache/" + name;
             attempt("reading " + path, [&] {
                 const auto text = name.starts_with('.') ? std::nullopt : read_file_if_exists(path);
@@ -249,12 +264,18 @@ struct Owners {
 }  // namespace
 
 uint64_t Store::gc(const std::function<ContainerLayers()>& containers) const {
+    return gc(containers, CacheLimits());
+}
+
+uint64_t Store::gc(const std::function<ContainerLayers()>& containers,
+                   const CacheLimits& limits) const {
     collect_dead_work();
     std::optional<FileLock> alone(std::in_place, root_ + "/lock");
     // In this order: who ends a lease has written a container or a name before.
     Needed needed;
     add_leased(root_, needed);
     add_containers(containers(), needed);
+    add_cached(root_, limits, needed);
     Names(root_).remove_torn();
     Reach reach(*this, needed);
     for (const NamedImage& image : manifests()) reach.image(image);
@@ -302,12 +323,24 @@ Store::DiskUse Store::disk_use(const ContainerLayers& containers,
         if (!is_used) use.reclaimable += bytes;
         for (DiskUse::OfImage* image : of) (of.size() > 1 ? image->shared : image->unique) += bytes;
     };
+    Needed by_cache;
+    for (const CacheRecord& record : cache_records(root_)) {
+        if (record.blob.empty()) continue;
+        ++use.cache_records;
+        by_cache.add(record.stack);
+        by_cache.blobs.insert(record.blob);
+    }
     each_digest(root_, "blobs", [&](const std::string& digest, const std::string& path) {
-        if (by_any.has_blob(digest)) add(path, by_used.has_blob(digest), owners.blobs[digest]);
+        if (by_any.has_blob(digest))
+            add(path, by_used.has_blob(digest), owners.blobs[digest]);
+        else if (by_cache.has_blob(digest))
+            use.cache_bytes += disk_usage(path);
     });
     each_digest(root_, "layers", [&](const std::string& chain_id, const std::string& path) {
         if (by_any.has_layer(chain_id))
             add(path, by_used.has_layer(chain_id), owners.layers[chain_id]);
+        else if (by_cache.has_layer(chain_id))
+            use.cache_bytes += disk_usage(path);
     });
     return use;
 }

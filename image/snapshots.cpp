@@ -305,6 +305,12 @@ std::vector<Digest> chain_ids(Layers diff_ids) {
     return ids;
 }
 
+bool is_empty_layer(const Digest& diff_id) {
+    // Of two blocks of zeros.
+    return diff_id.text() ==
+           "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+}
+
 bool Snapshots::has_index(const Digest& chain_id) const {
     return sys::exists(layer_dir(store_, chain_id) + "/index") && can_mount_indexes(store_);
 }
@@ -314,19 +320,21 @@ bool Snapshots::has(const Digest& chain_id) const {
     return sys::exists(layer_dir(store_, chain_id) + "/diff") || has_index(chain_id);
 }
 
-bool Snapshots::can_mount(Layers layers) const { return !missing(chain_ids(layers)); }
+bool Snapshots::can_mount(Layers layers) const { return !missing(layers); }
 
-std::optional<Digest> Snapshots::missing(std::span<const Digest> ids) const {
-    for (const Digest& id : std::views::reverse(ids)) {
-        store_.hold({}, {&id, 1});
-        if (has_index(id)) break;
-        if (!sys::exists(layer_dir(store_, id) + "/diff")) return id;
+std::optional<Digest> Snapshots::missing(Layers layers) const {
+    const std::vector<Digest> ids = chain_ids(layers);
+    for (size_t i = ids.size(); i-- > 0;) {
+        store_.hold({}, {&ids[i], 1});
+        if (has_index(ids[i])) break;
+        if (is_empty_layer(layers[i])) continue;
+        if (!sys::exists(layer_dir(store_, ids[i]) + "/diff")) return ids[i];
     }
     return {};
 }
 
 std::optional<uint64_t> Snapshots::top_size(Layers layers) const {
-    return size(chain_ids(layers).back());
+    return is_empty_layer(layers.back()) ? 0 : size(chain_ids(layers).back());
 }
 
 std::optional<uint64_t> Snapshots::size(const Digest& chain_id) const {
@@ -345,7 +353,7 @@ void Snapshots::unpack(const Image& image, Trust trust) const {
     sys::make_directories(store_.root() + "/layers/locks", 0700);
     const FileLock alone(str(store_.root(), "/layers/locks/", ids.back().hex()));
     if (is_ready(image, ids, trust)) return;
-    if (!missing(ids))
+    if (!missing(image.diff_ids()))
         mend(image, ids, trust);
     else if (!make_index(image, ids, indexed(ids)))
         make_diffs(image, ids);
@@ -364,8 +372,8 @@ void Snapshots::verify(const Image& image, std::span<const Digest> ids) const {
 }
 
 bool Snapshots::is_ready(const Image& image, std::span<const Digest> ids, Trust trust) const {
-    if (missing(ids)) return false;
     const std::vector<Digest> all = image.diff_ids();
+    if (missing(all)) return false;
     const size_t by_index = indexed(ids);
     for (size_t i = 0; i < all.size(); ++i)
         if (!is_known(image.manifest.layers[i], all[i], layer_dir(store_, ids[i])) ||
@@ -512,7 +520,7 @@ bool Snapshots::make_index(const Image& image, std::span<const Digest> ids, size
 void Snapshots::make_diffs(const Image& image, std::span<const Digest> ids) const {
     const std::vector<Digest> all = image.diff_ids();
     size_t first = all.size();
-    while (missing(ids.first(first))) --first;
+    while (missing({all.data(), first})) --first;
     for (size_t i = 0; i < all.size(); ++i) {
         const spec::Descriptor& blob = image.manifest.layers[i];
         if (i < first) {
@@ -521,7 +529,7 @@ void Snapshots::make_diffs(const Image& image, std::span<const Digest> ids) cons
         }
         std::optional<FileLock> alone;  // the topmost is locked for all of the image
         if (i + 1 < all.size()) alone.emplace(str(store_.root(), "/layers/locks/", ids[i].hex()));
-        if (!has(ids[i])) make_diff(blob, {all.data(), i + 1});
+        if (!has(ids[i]) && !is_empty_layer(all[i])) make_diff(blob, {all.data(), i + 1});
     }
 }
 
@@ -612,6 +620,7 @@ std::vector<Lower> Snapshots::lowers(Layers layers) const {
             }));
             return found;
         }
+        if (is_empty_layer(layers[i])) continue;
         // Who may not mount has only verified it.
         if (!sys::exists(directory + "/diff") && !may_mount())
             throw Error("containers and RUN need root for now: `keg unpack` makes a bundle that ",
@@ -664,6 +673,18 @@ Snapshots::NewLayer Snapshots::new_layer(const std::function<Diff(const LayerSin
     return layer;
 }
 
+Snapshots::NewLayer Snapshots::empty() const {
+    const std::string tar(2 * tar_block_size, '\0');
+    const Digest digest = digest_of(tar);
+    NewLayer layer{.blob = {.media_type = std::string(spec::media::layer),
+                            .digest = digest.text(),
+                            .size = int64_t(tar.size())},
+                   .diff_id = digest,
+                   .empty = true};
+    if (!store_.has_blob(digest, layer.blob.size)) store_.put_blob(tar, spec::media::layer);
+    return layer;
+}
+
 Snapshots::NewLayer Snapshots::copy(const std::string& upper, Layers below,
                                     const std::set<std::string>& but) const {
     std::vector<Lower> under = lowers(below);
@@ -677,10 +698,12 @@ Snapshots::NewLayer Snapshots::commit(const std::string& upper, Layers below,
                                       const Clamp& clamp) const {
     std::vector<Lower> under = lowers(below);
     if (under.empty()) under.push_back({empty_layer(store_)});
+    if (is_unchanged(upper, under.front().path)) return empty();
     const NewLayer layer = new_layer([&](const LayerSink& sink) {
         return write_layer(upper, sink,
                            {.below = under.front().path, .clamp = clamp, .sets_times = true});
     });
+    if (layer.empty) return layer;
     std::vector<Digest> stack(below.begin(), below.end());
     stack.push_back(layer.diff_id);
     if (has(chain_ids(stack).back())) return layer;

@@ -27,6 +27,10 @@
 
 using Layers = std::span<const Digest>;  // diff IDs, lowest first
 
+// A layer with no entry, as keg writes it: what a step that changes nothing makes. On disk there is
+// nothing of it but the blob, and no mount has it.
+bool is_empty_layer(const Digest& diff_id);
+
 // The ChainIDs of a stack: one for each layer, of all up to it.
 std::vector<Digest> chain_ids(Layers diff_ids);
 
@@ -67,7 +71,7 @@ public:
     // Is there, from the top down, a diff of each layer, until an index says the rest? If not:
     // the ChainID of the first that lacks.
     bool can_mount(Layers layers) const;
-    std::optional<Digest> missing(std::span<const Digest> chain_ids) const;
+    std::optional<Digest> missing(Layers layers) const;
 
     // Mounts the stack on snapshot.target (made if missing), writable in `upper` if there is one.
     // volatile_: overlayfs need not sync at unmount (the content is thrown away or synced by us).
@@ -86,6 +90,7 @@ public:
     };
     // No file's time is later than the clamp's, in the layer and in the directory.
     NewLayer commit(const std::string& upper, Layers below, const Clamp& clamp = {}) const;
+    NewLayer empty() const;
     // The same of a directory that stays, and may be mounted; without the paths in `but`.
     NewLayer copy(const std::string& upper, Layers below, const std::set<std::string>& but) const;
     // The same of what `write` gives to its sink (diff.h).

@@ -30,9 +30,10 @@ constexpr const char* directories[] = {
     "", "/blobs", "/blobs/sha256", "/layers", "/layers/sha256", "/tmp", "/cache", "/leases"};
 // What a store may hold before its oci-layout is written, which comes last: ours, the engine's, and
 // a file system's.
-constexpr std::string_view known_names[] = {
-    "blobs",      "cache",    "containers", "index.json", "index.lock", "layers", "leases", "lock",
-    "lost+found", "networks", "notes",      "partial",    "quarantine", "tmp",    "volumes"};
+constexpr std::string_view known_names[] = {"blobs",      "cache",      "containers", "index.json",
+                                            "index.lock", "layers",     "leases",     "lock",
+                                            "lost+found", "mounts",     "networks",   "notes",
+                                            "partial",    "quarantine", "tmp",        "volumes"};
 
 // "--root /srv" must not make a store of somebody's directory, nor close it to him.
 void refuse_foreign_files(const std::string& root) {
@@ -423,8 +424,9 @@ Image Store::load(const spec::Descriptor& top, const std::string& platform) cons
                     " layers, but its config names ", image.config.rootfs.diff_ids.size());
     hold_image(*this, image);
     const Snapshots snapshots(*this);
-    const std::vector<Digest> ids = chain_ids(image.diff_ids());
+    const std::vector<Digest> all = image.diff_ids(), ids = chain_ids(all);
     for (size_t i = 0; i < image.manifest.layers.size(); ++i) {
+        if (is_empty_layer(all[i])) continue;
         const auto unpacked = snapshots.size(ids[i]);
         image.size += unpacked ? int64_t(*unpacked) : image.manifest.layers[i].size;
     }

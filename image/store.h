@@ -179,6 +179,9 @@ public:
     // bytes. `containers` is asked when nothing can change any more. What cannot be read is warned
     // of, and what it may need stays.
     uint64_t gc(const std::function<ContainerLayers()>& containers) const;
+    // The same, with other limits than usual of what the build cache keeps.
+    uint64_t gc(const std::function<ContainerLayers()>& containers,
+                const struct CacheLimits& limits) const;
 
     // What the images' blobs and layers take of the disk, each counted once; and what of it neither
     // a container needs nor an image whose ID is in `used`.
@@ -190,6 +193,9 @@ public:
             uint64_t shared = 0, unique = 0;  // bytes that others need, too, and its own
         };
         std::map<std::string, OfImage> images;  // by ID; those that can be read
+        // Of the build cache: what it remembers, and the bytes that nobody else needs.
+        size_t cache_records = 0;
+        uint64_t cache_bytes = 0;
     };
     DiskUse disk_use(const ContainerLayers& containers, const std::set<std::string>& used) const;
 

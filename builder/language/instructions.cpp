@@ -23,7 +23,7 @@ constexpr InstructionRule rules[] = {
     {"LABEL", "", ""},
     {"MAINTAINER", "", ""},
     {"ONBUILD", "", ""},
-    {"RUN", "network mount security", "device"},
+    {"RUN", "network mount security", "device", false},
     {"SHELL", "", ""},
     {"STOPSIGNAL", "", ""},
     {"USER", "", ""},

@@ -95,6 +95,8 @@ private:
         std::string under = path;
         if (!kept_from.empty() && under.starts_with(kept_from + "/"))
             under.erase(0, kept_from.size() + 1);
+        // As BuildKit: nothing of the path would be kept.
+        if (path.empty() || path == kept_from) throw Error(quoted("/" + path), ": not found");
         for (size_t slash = under.find('/'); slash != std::string::npos;
              slash = under.find('/', slash + 1)) {
             const std::string parent =

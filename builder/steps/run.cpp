@@ -163,12 +163,14 @@ void run_command(const Snapshots& snapshots, Layers below, const RunCommand& com
 
     const RuntimeClient runtime(place.state);
     sys::Pipe pipe = sys::pipe();
-    const Defer removed(
-        [&] { attempt("removing the build container", [&] { runtime.remove(place.id); }); });
+    bool ended = false;  // then the runtime has removed it
+    const Defer removed([&] {
+        if (!ended) attempt("removing the build container", [&] { runtime.remove(place.id); });
+    });
     std::thread relay([&] { relay_lines(pipe.read.get(), output); });
     ExitStatus status;
     {
-        const Defer ended([&] {  // the relay ends with the last writer
+        const Defer relayed([&] {  // the relay ends with the last writer
             pipe.write.reset();
             relay.join();
         });
@@ -178,6 +180,7 @@ void run_command(const Snapshots& snapshots, Layers below, const RunCommand& com
                               .console_socket = {},
                               .io = {.in = -1, .out = pipe.write.get(), .err = pipe.write.get()}});
     }
+    ended = true;
     if (status.shell() != 0)
         throw Error("process ", quoted(command.label),
                     " did not complete successfully: exit code: ", status.shell());

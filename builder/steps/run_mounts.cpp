@@ -158,6 +158,7 @@ void RunMounts::cache(const RunMount& mount, Layers layers) {
         // Who shares it may have been faster.
         if (::rename(made.c_str(), data.c_str()) < 0) sys::remove_tree(made);
     }
+    ::futimens(locks_.back().fd(), nullptr);  // used now
     add_file(data, mount.target, mount.read_only, MountPlaces::Kind::directory);
 }
 

@@ -28,11 +28,22 @@ static constexpr Option build_options[] = {
     {"no-cache-filter", "STAGE,…", "build these stages' steps anew"},
     {"pull", nullptr, "fetch base images even if they are there"},
     {"platform", "OS/ARCH", "must be this machine's for now"},
-    {"progress", "auto|plain", "how progress is shown", "auto"},
+    {"progress", "auto|plain|tty|rawjson|quiet", "how progress is shown", "auto"},
     {"iidfile", "FILE", "write the image ID to that file"},
     {"quiet,q", nullptr, "print only the image ID"},
     verify_key_option,
 };
+
+static BuildDisplay display_of(const std::string& mode) {
+    static constexpr std::pair<std::string_view, BuildDisplay> modes[] = {
+        {"auto", BuildDisplay::automatic}, {"plain", BuildDisplay::plain},
+        {"tty", BuildDisplay::tty},        {"rawjson", BuildDisplay::raw_json},
+        {"quiet", BuildDisplay::quiet},    {"none", BuildDisplay::quiet}};
+    for (const auto& [name, display] : modes)
+        if (mode == name) return display;
+    throw Error("invalid progress mode ", quoted(mode),
+                ": expected auto, plain, tty, rawjson or quiet");
+}
 
 // "id=ID,src=FILE", "id=ID,env=NAME", "FILE"; without either the variable ID, or the file ID.
 static void add_secret(BuildOptions& wanted, const std::string& text) {
@@ -92,7 +103,7 @@ static int build_(const Arguments& globals, const Arguments& args) {
     wanted.network = args.get("network");
     wanted.no_cache = args.flag("no-cache");
     wanted.pull = args.flag("pull");
-    wanted.quiet = args.flag("quiet");
+    if (args.flag("quiet")) wanted.display = BuildDisplay::quiet;
     if (wanted.network != "host" && wanted.network != "none" && wanted.network != "default")
         throw Error("network mode ", quoted(wanted.network),
                     " is not supported by build: expected host, none or default");
@@ -115,9 +126,8 @@ static int build_(const Arguments& globals, const Arguments& args) {
         !platform.empty() && platform != host_platform())
         throw Error("--platform ", platform, " is not supported yet: this machine is ",
                     host_platform());
-    if (const std::string progress = args.get("progress");
-        progress != "auto" && progress != "plain" && progress != "tty")
-        throw Error("invalid progress mode ", quoted(progress), ": expected auto or plain");
+    if (const std::string progress = args.get("progress"); !args.flag("quiet"))
+        wanted.display = display_of(progress);
     for (const std::string& text : args.all("build-arg")) {
         const size_t equals = text.find('=');
         if (equals == std::string::npos)
@@ -139,12 +149,13 @@ static int build_(const Arguments& globals, const Arguments& args) {
             equals == std::string::npos ? "" : text.substr(equals + 1);
     }
     wanted.trust = read_trust(globals, args);
-    if (wanted.quiet) Progress::set_quiet(true);
+    const bool quiet = wanted.display == BuildDisplay::quiet;
+    if (quiet) Progress::set_quiet(true);
     const Store store = open_store(globals);
     const Image image = build(store, wanted);
     if (const std::string file = args.get("iidfile"); !file.empty())
         write_file(file, image.id().text());
-    if (wanted.quiet) std::printf("%s\n", image.id().text().c_str());
+    if (quiet) std::printf("%s\n", image.id().text().c_str());
     return 0;
 }
 

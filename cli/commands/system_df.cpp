@@ -15,6 +15,7 @@
 #include "cli/commands.h"
 #include "cli/format.h"
 #include "engine/status.h"
+#include "image/build_cache.h"
 
 namespace {
 
@@ -72,14 +73,14 @@ std::vector<json::Value> rows_of_image(const std::string& id, const Store::DiskU
     return rows;
 }
 
-Kind look_at_images(const Store& store, const KnownContainers& containers) {
+Kind look_at_images(const KnownContainers& containers, Store::DiskUse& use, const Store& store) {
     std::map<std::string, size_t> users;
     std::set<std::string> used;
     for (const KnownContainer& known : containers.all) {
         const std::string& id = known.container.settings().image_id;
         ++users[id], used.insert(id);
     }
-    const Store::DiskUse use = store.disk_use(containers.layers(), used);
+    use = store.disk_use(containers.layers(), used);
     Kind kind{.total = use.images.size(), .bytes = use.bytes, .reclaimable = use.reclaimable};
     for (const auto& [id, image] : use.images) {
         kind.active += used.contains(id);
@@ -126,27 +127,29 @@ Kind look_at_volumes(const Store& store, const KnownContainers& containers) {
     return kind;
 }
 
-Kind look_at_cache(const Store& store) {
+// What it shares with images counts there.
+Kind look_at_cache(const Store& store, const Store::DiskUse& use) {
     Kind kind;
-    const std::string directory = store.root() + "/cache/";
-    for (const std::string& name : names_in_if_exists(directory)) {
-        struct stat info{};
-        if (name.starts_with('.') || ::stat((directory + name).c_str(), &info) < 0) continue;
-        const uint64_t bytes = disk_usage(directory + name);
-        kind.add(bytes, false,
-                 {{"ID", name.substr(0, 12)},
-                  {"Size", human_size(bytes)},
-                  {"CreatedSince", time_since(rfc3339(info.st_mtim.tv_sec * 1'000'000'000))}});
-    }
+    for (const CacheRecord& record : cache_records(store.root()))
+        if (!record.blob.empty())
+            kind.rows.push_back(
+                {{"ID", record.key.substr(0, 12)},
+                 {"Size", human_size(record.bytes)},
+                 {"CreatedSince", time_since(rfc3339(record.used * 1'000'000'000))}});
+    kind.total = use.cache_records;
+    kind.bytes = kind.reclaimable = use.cache_bytes;
     return kind;
 }
 
 DiskUse look(const Store& store) {
     const KnownContainers containers = known_containers(store.root());
-    return {.images = look_at_images(store, containers),
-            .containers = look_at_containers(containers),
-            .volumes = look_at_volumes(store, containers),
-            .cache = look_at_cache(store)};
+    Store::DiskUse use;
+    DiskUse out{.images = look_at_images(containers, use, store),
+                .containers = look_at_containers(containers),
+                .volumes = look_at_volumes(store, containers),
+                .cache = {}};
+    out.cache = look_at_cache(store, use);
+    return out;
 }
 
 // --- showing
@@ -193,7 +196,7 @@ void print_each(const DiskUse& use) {
     print_table("\nLocal Volumes space usage:",
                 {{"Name", "VOLUME NAME"}, {"Links", "LINKS"}, {"Size", "SIZE"}}, use.volumes);
     print_table(str("\nBuild cache usage: ", human_size(use.cache.bytes)),
-                {{"ID", "CACHE ID"}, {"Size", "SIZE"}, {"CreatedSince", "CREATED"}}, use.cache);
+                {{"ID", "CACHE ID"}, {"Size", "SIZE"}, {"CreatedSince", "LAST USED"}}, use.cache);
 }
 
 int system_df(const Arguments& globals, const Arguments& args) {

@@ -212,6 +212,11 @@ static bool looks_as(const std::string& below, int top) {
            layer_xattrs(below + "/.") == layer_xattrs(sys::proc_fd(top) + "/.");
 }
 
+bool is_unchanged(const std::string& upper, const std::string& below) {
+    const UniqueFd top = sys::open(upper, O_RDONLY | O_DIRECTORY);
+    return names_in(top.get(), quoted(upper)).empty() && looks_as(below, top.get());
+}
+
 Diff write_layer(const std::string& upper, const std::function<void(std::string_view)>& sink,
                  const LayerOptions& options) {
     LayerTar writer(sink);

@@ -39,6 +39,9 @@ struct LayerOptions {
 Diff write_layer(const std::string& upper, const std::function<void(std::string_view)>& sink,
                  const LayerOptions& options = {});
 
+// Would that layer be empty? Looks at nothing but the two roots.
+bool is_unchanged(const std::string& upper, const std::string& below);
+
 // The same of the changes that compare_trees() found in `now`.
 Diff write_layer(const Root& now, const TreeChanges& changes, const LayerStyle& style,
                  const std::function<void(std::string_view)>& sink);
