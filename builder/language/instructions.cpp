@@ -167,6 +167,8 @@ void check_flags(const Statement& statement, const InstructionRule& rule) {
 
 // --- statements
 
+constexpr size_t longest_guessed = 100;  // a typing mistake in more than that is no guess
+
 void check_statement(const Statement& statement, char escape) {
     const auto rule = std::ranges::find(rules, statement.keyword, &InstructionRule::keyword);
     if (rule == std::end(rules)) {
@@ -201,9 +203,12 @@ std::span<const InstructionRule> instruction_rules() { return rules; }
 
 std::string_view nearest(std::string_view word, std::span<const std::string_view> known) {
     std::string_view best;
+    if (word.size() > longest_guessed) return best;
     size_t least = std::min<size_t>(3, word.size() / 2 + 1);
-    for (const std::string_view candidate : known)
+    for (const std::string_view candidate : known) {
+        if (candidate.size() > word.size() + least) continue;
         if (const size_t d = distance(word, candidate); d < least) least = d, best = candidate;
+    }
     return best;
 }
 
