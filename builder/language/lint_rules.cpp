@@ -160,8 +160,9 @@ std::string excerpt(std::string_view text, std::string_view file_name, int first
         std::string_view line = lines[size_t(i) - 1];
         if (line.ends_with('\r')) line.remove_suffix(1);
         const bool is_meant = i >= first && i <= last;
-        out += str(" ", std::string(number.size() < 3 ? 3 - number.size() : 0, ' '), number, " | ",
-                   is_meant ? ">>>" : "   ", line.empty() ? "" : " ", visible(line, "\t"), "\n");
+        const std::string_view mark = is_meant ? " >>>" : line.empty() ? "" : "    ";
+        out += str(" ", std::string(number.size() < 3 ? 3 - number.size() : 0, ' '), number, " |",
+                   mark, line.empty() ? "" : " ", visible(line, "\t"), "\n");
     }
     return out + std::string(edge);
 }

@@ -12,6 +12,7 @@
 namespace {
 
 constexpr size_t most_variables = 1000;  // that are kept of a stage
+constexpr size_t most_compared = 100;    // with a name that may have been mistyped
 constexpr size_t longest_value = 1024;   // of them, in bytes
 
 }  // namespace
@@ -37,9 +38,14 @@ LintWord expand_for_lint(std::string_view word, char escape, const LintVariables
 }
 
 std::string nearest_name(const std::string& word, const std::set<std::string>& names) {
-    if (names.size() > most_variables) return {};
+    if (names.size() > most_compared) return {};
     const std::vector<std::string_view> known(names.begin(), names.end());
     return std::string(nearest(word, known));
+}
+
+std::string nearest_name(const std::string& word, const LintVariables& variables) {
+    if (variables.size() > most_compared) return {};
+    return nearest_name(word, names_of(variables));
 }
 
 std::set<std::string> names_of(const LintVariables& variables) {

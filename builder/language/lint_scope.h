@@ -30,6 +30,7 @@ LintWord expand_for_lint(std::string_view word, char escape, const LintVariables
 
 // The name that may have been meant; "" if none is near, or there are too many to ask all.
 std::string nearest_name(const std::string& word, const std::set<std::string>& names);
+std::string nearest_name(const std::string& word, const LintVariables& variables);
 std::set<std::string> names_of(const LintVariables& variables);
 
 // Nothing for what is none: a build says so.

@@ -68,11 +68,9 @@ private:
 
     // Of the whole statement: one that is looked up twice is told once.
     void report_unset() {
-        if (unset_.empty()) return;
-        const std::set<std::string> known = names_of(scope_.variables);
         for (const std::string& name : unset_) {
             if (scope_.declared.contains(name) || name.starts_with("BUILDKIT_SBOM_SCAN_")) continue;
-            std::string meant = nearest_name(name, known);
+            std::string meant = nearest_name(name, scope_.variables);
             if (meant == name) meant.clear();  // it is there from this statement on
             if (meant.empty() && !scope_.knows_base) continue;
             warn("UndefinedVar", str("Usage of undefined variable '$", name, "'",

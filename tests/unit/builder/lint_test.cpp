@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "tests/unit/catch.h"
+#include "tests/unit/linear.h"
 
 namespace {
 
@@ -280,4 +281,36 @@ TEST_CASE("warnings are shown with their lines, and at the end of a build in sho
                                                    "--------------------\n");
     CHECK(excerpt("a\x1b[2J\n", "F", 1, 9) ==
           "F:1\n--------------------\n   1 | >>> a\\x1b[2J\n   2 | >>>\n--------------------\n");
+}
+
+TEST_CASE("a file is checked in a time that grows as its text") {
+    const struct {
+        const char* what;
+        std::string_view piece;
+    } cases[] = {
+        {"variables", "ENV a#=b#\n"},
+        {"variables that are not there", "USER $a#\n"},
+        {"both", "ENV a#=$b#\n"},
+        {"arguments", "ARG a#=$b#\n"},
+        {"stages", "FROM s AS t#\nENV a#=b\n"},
+        {"copies", "COPY $a# b# /\n"},
+        {"mounts", "RUN --mount=type=cache,target=/a# x\n"},
+        {"ports", "EXPOSE #:80/TCP\n"},
+    };
+    for (const auto& [what, piece] : cases) {
+        CAPTURE(what);
+        const auto file = [&](size_t n) {
+            return parse_dockerfile("FROM scratch AS s\n" + linear::repeated(piece, n),
+                                    "Dockerfile");
+        };
+        CHECK(linear::problem(100, file, [](const Dockerfile& each) {
+                  lint(each, {.build_args = {}, .platform = "linux/amd64", .image = {}});
+              }) == "");
+    }
+    const auto globals = [](size_t n) {
+        return parse_dockerfile(linear::repeated("ARG a#=$b\n", n) + "FROM $c\n", "Dockerfile");
+    };
+    CHECK(linear::problem(100, globals, [](const Dockerfile& each) {
+              lint(each, {.build_args = {}, .platform = "linux/amd64", .image = {}});
+          }) == "");
 }
