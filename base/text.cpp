@@ -8,12 +8,9 @@ constexpr char hex[] = "0123456789abcdef";
 
 void escape_ascii(std::string& out, char c) {
     const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n')
-        out += "\\n";
-    else if (c == '\t')
-        out += "\\t";
-    else if (c == '\r')
-        out += "\\r";
+    constexpr std::string_view named = "\a\b\t\n\v\f\r", names = "abtnvfr";
+    if (const size_t at = named.find(c); at != std::string_view::npos)
+        out += {'\\', names[at]};
     else if (byte == 0x7f)
         out += "\\u007f";  // which JSON reads, too
     else

@@ -1,6 +1,7 @@
 // The rules are those of the Dockerfile reference. What is hard: a comment or an empty line inside
 // a continued instruction is dropped, not the end of it; directives count only before everything
-// else; a heredoc begins behind the whole logical line; JSON that does not parse is the shell form.
+// else; a heredoc begins behind the whole logical line, and is the only place where the ends of
+// lines stay as they are; JSON that does not parse is the shell form.
 
 #include "builder/language/dockerfile.h"
 
@@ -8,6 +9,7 @@
 #include <array>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -37,8 +39,6 @@ class Parser {
 public:
     Parser(std::string_view text, const std::string& name)
         : name_(name), lines_(split(text, '\n')) {
-        for (std::string& line : lines_)
-            if (line.ends_with('\r')) line.pop_back();
         if (!lines_.empty() && lines_.back().empty()) lines_.pop_back();
         if (!lines_.empty() && lines_[0].starts_with("\xef\xbb\xbf")) lines_[0].erase(0, 3);
     }
@@ -49,12 +49,15 @@ public:
                 fail(int(i) + 1, "dockerfile line greater than max allowed size of " +
                                      std::to_string(longest_line));
         directives();
+        // Directives are comments as well, of what follows them at once.
+        for (size_t i = 0; i < at_; ++i) note_comment(line_at(i));
         while (at_ < lines_.size()) {
+            if (note_comment(line_at(at_))) {
+                ++at_;
+                continue;
+            }
             const int first = int(at_) + 1;
-            const std::string logical = logical_line();
-            if (trim(logical).empty()) continue;
-            context(str(name_, ":", first),
-                    [&] { file_.statements.push_back(statement(logical, first)); });
+            context(str(name_, ":", first), [&] { add_statement(first); });
         }
         if (file_.statements.empty()) throw Error("the Dockerfile (", name_, ") cannot be empty");
         return std::move(file_);
@@ -65,11 +68,18 @@ private:
         throw Error(name_, ":", line, ": ", why);
     }
 
+    // Without what ends it.
+    std::string_view line_at(size_t at) const {
+        std::string_view line = lines_[at];
+        while (line.ends_with('\r')) line.remove_suffix(1);
+        return line;
+    }
+
     // "# name = value" at the very top; what is none ends them.
     void directives() {
         std::vector<std::string> seen;
-        if (!lines_.empty() && lines_[0].starts_with("#!")) ++at_;
-        for (; at_ < lines_.size(); ++at_) {
+        const bool is_script = !lines_.empty() && lines_[0].starts_with("#!");
+        for (at_ = is_script; at_ < lines_.size(); ++at_) {
             const std::string_view line = trim(lines_[at_]);
             if (!line.starts_with('#')) return;
             const size_t equals = line.find('=');
@@ -82,14 +92,30 @@ private:
             if (std::ranges::find(seen, key) != seen.end())
                 fail(int(at_) + 1, "only one " + key + " parser directive can be used");
             seen.push_back(key);
-            if (key != "escape") continue;
-            if (value != "\\" && value != "`")
-                fail(int(at_) + 1, "invalid ESCAPE " + quoted(value) + ": must be ` or \\");
-            file_.escape = value[0];
+            if (key == "check") file_.check = value;
+            if (key == "escape" && !is_script) set_escape(value);
         }
+    }
+    void set_escape(const std::string& value) {
+        if (value != "\\" && value != "`")
+            fail(int(at_) + 1, "invalid ESCAPE " + quoted(value) + ": must be ` or \\");
+        file_.escape = value[0];
     }
 
     static bool is_comment(std::string_view line) { return trim(line).starts_with('#'); }
+
+    // Whether the line is a comment or empty: what stands between statements. Comments are kept for
+    // the statement that follows them, if nothing is between.
+    bool note_comment(std::string_view line) {
+        line = trim(line);
+        if (!line.empty() && !line.starts_with('#')) return false;
+        const std::string_view text = line.empty() ? line : trim(line.substr(1));
+        if (text.empty())
+            comments_.clear();
+        else
+            comments_.emplace_back(text);
+        return true;
+    }
 
     // Whether the line goes on behind it; then without the escape at its end. Two escapes are none.
     bool cut_continuation(std::string& line) const {
@@ -101,41 +127,55 @@ private:
         return true;
     }
 
-    std::string logical_line() {
-        std::string line(trim_start(lines_[at_++]));
-        if (line.starts_with('#')) return {};
-        bool goes_on = cut_continuation(line);
+    std::string logical_line(Statement& statement) {
+        std::string line(trim_start(line_at(at_++)));
+        bool has_empty = false, goes_on = cut_continuation(line);
         while (goes_on && at_ < lines_.size()) {
-            std::string next = lines_[at_++];
-            if (is_comment(next) || trim(next).empty()) continue;
+            std::string next(line_at(at_++));
+            if (is_comment(next)) continue;
+            if (trim(next).empty()) {
+                has_empty = true;
+                continue;
+            }
             goes_on = cut_continuation(next);
             line += next;
         }
+        if (has_empty) statement.empty_line = int(at_);
         return line;
     }
     static std::string_view trim_start(std::string_view text) {
         return text.substr(std::min(text.find_first_not_of(blanks), text.size()));
     }
 
-    Statement statement(const std::string& logical, int line) {
-        Statement result;
-        result.line = line;
+    void add_statement(int line) {
+        Statement statement;
+        statement.line = line;
+        statement.comments = std::exchange(comments_, {});
+        const std::string logical = logical_line(statement);
+        if (trim(logical).empty()) return;  // an escape alone
+        fill(statement, logical);
+        statement.last_line = int(at_);
+        file_.statements.push_back(std::move(statement));
+    }
+
+    void fill(Statement& result, const std::string& logical) {
         const auto [keyword, rest] = split_keyword(trim(logical));
-        result.keyword = upper(std::string(keyword));
-        result.rest = trim(take_flags(rest, result.flags));
-        if (is_in(result.keyword, takes_json)) parse_json(result);
+        result.written = keyword;
+        result.keyword = upper(result.written);
+        result.rest = trim(take_flags(rest, result));
+        if (is_in(result.keyword, takes_json))
+            if (auto words = json_words(result.rest))
+                result.json = std::move(*words), result.is_json = true;
         // ONBUILD's own instruction may have them.
         const std::string inner = result.keyword == "ONBUILD"
                                       ? upper(std::string(split_keyword(result.rest).first))
                                       : result.keyword;
         if (is_in(inner, takes_heredocs) && !result.is_json) heredocs(result);
-        return result;
     }
 
     // The words at the beginning that start with "--", quotes and escapes resolved; "--" alone ends
     // them.
-    static std::string_view take_flags(std::string_view text,
-                                       std::vector<std::pair<std::string, std::string>>& flags) {
+    static std::string_view take_flags(std::string_view text, Statement& statement) {
         while (text.starts_with("--")) {
             std::string word;
             char quote = 0;
@@ -152,27 +192,12 @@ private:
             text = trim_start(text.substr(i));
             if (word == "--") break;
             const size_t equals = word.find('=');
-            flags.emplace_back(word.substr(2, equals == std::string::npos ? equals : equals - 2),
-                               equals == std::string::npos ? "" : word.substr(equals + 1));
+            const bool is_bare = equals == std::string::npos;
+            statement.flags.emplace_back(word.substr(2, is_bare ? equals : equals - 2),
+                                         is_bare ? "" : word.substr(equals + 1));
+            if (is_bare) statement.bare_flags.push_back(word.substr(2));
         }
         return text;
-    }
-
-    // What is no JSON is the shell form; but an array of other things than strings was meant as
-    // JSON.
-    static void parse_json(Statement& statement) {
-        if (!statement.rest.starts_with('[')) return;
-        json::Value value;
-        try {
-            value = json::parse(statement.rest);
-        } catch (const Error&) {
-            return;
-        }
-        for (const json::Value& word : value) {
-            if (!word.is_string()) throw Error("only string type is allowed in JSON format arrays");
-            statement.json.push_back(word.get<std::string>());
-        }
-        statement.is_json = true;
     }
 
     // "3<<-'EOF'" as a word of the statement; nothing if it is another word ("<<<" is the shell's).
@@ -196,6 +221,10 @@ private:
         return out;
     }
 
+    static std::string_view without_tabs(std::string_view line) {
+        return line.substr(std::min(line.find_first_not_of('\t'), line.size()));
+    }
+
     void heredocs(Statement& statement) {
         for (const std::string& word : raw_words(statement.rest, '\\')) {
             auto mark = heredoc_mark(word);
@@ -204,10 +233,10 @@ private:
             for (;; ++at_) {
                 if (at_ >= lines_.size())
                     throw Error("unterminated heredoc ", quoted(heredoc.name));
-                std::string line = lines_[at_];
-                if (mark->strip_tabs) line.erase(0, line.find_first_not_of('\t'));
-                if (line == heredoc.name) break;
-                heredoc.content += line + "\n";
+                std::string_view line = lines_[at_], end = line_at(at_);
+                if (mark->strip_tabs) line = without_tabs(line), end = without_tabs(end);
+                if (end == heredoc.name) break;
+                heredoc.content += str(line, "\n");
             }
             ++at_;
             statement.heredocs.push_back(std::move(heredoc));
@@ -217,6 +246,7 @@ private:
     const std::string& name_;
     std::vector<std::string> lines_;
     size_t at_ = 0;
+    std::vector<std::string> comments_;  // since the last empty line
     Dockerfile file_;
 };
 
@@ -231,4 +261,20 @@ const std::string* Statement::flag(std::string_view name) const {
 
 Dockerfile parse_dockerfile(std::string_view text, const std::string& name) {
     return Parser(text, name).parse();
+}
+
+std::optional<std::vector<std::string>> json_words(std::string_view text) {
+    if (!text.starts_with('[')) return {};
+    json::Value value;
+    try {
+        value = json::parse(text);
+    } catch (const Error&) {
+        return {};
+    }
+    std::vector<std::string> words;
+    for (const json::Value& word : value) {
+        if (!word.is_string()) throw Error("only string type is allowed in JSON format arrays");
+        words.push_back(word.get<std::string>());
+    }
+    return words;
 }

@@ -6,6 +6,8 @@
 // run against an empty path when they are read.
 #include "builder/language/ignore.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/text.h"
 #include "image/layer/rules.h"
@@ -192,4 +194,11 @@ bool IgnoreRules::ignores(const std::string& path) const {
         if (matched) ignored = !rule.keep;
     }
     return ignored;
+}
+
+bool IgnoreRules::ignores_all() const {
+    return std::ranges::any_of(rules_, [](const Rule& rule) {
+        return !rule.keep &&
+               (rule.pattern == "*" || rule.pattern == "**" || rule.pattern == "**/*");
+    });
 }

@@ -15,6 +15,7 @@ public:
     explicit IgnoreRules(std::string_view text);
     bool ignores(const std::string& path) const;
     bool has_exceptions() const { return exceptions_; }
+    bool ignores_all() const;  // whether a rule says so of everything: "*", "**"
 
 private:
     struct Rule {

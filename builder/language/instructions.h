@@ -10,9 +10,11 @@
 
 struct InstructionRule {
     std::string_view keyword;
-    std::string_view flags;  // what it takes, separated by blanks
+    // What it takes, separated by blanks: "link?" is a switch, "mount*" may be there several times.
+    std::string_view flags;
     std::string_view later;  // flags of the language that keg does not do yet: refused by name
-    bool needs_arguments = true;
+    // Throws Error for arguments that cannot be its own, whatever its variables are.
+    void (*check)(const Statement&, char escape);
 };
 std::span<const InstructionRule> instruction_rules();
 

@@ -303,8 +303,10 @@ private:
         if (modifier == '-') return set ? *value : word;
         if (modifier == '+') return set ? word : "";
         if (modifier == '?') {
-            if (!set) throw Error(key, ": ", word.empty() ? "not allowed to be unset" : word);
-            return *value;
+            if (set) return *value;
+            const char* const usual =
+                value ? "is not allowed to be empty" : "is not allowed to be unset";
+            throw Error(key, ": ", word.empty() ? usual : word);
         }
         const bool longest = word.starts_with(modifier);
         if (longest) word.erase(0, 1);

@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "base/sys.h"
 #include "builder/build.h"
+#include "cli/build_check.h"
 #include "cli/commands.h"
 #include "cli/trust_options.h"
 #include "container/seccomp_option.h"
@@ -31,6 +32,7 @@ static constexpr Option build_options[] = {
     {"progress", "auto|plain|tty|rawjson|quiet", "how progress is shown", "auto"},
     {"iidfile", "FILE", "write the image ID to that file"},
     {"quiet,q", nullptr, "print only the image ID"},
+    {"check", nullptr, "say what may be wrong with the Dockerfile, build nothing"},
     verify_key_option,
 };
 
@@ -97,6 +99,7 @@ static int build_(const Arguments& globals, const Arguments& args) {
     if (::stat(args[0].c_str(), &info) < 0 || !S_ISDIR(info.st_mode))
         throw Error("unable to prepare context: path ", quoted(args[0]),
                     " not found: expected a directory");
+    if (args.flag("check")) return run_build_check(store_root(globals), args);
     wanted.dockerfile = args.get("file");
     wanted.tags = args.all("tag");
     wanted.target = args.get("target");

@@ -52,11 +52,6 @@ NOT_YET = {
         "conformance/166-multistage-copyback",
         "conformance/177-mount-cache-by-ownership",
     ),
-    "RUN without a command": (
-        "bud/228-run-scenarios-Dockerfile.cmd-empty-run",
-        "bud/230-run-scenarios-Dockerfile.entrypoint-cmd-empty-run",
-        "bud/232-run-scenarios-Dockerfile.entrypoint-empty-run",
-    ),
     "a build argument's value in the history of RUN": (
         "bud/290-with-arg-Dockerfile",
     ),

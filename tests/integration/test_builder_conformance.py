@@ -12,6 +12,7 @@ import known  # noqa: E402
 import trees  # noqa: E402
 
 RUN = PROJECT / "conformance/builder/run"
+RANDOM = PROJECT / "conformance/builder/at_random"
 CORPUS = next((path for path in (parent / "shared/corpus/builder" for parent in PROJECT.parents) if path.is_dir()), None)
 needs_corpus = unittest.skipUnless(CORPUS, "the corpus of Dockerfiles is not beside the checkout")
 
@@ -74,6 +75,11 @@ class Judge(TempCase):
     def test_what_builds_nothing_is_refused(self):
         for program in ("/bin/true", "/bin/false"):
             self.assertNotEqual(self.judge(program, "--only", "conformance/00").returncode, 0, program)
+
+    @needs("buildah")
+    def test_Dockerfiles_that_were_drawn_at_random_are_the_same_by_buildah(self):
+        drawn = subprocess.run([RANDOM, KEG, "--seed", "1", "--count", "6"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        self.assertEqual(drawn.returncode, 0, drawn.stdout + drawn.stderr)
 
     def test_every_known_difference_is_a_case_and_has_its_reason(self):
         names = set()

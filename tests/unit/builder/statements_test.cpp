@@ -1,66 +1,9 @@
 // Dockerfiles as statements: each case of the data file shows what the parser makes of a text.
 #include "base/error.h"
 #include "base/file.h"
-#include "base/text.h"
 #include "builder/language/dockerfile.h"
-#include "builder/language/words.h"
-#include "builder/metadata.h"
+#include "tests/unit/builder/shown_statements.h"
 #include "tests/unit/catch.h"
-
-namespace {
-
-std::string in_quotes(std::string_view text) {
-    std::string out = "\"";
-    for (const char c : text) {
-        if (c == '"' || c == '\\') out += '\\';
-        if (c == '\n')
-            out += "\\n";
-        else
-            out += c;
-    }
-    return out + "\"";
-}
-
-std::vector<std::string> arguments(const Statement& statement, char escape) {
-    if (statement.is_json) return statement.json;
-    static const std::vector<std::string> whole = {"CMD",     "ENTRYPOINT", "RUN",        "USER",
-                                                   "WORKDIR", "STOPSIGNAL", "MAINTAINER", "SHELL"};
-    if (std::find(whole.begin(), whole.end(), statement.keyword) != whole.end())
-        return {statement.rest};
-    if (statement.keyword == "ARG") return raw_words(statement.rest, escape);
-    return blank_separated(statement.rest);
-}
-
-std::string shown(const Statement& statement, char escape) {
-    std::string out = "(" + lower(statement.keyword);
-    if (!statement.flags.empty()) {
-        std::vector<std::string> flags;
-        for (const auto& [name, value] : statement.flags)
-            flags.push_back(in_quotes("--" + name + (value.empty() ? "" : "=" + value)));
-        out += " [" + join(flags, " ") + "]";
-    }
-    if (statement.keyword == "ONBUILD") {
-        const Dockerfile inner = parse_dockerfile(statement.rest, "x");
-        return out + " " + shown(inner.statements.at(0), escape) + ")";
-    }
-    if (statement.keyword == "ENV" || statement.keyword == "LABEL") {
-        const NameValues pairs = name_values(statement, escape);
-        for (const auto& [name, value] : pairs.values)
-            out += str(" ", in_quotes(name), " ", in_quotes(value),
-                       pairs.old_form ? " \"\"" : " \"=\"");
-        return out + ")";
-    }
-    if (statement.keyword == "HEALTHCHECK") {
-        const HealthWords words = health_words(statement);
-        if (!words.type.empty()) out += " " + in_quotes(words.type);
-        for (const std::string& word : words.command) out += " " + in_quotes(word);
-        return out + ")";
-    }
-    for (const std::string& word : arguments(statement, escape)) out += " " + in_quotes(word);
-    return out + ")";
-}
-
-}  // namespace
 
 TEST_CASE("a Dockerfile's text becomes statements as BuildKit reads it") {
     const std::string data = read_file(std::string(TEST_DATA) + "/builder/statements.txt");
@@ -74,11 +17,7 @@ TEST_CASE("a Dockerfile's text becomes statements as BuildKit reads it") {
                                              end == std::string::npos ? end : end + 1 - bar - 5);
         at = end == std::string::npos ? end : end + 1;
         CAPTURE(name);
-        const Dockerfile file = parse_dockerfile(text, "Dockerfile");
-        std::string got;
-        for (const Statement& statement : file.statements)
-            got += shown(statement, file.escape) + "\n";
-        CHECK(got == want);
+        CHECK(shown(parse_dockerfile(text, "Dockerfile")) == want);
     }
     CHECK(cases > 10);
 }
@@ -104,7 +43,7 @@ TEST_CASE("what cannot be read names its line") {
     CHECK_THROWS_WITH(parse_dockerfile("FROM " + std::string(70000, 'a'), "Dockerfile"),
                       ContainsSubstring("greater than max allowed size"));
     const Dockerfile file = parse_dockerfile("ENV PATH\n", "Dockerfile");
-    CHECK_THROWS_WITH(name_values(file.statements[0], '\\'),
+    CHECK_THROWS_WITH(named_values(file.statements[0], '\\'),
                       ContainsSubstring("must have two arguments"));
 }
 
@@ -131,4 +70,39 @@ TEST_CASE("heredocs are found where words are, and quoting any part of the mark 
     CHECK((three[1].name == "B" && three[1].content == "$b\n" && !three[1].expand));
     CHECK((three[2].name == "CD" && three[2].content == "cd\n" && !three[2].expand));
     CHECK(heredocs("ONBUILD COPY <<F /f\nx\nF\n").size() == 1);
+}
+
+TEST_CASE("a heredoc keeps the ends of its lines, all else loses them") {
+    const Dockerfile file =
+        parse_dockerfile("RUN <<-EOF\r\n\ta\r\n\tEOF\r\nCMD b \\\r\n c\r\n", "Dockerfile");
+    REQUIRE(file.statements.size() == 2);
+    CHECK(file.statements[0].heredocs.at(0).content == "a\r\n");
+    CHECK(file.statements[1].rest == "b  c");
+}
+
+TEST_CASE("a statement knows where it stands, and the comment right above it") {
+    const Dockerfile file = parse_dockerfile("# check=error=true\n"
+                                             "# base is what all need\n"
+                                             "From a\n"
+                                             "# not about RUN\n"
+                                             "\n"
+                                             "RUN <<A \\\n"
+                                             "\n"
+                                             "<<B\n"
+                                             "A\n"
+                                             "B\n",
+                                             "Dockerfile");
+    REQUIRE(file.statements.size() == 2);
+    const Statement &from = file.statements[0], &run = file.statements[1];
+    CHECK(file.check == "error=true");
+    CHECK(from.comments == std::vector<std::string>{"check=error=true", "base is what all need"});
+    CHECK((from.written == "From" && from.keyword == "FROM"));
+    CHECK((from.line == 3 && from.last_line == 3 && from.empty_line == 0));
+    CHECK(run.comments.empty());
+    CHECK((run.line == 6 && run.last_line == 10 && run.empty_line == 8));
+}
+
+TEST_CASE("a script's first line leaves the escape as it is") {
+    CHECK(parse_dockerfile("#!/x\n# escape=`\nFROM a\n", "Dockerfile").escape == '\\');
+    CHECK(parse_dockerfile("#!/x\n# check=skip=all\nFROM a\n", "Dockerfile").check == "skip=all");
 }

@@ -86,7 +86,7 @@ TEST_CASE("what a template cannot mean is an error that says so") {
 TEST_CASE("a value cannot steer a terminal, nor leave its cell of a table") {
     constexpr auto data = R"({"By":"a\u001b[2Jb\tc\nd\u009b","List":["x\u0007"]})";
     CHECK(rendered("\\t{{.By}}", data) == "\ta\\x1b[2Jb\tc\nd\\u009b");
-    CHECK(rendered("{{println .List}}", data) == "[x\\x07]\n");
+    CHECK(rendered("{{println .List}}", data) == "[x\\a]\n");
     CHECK(Template("\\t{{.By}}").render_cells(json::parse(data)) == "\ta\\x1b[2Jb\\tc\\nd\\u009b");
     // JSON says the same in its own way.
     CHECK(json::parse(rendered("{{json .}}", data)) == json::parse(data));

@@ -1,0 +1,22 @@
+// The Dockerfile of a build, and what it leaves out of its context.
+#pragma once
+
+#include <string>
+
+#include "base/root.h"
+#include "builder/language/dockerfile.h"
+#include "builder/language/ignore.h"
+
+struct BuildText {
+    std::string name;  // as errors show it
+    std::string text;
+    Dockerfile file;
+    IgnoreRules ignore;
+};
+
+// `dockerfile`: a path, "-" for standard input, or "" for the first that is there of
+// CONTEXT/Dockerfile, CONTEXT/dockerfile and CONTEXT/Containerfile. NAME.dockerignore beside it
+// goes before the context's .dockerignore. Throws Error for what cannot be read, and for a
+// statement that is none.
+BuildText read_build_text(const std::string& context_path, const Root& context_root,
+                          const std::string& dockerfile);
