@@ -10,13 +10,9 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/log.h"
-#include "base/regular_file.h"
-#include "base/sys.h"
-#include "builder/language/dockerfile.h"
-#include "builder/language/ignore.h"
-#include "builder/language/instructions.h"
+#include "builder/build_text.h"
+#include "builder/language/lint.h"
 #include "builder/plan.h"
 #include "builder/report.h"
 #include "builder/solve.h"
@@ -27,89 +23,7 @@
 
 namespace {
 
-constexpr size_t most_dockerfile = size_t(16) << 20, most_ignore_file = size_t(1) << 20;
 constexpr size_t shortest_id = 12;  // digits of an image's ID, as listings show it
-
-// The Dockerfile, and what it leaves out of the context.
-struct Text {
-    std::string name;  // as errors show it
-    std::string source;
-    Dockerfile file;
-    IgnoreRules ignore;
-};
-
-// Where a file is in the context, if it is there: what lies in there is a stranger's, what the user
-// names elsewhere is his own, a pipe too (-f <(…)).
-std::optional<std::string> place_in_context(const std::string& context_path,
-                                            const std::string& path) {
-    namespace fs = std::filesystem;
-    std::error_code error;
-    const fs::path directory =
-        fs::canonical(path.contains('/') ? path.substr(0, path.find_last_of('/') + 1) : ".", error);
-    if (error) return {};
-    const fs::path inside = directory.lexically_relative(fs::canonical(context_path, error));
-    if (error || inside.empty() || *inside.begin() == "..") return {};
-    return (inside / fs::path(path).filename()).lexically_normal().string();
-}
-
-std::optional<std::string> read_in_context(const Root& context_root, const std::string& inside,
-                                           const std::string& shown) {
-    const auto there = context_root.open_if_exists(inside, O_PATH);
-    if (!there) return {};
-    return sys::read_all(reopen_regular(there->get(), shown).get(), most_dockerfile);
-}
-
-Text parse_text(const std::string& name, const std::string& text) {
-    Text out{.name = name, .source = text, .file = parse_dockerfile(text, name), .ignore = {}};
-    check_statements(out.file, name);
-    return out;
-}
-
-[[noreturn]] void throw_no_dockerfile(const std::string& path) {
-    throw Error("failed to read dockerfile: open ", path, ": no such file or directory");
-}
-
-// Of a context that was fetched the Dockerfile is a file of it, and no file is left out.
-Text read_fetched(const BuildOptions& options, const BuildContext& from, const Root& context_root) {
-    if (options.dockerfile == "-")
-        return parse_text("Dockerfile", sys::read_all(0, most_dockerfile));
-    if (from.dockerfile) return parse_text("Dockerfile", *from.dockerfile);
-    const std::string path = options.dockerfile.empty() ? "Dockerfile" : options.dockerfile;
-    const auto text = context("failed to read dockerfile",
-                              [&] { return read_in_context(context_root, path, path); });
-    if (!text) throw_no_dockerfile(path);
-    return parse_text(path.substr(path.find_last_of('/') + 1), *text);
-}
-
-Text read_text(const BuildOptions& options, const Root& context_root) {
-    std::string name = "Dockerfile", text;
-    std::optional<UniqueFd> beside;  // NAME.dockerignore, where the Dockerfile is
-    if (options.dockerfile == "-") {
-        text = sys::read_all(0, most_dockerfile);
-    } else {
-        const std::string path =
-            options.dockerfile.empty() ? options.context + "/Dockerfile" : options.dockerfile;
-        name = path.substr(path.find_last_of('/') + 1);
-        std::optional<std::string> found;
-        if (const auto inside = place_in_context(options.context, path)) {
-            found = context("failed to read dockerfile",
-                            [&] { return read_in_context(context_root, *inside, path); });
-            beside = open_regular_if_exists(context_root, *inside + ".dockerignore");
-        } else if ((found = read_file_if_exists(path, most_dockerfile))) {
-            const Root directory(path.substr(0, path.find_last_of('/') + 1));
-            beside = open_regular_if_exists(directory, name + ".dockerignore");
-        }
-        if (!found) throw_no_dockerfile(path);
-        text = *found;
-    }
-    Text out = parse_text(name, text);
-    if (!beside) beside = open_regular_if_exists(context_root, ".dockerignore");
-    if (beside)
-        out.ignore = context("reading the ignore file", [&] {
-            return IgnoreRules(sys::read_all(beside->get(), most_ignore_file));
-        });
-    return out;
-}
 
 Image base_image(const Store& store, const BuildOptions& options, const std::string& name) {
     const Reference reference =
@@ -141,7 +55,7 @@ struct Planned {
     std::map<std::string, Image> images;
 };
 
-Planned plan_build(const Store& store, const BuildOptions& options, const Text& text) {
+Planned plan_build(const Store& store, const BuildOptions& options, const BuildText& text) {
     Planned out;
     PlanFacts facts{.file_name = text.name, .images = {}, .environment = environment_of(options)};
     for (;;) {
@@ -153,6 +67,24 @@ Planned plan_build(const Store& store, const BuildOptions& options, const Text& 
             out.images.emplace(name, std::move(image));
         }
     }
+}
+
+// What may be meant otherwise is said at the end, unless the file asks that it be an error.
+LintResult check(const BuildOptions& options, const BuildText& text,
+                 const std::map<std::string, Image>& images) {
+    std::map<std::string, std::string> given;
+    for (const auto& [name, value] : options.build_args)
+        if (value) given[name] = *value;
+    const auto known = [&](const std::string& name) -> std::optional<spec::ImageConfig> {
+        const auto at = images.find(name);
+        return at == images.end() ? std::nullopt : std::optional(at->second.config);
+    };
+    LintResult found = lint(text.file, {.build_args = given,
+                                        .platform = host_platform(),
+                                        .image = known,
+                                        .ignored = &text.ignore});
+    if (found.is_error) throw Error(lint_error(found.warnings));
+    return found;
 }
 
 void warn_of_unused(const BuildOptions& options, const Plan& plan) {
@@ -214,11 +146,13 @@ Image build(const Store& store, const BuildOptions& typed) {
     BuildOptions options = typed;
     options.context = from.directory;
     Root context_root(options.context);
-    const Text text = from.is_remote ? read_fetched(options, from, context_root)
-                                     : read_text(options, context_root);
+    const BuildText text = from.is_remote
+                               ? read_fetched_text(from, context_root, options.dockerfile)
+                               : read_build_text(options.context, context_root, options.dockerfile);
     const auto [plan, images] = plan_build(store, options, text);
+    const LintResult found = check(options, text, images);
     const Graph& graph = plan.graph;
-    BuildReport report(options.display, graph, text.source);
+    BuildReport report(options.display, graph, text.text);
 
     SolveInput input{.store = store,
                      .options = options,
@@ -234,6 +168,7 @@ Image build(const Store& store, const BuildOptions& typed) {
     warn_of_unused(options, plan);
     if (solved.made > 0) Snapshots(store).unpack(solved.tree.image());
     const Image image = write_image(store, options, graph, solved.tree, report);
+    if (!found.warnings.empty()) report.say(lint_summary(found.warnings));
     report.summary();
     return image;
 }

@@ -11,6 +11,7 @@
 #include "builder/report.h"
 #include "image/store.h"
 #include "image/trust/policy.h"
+#include "spec/runtime.h"
 
 struct BuildOptions {
     std::string context;                  // as open_context() takes it (source/context.h)
@@ -25,6 +26,13 @@ struct BuildOptions {
     TrustPolicy trust = TrustPolicy::anything();  // of images that it pulls
     std::string seccomp;          // of RUN, as load_seccomp_option gives it; "" = the default
     bool allow_insecure = false;  // RUN --security=insecure
+    struct OfRuns {
+        std::vector<std::string> hosts;  // "NAME:IP", for /etc/hosts
+        int64_t shm_size = 0;            // bytes; 0 is the default
+        std::vector<spec::Rlimit> limits;
+        spec::Resources resources;  // of their cgroups
+        std::string cgroup_parent;
+    } runs;
     struct Secret {
         std::string file, variable;  // one of the two
     };

@@ -69,6 +69,11 @@ IgnoreRules read_rules(const UniqueFd& file) {
                    [&] { return IgnoreRules(sys::read_all(file.get(), longest_ignore_file)); });
 }
 
+void parse(BuildText& text) {
+    text.file = parse_dockerfile(text.text, text.name);
+    check_statements(text.file, text.name);
+}
+
 }  // namespace
 
 BuildText read_build_text(const std::string& context_path, const Root& context_root,
@@ -90,11 +95,29 @@ BuildText read_build_text(const std::string& context_path, const Root& context_r
                         ": no such file or directory");
         out.text = *found;
     }
-    out.file = parse_dockerfile(out.text, out.name);
-    check_statements(out.file, out.name);
+    parse(out);
     if (reader.beside)
         out.ignore = read_rules(*reader.beside);
     else if (const auto usual = open_regular_if_exists(context_root, ".dockerignore"))
         out.ignore = read_rules(*usual);
+    return out;
+}
+
+BuildText read_fetched_text(const BuildContext& from, const Root& context_root,
+                            const std::string& dockerfile) {
+    BuildText out{.name = "Dockerfile", .text = {}, .file = {}, .ignore = {}};
+    if (dockerfile == "-") {
+        out.text = sys::read_all(0, longest_dockerfile);
+    } else if (from.dockerfile) {
+        out.text = *from.dockerfile;
+    } else {
+        const std::string path = dockerfile.empty() ? "Dockerfile" : dockerfile;
+        out.name = path.substr(path.find_last_of('/') + 1);
+        const auto there = open_regular_if_exists(context_root, path);
+        if (!there)
+            throw Error("failed to read dockerfile: open ", path, ": no such file or directory");
+        out.text = sys::read_all(there->get(), longest_dockerfile);
+    }
+    parse(out);
     return out;
 }

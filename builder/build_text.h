@@ -6,6 +6,7 @@
 #include "base/root.h"
 #include "builder/language/dockerfile.h"
 #include "builder/language/ignore.h"
+#include "builder/source/context.h"
 
 struct BuildText {
     std::string name;  // as errors show it
@@ -20,3 +21,7 @@ struct BuildText {
 // statement that is none.
 BuildText read_build_text(const std::string& context_path, const Root& context_root,
                           const std::string& dockerfile);
+// The same of a context that was fetched: the Dockerfile is a file of it, or all of it, and no file
+// is left out.
+BuildText read_fetched_text(const BuildContext& from, const Root& context_root,
+                            const std::string& dockerfile);

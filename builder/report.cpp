@@ -21,6 +21,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "builder/language/lint_rules.h"
 #include "image/digest.h"
 
 namespace {
@@ -29,7 +30,6 @@ constexpr size_t lines_kept = 20;  // of a step's output, for when it fails
 constexpr size_t lines_shown = 4;  // on a terminal, while it runs
 constexpr size_t steps_shown = 8;  // at once
 constexpr auto redrawn_after = std::chrono::milliseconds(120);
-constexpr int lines_around = 2;  // of the Dockerfile, about a step that failed
 
 double seconds_now() {
     timespec time{};
@@ -58,24 +58,6 @@ std::string title_of(const Step& step) {
 }
 
 void put(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stderr); }
-
-// The lines of the Dockerfile about one, which is marked.
-std::string excerpt(const std::string& source, const std::string& where) {
-    const size_t colon = where.find(':');
-    const auto line = parse_number<int>(where.substr(colon + 1));
-    if (colon == std::string::npos || !line) return "";
-    const std::vector<std::string> lines = split(source, '\n');
-    const int first = std::max(1, *line - lines_around);
-    const int last = std::min(int(lines.size()), *line + lines_around);
-    std::string out = str(where, "\n--------------------\n");
-    for (int i = first; i <= last; ++i) {
-        char number[16];
-        std::snprintf(number, sizeof number, "%4d", i);
-        out += str(number, " | ", i == *line ? ">>> " : "    ", visible(lines[size_t(i) - 1], "\t"),
-                   "\n");
-    }
-    return out + "--------------------\n";
-}
 
 }  // namespace
 
@@ -324,7 +306,10 @@ void BuildReport::fail(size_t step, const std::string& error) {
         for (const std::string& line : own.tail) text += visible(line, "\t") + "\n";
         text += "------\n";
     }
-    failure_ = text + excerpt(state_->source, what.where);
+    const size_t colon = what.where.find(':');
+    const auto line = parse_number<int>(what.where.substr(colon + 1));
+    if (line) text += excerpt(state_->source, what.where.substr(0, colon), *line, *line);
+    failure_ = std::move(text);
 }
 
 void BuildReport::say(const std::string& line) {

@@ -144,6 +144,12 @@ private:
         for (const InlineFile& script : what.scripts)
             out.push_back(script.name), out.push_back(script.content);
         for (const PlannedMount& each : what.mounts) add_fields(each, out);
+        // Addresses may be others on another day.
+        const BuildOptions::OfRuns& runs = in_.options.runs;
+        for (const std::string& host : runs.hosts) out.push_back(host.substr(0, host.find(':')));
+        if (runs.shm_size > 0) out.push_back(str("shm ", runs.shm_size));
+        for (const spec::Rlimit& limit : runs.limits)
+            out.push_back(str(limit.type, " ", limit.soft, " ", limit.hard));
         return out;
     }
 
@@ -587,7 +593,7 @@ CachedLayer Solver::make(size_t i, const RunCommand& what, const Stack& below, T
                      .state = state(),
                      .id = id,
                      .network = network_path_,
-                     .seccomp = in_.options.seccomp,
+                     .options = in_.options,
                      .mounts = mounts},
                     [&](std::string_view line) { in_.report.output(i, line); });
     }

@@ -34,9 +34,11 @@ bool is_below_kernels(const std::string& path) {
 }
 
 // Without cgroups: no limit is set that a program could ask for there.
-std::vector<spec::Mount> run_mounts(const RunMounts& asked, bool insecure, const std::string& work,
-                                    MountPlaces& places) {
-    std::vector<spec::Mount> mounts = default_mounts(insecure);
+std::vector<spec::Mount> run_mounts(const RunPlace& place, bool insecure, MountPlaces& places) {
+    const std::string& work = place.work;
+    const int64_t shm_size = place.options.runs.shm_size;
+    std::vector<spec::Mount> mounts =
+        default_mounts(insecure, shm_size > 0 ? shm_size : default_shm_size);
     std::erase_if(mounts,
                   [](const spec::Mount& mount) { return mount.destination == "/sys/fs/cgroup"; });
     for (const char* name : {"/etc/resolv.conf", "/etc/hosts"}) {
@@ -48,7 +50,7 @@ std::vector<spec::Mount> run_mounts(const RunMounts& asked, bool insecure, const
     }
     for (const char* name : {"/proc", "/sys", "/dev"})
         places.make(name, MountPlaces::Kind::directory);
-    for (const ExtraMount& each : asked.mounts()) {
+    for (const ExtraMount& each : place.mounts.mounts()) {
         mounts.push_back(each.mount);
         std::string& destination = mounts.back().destination;
         // What is mounted there is the runtime's to make places in.
@@ -57,15 +59,16 @@ std::vector<spec::Mount> run_mounts(const RunMounts& asked, bool insecure, const
     return mounts;
 }
 
-void write_names(const RunCommand& command, const std::string& work) {
+void write_names(const RunCommand& command, const RunPlace& place) {
     const bool host = command.network == "host";
     const std::string resolvers =
         host ? read_file_if_exists("/etc/resolv.conf").value_or("") : host_resolv_conf();
-    write_file(work + "/resolv.conf", resolv_conf(resolvers, {.filter = !host}));
-    write_file(work + "/hosts", hosts_file({}, "", true, "127.0.0.1", hostname, ""));
+    write_file(place.work + "/resolv.conf", resolv_conf(resolvers, {.filter = !host}));
+    write_file(place.work + "/hosts",
+               hosts_file(place.options.runs.hosts, "", true, "127.0.0.1", hostname, ""));
 }
 
-spec::Process run_process(const RunCommand& command, const RunMounts& mounts,
+spec::Process run_process(const RunCommand& command, const RunPlace& place,
                           const ResolvedUser& user) {
     spec::Process process;
     process.user = {.uid = user.uid,
@@ -75,8 +78,9 @@ spec::Process run_process(const RunCommand& command, const RunMounts& mounts,
                     .username = {}};
     process.args = command.args;
     process.env = command.env;
-    for (const auto* more : {&command.proxies, &mounts.environment()})
+    for (const auto* more : {&command.proxies, &place.mounts.environment()})
         process.env.insert(process.env.end(), more->begin(), more->end());
+    process.rlimits = place.options.runs.limits;
     process.cwd = command.directory.empty() ? "/" : command.directory;
     process.capabilities =
         rights(command.insecure ? own_capabilities() : spec::container_capabilities(), user.uid);
@@ -90,8 +94,8 @@ spec::Config run_config(const RunCommand& command, const RunPlace& place,
     config.hostname = hostname;
     config.root = spec::RootFs{.path = place.work + "/rootfs", .readonly = false};
     config.mounts = std::move(mounts);
-    config.process = run_process(command, place.mounts,
-                                 resolve_user(Root(place.work + "/rootfs"), command.user));
+    config.process =
+        run_process(command, place, resolve_user(Root(place.work + "/rootfs"), command.user));
 
     spec::Linux& linux = config.linux;
     linux.namespaces = {{"mount", ""}, {"uts", ""}, {"pid", ""}, {"ipc", ""}};
@@ -99,14 +103,16 @@ spec::Config run_config(const RunCommand& command, const RunPlace& place,
     if (command.network == "default") linux.namespaces.push_back({"network", place.network});
     if (command.network != "host") open_ports_and_ping(linux);
     if (host_has_cgroup_v2()) linux.namespaces.push_back({"cgroup", ""});
-    linux.cgroups_path = "/keg-" + place.id;  // no parent of our own would stay
+    // Without a parent of our own: it would stay.
+    linux.cgroups_path = place.options.runs.cgroup_parent + "/keg-" + place.id;
+    spec::Resources& resources = linux.resources.emplace(place.options.runs.resources);
     if (command.insecure) {
-        linux.resources.emplace().devices = {{.allow = true, .type = "a", .access = "rwm"}};
+        resources.devices = {{.allow = true, .type = "a", .access = "rwm"}};
         return config;
     }
-    linux.resources.emplace().devices = default_device_rules();
+    resources.devices = default_device_rules();
     hide_kernel_files(linux);
-    linux.seccomp = seccomp_profile_of(place.seccomp, spec::container_capabilities());
+    linux.seccomp = seccomp_profile_of(place.options.seccomp, spec::container_capabilities());
     return config;
 }
 
@@ -151,13 +157,12 @@ void run_command(const Snapshots& snapshots, Layers below, const RunCommand& com
     });
 
     MountPlaces places(rootfs, upper);
-    write_names(command, work);
+    write_names(command, place);
     const std::string bundle = place.mounts.private_directory().value_or(work);
-    write_file(bundle + "/config.json",
-               spec::write(run_config(command, place,
-                                      run_mounts(place.mounts, command.insecure, work, places)),
-                           -1),
-               0600);
+    write_file(
+        bundle + "/config.json",
+        spec::write(run_config(command, place, run_mounts(place, command.insecure, places)), -1),
+        0600);
     places.note();
     // From here the root is the command's: nothing of it is found by a path any more.
 

@@ -14,7 +14,7 @@ struct RunPlace {
     std::string state;    // the runtime's, for all RUNs of the build
     std::string id;       // of the container
     std::string network;  // a namespace's path, where the command wants the default network
-    std::string seccomp;  // as in BuildOptions
+    const BuildOptions& options;
     const RunMounts& mounts;
 };
 

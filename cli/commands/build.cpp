@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "base/progress.h"
+#include "base/size.h"
 #include "base/sys.h"
 #include "builder/build.h"
 #include "builder/source/context.h"
@@ -12,6 +13,7 @@
 #include "cli/commands.h"
 #include "cli/trust_options.h"
 #include "container/seccomp_option.h"
+#include "engine/settings.h"
 
 static constexpr Option build_options[] = {
     {"tag,t", "NAME[:TAG]", "name of the image; may be given several times"},
@@ -25,6 +27,17 @@ static constexpr Option build_options[] = {
     {"secret", "id=ID[,src=FILE|,env=NAME]", "for RUN --mount=type=secret"},
     {"ssh", "default|ID[=SOCKET]", "an ssh agent for RUN --mount=type=ssh"},
     {"security-opt", "OPTION", "of RUN: seccomp=FILE, seccomp=unconfined"},
+    {"add-host", "NAME:IP", "of RUN: a line of /etc/hosts"},
+    {"shm-size", "BYTES", "of RUN: the size of /dev/shm"},
+    {"ulimit", "NAME=SOFT[:HARD]", "of RUN: a limit of its processes"},
+    {"memory,m", "BYTES", "of RUN: the most memory"},
+    {"memory-swap", "BYTES", "of RUN: the most of memory and swap together; -1 is no limit"},
+    {"cpu-shares,c", "N", "of RUN: its weight beside others"},
+    {"cpu-period", "MICROSECONDS", "of RUN: the CFS period"},
+    {"cpu-quota", "MICROSECONDS", "of RUN: what it may have of a period"},
+    {"cpuset-cpus", "LIST", "of RUN: the processors it may use"},
+    {"cpuset-mems", "LIST", "of RUN: the memory nodes it may use"},
+    {"cgroup-parent", "PATH", "of RUN: the cgroup above its own"},
     {"no-cache", nullptr, "build every step anew"},
     {"no-cache-filter", "STAGE,…", "build these stages' steps anew"},
     {"pull", nullptr, "fetch base images even if they are there"},
@@ -41,6 +54,46 @@ static constexpr Option build_options[] = {
     {"check", nullptr, "say what may be wrong with the Dockerfile, build nothing"},
     verify_key_option,
 };
+
+static std::optional<int64_t> read_size(const Arguments& args, const std::string& name) {
+    const std::string text = args.get(name);
+    if (text.empty()) return {};
+    const auto bytes = parse_size(text);
+    if (!bytes)
+        throw Error("invalid argument ", quoted(text), " for --", name, ": expected a size");
+    return bytes;
+}
+
+template <class Number>
+static std::optional<Number> read_number(const Arguments& args, const std::string& name) {
+    const std::string text = args.get(name);
+    if (text.empty()) return {};
+    const auto number = parse_number<Number>(text);
+    if (!number) throw Error("invalid argument ", quoted(text), " for --", name);
+    return number;
+}
+
+static void read_run_options(BuildOptions::OfRuns& runs, const Arguments& args) {
+    for (const std::string& text : args.all("add-host"))
+        runs.hosts.push_back(parse_extra_host(text));
+    runs.shm_size = read_size(args, "shm-size").value_or(0);
+    for (const std::string& text : args.all("ulimit")) runs.limits.push_back(parse_ulimit(text));
+    runs.cgroup_parent = args.get("cgroup-parent");
+    spec::Resources& resources = runs.resources;
+    resources.memory.limit = read_size(args, "memory");
+    if (const std::string swap = args.get("memory-swap"); swap == "-1")
+        resources.memory.swap = -1;
+    else
+        resources.memory.swap = read_size(args, "memory-swap");
+    if (resources.memory.swap && !resources.memory.limit)
+        throw Error(
+            "You should always set the Memory limit when using Memoryswap limit, see usage");
+    resources.cpu.shares = read_number<uint64_t>(args, "cpu-shares");
+    resources.cpu.period = read_number<uint64_t>(args, "cpu-period");
+    resources.cpu.quota = read_number<int64_t>(args, "cpu-quota");
+    resources.cpu.cpus = args.get("cpuset-cpus");
+    resources.cpu.mems = args.get("cpuset-mems");
+}
 
 static BuildDisplay display_of(const std::string& mode) {
     static constexpr std::pair<std::string_view, BuildDisplay> modes[] = {
@@ -154,6 +207,7 @@ static int build_(const Arguments& globals, const Arguments& args) {
     for (const std::string& text : args.all("no-cache-filter"))
         for (const std::string& stage : split(text, ','))
             wanted.no_cache_stages.push_back(lower(stage));
+    read_run_options(wanted.runs, args);
     for (const std::string& text : args.all("secret")) add_secret(wanted, text);
     for (const std::string& text : args.all("ssh")) add_agent(wanted, text);
     if (const auto space = wanted.build_args.find("BUILDKIT_CACHE_MOUNT_NS");
