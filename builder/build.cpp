@@ -20,6 +20,7 @@
 #include "builder/plan.h"
 #include "builder/report.h"
 #include "builder/solve.h"
+#include "builder/source/context.h"
 #include "image/pull.h"
 #include "image/snapshots.h"
 #include "image/trust/judge.h"
@@ -58,16 +59,37 @@ std::optional<std::string> read_in_context(const Root& context_root, const std::
     return sys::read_all(reopen_regular(there->get(), shown).get(), most_dockerfile);
 }
 
+Text parse_text(const std::string& name, const std::string& text) {
+    Text out{.name = name, .source = text, .file = parse_dockerfile(text, name), .ignore = {}};
+    check_statements(out.file, name);
+    return out;
+}
+
+[[noreturn]] void throw_no_dockerfile(const std::string& path) {
+    throw Error("failed to read dockerfile: open ", path, ": no such file or directory");
+}
+
+// Of a context that was fetched the Dockerfile is a file of it, and no file is left out.
+Text read_fetched(const BuildOptions& options, const BuildContext& from, const Root& context_root) {
+    if (options.dockerfile == "-")
+        return parse_text("Dockerfile", sys::read_all(0, most_dockerfile));
+    if (from.dockerfile) return parse_text("Dockerfile", *from.dockerfile);
+    const std::string path = options.dockerfile.empty() ? "Dockerfile" : options.dockerfile;
+    const auto text = context("failed to read dockerfile",
+                              [&] { return read_in_context(context_root, path, path); });
+    if (!text) throw_no_dockerfile(path);
+    return parse_text(path.substr(path.find_last_of('/') + 1), *text);
+}
+
 Text read_text(const BuildOptions& options, const Root& context_root) {
-    Text out{.name = "Dockerfile", .source = {}, .file = {}, .ignore = {}};
-    std::string& text = out.source;
+    std::string name = "Dockerfile", text;
     std::optional<UniqueFd> beside;  // NAME.dockerignore, where the Dockerfile is
     if (options.dockerfile == "-") {
         text = sys::read_all(0, most_dockerfile);
     } else {
         const std::string path =
             options.dockerfile.empty() ? options.context + "/Dockerfile" : options.dockerfile;
-        out.name = path.substr(path.find_last_of('/') + 1);
+        name = path.substr(path.find_last_of('/') + 1);
         std::optional<std::string> found;
         if (const auto inside = place_in_context(options.context, path)) {
             found = context("failed to read dockerfile",
@@ -75,28 +97,18 @@ Text read_text(const BuildOptions& options, const Root& context_root) {
             beside = open_regular_if_exists(context_root, *inside + ".dockerignore");
         } else if ((found = read_file_if_exists(path, most_dockerfile))) {
             const Root directory(path.substr(0, path.find_last_of('/') + 1));
-            beside = open_regular_if_exists(directory, out.name + ".dockerignore");
+            beside = open_regular_if_exists(directory, name + ".dockerignore");
         }
-        if (!found)
-            throw Error("failed to read dockerfile: open ", path, ": no such file or directory");
+        if (!found) throw_no_dockerfile(path);
         text = *found;
     }
-    out.file = parse_dockerfile(text, out.name);
-    check_statements(out.file, out.name);
+    Text out = parse_text(name, text);
     if (!beside) beside = open_regular_if_exists(context_root, ".dockerignore");
     if (beside)
         out.ignore = context("reading the ignore file", [&] {
             return IgnoreRules(sys::read_all(beside->get(), most_ignore_file));
         });
     return out;
-}
-
-void check_tags(const BuildOptions& options) {
-    for (const std::string& tag : options.tags) {
-        if (tag.contains('@'))
-            throw Error("invalid tag ", quoted(tag), ": a tag cannot have a digest");
-        context("invalid tag " + quoted(tag), [&] { parse_reference(tag); });
-    }
 }
 
 Image base_image(const Store& store, const BuildOptions& options, const std::string& name) {
@@ -165,6 +177,13 @@ Solved solve_and_say(const SolveInput& input) {
     }
 }
 
+void name_image(const Store& store, const Image& image, const std::vector<Reference>& names,
+                BuildReport& report) {
+    if (names.empty()) store.tag(image.descriptor, std::nullopt);
+    for (const Reference& name : names) store.tag(image.descriptor, name);
+    for (const Reference& name : names) report.say("naming to " + name.canonical() + " done");
+}
+
 Image write_image(const Store& store, const BuildOptions& options, const Graph& graph,
                   const Stack& tree, BuildReport& report) {
     spec::ImageConfig config = graph.image.config;
@@ -176,23 +195,27 @@ Image write_image(const Store& store, const BuildOptions& options, const Graph& 
     manifest.config = store.put_blob(spec::write(config), spec::media::config);
     const spec::Descriptor descriptor =
         store.put_blob(spec::write(manifest), spec::media::manifest);
-    if (options.tags.empty()) store.tag(descriptor, std::nullopt);
-    for (const std::string& tag : options.tags) store.tag(descriptor, parse_reference(tag));
-    Image image = store.load(descriptor);
+    Image image = with_annotations(store, store.load(descriptor), options.outputs.annotations);
     report.say(str("writing image ", image.id().text(), " done"));
-    for (const std::string& tag : options.tags)
-        report.say("naming to " + parse_reference(tag).canonical() + " done");
+    if (options.outputs.keeps_image()) name_image(store, image, options.outputs.names(), report);
+    write_outputs(store, image, options.outputs,
+                  [&](const std::string& line) { report.say(line); });
     return image;
 }
 
 }  // namespace
 
-Image build(const Store& store, const BuildOptions& options) {
+Image build(const Store& store, const BuildOptions& typed) {
     // Nothing of what is built may be collected before it has a name.
     const Lease use = store.use();
+    if (typed.context == "-" && typed.dockerfile == "-")
+        throw Error("invalid argument: can't use stdin for both build context and dockerfile");
+    const BuildContext from = open_context(store, typed.context);
+    BuildOptions options = typed;
+    options.context = from.directory;
     Root context_root(options.context);
-    const Text text = read_text(options, context_root);
-    check_tags(options);
+    const Text text = from.is_remote ? read_fetched(options, from, context_root)
+                                     : read_text(options, context_root);
     const auto [plan, images] = plan_build(store, options, text);
     const Graph& graph = plan.graph;
     BuildReport report(options.display, graph, text.source);
@@ -202,7 +225,7 @@ Image build(const Store& store, const BuildOptions& options) {
                      .graph = graph,
                      .images = {},
                      .contexts = {},
-                     .digests = digests_path(store, options.context),
+                     .digests = digests_path(store, typed.context),
                      .report = report};
     for (const std::string& name : graph.images) input.images.push_back(images.at(name));
     input.contexts[""] = std::make_shared<SourceTree>(std::move(context_root), text.ignore);

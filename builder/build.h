@@ -7,14 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "builder/output/output.h"
 #include "builder/report.h"
 #include "image/store.h"
 #include "image/trust/policy.h"
 
 struct BuildOptions {
-    std::string context;            // a directory
-    std::string dockerfile;         // "" = CONTEXT/Dockerfile; "-" = standard input
-    std::vector<std::string> tags;  // as typed; all checked before anything is built
+    std::string context;                  // as open_context() takes it (source/context.h)
+    std::string dockerfile;               // "" = CONTEXT/Dockerfile; "-" = standard input
+    Outputs outputs = parse_outputs({});  // with the image's names
     std::map<std::string, std::optional<std::string>> build_args;  // no value: from the environment
     std::map<std::string, std::string> labels;
     std::string target;               // "" = the last stage
@@ -35,6 +36,7 @@ struct BuildOptions {
     BuildDisplay display = BuildDisplay::automatic;
 };
 
-// Builds and tags; gives the image. Nothing is tagged if a step fails. Errors name file and line:
+// Builds, names it, writes what else was asked for; gives the image. Nothing is named or written if
+// a step fails. Errors name file and line:
 // "Dockerfile:3: unknown instruction: RUM (did you mean RUN?)".
 Image build(const Store& store, const BuildOptions& options);

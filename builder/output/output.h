@@ -4,22 +4,22 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "image/layer/encoder.h"
 #include "image/store.h"
 
-struct Output {
+struct BuildOutput {
     // `image` is the store; `registry` that and a push.
-    enum class Kind { image, registry, oci, docker, tar, local, cacheonly } kind;
-    std::string destination = {};       // a file or directory of this host; "": standard output
-    bool is_directory = false;          // of oci and docker: a layout, not a tar (tar=false)
-    std::vector<Reference> names = {};  // its own, or the build's tags
+    enum class Kind { image, registry, oci, docker, tar, local, cacheonly } kind = Kind::image;
+    std::string destination = {};  // a file or directory of this host; "": standard output
+    bool is_directory = false;     // of oci and docker: a layout, and no tar of one (tar=false)
+    std::vector<Reference> names = {};
     std::optional<Compression> compression = {};  // of layers; none: as the place has it
 
     bool needs_stdout() const;
+    bool keeps_image() const { return kind == Kind::image || kind == Kind::registry; }
 };
 
 // All that was asked for, by options of the same names.
@@ -32,14 +32,14 @@ struct OutputWords {
 };
 
 struct Outputs {
-    std::vector<Output> all;                         // at least one; each writes something else
-    std::map<std::string, std::string> annotations;  // of the manifest
-    std::map<std::string, std::string> descriptor_annotations;  // of what names it in a layout
+    std::vector<BuildOutput> all;                    // at least one
+    std::map<std::string, std::string> annotations;  // of the manifest, whatever it is written to
     std::string id_file, metadata_file;
 
-    // Do names in the store mean the image?
+    bool needs_stdout() const;
+    // Is it an image of the store when all is done? Else nobody sees it there.
     bool keeps_image() const;
-    // Of the image in the store: all of `-t` and `name=`, if it is kept.
+    // By which it is called in the store: of those outputs that keep it.
     std::vector<Reference> names() const;
 };
 
@@ -47,12 +47,12 @@ struct Outputs {
 // built, so that nothing is built in vain. Nothing is opened or made.
 Outputs parse_outputs(const OutputWords& words);
 
-// The image with these annotations: the same if there are none. In the store, without a name.
+// The image with these annotations, in the store, without a name; the same if there are none.
 Image with_annotations(const Store& store, Image image,
                        const std::map<std::string, std::string>& annotations);
 
-// Writes the built image, which is in the store and ready to be mounted, to all of them, names it
-// there if that is asked for, and writes id and metadata files, last. `say` is told a line of each.
-// The caller has a lease. Throws Error; what was written by then stays.
+// Writes the built image, which is in the store, ready to be mounted, and has its names there, to
+// all other places, and at last the files of id and metadata. `say` is told a line of each. The
+// caller has a lease. Throws Error; what was written by then stays.
 void write_outputs(const Store& store, const Image& image, const Outputs& outputs,
                    const std::function<void(const std::string& line)>& say);

@@ -4,10 +4,10 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "base/file.h"
 #include "base/progress.h"
 #include "base/sys.h"
 #include "builder/build.h"
+#include "builder/source/context.h"
 #include "cli/commands.h"
 #include "cli/trust_options.h"
 #include "container/seccomp_option.h"
@@ -29,7 +29,13 @@ static constexpr Option build_options[] = {
     {"pull", nullptr, "fetch base images even if they are there"},
     {"platform", "OS/ARCH", "must be this machine's for now"},
     {"progress", "auto|plain|tty|rawjson|quiet", "how progress is shown", "auto"},
+    {"output,o", "OUTPUT",
+     "type=local|tar|oci|docker|image|registry|cacheonly[,dest=PATH][,KEY=VALUE...], DIR, or -"},
+    {"push", nullptr, "push it to its registry, too"},
+    {"load", nullptr, "keep it in the store, whatever the other outputs are"},
+    {"annotation", "KEY=VALUE", "of the manifest"},
     {"iidfile", "FILE", "write the image ID to that file"},
+    {"metadata-file", "FILE", "write digests and names to that file, as JSON"},
     {"quiet,q", nullptr, "print only the image ID"},
     verify_key_option,
 };
@@ -90,15 +96,22 @@ static void add_agent(BuildOptions& wanted, const std::string& text) {
     wanted.agents[text.substr(0, equals)] = socket;
 }
 
+static Outputs read_outputs(const Arguments& args) {
+    return parse_outputs({.outputs = args.all("output"),
+                          .push = args.flag("push"),
+                          .load = args.flag("load"),
+                          .annotations = args.all("annotation"),
+                          .tags = args.all("tag"),
+                          .id_file = args.get("iidfile"),
+                          .metadata_file = args.get("metadata-file")});
+}
+
 static int build_(const Arguments& globals, const Arguments& args) {
     BuildOptions wanted;
     wanted.context = args[0];
-    struct stat info{};
-    if (::stat(args[0].c_str(), &info) < 0 || !S_ISDIR(info.st_mode))
-        throw Error("unable to prepare context: path ", quoted(args[0]),
-                    " not found: expected a directory");
+    check_context(wanted.context);
     wanted.dockerfile = args.get("file");
-    wanted.tags = args.all("tag");
+    wanted.outputs = read_outputs(args);
     wanted.target = args.get("target");
     wanted.network = args.get("network");
     wanted.no_cache = args.flag("no-cache");
@@ -153,15 +166,13 @@ static int build_(const Arguments& globals, const Arguments& args) {
     if (quiet) Progress::set_quiet(true);
     const Store store = open_store(globals);
     const Image image = build(store, wanted);
-    if (const std::string file = args.get("iidfile"); !file.empty())
-        write_file(file, image.id().text());
-    if (quiet) std::printf("%s\n", image.id().text().c_str());
+    if (quiet && !wanted.outputs.needs_stdout()) std::printf("%s\n", image.id().text().c_str());
     return 0;
 }
 
 constinit const Command build_command = {
     .name = "build",
-    .synopsis = "CONTEXT",
+    .synopsis = "DIRECTORY|URL|-",
     .summary = "make an image from a Dockerfile",
     .options = build_options,
     .least = 1,
