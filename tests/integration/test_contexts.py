@@ -1,0 +1,200 @@
+"""keg build of what is no directory: standard input, a web server's files, git repositories."""
+import bz2
+import gzip
+import lzma
+import os
+import subprocess
+import tarfile
+
+from archives import tar_of
+from keg import KEG, StoreCase, needs, needs_root
+from servers import Repository, WebServer
+
+DOCKERFILE = b"FROM scratch\nCOPY . /\n"
+
+
+class ContextCase(StoreCase):
+    images = False
+
+    def build(self, context, *options, says=None, data=b"", **more):
+        """The names in the image that comes of it; or what is said if it fails."""
+        result = subprocess.run([KEG, "--root", self.store, "build", "-t", "app", *options, context], input=data, capture_output=True, timeout=300, **more)
+        if says is not None:
+            self.assertNotEqual(result.returncode, 0)
+            self.assertIn(says, result.stderr.decode())
+            return None
+        self.assertEqual(result.returncode, 0, result.stderr.decode())
+        return self.names()
+
+    def names(self, image="app"):
+        self.keg("create", "--name", "looked-at", image, "x")
+        self.keg("export", "-o", self.dir / "root.tar", "looked-at")
+        self.keg("rm", "looked-at")
+        with tarfile.open(self.dir / "root.tar") as root:
+            return sorted(root.getnames())
+
+    def text(self, name):
+        with tarfile.open(self.dir / "root.tar") as root:
+            return root.extractfile(name).read().decode()
+
+    def left_over(self):
+        return [path for path in (self.store / "tmp").iterdir()]
+
+
+@needs_root
+class Standard(ContextCase):
+    """What comes by standard input."""
+
+    def test_a_tar_is_the_context_whatever_its_compression(self):
+        tar = tar_of({"Dockerfile": DOCKERFILE, "sub": None, "sub/f": b"1"})
+        for pack in (bytes, gzip.compress, bz2.compress, lzma.compress):
+            with self.subTest(pack.__name__):
+                self.assertEqual(self.build("-", data=pack(tar)), ["Dockerfile", "sub", "sub/f"])
+        self.assertEqual(self.left_over(), [])
+
+    def test_a_dockerfile_alone_has_an_empty_context(self):
+        self.assertEqual(self.build("-", data=b"FROM scratch\nWORKDIR /w\nCOPY . /\n"), ["w"])
+        self.build("-", data=b"FROM scratch\nCOPY f /\n", says="f\": not found")
+
+    def test_a_dockerfile_of_another_name_is_found_in_the_tar(self):
+        tar = tar_of({"Dockerfile": b"FROM scratch\n", "other/File": b"FROM scratch\nCOPY other /o/\n"})
+        self.assertEqual(self.build("-", "-f", "other/File", data=tar), ["o", "o/File"])
+        self.build("-", "-f", "none", data=tar, says="open none: no such file or directory")
+
+    def test_an_ignore_file_of_a_tar_leaves_nothing_out(self):
+        tar = tar_of({"Dockerfile": DOCKERFILE, ".dockerignore": b"f\n", "f": b"1"})
+        self.assertEqual(self.build("-", data=tar), [".dockerignore", "Dockerfile", "f"])
+
+    def test_no_entry_of_a_tar_leads_out_of_it(self):
+        outside = self.dir / "outside"
+        outside.mkdir()
+        tar = tar_of({"Dockerfile": DOCKERFILE, "../../up": b"1", "link": str(outside), "link/f": b"2"})
+        subprocess.run([KEG, "--root", self.store, "build", "-"], input=tar, capture_output=True, timeout=300)   # which may be refused
+        self.assertEqual(list(outside.iterdir()), [])
+        self.assertFalse((self.store / "tmp/up").exists() or (self.store / "up").exists())
+
+    def test_a_damaged_archive_is_named(self):
+        self.build("-", data=gzip.compress(tar_of({"Dockerfile": DOCKERFILE}))[:-9], says="the context on standard input: ")
+        self.build("-", data=gzip.compress(DOCKERFILE), says="the context on standard input: ")
+        self.assertEqual(self.left_over(), [])
+
+    def test_standard_input_is_read_for_one_thing(self):
+        self.build("-", "-f", "-", data=DOCKERFILE, says="can't use stdin for both build context and dockerfile")
+
+
+@needs_root
+class Web(ContextCase):
+    def setUp(self):
+        super().setUp()
+        self.web = WebServer(self.dir / "repositories")
+        self.addCleanup(self.web.stop)
+
+    def test_a_tarball_and_a_dockerfile_are_told_apart_by_what_they_hold(self):
+        self.web.pages["/x.txt"] = (200, {}, gzip.compress(tar_of({"Dockerfile": DOCKERFILE, "f": b"1"})))
+        self.web.pages["/x.tar"] = (200, {}, b"FROM scratch\nWORKDIR /w\n")
+        self.assertEqual(self.build(self.web.url + "/x.txt"), ["Dockerfile", "f"])
+        self.assertEqual(self.build(self.web.url + "/x.tar"), ["w"])
+        self.assertEqual(self.left_over(), [])
+
+    def test_a_redirect_is_followed_and_a_status_is_named(self):
+        self.web.pages["/x"] = (302, {"Location": "/y"}, b"")
+        self.web.pages["/y"] = (200, {}, b"FROM scratch\nWORKDIR /w\n")
+        self.assertEqual(self.build(self.web.url + "/x"), ["w"])
+        self.build(self.web.url + "/none?token=secret", says=f"invalid response status 404 of {self.web.url}/none\n")
+
+    def test_what_is_nothing_of_the_kind_is_refused_first(self):
+        for typed in ("nowhere", "ftp://host/x", "file:///etc", "git@", "/etc/passwd"):
+            with self.subTest(typed):
+                self.build(typed, says="unable to prepare context: path")
+        self.assertFalse((self.store / "tmp").exists())
+
+
+@needs_root
+@needs("git")
+class Git(ContextCase):
+    def setUp(self):
+        super().setUp()
+        (self.dir / "repositories").mkdir()
+        self.web = WebServer(self.dir / "repositories")
+        self.addCleanup(self.web.stop)
+        self.repository = Repository(self.dir / "repositories/x.git")
+        self.first = self.repository.commit({"Dockerfile": DOCKERFILE.decode(), "f": "1", "sub/Dockerfile": DOCKERFILE.decode(), "sub/g": "2"})
+        self.repository.tag("v1")
+        self.url = self.web.url + "/x.git"
+
+    def test_a_repository_is_the_context_without_its_git_directory(self):
+        self.assertEqual(self.build(self.url), ["Dockerfile", "f", "sub", "sub/Dockerfile", "sub/g"])
+        self.assertEqual(self.left_over(), [])
+
+    def test_a_ref_is_a_branch_a_tag_or_a_commit(self):
+        second = self.repository.commit({"f": "2"}, branch="next")
+        self.repository.tag("noted", annotated=True)
+        third = self.repository.commit({"f": "3"})
+        for ref, wanted in (("", "3"), ("#", "3"), ("#main", "3"), ("#next", "2"), ("#v1", "1"), ("#noted", "2"), ("#" + second, "2"), ("#" + self.first, "1"),
+                            ("#" + self.first[:8], "1"), ("#refs/heads/next", "2"), ("?branch=next", "2"), ("?tag=v1", "1"), (f"?ref=main&checksum={third[:6]}", "3")):
+            with self.subTest(ref):
+                self.build(self.url + ref)
+                self.assertEqual(self.text("f"), wanted)
+        self.build(f"{self.url}?ref=main&commit={self.first}", says=f"expected checksum to match {self.first}, got {third}")
+        self.build(self.url + "#none", says="does not contain ref none")
+
+    def test_a_subdirectory_is_all_there_is(self):
+        for form in ("#:sub", "#main:sub/", "#v1:../sub", "?subdir=sub", "?ref=main&subdir=/sub"):
+            with self.subTest(form):
+                self.assertEqual(self.build(self.url + form), ["Dockerfile", "g"])
+        self.build(self.url + "#:f", says='subdirectory "f" is not a directory')
+        self.build(self.url + "#:none", says='subdirectory "none" is not a directory')
+
+    def test_no_link_leads_out_of_a_repository(self):
+        (self.dir / "outside").mkdir()
+        (self.dir / "outside/Dockerfile").write_text("FROM scratch\n")
+        self.repository.commit({"out": (str(self.dir / "outside"),), "up": ("../../../../../../../../etc",), "in": ("sub",)})
+        self.build(self.url + "#:out", says='subdirectory "out" is not a directory')
+        self.build(self.url + "#:up", says='subdirectory "up" is not a directory')
+        self.assertEqual(self.build(self.url + "#:in"), ["Dockerfile", "g"])
+
+    def test_words_of_a_url_are_no_options(self):
+        for typed in ("#--upload-pack=touch x", "#-x", "#a b", "?ref=a..b", "#refs/heads/*"):
+            with self.subTest(typed):
+                self.build(self.url + typed, says="invalid git ref")
+        self.build(self.url + "?refs=main", says='unexpected query "refs"')
+        self.build(self.url + "?ref=main#next", says="conflicting git refs")
+        self.build("ssh://-oProxyCommand=x/y.git", says="invalid git repository")
+
+    def test_neither_environment_nor_configuration_nor_hooks_have_a_say(self):
+        hooks = self.dir / "hooks"
+        hooks.mkdir()
+        (hooks / "post-checkout").write_text(f"#!/bin/sh\ntouch {self.dir}/hooked\n")
+        (hooks / "post-checkout").chmod(0o755)
+        config = self.write("config", f"[core]\nhooksPath = {hooks}\n[url \"{self.web.url}/none.git\"]\ninsteadOf = {self.url}\n".encode())
+        surroundings = os.environ | {"GIT_CONFIG_GLOBAL": str(config), "GIT_CONFIG_SYSTEM": str(config), "GIT_DIR": "/nonexistent", "GIT_WORK_TREE": "/",
+                                     "GIT_TEMPLATE_DIR": str(self.dir), "HOME": str(self.dir), "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.hooksPath", "GIT_CONFIG_VALUE_0": str(hooks)}
+        self.write(".gitconfig", config.read_bytes())
+        self.assertEqual(len(self.build(self.url, env=surroundings)), 5)
+        self.assertFalse((self.dir / "hooked").exists())
+
+    def test_submodules_come_by_http_and_not_from_this_machine(self):
+        inner = Repository(self.dir / "repositories/inner.git")
+        commit = inner.commit({"deep": "1"})
+        for url, comes in ((f"{self.web.url}/inner.git", True), (str(inner.path), False), (f"file://{inner.path}", False)):
+            with self.subTest(url):
+                self.repository.git("update-index", "--add", "--cacheinfo", f"160000,{commit},module")
+                self.repository.tree.joinpath("module").mkdir(exist_ok=True)
+                self.repository.tree.joinpath(".gitmodules").write_text(f'[submodule "module"]\npath = module\nurl = {url}\n')
+                self.repository.git("add", ".gitmodules")
+                self.repository.git("commit", "-q", "-m", "x", "--allow-empty")
+                self.repository.git("push", "-q", "-f", self.repository.path, "HEAD:main")
+                if comes:
+                    self.assertEqual([name for name in self.build(self.url) if "module" in name], [".gitmodules", "module", "module/deep"])
+                    self.assertNotIn("module/deep", self.build(self.url + "?submodules=false"))
+                else:
+                    self.build(self.url, says="not allowed")
+
+    def test_the_git_directory_stays_if_that_is_asked_for(self):
+        names = self.build(self.url + "?keep-git-dir=1")
+        self.assertIn(".git/HEAD", names)
+        self.assertNotIn(".git/hooks", names)
+
+    def test_a_repository_that_cannot_be_had_is_named_without_its_password(self):
+        self.build(f"http://me:secret@{self.web.url[7:]}/none.git", says=f"git repository {self.web.url}/none.git: ")
+        self.build("http://127.0.0.1:1/none.git", says="git repository http://127.0.0.1:1/none.git: ")
