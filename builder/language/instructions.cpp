@@ -11,7 +11,7 @@
 namespace {
 
 constexpr InstructionRule rules[] = {
-    {"ADD", "chown chmod link exclude unpack", "keep-git-dir checksum"},
+    {"ADD", "chown chmod link exclude unpack keep-git-dir checksum", ""},
     {"ARG", "", ""},
     {"CMD", "", "", false},
     {"COPY", "from chown chmod link parents exclude", ""},
