@@ -124,7 +124,7 @@ class Web(ContextCase):
         self.web.pages["/d/a.txt"] = (200, {"Last-Modified": "Sun, 06 Nov 1994 08:49:37 GMT"}, b"1")
         self.web.pages["/d/b%20c"] = (200, {"Last-Modified": "yesterday"}, b"2")
         self.assertEqual(self.build(self.dockerfile(f"FROM scratch\nADD {self.web.url}/d/a.txt /in/\nADD --chmod=755 --chown=3:4 {self.web.url}/d/a.txt /as\n"
-                                                    f"ADD {self.web.url}/d/a.txt {self.web.url}/d/b%20c?x=/y /two\n"),
+                                                    f"ADD {self.web.url}/d/a.txt {self.web.url}/d/b%20c?x=/y /two/\n"),
                                     env=os.environ | {"SOURCE_DATE_EPOCH": "2000000000"}),
                          ["as", "in", "in/a.txt", "two", "two/a.txt", "two/b c"])
         self.assertEqual(self.text("two/b c"), "2")
