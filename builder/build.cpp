@@ -38,6 +38,15 @@ Image base_image(const Store& store, const BuildOptions& options, const std::str
     return pull(store, reference, options.trust);
 }
 
+// What FROM or --from names: an image, unless --build-context says what it is.
+Image named_image(const Store& store, const BuildOptions& options, const std::string& name) {
+    const auto named = options.contexts.find(context_name(name));
+    if (named == options.contexts.end()) return base_image(store, options, name);
+    if (named->second.kind == NamedContext::Kind::layout)
+        return image_of_layout(store, named->second.value, "", options.trust);
+    return base_image(store, options, named->second.value);
+}
+
 std::map<std::string, std::string> environment_of(const BuildOptions& options) {
     std::map<std::string, std::string> out;
     const auto take = [&](const std::string& name) {
@@ -62,7 +71,7 @@ Planned plan_build(const Store& store, const BuildOptions& options, const BuildT
         out.plan = make_plan(text.file, options, facts);
         if (out.plan.missing.empty()) return out;
         for (const auto& [name, where] : out.plan.missing) {
-            Image image = context(where, [&] { return base_image(store, options, name); });
+            Image image = context(where, [&] { return named_image(store, options, name); });
             facts.images.emplace(name, image.config);
             out.images.emplace(name, std::move(image));
         }
@@ -85,6 +94,51 @@ LintResult check(const BuildOptions& options, const BuildText& text,
                                         .ignored = &text.ignore});
     if (found.is_error) throw Error(lint_error(found.warnings));
     return found;
+}
+
+// --- trees beside the context
+
+std::string agent_of(const BuildOptions& options) {
+    const auto agent = options.agents.find("default");
+    return agent == options.agents.end() ? "" : agent->second;
+}
+
+// By their names.
+std::vector<std::string> contexts_of(const Step& step) {
+    std::vector<TreeRef> read;
+    if (const auto* const copy = std::get_if<CopyFiles>(&step.what)) read.push_back(copy->from);
+    if (const auto* const run = std::get_if<RunCommand>(&step.what))
+        for (const PlannedMount& each : run->mounts) read.push_back(each.from);
+    std::vector<std::string> names;
+    for (const TreeRef& tree : read)
+        if (tree.kind == TreeRef::Kind::context && !tree.name.empty()) names.push_back(tree.name);
+    return names;
+}
+
+std::shared_ptr<SourceTree> tree_of(const BuildContext& from) {
+    Root root(from.directory);
+    IgnoreRules ignore = from.is_remote ? IgnoreRules() : read_ignore_file(root);
+    return std::make_shared<SourceTree>(std::move(root), std::move(ignore));
+}
+
+// Of the named contexts those that something reads, and what ADD has from afar. What is fetched
+// lies in `held`.
+void add_trees(const Store& store, const BuildOptions& options, SolveInput& input,
+               std::vector<BuildContext>& held) {
+    for (const Step& step : input.graph.steps)
+        for (const std::string& name : contexts_of(step)) {
+            const auto named = options.contexts.find(name);
+            if (named == options.contexts.end() || input.contexts.contains(name)) continue;
+            held.push_back(context("context " + name, [&] {
+                return open_context(store, named->second.value, -1, agent_of(options));
+            }));
+            input.contexts[name] = tree_of(held.back());
+        }
+    for (const auto& [name, fetched] : input.graph.fetched) {
+        held.push_back(context(
+            fetched.where, [&] { return fetch_all(store, fetched.sources, agent_of(options)); }));
+        input.contexts[name] = tree_of(held.back());
+    }
 }
 
 void warn_of_unused(const BuildOptions& options, const Plan& plan) {
@@ -142,7 +196,7 @@ Image build(const Store& store, const BuildOptions& typed) {
     const Lease use = store.use();
     if (typed.context == "-" && typed.dockerfile == "-")
         throw Error("invalid argument: can't use stdin for both build context and dockerfile");
-    const BuildContext from = open_context(store, typed.context);
+    const BuildContext from = open_context(store, typed.context, 0, agent_of(typed));
     BuildOptions options = typed;
     options.context = from.directory;
     Root context_root(options.context);
@@ -163,6 +217,8 @@ Image build(const Store& store, const BuildOptions& typed) {
                      .report = report};
     for (const std::string& name : graph.images) input.images.push_back(images.at(name));
     input.contexts[""] = std::make_shared<SourceTree>(std::move(context_root), text.ignore);
+    std::vector<BuildContext> held;
+    add_trees(store, options, input, held);
     const Solved solved = solve_and_say(input);
 
     warn_of_unused(options, plan);

@@ -9,14 +9,16 @@
 
 #include "builder/output/output.h"
 #include "builder/report.h"
+#include "builder/source/context.h"
 #include "image/store.h"
 #include "image/trust/policy.h"
 #include "spec/runtime.h"
 
 struct BuildOptions {
-    std::string context;                  // as open_context() takes it (source/context.h)
-    std::string dockerfile;               // "" = CONTEXT/Dockerfile; "-" = standard input
-    Outputs outputs = parse_outputs({});  // with the image's names
+    std::string context;                           // as open_context() takes it (source/context.h)
+    std::string dockerfile;                        // "" = CONTEXT/Dockerfile; "-" = standard input
+    std::map<std::string, NamedContext> contexts;  // --build-context, by their names
+    Outputs outputs = parse_outputs({});           // with the image's names
     std::map<std::string, std::optional<std::string>> build_args;  // no value: from the environment
     std::map<std::string, std::string> labels;
     std::string target;               // "" = the last stage

@@ -96,11 +96,13 @@ BuildText read_build_text(const std::string& context_path, const Root& context_r
         out.text = *found;
     }
     parse(out);
-    if (reader.beside)
-        out.ignore = read_rules(*reader.beside);
-    else if (const auto usual = open_regular_if_exists(context_root, ".dockerignore"))
-        out.ignore = read_rules(*usual);
+    out.ignore = reader.beside ? read_rules(*reader.beside) : read_ignore_file(context_root);
     return out;
+}
+
+IgnoreRules read_ignore_file(const Root& context_root) {
+    const auto file = open_regular_if_exists(context_root, ".dockerignore");
+    return file ? read_rules(*file) : IgnoreRules();
 }
 
 BuildText read_fetched_text(const BuildContext& from, const Root& context_root,

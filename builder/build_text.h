@@ -25,3 +25,6 @@ BuildText read_build_text(const std::string& context_path, const Root& context_r
 // is left out.
 BuildText read_fetched_text(const BuildContext& from, const Root& context_root,
                             const std::string& dockerfile);
+
+// A context's .dockerignore; of one that has none, no rule.
+IgnoreRules read_ignore_file(const Root& context_root);

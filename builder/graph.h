@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "builder/language/run_mount.h"
+#include "builder/source/remote.h"
 #include "spec/image.h"
 
 // A tree of files that a step is made on, or reads.
@@ -23,7 +24,7 @@ struct TreeRef {
         context,  // the build's, or one of --build-context
     } kind = Kind::nothing;
     size_t index = 0;  // of images or steps
-    std::string name;  // of a context; "" is the build's own
+    std::string name;  // of a context; "" is the build's own; or of Graph::fetched
     bool operator==(const TreeRef&) const = default;
 };
 
@@ -92,8 +93,16 @@ struct PlannedImage {
     spec::ImageConfig config;
 };
 
+// What an ADD has from afar: each in a directory of its number, of a tree that is read as a
+// context.
+struct FetchedTrees {
+    std::string where;  // the ADD
+    std::vector<RemoteSource> sources;
+};
+
 struct Graph {
     std::vector<Step> steps;          // each behind those it needs
     std::vector<std::string> images;  // by the names that were typed
+    std::map<std::string, FetchedTrees> fetched;
     PlannedImage image;
 };

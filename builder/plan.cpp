@@ -118,6 +118,7 @@ private:
     size_t find_target() const;
     std::set<size_t> needed_stages(size_t target) const;
     std::optional<size_t> stage_index(const std::string& name, size_t before) const;
+    const NamedContext* named_context(const std::string& name) const;
 
     // --- a stage
     void stage(size_t index);
@@ -131,6 +132,9 @@ private:
     bool mounts(RunCommand& run, const Stage& stage, const Statement& statement, size_t index,
                 const std::string& where);
     void copy(StageWork& work, const Statement& statement, size_t index, const std::string& where);
+    std::string add_remote(FetchedTrees& fetched, const Stage& stage, const Statement& statement,
+                           const std::string& word) const;
+    void finish_add(CopyFiles& copy, const Statement& statement, FetchedTrees fetched);
     void workdir(StageWork& work, const Statement& statement, const std::string& where);
     std::string argument(Stage& stage, const Statement& statement);
     void add_step(StageWork& work, const std::string& where, const std::string& shown,
@@ -221,7 +225,15 @@ void Planner::read_from(const Statement& statement) {
                       .statements = {&statement}});
 }
 
+// A context takes the place of whatever has its name, stage or image.
+const NamedContext* Planner::named_context(const std::string& name) const {
+    if (options_.contexts.empty() || name.empty()) return nullptr;
+    const auto found = options_.contexts.find(context_name(name));
+    return found == options_.contexts.end() ? nullptr : &found->second;
+}
+
 std::optional<size_t> Planner::stage_index(const std::string& name, size_t before) const {
+    if (named_context(name)) return {};
     for (size_t i = before; i-- > 0;)
         if (!texts_[i].name.empty() && texts_[i].name == lower(name)) return i;
     if (const auto number = parse_number<size_t>(name); number && *number < before) return number;
@@ -300,6 +312,10 @@ bool Planner::begin(StageWork& work, size_t index) {
         stage.config.config.working_dir = "/";
         return true;
     }
+    if (const NamedContext* const named = named_context(base);
+        named && named->kind == NamedContext::Kind::tree)
+        throw Error("FROM of the context ", named->name,
+                    ", which is no image, is not supported: COPY --from=", named->name, " is");
     const auto tree = image(base, str(facts_.file_name, ":", texts_[index].statements[0]->line));
     if (!tree) return false;
     work.tree = *tree;
@@ -474,12 +490,42 @@ std::vector<std::string> Planner::proxies(const Stage& stage) const {
 // What --from names: an earlier stage, or an image. Nothing: an image that is not known.
 std::optional<TreeRef> Planner::source(const std::string& name, size_t index,
                                        const std::string& where) {
-    if (!texts_[index].name.empty() && lower(name) == texts_[index].name)
+    if (const NamedContext* const named = named_context(name);
+        named && named->kind == NamedContext::Kind::tree)
+        return TreeRef{.kind = TreeRef::Kind::context, .index = 0, .name = named->name};
+    if (!named_context(name) && !texts_[index].name.empty() && lower(name) == texts_[index].name)
         throw Error("circular dependency detected on stage: ", name);
     const auto other = stage_index(name, index);
     if (!other) return image(name, where);
     stage(*other);
     return stages_.at(*other).tree;
+}
+
+// Gives its place in the tree that it will be in.
+std::string Planner::add_remote(FetchedTrees& fetched, const Stage& stage,
+                                const Statement& statement, const std::string& word) const {
+    const RemoteSource source{.url = word,
+                              .checksum = flag(stage, statement, "checksum"),
+                              .keep_git_dir = is_set(statement, "keep-git-dir")};
+    check_remote_source(source);
+    fetched.sources.push_back(source);
+    return str(fetched.sources.size() - 1, "/", source.place());
+}
+
+// What is fetched is unpacked only if that is said; what lies in the context, unless it is denied.
+void Planner::finish_add(CopyFiles& copy, const Statement& statement, FetchedTrees fetched) {
+    const bool is_remote = !fetched.sources.empty();
+    if (is_remote && fetched.sources.size() != copy.sources.size())
+        throw Error("ADD of files of the context and of remote ones at once is not supported");
+    if (statement.flag("checksum") && copy.sources.size() != 1)
+        throw Error("checksum can't be specified for multiple sources");
+    if (statement.flag("checksum") && !is_remote)
+        throw Error("checksum requires HTTP(S) or Git sources");
+    if (statement.flag("unpack") ? is_set(statement, "unpack") : !is_remote)
+        copy.unpack = CopyFiles::Unpack::archives;
+    if (!is_remote) return;
+    copy.from.name = str("fetched-", out_.graph.fetched.size());
+    out_.graph.fetched.emplace(copy.from.name, std::move(fetched));
 }
 
 void Planner::copy(StageWork& work, const Statement& statement, size_t index,
@@ -497,8 +543,7 @@ void Planner::copy(StageWork& work, const Statement& statement, size_t index,
                    .link = is_set(statement, "link")};
     for (const auto& [name, value] : statement.flags)
         if (name == "exclude") copy.excludes.push_back(expand(value, file_.escape, stage.lookup()));
-    if (statement.keyword == "ADD" && (!statement.flag("unpack") || is_set(statement, "unpack")))
-        copy.unpack = CopyFiles::Unpack::archives;
+    FetchedTrees fetched{.where = where, .sources = {}};
     std::vector<std::string> all = words(stage, statement);
     if (all.size() < 2)
         throw Error(statement.keyword, " requires at least two arguments, but only one was "
@@ -515,13 +560,10 @@ void Planner::copy(StageWork& work, const Statement& statement, size_t index,
 
     std::vector<std::string> shown;  // the heredocs come last
     for (const std::string& word : all) {
-        if (statement.keyword == "ADD" &&
-            (word.starts_with("http://") || word.starts_with("https://") ||
-             word.starts_with("git@") || word.ends_with(".git")))
-            throw Error("ADD of ", quoted(word), ": remote sources are not supported yet");
         const auto heredoc = heredoc_of(word);
         if (heredoc == statement.heredocs.end()) {
-            copy.sources.push_back(word);
+            const bool is_remote = statement.keyword == "ADD" && is_remote_source(word);
+            copy.sources.push_back(is_remote ? add_remote(fetched, stage, statement, word) : word);
             shown.push_back(word);
             continue;
         }
@@ -530,6 +572,7 @@ void Planner::copy(StageWork& work, const Statement& statement, size_t index,
                                                  : heredoc->content});
     }
     for (const InlineFile& file : copy.files) shown.push_back("<<" + file.name);
+    if (statement.keyword == "ADD") finish_add(copy, statement, std::move(fetched));
 
     const std::string& directory = stage.config.config.working_dir;
     copy.destination = typed;

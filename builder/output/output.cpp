@@ -36,6 +36,7 @@ void write_tree(const Store& store, const Image& image, int to) {
     const std::string root = work.path() + "/root";
     sys::mkdir(root, 0755);
     std::optional<Mounted> mounted;
+    Snapshots(store).unpack(image);
     if (!layers.empty())
         mounted.emplace(Snapshots(store),
                         Snapshot{.layers = layers, .upper = {}, .work = {}, .target = root});

@@ -182,15 +182,31 @@ BuildContext open_context(const Store& store, const std::string& typed, int in,
     return from_web(store, typed);
 }
 
+BuildContext fetch_all(const Store& store, const std::vector<RemoteSource>& sources,
+                       const std::string& agent) {
+    BuildContext out = work_for(store);
+    for (size_t i = 0; i < sources.size(); ++i) {
+        const std::string place = str(out.directory, "/", i);
+        sys::mkdir(place, 0755);
+        fetch_remote_source(sources[i], place, agent);
+    }
+    return out;
+}
+
+std::string context_name(const std::string& typed) {
+    const auto reference = reference_of(typed);
+    if (!reference) return typed;
+    std::string name = reference->familiar();
+    if (name.ends_with(":latest")) name.resize(name.size() - 7);
+    return name;
+}
+
 NamedContext parse_named_context(const std::string& typed) {
     const size_t equals = typed.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == typed.size())
         throw Error("invalid context value: ", typed, ", expected key=value");
-    std::string name = typed.substr(0, equals), value = typed.substr(equals + 1);
-    if (const auto reference = reference_of(name)) {
-        name = reference->familiar();
-        if (name.ends_with(":latest")) name.resize(name.size() - 7);
-    }
+    const std::string name = context_name(typed.substr(0, equals));
+    std::string value = typed.substr(equals + 1);
     using enum NamedContext::Kind;
     if (value.starts_with(image_prefix)) {
         value.erase(0, image_prefix.size());

@@ -3,7 +3,9 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "builder/source/remote.h"
 #include "image/store.h"
 #include "image/trust/policy.h"
 
@@ -25,6 +27,9 @@ struct BuildContext {
 // none of them.
 BuildContext open_context(const Store& store, const std::string& typed, int in = 0,
                           const std::string& agent = {});
+// What an ADD has from afar, each in a directory of its number.
+BuildContext fetch_all(const Store& store, const std::vector<RemoteSource>& sources,
+                       const std::string& agent);
 // Without opening it: throws for what is none of them, so that it can be said first.
 void check_context(const std::string& typed);
 
@@ -34,6 +39,8 @@ struct NamedContext {
     std::string value;  // of a tree as it was typed; of an image its name; of a layout what is
                         // behind "oci-layout://"
 };
+// A name as it is compared: of an image without what is implied.
+std::string context_name(const std::string& typed);
 // "NAME=VALUE". Throws Error.
 NamedContext parse_named_context(const std::string& typed);
 

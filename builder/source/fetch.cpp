@@ -65,6 +65,8 @@ std::string file_name_in(std::string_view url) {
     return is_name ? last : "";
 }
 
+void check_file_checksum(const std::string& typed) { checked_checksum(typed); }
+
 FetchedFile fetch_file(const std::string& url, const std::string& directory,
                        const std::string& checksum, const FetchLimits& limits) {
     const auto wanted = checksum.empty() ? std::nullopt : std::optional(checked_checksum(checksum));

@@ -28,6 +28,9 @@ bool is_web_url(std::string_view source);
 // The last part of a URL's path, without its escapes; "" if that is no file's name.
 std::string file_name_in(std::string_view url);
 
+// Throws Error for what is no checksum of a file: "sha256:HEX".
+void check_file_checksum(const std::string& typed);
+
 // Fetches it into `directory`, which is the caller's. Redirects are followed, but none from https
 // to http. `checksum`: "sha256:HEX", or "" if nobody knows. Throws Error for a status that is no
 // success, for what is too large or takes too long, and, in BuildKit's words, for another digest.

@@ -347,10 +347,14 @@ std::optional<GitSource> parse_git_source(const std::string& typed) {
         }
         if (question != hash) take_query(source, typed.substr(question + 1, hash - question - 1));
         check_ref(source.ref);
-        if (!source.checksum.empty() && !is_hex(source.checksum))
-            throw Error("invalid checksum ", quoted(source.checksum), ": expected a commit");
+        check_commit(source.checksum);
         return std::optional(source);
     });
+}
+
+void check_commit(const std::string& typed) {
+    if (!typed.empty() && !is_hex(typed))
+        throw Error("invalid checksum ", quoted(typed), ": expected a commit");
 }
 
 std::optional<std::string> commit_of(const GitSource& source, const std::string& agent) {

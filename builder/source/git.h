@@ -24,6 +24,9 @@ struct GitSource {
 // among them. Throws Error for a repository's URL that is wrong.
 std::optional<GitSource> parse_git_source(const std::string& typed);
 
+// Throws Error for what is neither a commit nor the first digits of one, nor "".
+void check_commit(const std::string& typed);
+
 struct FetchedTree {
     std::string path;    // a directory of this host; what is in it is a stranger's: by a Root
     std::string commit;  // which it is, 40 or 64 hex digits

@@ -19,6 +19,9 @@ static constexpr Option build_options[] = {
     {"tag,t", "NAME[:TAG]", "name of the image; may be given several times"},
     {"file,f", "FILE",
      "the Dockerfile; - reads it from standard input (default: CONTEXT/Dockerfile)"},
+    {"build-context", "NAME=VALUE",
+     "what FROM and --from have by that name: a directory, a URL, docker-image:// or "
+     "oci-layout://"},
     {"build-arg", "NAME[=VALUE]", "value of an ARG; without VALUE from the environment"},
     {"label", "NAME=VALUE", "metadata of the image"},
     {"target", "STAGE", "the stage to build (default: the last one)"},
@@ -167,6 +170,10 @@ static int build_(const Arguments& globals, const Arguments& args) {
     check_context(wanted.context);
     if (args.flag("check")) return run_build_check(store_root(globals), args);
     wanted.dockerfile = args.get("file");
+    for (const std::string& text : args.all("build-context")) {
+        const NamedContext named = parse_named_context(text);
+        wanted.contexts[named.name] = named;
+    }
     wanted.outputs = read_outputs(args);
     wanted.target = args.get("target");
     wanted.network = args.get("network");

@@ -264,7 +264,7 @@ ENTRYPOINT run it
             ("FROM base\nCOPY f <<EOF\nx\nEOF\n", ["Dockerfile:2", "cannot accept a heredoc as the final argument"]),
             ("FROM base\nHEALTHCHECK --interval=1 CMD true\n", ["Dockerfile:2", "invalid --interval"]),
             ("FROM base\nCMD [1]\n", ["Dockerfile:2", "only string type is allowed in JSON format arrays"]),
-            ("FROM base\nADD https://x/y /\n", ["Dockerfile:2", "remote sources are not supported yet"]),
+            ("FROM base\nADD --checksum=md5:1 https://x/y /\n", ["Dockerfile:2", "invalid checksum"]),
             ("", ["Dockerfile", "cannot be empty"]),
             ("# only a comment\n", ["Dockerfile", "cannot be empty"]),
             ("FROM base\nCOPY nope /x\n", ["Dockerfile:2", '"/nope": not found']),

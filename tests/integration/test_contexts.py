@@ -6,8 +6,8 @@ import os
 import subprocess
 import tarfile
 
-from archives import tar_of
-from keg import KEG, StoreCase, needs, needs_root
+from archives import sha, tar_of
+from keg import KEG, StoreCase, make_busybox_root, needs, needs_root, run
 from servers import Repository, WebServer
 
 DOCKERFILE = b"FROM scratch\nCOPY . /\n"
@@ -36,6 +36,17 @@ class ContextCase(StoreCase):
     def text(self, name):
         with tarfile.open(self.dir / "root.tar") as root:
             return root.extractfile(name).read().decode()
+
+    def members(self):
+        with tarfile.open(self.dir / "root.tar") as root:
+            return {member.name: member for member in root}
+
+    def dockerfile(self, text):
+        """A directory with nothing but it."""
+        context = self.dir / "context"
+        context.mkdir(exist_ok=True)
+        (context / "Dockerfile").write_text(text)
+        return context
 
     def left_over(self):
         return [path for path in (self.store / "tmp").iterdir()]
@@ -107,6 +118,125 @@ class Web(ContextCase):
             with self.subTest(typed):
                 self.build(typed, says="unable to prepare context: path")
         self.assertFalse((self.store / "tmp").exists())
+
+
+    def test_a_file_is_added_with_its_time_and_for_its_owner_alone(self):
+        self.web.pages["/d/a.txt"] = (200, {"Last-Modified": "Sun, 06 Nov 1994 08:49:37 GMT"}, b"1")
+        self.web.pages["/d/b%20c"] = (200, {"Last-Modified": "yesterday"}, b"2")
+        self.assertEqual(self.build(self.dockerfile(f"FROM scratch\nADD {self.web.url}/d/a.txt /in/\nADD --chmod=755 --chown=3:4 {self.web.url}/d/a.txt /as\n"
+                                                    f"ADD {self.web.url}/d/a.txt {self.web.url}/d/b%20c?x=/y /two/\n"),
+                                    env=os.environ | {"SOURCE_DATE_EPOCH": "2000000000"}),
+                         ["as", "in", "in/a.txt", "two", "two/a.txt", "two/b c"])
+        self.assertEqual(self.text("two/b c"), "2")
+        about = {name: (oct(member.mode), member.uid, member.gid) for name, member in self.members().items() if member.isfile()}
+        self.assertEqual(about["in/a.txt"], ("0o600", 0, 0))
+        self.assertEqual(about["as"], ("0o755", 3, 4))
+        self.assertEqual(self.members()["in/a.txt"].mtime, 784111777)
+        self.assertEqual(self.left_over(), [])
+
+    def test_an_added_file_is_made_again_only_if_it_is_another(self):
+        context = self.dockerfile(f"FROM scratch\nADD {self.web.url}/a /\n")
+        build = lambda: self.keg("build", "-t", "app", context).stderr.count("CACHED")
+        self.web.pages["/a"] = (200, {"Last-Modified": "Sun, 06 Nov 1994 08:49:37 GMT"}, b"1")
+        self.assertEqual((build(), build()), (0, 1))
+        self.web.pages["/a"] = (200, {}, b"1")
+        self.assertEqual(build(), 1)
+        self.web.pages["/a"] = (200, {}, b"2")
+        self.assertEqual(build(), 0)
+
+    def test_an_added_archive_is_unpacked_only_if_that_is_said(self):
+        self.web.pages["/x.tgz"] = (200, {}, gzip.compress(tar_of({"d": None, "d/f": b"1"})))
+        for flag, names in (("", ["x.tgz"]), ("--unpack ", ["d", "d/f"]), ("--unpack=false ", ["x.tgz"])):
+            with self.subTest(flag):
+                self.assertEqual(self.build(self.dockerfile(f"FROM scratch\nADD {flag}{self.web.url}/x.tgz /\n")), names)
+
+    def test_an_added_file_is_what_its_checksum_says(self):
+        self.web.pages["/a"] = (200, {}, b"1")
+        good, bad = "sha256:" + sha(b"1"), "sha256:" + "0" * 64
+        add = lambda checksum, *sources: self.dockerfile(f"FROM scratch\nADD --checksum={checksum} {' '.join(sources)} /\n")
+        url = self.web.url + "/a"
+        self.assertEqual(self.build(add(good, url)), ["a"])
+        self.build(add(bad, url), says=f"digest mismatch of {url}: expected {bad}, got {good}")
+        self.web.asked.clear()
+        for words, says in ((("md5:" + "0" * 32, url), "invalid checksum"), (("sha512:" + "0" * 128, url), "unsupported checksum algorithm"), ((good, url, url), "multiple sources"),
+                            ((good, "Dockerfile"), "checksum requires HTTP(S) or Git sources")):
+            self.build(add(*words), says=says)
+        self.assertEqual(self.web.asked, [])
+
+    def test_what_cannot_be_added_names_its_line(self):
+        self.build(self.dockerfile(f"FROM scratch\nADD {self.web.url}/none /\n"), says=f"Dockerfile:2: invalid response status 404 of {self.web.url}/none")
+        self.build(self.dockerfile("FROM scratch\nADD http://127.0.0.1:1/x /\n"), says="Dockerfile:2: ")
+        self.build(self.dockerfile(f"FROM scratch\nADD Dockerfile {self.web.url}/a /\n"), says="at once is not supported")
+        self.build(self.dockerfile(f"FROM scratch\nADD --keep-git-dir {self.web.url}/a /\n"), says="is none")
+
+    def test_a_stage_that_nobody_needs_fetches_nothing(self):
+        self.assertEqual(self.build(self.dockerfile(f"FROM scratch AS a\nADD {self.web.url}/none /\nFROM scratch\nWORKDIR /w\n")), ["w"])
+        self.assertEqual(self.web.asked, [])
+
+
+@needs_root
+class Named(ContextCase):
+    """--build-context."""
+
+    def setUp(self):
+        super().setUp()
+        self.other = self.dir / "other"
+        self.other.mkdir()
+        (self.other / "f").write_text("1")
+        (self.other / "ignored").write_text("1")
+        (self.other / ".dockerignore").write_text("ignored\n.dockerignore\n")
+
+    def image(self, name, **files):
+        self.keg("import", self.write("image.tar", tar_of({path: text.encode() for path, text in files.items()})), name)
+
+    def test_a_directory_is_copied_from_by_its_name(self):
+        context = self.dockerfile("FROM scratch\nCOPY --from=more . /\n")
+        self.assertEqual(self.build(context, "--build-context", f"more={self.other}"), ["f"])
+        (self.other / "f").write_text("2")
+        self.build(context, "--build-context", f"more={self.other}")
+        self.assertEqual(self.text("f"), "2")
+        self.build(self.dockerfile("FROM more\n"), "--build-context", f"more={self.other}", says="Dockerfile:1: FROM of the context more")
+
+    def test_it_takes_the_place_of_a_stage_and_of_an_image(self):
+        context = self.dockerfile("FROM scratch AS made\nCOPY Dockerfile /\nFROM scratch\nCOPY --from=made / /\nCOPY --from=docker.io/library/alpine:latest / /a/\n")
+        self.assertEqual(self.build(context, "--build-context", f"made={self.other}", "--build-context", f"alpine={self.other}"), ["a", "a/f", "f"])
+
+    def test_an_image_stands_for_another(self):
+        self.image("own:1", hello="1")
+        for text in ("FROM nowhere.example/base\n", "FROM scratch\nCOPY --from=nowhere.example/base / /\n"):
+            self.assertEqual(self.build(self.dockerfile(text), "--build-context", "nowhere.example/base=docker-image://own:1"), ["hello"])
+
+    def test_a_layouts_image_stands_for_another_and_gets_no_name(self):
+        self.image("own:1", hello="1")
+        self.image("own:2", bye="1")
+        for tag in "12":
+            self.keg("copy", "-q", f"store:own:{tag}", f"oci:{self.dir}/layout:{tag}")
+        second = next(line.split()[1] for line in self.keg("images", "--digests", "--format", "{{.Tag}} {{.Digest}}").stdout.splitlines() if line.startswith("2"))
+        self.keg("rmi", "own:1", "own:2")
+        context = self.dockerfile("FROM base\nLABEL a=b\n")
+        layout = f"base=oci-layout://{self.dir}/layout"
+        copied = run("sh", "-c", f"grep -o 'sha256:[0-9a-f]*' {self.dir}/layout/index.json").stdout.split()[1]
+        self.assertNotEqual(second, "")
+        self.assertEqual(self.build(context, "--build-context", layout + ":1"), ["hello"])
+        self.assertEqual(self.build(context, "--build-context", layout + ":2"), ["bye"])
+        self.assertEqual(self.build(context, "--build-context", f"{layout}@{copied}"), ["bye"])
+        self.build(context, "--build-context", layout, says="has more than one image")
+        self.build(context, "--build-context", layout + ":3", says='has no image "3"')
+        self.assertEqual([name for name in self.keg("images", "--format", "{{.Repository}}").stdout.split() if name == "base"], [])
+
+    def test_a_mount_reads_it(self):
+        make_busybox_root(self.dir / "busybox")
+        run("tar", "-C", self.dir / "busybox", "-cf", self.dir / "busybox.tar", ".")
+        self.keg("import", self.dir / "busybox.tar", "base")
+        context = self.dockerfile("FROM base\nRUN --mount=from=more,target=/m ls -a /m > /seen\n")
+        self.build(context, "--network", "none", "--build-context", f"more={self.other}")
+        self.assertEqual(self.text("seen").split(), [".", "..", "f"])
+
+    def test_one_that_nobody_reads_is_not_fetched(self):
+        self.assertEqual(self.build(self.dockerfile("FROM scratch\nWORKDIR /w\n"), "--build-context", "more=http://127.0.0.1:1/x"), ["w"])
+        self.build(self.dockerfile("FROM scratch\nCOPY --from=more / /\n"), "--build-context", "more=http://127.0.0.1:1/x", says="context more: ")
+        for typed in ("more", "more=", "more=/nowhere", "=x", "more=oci-layout:///nowhere"):
+            self.build(self.dockerfile("FROM scratch\n"), "--build-context", typed, says="context")
 
 
 @needs_root
@@ -194,6 +324,20 @@ class Git(ContextCase):
         names = self.build(self.url + "?keep-git-dir=1")
         self.assertIn(".git/HEAD", names)
         self.assertNotIn(".git/hooks", names)
+
+    def test_a_repository_is_added(self):
+        for words, names in ((f"{self.url} /", ["Dockerfile", "f", "sub", "sub/Dockerfile", "sub/g"]), (f"{self.url}#v1:sub /in", ["in", "in/Dockerfile", "in/g"]),
+                             (f"--checksum={self.first[:5]} {self.url}#:sub /in/", ["in", "in/Dockerfile", "in/g"])):
+            with self.subTest(words):
+                self.assertEqual(self.build(self.dockerfile(f"FROM scratch\nADD {words}\n")), names)
+        about = self.members()["in/g"]
+        self.assertEqual((oct(about.mode), about.uid), ("0o644", 0))
+        self.assertIn(".git/HEAD", self.build(self.dockerfile(f"FROM scratch\nADD --keep-git-dir {self.url} /\n")))
+        context = self.dockerfile(f"FROM scratch\nADD {self.url} /\n")
+        self.keg("build", context)
+        self.assertEqual(self.keg("build", context).stderr.count("CACHED"), 1)
+        self.build(self.dockerfile(f"FROM scratch\nADD --checksum=00000 {self.url} /\n"), says=f"Dockerfile:2: expected checksum to match 00000, got {self.first}")
+        self.build(self.dockerfile(f"FROM scratch\nADD --checksum=sha256:{'0' * 64} {self.url} /\n"), says="Dockerfile:2: invalid checksum")
 
     def test_a_repository_that_cannot_be_had_is_named_without_its_password(self):
         self.build(f"http://me:secret@{self.web.url[7:]}/none.git", says=f"git repository {self.web.url}/none.git: ")
