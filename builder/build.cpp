@@ -15,8 +15,10 @@
 #include "builder/language/lint.h"
 #include "builder/plan.h"
 #include "builder/report.h"
+#include "builder/reproducible.h"
 #include "builder/solve.h"
 #include "builder/source/context.h"
+#include "image/platform.h"
 #include "image/pull.h"
 #include "image/snapshots.h"
 #include "image/trust/judge.h"
@@ -25,26 +27,45 @@ namespace {
 
 constexpr size_t shortest_id = 12;  // digits of an image's ID, as listings show it
 
-Image base_image(const Store& store, const BuildOptions& options, const std::string& name) {
+std::optional<Image> load_if_there(const Store& store, const NamedImage& found,
+                                   const std::string& platform) {
+    try {
+        return store.load(found.descriptor, platform);
+    } catch (const Error&) {  // then it is asked for
+        return {};
+    }
+}
+
+// Is what the store has of that name for the platform? A machine's own images need not say so.
+bool is_for(const Store& store, const NamedImage& found, const std::string& platform) {
+    if (platform == host_platform()) return true;
+    const auto image = load_if_there(store, found, platform);
+    return image && image->config.architecture == parse_platform(platform).architecture;
+}
+
+Image base_image(const Store& store, const BuildOptions& options, const std::string& name,
+                 const std::string& platform) {
     const Reference reference =
         context("invalid base image " + quoted(name), [&] { return parse_reference(name); });
     // An ID is long: what is short is a name, or the number of a stage that is not there.
     if (!options.pull)
         if (const auto found = store.find(name);
-            found && (name.size() >= shortest_id || (found->name && is_name(name, *found->name)))) {
+            found && (name.size() >= shortest_id || (found->name && is_name(name, *found->name))) &&
+            is_for(store, *found, platform)) {
             require_kept_signature(options.trust, store, *found, "", name);
-            return store.load(found->descriptor);
+            return store.load(found->descriptor, platform);
         }
-    return pull(store, reference, options.trust);
+    return pull(store, reference, options.trust, {.platform = platform});
 }
 
 // What FROM or --from names: an image, unless --build-context says what it is.
-Image named_image(const Store& store, const BuildOptions& options, const std::string& name) {
-    const auto named = options.contexts.find(context_name(name));
-    if (named == options.contexts.end()) return base_image(store, options, name);
+Image named_image(const Store& store, const BuildOptions& options, const ImageWish& wish) {
+    const auto named = options.contexts.find(context_name(wish.name));
+    if (named == options.contexts.end())
+        return base_image(store, options, wish.name, wish.platform);
     if (named->second.kind == NamedContext::Kind::layout)
-        return image_of_layout(store, named->second.value, "", options.trust);
-    return base_image(store, options, named->second.value);
+        return image_of_layout(store, named->second.value, wish.platform, options.trust);
+    return base_image(store, options, named->second.value, wish.platform);
 }
 
 std::map<std::string, std::string> environment_of(const BuildOptions& options) {
@@ -61,37 +82,40 @@ std::map<std::string, std::string> environment_of(const BuildOptions& options) {
 // The plan, and the images that it needs, which are not all known before it.
 struct Planned {
     Plan plan;
-    std::map<std::string, Image> images;
+    std::map<ImageWish, Image> images;
 };
 
-Planned plan_build(const Store& store, const BuildOptions& options, const BuildText& text) {
+Planned plan_build(const Store& store, const BuildOptions& options, const BuildText& text,
+                   const std::string& platform) {
     Planned out;
-    PlanFacts facts{.file_name = text.name, .images = {}, .environment = environment_of(options)};
+    PlanFacts facts{.file_name = text.name,
+                    .platform = platform,
+                    .images = {},
+                    .environment = environment_of(options)};
     for (;;) {
         out.plan = make_plan(text.file, options, facts);
         if (out.plan.missing.empty()) return out;
-        for (const auto& [name, where] : out.plan.missing) {
-            Image image = context(where, [&] { return named_image(store, options, name); });
-            facts.images.emplace(name, image.config);
-            out.images.emplace(name, std::move(image));
+        for (const auto& [wish, where] : out.plan.missing) {
+            Image image = context(where, [&] { return named_image(store, options, wish); });
+            facts.images.emplace(wish, image.config);
+            out.images.emplace(wish, std::move(image));
         }
     }
 }
 
 // What may be meant otherwise is said at the end, unless the file asks that it be an error.
-LintResult check(const BuildOptions& options, const BuildText& text,
-                 const std::map<std::string, Image>& images) {
+LintResult check(const BuildOptions& options, const BuildText& text, const std::string& platform,
+                 const std::map<ImageWish, Image>& images) {
     std::map<std::string, std::string> given;
     for (const auto& [name, value] : options.build_args)
         if (value) given[name] = *value;
     const auto known = [&](const std::string& name) -> std::optional<spec::ImageConfig> {
-        const auto at = images.find(name);
+        const auto at = images.find({name, platform});
         return at == images.end() ? std::nullopt : std::optional(at->second.config);
     };
-    LintResult found = lint(text.file, {.build_args = given,
-                                        .platform = host_platform(),
-                                        .image = known,
-                                        .ignored = &text.ignore});
+    LintResult found =
+        lint(text.file,
+             {.build_args = given, .platform = platform, .image = known, .ignored = &text.ignore});
     if (found.is_error) throw Error(lint_error(found.warnings));
     return found;
 }
@@ -163,15 +187,17 @@ Solved solve_and_say(const SolveInput& input) {
     }
 }
 
-void name_image(const Store& store, const Image& image, const std::vector<Reference>& names,
-                BuildReport& report) {
-    if (names.empty()) store.tag(image.descriptor, std::nullopt);
-    for (const Reference& name : names) store.tag(image.descriptor, name);
-    for (const Reference& name : names) report.say("naming to " + name.canonical() + " done");
+void name_image(const Store& store, const spec::Descriptor& top,
+                const std::vector<Reference>& names,
+                const std::function<void(const std::string&)>& say) {
+    if (names.empty()) store.tag(top, std::nullopt);
+    for (const Reference& name : names) store.tag(top, name);
+    for (const Reference& name : names) say("naming to " + name.canonical() + " done");
 }
 
+// In the store, without a name.
 Image write_image(const Store& store, const BuildOptions& options, const Graph& graph,
-                  const Stack& tree, BuildReport& report) {
+                  const Stack& tree) {
     spec::ImageConfig config = graph.image.config;
     config.rootfs.diff_ids.clear();
     for (const Digest& diff_id : tree.diff_ids) config.rootfs.diff_ids.push_back(diff_id.text());
@@ -181,17 +207,71 @@ Image write_image(const Store& store, const BuildOptions& options, const Graph& 
     manifest.config = store.put_blob(spec::write(config), spec::media::config);
     const spec::Descriptor descriptor =
         store.put_blob(spec::write(manifest), spec::media::manifest);
-    Image image = with_annotations(store, store.load(descriptor), options.outputs.annotations);
+    return with_annotations(store, store.load(descriptor), options.outputs.annotations);
+}
+
+// What the builds for all platforms have in common.
+struct Shared {
+    const Store& store;
+    const BuildOptions& options;
+    const BuildText& text;
+    std::shared_ptr<SourceTree> context_tree;
+    std::string digests;
+};
+
+Image build_for(const Shared& shared, const std::string& platform) {
+    const Store& store = shared.store;
+    const BuildOptions& options = shared.options;
+    const auto [plan, images] = plan_build(store, options, shared.text, platform);
+    const LintResult found = check(options, shared.text, platform, images);
+    BuildReport report(options.display, plan.graph, shared.text.text);
+
+    SolveInput input{.store = store,
+                     .options = options,
+                     .graph = plan.graph,
+                     .images = {},
+                     .contexts = {{"", shared.context_tree}},
+                     .digests = shared.digests,
+                     .report = report};
+    for (const ImageWish& wish : plan.graph.images) input.images.push_back(images.at(wish));
+    std::vector<BuildContext> held;
+    add_trees(store, options, input, held);
+    const Solved solved = solve_and_say(input);
+
+    warn_of_unused(options, plan);
+    if (solved.made > 0) Snapshots(store).unpack(solved.tree.image());
+    Image image = write_image(store, options, plan.graph, solved.tree);
     report.say(str("writing image ", image.id().text(), " done"));
-    if (options.outputs.keeps_image()) name_image(store, image, options.outputs.names(), report);
-    write_outputs(store, image, options.outputs,
-                  [&](const std::string& line) { report.say(line); });
+    if (!found.warnings.empty()) report.say(lint_summary(found.warnings));
+    report.summary();
     return image;
+}
+
+// One image is what it is; several are an index.
+Built put_together(const Store& store, std::vector<Image> images) {
+    Built out{.top = images[0].descriptor, .images = std::move(images)};
+    if (out.images.size() == 1) return out;
+    spec::Index index;
+    index.media_type = spec::media::index;
+    for (const Image& image : out.images) {
+        index.manifests.push_back(image.descriptor);
+        index.manifests.back().platform = platform_of(image.config);
+    }
+    out.top = store.put_blob(spec::write(index), spec::media::index);
+    return out;
+}
+
+void expect_same(const Store& store, const Image& first, const Image& second) {
+    const std::vector<std::string> differences = differences_of(store, first, second);
+    for (const std::string& each : differences) std::fprintf(stderr, "%s\n", each.c_str());
+    if (!differences.empty())
+        throw Error("the build is not reproducible: ", differences.size(),
+                    differences.size() == 1 ? " difference" : " differences");
 }
 
 }  // namespace
 
-Image build(const Store& store, const BuildOptions& typed) {
+Built build(const Store& store, const BuildOptions& typed) {
     // Nothing of what is built may be collected before it has a name.
     const Lease use = store.use();
     if (typed.context == "-" && typed.dockerfile == "-")
@@ -199,32 +279,31 @@ Image build(const Store& store, const BuildOptions& typed) {
     const BuildContext from = open_context(store, typed.context, 0, agent_of(typed));
     BuildOptions options = typed;
     options.context = from.directory;
+    options.no_cache |= options.check_reproducible;
+    if (options.platforms.empty()) options.platforms.push_back(host_platform());
     Root context_root(options.context);
     const BuildText text = from.is_remote
                                ? read_fetched_text(from, context_root, options.dockerfile)
                                : read_build_text(options.context, context_root, options.dockerfile);
-    const auto [plan, images] = plan_build(store, options, text);
-    const LintResult found = check(options, text, images);
-    const Graph& graph = plan.graph;
-    BuildReport report(options.display, graph, text.text);
 
-    SolveInput input{.store = store,
-                     .options = options,
-                     .graph = graph,
-                     .images = {},
-                     .contexts = {},
-                     .digests = digests_path(store, typed.context),
-                     .report = report};
-    for (const std::string& name : graph.images) input.images.push_back(images.at(name));
-    input.contexts[""] = std::make_shared<SourceTree>(std::move(context_root), text.ignore);
-    std::vector<BuildContext> held;
-    add_trees(store, options, input, held);
-    const Solved solved = solve_and_say(input);
+    const Shared shared{.store = store,
+                        .options = options,
+                        .text = text,
+                        .context_tree =
+                            std::make_shared<SourceTree>(std::move(context_root), text.ignore),
+                        .digests = digests_path(store, typed.context)};
+    std::vector<Image> images;
+    for (const std::string& platform : options.platforms) {
+        images.push_back(build_for(shared, platform));
+        if (options.check_reproducible)
+            expect_same(store, images.back(), build_for(shared, platform));
+    }
 
-    warn_of_unused(options, plan);
-    if (solved.made > 0) Snapshots(store).unpack(solved.tree.image());
-    const Image image = write_image(store, options, graph, solved.tree, report);
-    if (!found.warnings.empty()) report.say(lint_summary(found.warnings));
-    report.summary();
-    return image;
+    const Built built = put_together(store, std::move(images));
+    const auto say = [&](const std::string& line) {
+        if (options.display != BuildDisplay::quiet) std::fprintf(stderr, "%s\n", line.c_str());
+    };
+    if (options.outputs.keeps_image()) name_image(store, built.top, options.outputs.names(), say);
+    write_outputs(store, built, options.outputs, say);
+    return built;
 }

@@ -21,10 +21,10 @@ struct BuildOptions {
     Outputs outputs = parse_outputs({});           // with the image's names
     std::map<std::string, std::optional<std::string>> build_args;  // no value: from the environment
     std::map<std::string, std::string> labels;
-    std::string target;               // "" = the last stage
-    std::string platform;             // "" = this machine's
-    std::string network = "default";  // of RUN: "default" (the store's bridge), "host", "none"
-    bool allow_host_network = false;  // RUN --network=host; network = "host" allows it, too
+    std::string target;                  // "" = the last stage
+    std::vector<std::string> platforms;  // "linux/arm64", whole; none: this machine's
+    std::string network = "default";     // of RUN: "default" (the store's bridge), "host", "none"
+    bool allow_host_network = false;     // RUN --network=host; network = "host" allows it, too
     TrustPolicy trust = TrustPolicy::anything();  // of images that it pulls
     std::string seccomp;          // of RUN, as load_seccomp_option gives it; "" = the default
     bool allow_insecure = false;  // RUN --security=insecure
@@ -43,10 +43,11 @@ struct BuildOptions {
     std::string cache_namespace;                // of cache mounts
     std::vector<std::string> no_cache_stages;   // these stages' steps are made anew
     bool no_cache = false, pull = false;
+    // Builds twice, without a cache, and throws if the two differ: errors name the files.
+    bool check_reproducible = false;
     BuildDisplay display = BuildDisplay::automatic;
 };
 
-// Builds, names it, writes what else was asked for; gives the image. Nothing is named or written if
-// a step fails. Errors name file and line:
-// "Dockerfile:3: unknown instruction: RUM (did you mean RUN?)".
-Image build(const Store& store, const BuildOptions& options);
+// Builds, names and writes what came of it; gives that. Nothing is named if a step fails. Errors
+// name file and line: "Dockerfile:3: unknown instruction: RUM (did you mean RUN?)".
+Built build(const Store& store, const BuildOptions& options);

@@ -15,6 +15,12 @@
 #include "builder/source/remote.h"
 #include "spec/image.h"
 
+// An image as a Dockerfile names it, for a platform ("linux/arm64").
+struct ImageWish {
+    std::string name, platform;
+    auto operator<=>(const ImageWish&) const = default;
+};
+
 // A tree of files that a step is made on, or reads.
 struct TreeRef {
     enum class Kind {
@@ -83,6 +89,7 @@ struct Step {
     TreeRef below;              // what the layer comes onto
     int64_t latest = 0;         // no time in the layer is later; seconds since 1970
     bool anew = false;          // --no-cache
+    std::string platform;       // that it is for: "linux/amd64"
     std::variant<MakeDirectory, CopyFiles, RunCommand> what;
 };
 
@@ -101,8 +108,8 @@ struct FetchedTrees {
 };
 
 struct Graph {
-    std::vector<Step> steps;          // each behind those it needs
-    std::vector<std::string> images;  // by the names that were typed
+    std::vector<Step> steps;  // each behind those it needs
+    std::vector<ImageWish> images;
     std::map<std::string, FetchedTrees> fetched;
     PlannedImage image;
 };

@@ -17,6 +17,7 @@
 #include "builder/metadata.h"
 #include "builder/stage.h"
 #include "image/layer/rules.h"
+#include "image/platform.h"
 #include "image/store.h"
 
 namespace {
@@ -84,7 +85,8 @@ bool makes_layer(const Statement& statement) {
 
 // A stage as it is written.
 struct StageText {
-    std::string name, base;                    // base is expanded
+    std::string name, base;  // base is expanded
+    std::string platform;
     std::vector<const Statement*> statements;  // FROM first
 };
 
@@ -93,6 +95,7 @@ struct StageWork {
     Stage stage;
     TreeRef tree;       // after what was planned so far
     std::string shown;  // its name in messages
+    std::string platform;
     size_t number = 1, of = 1;
 };
 
@@ -142,7 +145,7 @@ private:
     void finish(StageWork& work);
 
     // --- what a name or a word means
-    std::optional<TreeRef> image(const std::string& name, const std::string& where);
+    std::optional<TreeRef> image(const ImageWish& wish, const std::string& where);
     std::optional<TreeRef> source(const std::string& name, size_t index, const std::string& where);
     std::vector<std::string> words(const Stage& stage, const Statement& statement) const;
     std::string flag(const Stage& stage, const Statement& statement, std::string_view name) const;
@@ -164,14 +167,14 @@ private:
 // --- the text
 
 void Planner::read_stages() {
-    const std::string architecture = host_architecture();
-    global_args_ = {{"TARGETPLATFORM", host_platform()},
+    const spec::Platform target = parse_platform(facts_.platform);
+    global_args_ = {{"TARGETPLATFORM", facts_.platform},
                     {"BUILDPLATFORM", host_platform()},
-                    {"TARGETOS", "linux"},
+                    {"TARGETOS", target.os},
                     {"BUILDOS", "linux"},
-                    {"TARGETARCH", architecture},
-                    {"BUILDARCH", architecture},
-                    {"TARGETVARIANT", ""},
+                    {"TARGETARCH", target.architecture},
+                    {"BUILDARCH", host_architecture()},
+                    {"TARGETVARIANT", target.variant},
                     {"BUILDVARIANT", ""},
                     {"TARGETOSVERSION", ""},
                     {"BUILDOSVERSION", ""},
@@ -215,13 +218,12 @@ void Planner::read_from(const Statement& statement) {
         parts.push_back(parts.size() < 2 ? expand(word, file_.escape, global) : word);
     if (parts.size() != 1 && !(parts.size() == 3 && lower(parts[1]) == "as"))
         throw Error("FROM requires either one or three arguments");
-    if (const std::string* platform = statement.flag("platform"))
-        if (const std::string wanted = expand(*platform, file_.escape, global);
-            !wanted.empty() && wanted != host_platform())
-            throw Error("FROM --platform=", wanted, " is not supported yet: this machine is ",
-                        host_platform());
+    std::string platform;
+    if (const std::string* const typed = statement.flag("platform"))
+        platform = expand(*typed, file_.escape, global);
     texts_.push_back({.name = parts.size() == 3 ? stage_name(parts[2]) : "",
                       .base = parts[0],
+                      .platform = platform.empty() ? facts_.platform : shown_platform(platform),
                       .statements = {&statement}});
 }
 
@@ -279,6 +281,9 @@ void Planner::stage(size_t index) {
     work.of += size_t(std::ranges::count_if(
         text.statements, [](const Statement* each) { return makes_layer(*each); }));
     const auto where = [&](const Statement& each) { return str(facts_.file_name, ":", each.line); };
+    work.platform = text.platform;
+    if (text.platform != host_platform())
+        work.shown = str(text.platform, work.shown.empty() ? "" : " ", work.shown);
     const bool known = context(where(*text.statements[0]),
                                [&] { return begin(work, index) && triggers(work, index); });
     for (const Statement* each : text.statements) {
@@ -306,8 +311,10 @@ bool Planner::begin(StageWork& work, size_t index) {
     }
     if (base == "scratch") {
         stage.latest = source_date(nullptr);
-        stage.config.architecture = host_architecture();
-        stage.config.os = "linux";
+        const spec::Platform platform = parse_platform(texts_[index].platform);
+        stage.config.architecture = platform.architecture;
+        stage.config.os = platform.os;
+        stage.config.variant = platform.variant;
         stage.config.config.env = {spec::Variable("PATH", default_path)};
         stage.config.config.working_dir = "/";
         return true;
@@ -316,10 +323,11 @@ bool Planner::begin(StageWork& work, size_t index) {
         named && named->kind == NamedContext::Kind::tree)
         throw Error("FROM of the context ", named->name,
                     ", which is no image, is not supported: COPY --from=", named->name, " is");
-    const auto tree = image(base, str(facts_.file_name, ":", texts_[index].statements[0]->line));
+    const ImageWish wish{base, texts_[index].platform};
+    const auto tree = image(wish, str(facts_.file_name, ":", texts_[index].statements[0]->line));
     if (!tree) return false;
     work.tree = *tree;
-    stage.config = facts_.images.at(base);
+    stage.config = facts_.images.at(wish);
     stage.latest = source_date(&stage.config);
     stage.config.created.clear();
     bool has_path = false;
@@ -372,6 +380,7 @@ void Planner::add_step(StageWork& work, const std::string& where, const std::str
          .below = work.tree,
          .latest = work.stage.latest,
          .anew = options_.no_cache || std::ranges::any_of(options_.no_cache_stages, is_named),
+         .platform = work.platform,
          .what = std::move(what)});
     work.tree = {.kind = TreeRef::Kind::step, .index = out_.graph.steps.size() - 1, .name = {}};
     work.stage.add_history(created_by, false);
@@ -496,7 +505,7 @@ std::optional<TreeRef> Planner::source(const std::string& name, size_t index,
     if (!named_context(name) && !texts_[index].name.empty() && lower(name) == texts_[index].name)
         throw Error("circular dependency detected on stage: ", name);
     const auto other = stage_index(name, index);
-    if (!other) return image(name, where);
+    if (!other) return image({name, texts_[index].platform}, where);
     stage(*other);
     return stages_.at(*other).tree;
 }
@@ -612,15 +621,15 @@ void Planner::workdir(StageWork& work, const Statement& statement, const std::st
 
 // --- what a name or a word means
 
-std::optional<TreeRef> Planner::image(const std::string& name, const std::string& where) {
-    if (!facts_.images.contains(name)) {
-        out_.missing.emplace(name, where);
+std::optional<TreeRef> Planner::image(const ImageWish& wish, const std::string& where) {
+    if (!facts_.images.contains(wish)) {
+        out_.missing.emplace(wish, where);
         return {};
     }
-    std::vector<std::string>& images = out_.graph.images;
-    const auto at = std::ranges::find(images, name);
+    std::vector<ImageWish>& images = out_.graph.images;
+    const auto at = std::ranges::find(images, wish);
     const size_t index = size_t(at - images.begin());
-    if (at == images.end()) images.push_back(name);
+    if (at == images.end()) images.push_back(wish);
     return TreeRef{.kind = TreeRef::Kind::image, .index = index, .name = {}};
 }
 

@@ -12,16 +12,17 @@
 #include "builder/language/dockerfile.h"
 
 struct PlanFacts {
-    std::string file_name;                            // as errors show it
-    std::map<std::string, spec::ImageConfig> images;  // by the names that the Dockerfile has
-    std::map<std::string, std::string> environment;   // of --build-arg NAME, and SOURCE_DATE_EPOCH
+    std::string file_name;                           // as errors show it
+    std::string platform;                            // what is built for: "linux/amd64"
+    std::map<ImageWish, spec::ImageConfig> images;   // what is known of those that are named
+    std::map<std::string, std::string> environment;  // of --build-arg NAME, and SOURCE_DATE_EPOCH
 };
 
 struct Plan {
     Graph graph;
     // Images, and where they are named first: with them it must be planned again. Until then the
     // graph is not complete.
-    std::map<std::string, std::string> missing;
+    std::map<ImageWish, std::string> missing;
     std::set<std::string> used_args;
 };
 

@@ -32,6 +32,7 @@
 #include "image/build_cache.h"
 #include "image/bundle.h"
 #include "image/layer/rules.h"
+#include "image/platform.h"
 #include "image/snapshots.h"
 #include "runtime/client.h"
 
@@ -66,6 +67,20 @@ bool has_names(const spec::UserName& who) {
         return !text.empty() && !parse_number<uint32_t>(text);
     };
     return is_name(who.user()) || is_name(who.group());
+}
+
+// A command for another machine is run by what binfmt_misc has for its files.
+void require_emulator(const std::string& platform) {
+    static constexpr std::pair<std::string_view, std::string_view> names[] = {
+        {"amd64", "x86_64"}, {"arm64", "aarch64"}, {"386", "i386"}, {"loong64", "loongarch64"}};
+    const std::string wanted = parse_platform(platform).architecture, own = host_architecture();
+    if (wanted == own || (wanted == "386" && own == "amd64")) return;
+    std::string entry = "/proc/sys/fs/binfmt_misc/qemu-" + wanted;
+    for (const auto& [architecture, name] : names)
+        if (wanted == architecture) entry = str("/proc/sys/fs/binfmt_misc/qemu-", name);
+    if (!sys::exists(entry))
+        throw Error("RUN for ", platform, " on ", host_platform(),
+                    " needs an emulator, and none is registered: there is no ", entry);
 }
 
 class Solver {
@@ -144,6 +159,7 @@ private:
         for (const InlineFile& script : what.scripts)
             out.push_back(script.name), out.push_back(script.content);
         for (const PlannedMount& each : what.mounts) add_fields(each, out);
+        if (step(i).platform != host_platform()) out.push_back(step(i).platform);
         // Addresses may be others on another day.
         const BuildOptions::OfRuns& runs = in_.options.runs;
         for (const std::string& host : runs.hosts) out.push_back(host.substr(0, host.find(':')));
@@ -267,6 +283,7 @@ private:
 
     void prepare() {
         work_.emplace(in_.store, "build");
+        snapshots_.work_in(work_->directory());
         const auto wants_network = [&](size_t i) {
             const auto* const what = std::get_if<RunCommand>(&step(i).what);
             return what && what->network == "default" && !nodes_[i].is_done();
@@ -411,7 +428,7 @@ private:
                     const std::string& work) const;
 
     const SolveInput& in_;
-    const Snapshots snapshots_;
+    Snapshots snapshots_;
     const BuildCache cache_;
     BuildNetwork network_;
     FileDigests digests_;
@@ -581,6 +598,7 @@ private:
 
 CachedLayer Solver::make(size_t i, const RunCommand& what, const Stack& below, Taken&,
                          const std::string& work) {
+    require_emulator(step(i).platform);
     snapshots_.unpack(below.image());
     {
         RunMounts mounts(in_.store, in_.options, work);

@@ -14,6 +14,7 @@ public:
     // Needs a process without threads.
     Workplace(const Store& store, const std::string& purpose);
     const std::string& path() const { return work_.path(); }
+    const WorkDir& directory() const { return work_; }
 
 private:
     class SignalsBlocked {

@@ -59,6 +59,12 @@ spec::Platform parse_platform(const std::string& text) {
     return out;
 }
 
+std::string shown_platform(const std::string& typed) {
+    const spec::Platform platform = parse_platform(typed);
+    return str(platform.os, "/", platform.architecture, platform.variant.empty() ? "" : "/",
+               platform.variant);
+}
+
 const spec::Descriptor* find_platform(const spec::Index& index, const std::string& platform) {
     const spec::Platform wanted = parse_platform(platform.empty() ? host_platform() : platform);
     const spec::Descriptor* other_variant = nullptr;

@@ -13,6 +13,8 @@ constexpr size_t most_nested_indexes = 4;
 spec::Platform platform_of(const spec::ImageConfig& config);
 // "linux/arm64/v8"; a missing os is linux, names of other systems ("x86_64", "aarch64") are Go's.
 spec::Platform parse_platform(const std::string& text);
+// The same, whole: "arm64" is "linux/arm64".
+std::string shown_platform(const std::string& typed);
 // The first entry that is an image for that platform ("" = this machine's), or nullptr.
 // Attestations (platform unknown/unknown) are never meant.
 const spec::Descriptor* find_platform(const spec::Index& index, const std::string& platform);

@@ -665,7 +665,7 @@ Mounted::~Mounted() {
 }
 
 Snapshots::NewLayer Snapshots::new_layer(const std::function<Diff(const LayerSink&)>& write) const {
-    BlobWriter blob = store_.new_blob();
+    BlobWriter blob = work_ ? store_.new_blob(*work_) : store_.new_blob();
     const Diff diff = write([&](std::string_view data) { blob.write(data); });
     NewLayer layer{.blob = blob.commit(spec::media::layer), .diff_id = {}};
     layer.diff_id = Digest(layer.blob.digest);  // of a plain tar the two are one

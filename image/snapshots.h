@@ -44,6 +44,9 @@ struct Snapshot {
 class Snapshots {
 public:
     explicit Snapshots(const Store& store) : store_(store) {}
+    // New layers are written in that directory, which must live as long as this: whoever clears it
+    // clears what a killed process has written of one.
+    void work_in(const WorkDir& directory) { work_ = &directory; }
 
     // Makes the image ready to be mounted, verifying digest and diff ID of each layer's blob; of
     // one that is ready, too, unless it is known already that this blob holds it. Tars that are
@@ -128,6 +131,7 @@ private:
     std::vector<Lower> lowers(Layers layers) const;
 
     const Store& store_;
+    const WorkDir* work_ = nullptr;
 };
 
 // A stack that is mounted for as long as this lives.

@@ -60,37 +60,39 @@ void write_directory(const Store& store, const Image& image, const std::string& 
 // --- the image
 
 // What keg builds is kept as plain tars: others expect gzip where nothing else was said.
-CopyOptions options_for(const Image& image, const BuildOutput& output) {
-    CopyOptions options{.compression = output.compression};
-    const bool has_plain =
-        std::ranges::any_of(image.manifest.layers, [](const spec::Descriptor& layer) {
-            return spec::oci_media_type(layer.media_type) == spec::media::layer;
-        });
+CopyOptions options_for(const Built& built, const BuildOutput& output) {
+    CopyOptions options{.all = built.images.size() > 1, .compression = output.compression};
+    const auto is_plain = [](const spec::Descriptor& layer) {
+        return spec::oci_media_type(layer.media_type) == spec::media::layer;
+    };
+    const bool has_plain = std::ranges::any_of(built.images, [&](const Image& image) {
+        return std::ranges::any_of(image.manifest.layers, is_plain);
+    });
     if (!options.compression && has_plain && output.kind == BuildOutput::Kind::oci)
         options.compression = Compression{};
     return options;
 }
 
-void write_archive(const Store& store, const Image& image, const BuildOutput& output) {
+void write_archive(const Store& store, const Built& built, const BuildOutput& output) {
     const auto format =
         output.kind == BuildOutput::Kind::docker ? ArchiveFormat::docker : ArchiveFormat::oci;
     OutputFile(output.destination).write([&](int fd) {
-        StoreSource source(store, image.descriptor);
+        StoreSource source(store, built.top);
         ArchiveSink sink(format, fd);
         sink.call(output.names);
-        copy_image(source, sink, options_for(image, output));
+        copy_image(source, sink, options_for(built, output));
         sink.close();
     });
 }
 
-void write_layout(const Store& store, const Image& image, const BuildOutput& output) {
+void write_layout(const Store& store, const Built& built, const BuildOutput& output) {
     std::vector<std::string> names;
     for (const Reference& name : output.names) names.push_back(name.tag);
     if (names.empty()) names.emplace_back();
     for (const std::string& name : names) {
-        StoreSource source(store, image.descriptor);
+        StoreSource source(store, built.top);
         LayoutSink sink(output.destination, name);
-        copy_image(source, sink, options_for(image, output));
+        copy_image(source, sink, options_for(built, output));
     }
 }
 
@@ -110,39 +112,57 @@ void push_names(const Store& store, const BuildOutput& output, const Say& say) {
              });
 }
 
-void write_one(const Store& store, const Image& image, const BuildOutput& output, const Say& say) {
+// Of several each in a directory that its platform names.
+void write_directories(const Store& store, const Built& built, const std::string& place) {
+    if (built.images.size() == 1) return write_directory(store, built.images[0], place);
+    for (const Image& image : built.images) {
+        const spec::Platform platform = platform_of(image.config);
+        write_directory(store, image,
+                        str(place, "/", platform.os, "_", platform.architecture,
+                            platform.variant.empty() ? "" : "_", platform.variant));
+    }
+}
+
+void write_one(const Store& store, const Built& built, const BuildOutput& output, const Say& say) {
     const std::string place = output.destination.empty() ? "standard output" : output.destination;
     switch (output.kind) {
         case BuildOutput::Kind::cacheonly:
         case BuildOutput::Kind::image: return;
         case BuildOutput::Kind::registry: return push_names(store, output, say);
         case BuildOutput::Kind::local:
-            write_directory(store, image, output.destination);
+            write_directories(store, built, output.destination);
             return say(str("copying files to ", place, " done"));
         case BuildOutput::Kind::tar:
-            OutputFile(output.destination).write([&](int fd) { write_tree(store, image, fd); });
+            if (built.images.size() > 1)
+                throw Error("type=tar holds one platform; type=local has a directory for each");
+            OutputFile(output.destination).write([&](int fd) {
+                write_tree(store, built.images[0], fd);
+            });
             return say(str("sending tarball to ", place, " done"));
         case BuildOutput::Kind::oci:
         case BuildOutput::Kind::docker:
-            output.is_directory ? write_layout(store, image, output)
-                                : write_archive(store, image, output);
+            output.is_directory ? write_layout(store, built, output)
+                                : write_archive(store, built, output);
             return say(str("exporting to ", place, " done"));
     }
 }
 
 // --- what is said of it
 
-json::Value metadata_of(const Image& image, const std::vector<Reference>& names) {
-    const spec::Platform platform = platform_of(image.config);
-    json::Value about = {{"mediaType", image.descriptor.media_type},
-                         {"digest", image.descriptor.digest},
-                         {"size", image.descriptor.size}};
-    if (!image.manifest.annotations.empty()) about["annotations"] = image.manifest.annotations;
-    about["platform"] = {{"architecture", platform.architecture}, {"os", platform.os}};
-    if (!platform.variant.empty()) about["platform"]["variant"] = platform.variant;
-    json::Value out = {{"containerimage.config.digest", image.id().text()},
-                       {"containerimage.descriptor", about},
-                       {"containerimage.digest", image.descriptor.digest}};
+json::Value metadata_of(const Built& built, const std::vector<Reference>& names) {
+    json::Value about = {{"mediaType", built.top.media_type},
+                         {"digest", built.top.digest},
+                         {"size", built.top.size}};
+    json::Value out = {{"containerimage.digest", built.top.digest}};
+    if (built.images.size() == 1) {
+        const Image& image = built.images[0];
+        const spec::Platform platform = platform_of(image.config);
+        if (!image.manifest.annotations.empty()) about["annotations"] = image.manifest.annotations;
+        about["platform"] = {{"architecture", platform.architecture}, {"os", platform.os}};
+        if (!platform.variant.empty()) about["platform"]["variant"] = platform.variant;
+        out["containerimage.config.digest"] = image.id().text();
+    }
+    out["containerimage.descriptor"] = about;
     std::vector<std::string> shown;
     for (const Reference& name : names) shown.push_back(name.canonical());
     if (!shown.empty()) out["image.name"] = join(shown, ",");
@@ -159,13 +179,13 @@ Image with_annotations(const Store& store, Image image,
     return image;
 }
 
-void write_outputs(const Store& store, const Image& image, const Outputs& outputs,
+void write_outputs(const Store& store, const Built& built, const Outputs& outputs,
                    const std::function<void(const std::string& line)>& say) {
     for (const BuildOutput& output : outputs.all)
         context(output.destination.empty() ? "writing the output" : output.destination,
-                [&] { write_one(store, image, output, say); });
-    if (!outputs.id_file.empty()) write_file(outputs.id_file, image.id().text());
+                [&] { write_one(store, built, output, say); });
+    if (!outputs.id_file.empty()) write_file(outputs.id_file, built.id());
     if (!outputs.metadata_file.empty())
         replace_file(outputs.metadata_file,
-                     json::dump(metadata_of(image, outputs.names()), indent_tabs) + "\n");
+                     json::dump(metadata_of(built, outputs.names()), indent_tabs) + "\n");
 }

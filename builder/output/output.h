@@ -51,8 +51,17 @@ Outputs parse_outputs(const OutputWords& words);
 Image with_annotations(const Store& store, Image image,
                        const std::map<std::string, std::string>& annotations);
 
-// Writes the built image, which is in the store, ready to be mounted, and has its names there, to
+// What was built: an image, or an index with one for each platform.
+struct Built {
+    spec::Descriptor top;
+    std::vector<Image> images;  // at least one
+
+    // Docker's image ID of the one image; of an index its digest.
+    std::string id() const { return images.size() == 1 ? images[0].id().text() : top.digest; }
+};
+
+// Writes what was built, which is in the store, ready to be mounted, and has its names there, to
 // all other places, and at last the files of id and metadata. `say` is told a line of each. The
 // caller has a lease. Throws Error; what was written by then stays.
-void write_outputs(const Store& store, const Image& image, const Outputs& outputs,
+void write_outputs(const Store& store, const Built& built, const Outputs& outputs,
                    const std::function<void(const std::string& line)>& say);

@@ -194,11 +194,15 @@ void read_digests(const SourceTree& tree, std::vector<Pick>& picks, FileDigests*
 
 Digest content_of(const std::vector<Pick>& picks, bool with_owners) {
     Hasher hasher;
+    std::string fields;  // of some picks: a hash is quick by the block
+    const auto add = [&](std::string_view field) {
+        const uint64_t size = field.size();
+        fields.append(reinterpret_cast<const char*>(&size), sizeof size).append(field);
+    };
     std::map<std::pair<dev_t, ino_t>, size_t> linked;
     for (size_t i = 0; i < picks.size(); ++i) {
         const Pick& pick = picks[i];
         const mode_t type = pick.info.st_mode & S_IFMT;
-        hasher.field(pick.under);
         const bool is_destination = pick.under.empty();  // which looks as if it were made anew
         uint64_t numbers[5] = {is_destination ? type : pick.info.st_mode, pick.is_named, 0, 0, 0};
         if (with_owners && !is_destination)
@@ -209,11 +213,16 @@ Digest content_of(const std::vector<Pick>& picks, bool with_owners) {
                 linked.try_emplace({pick.info.st_dev, pick.info.st_ino}, i + 1);
             if (!is_new) numbers[4] = first->second;
         }
-        hasher.field({reinterpret_cast<const char*>(numbers), sizeof numbers});
-        hasher.field(pick.target);
-        hasher.field(pick.capability);
+        add(pick.under);
+        add({reinterpret_cast<const char*>(numbers), sizeof numbers});
+        add(pick.target);
+        add(pick.capability);
         if (pick.digest)
-            hasher.field({reinterpret_cast<const char*>(pick.digest->data()), pick.digest->size()});
+            add({reinterpret_cast<const char*>(pick.digest->data()), pick.digest->size()});
+        if (fields.size() < block) continue;
+        hasher.update(fields);
+        fields.clear();
     }
+    hasher.update(fields);
     return hasher.finish();
 }

@@ -1,6 +1,6 @@
-// What the builder cannot do is refused by its name before the store is opened: another platform, a
-// network mode, an entitlement. One form means two things: --build-arg NAME takes the value from
-// the environment, --label NAME has none.
+// What the builder cannot do is refused by its name before the store is opened: a network mode, an
+// entitlement. One form means two things: --build-arg NAME takes the value from the environment,
+// --label NAME has none.
 #include <cstdio>
 #include <cstdlib>
 
@@ -14,6 +14,7 @@
 #include "cli/trust_options.h"
 #include "container/seccomp_option.h"
 #include "engine/settings.h"
+#include "image/platform.h"
 
 static constexpr Option build_options[] = {
     {"tag,t", "NAME[:TAG]", "name of the image; may be given several times"},
@@ -43,8 +44,9 @@ static constexpr Option build_options[] = {
     {"cgroup-parent", "PATH", "of RUN: the cgroup above its own"},
     {"no-cache", nullptr, "build every step anew"},
     {"no-cache-filter", "STAGE,…", "build these stages' steps anew"},
+    {"check-reproducible", nullptr, "build twice, and say what differs, file by file"},
     {"pull", nullptr, "fetch base images even if they are there"},
-    {"platform", "OS/ARCH", "must be this machine's for now"},
+    {"platform", "OS/ARCH,…", "what to build for; several become an index"},
     {"progress", "auto|plain|tty|rawjson|quiet", "how progress is shown", "auto"},
     {"output,o", "OUTPUT",
      "type=local|tar|oci|docker|image|registry|cacheonly[,dest=PATH][,KEY=VALUE...], DIR, or -"},
@@ -179,6 +181,7 @@ static int build_(const Arguments& globals, const Arguments& args) {
     wanted.network = args.get("network");
     wanted.no_cache = args.flag("no-cache");
     wanted.pull = args.flag("pull");
+    wanted.check_reproducible = args.flag("check-reproducible");
     if (args.flag("quiet")) wanted.display = BuildDisplay::quiet;
     if (wanted.network != "host" && wanted.network != "none" && wanted.network != "default")
         throw Error("network mode ", quoted(wanted.network),
@@ -198,10 +201,9 @@ static int build_(const Arguments& globals, const Arguments& args) {
                         "; build knows seccomp=FILE|unconfined|builtin");
         wanted.seccomp = load_seccomp_option(std::string_view(option).substr(8));
     }
-    if (const std::string platform = args.get("platform");
-        !platform.empty() && platform != host_platform())
-        throw Error("--platform ", platform, " is not supported yet: this machine is ",
-                    host_platform());
+    for (const std::string& list : args.all("platform"))
+        for (const std::string& platform : split(list, ','))
+            wanted.platforms.push_back(shown_platform(platform));
     if (const std::string progress = args.get("progress"); !args.flag("quiet"))
         wanted.display = display_of(progress);
     for (const std::string& text : args.all("build-arg")) {
@@ -229,8 +231,8 @@ static int build_(const Arguments& globals, const Arguments& args) {
     const bool quiet = wanted.display == BuildDisplay::quiet;
     if (quiet) Progress::set_quiet(true);
     const Store store = open_store(globals);
-    const Image image = build(store, wanted);
-    if (quiet && !wanted.outputs.needs_stdout()) std::printf("%s\n", image.id().text().c_str());
+    const Built built = build(store, wanted);
+    if (quiet && !wanted.outputs.needs_stdout()) std::printf("%s\n", built.id().c_str());
     return 0;
 }
 

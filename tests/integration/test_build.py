@@ -271,7 +271,7 @@ ENTRYPOINT run it
             ("FROM base\nRUN exit 3\n", ["Dockerfile:2", "did not complete successfully: exit code: 3"]),
             ("RUN true\n", ["Dockerfile:1", "no build stage in current context"]),
             ("FROM base\nENV A\n", ["Dockerfile:2", "ENV must have two arguments"]),
-            ("FROM base\nRUN --mount=type=cache,target=/x true\n", ["Dockerfile:2", "RUN --mount is not supported yet"]),
+            ("FROM base\nRUN --device=x true\n", ["Dockerfile:2", "RUN --device is not supported"]),
             ("FROM base\nRUN <<EOF\ntrue\n", ["Dockerfile:2", "unterminated heredoc"]),
             ("FROM base\nENV A=${x^y}\n", ["Dockerfile:2", "unsupported modifier"]),
         ]
