@@ -207,13 +207,14 @@ class StoreCase(Looks, TempCase):
                                     "-e", f"inject={call}:signal=SIGSTOP:when=1", KEG, "--root", self.store, *words],
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         stopped = lambda: trace.exists() and re.search(r"(?m)^(\d+) +--- stopped by SIGSTOP", trace.read_text())
-        pid = int(wait_until(stopped, f"keg {words[0]} to come to {call}", trace.read_text)[1])
+        wait_until(stopped, f"keg {words[0]} to come to {call}", trace.read_text)
         yield process
 
         def go_on():    # each thread stands still after the first of its own
             while process.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+                for thread in set(re.findall(r"(?m)^(\d+) +--- stopped by SIGSTOP", trace.read_text())):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(thread), signal.SIGCONT)
                 time.sleep(0.05)
         threading.Thread(target=go_on, daemon=True).start()
 
