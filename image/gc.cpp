@@ -8,12 +8,14 @@
 #include <sys/file.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <set>
 
 #include "base/directory.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/parallel.h"
 #include "base/sys.h"
 #include "base/tree_walk.h"
 #include "image/build_cache.h"
@@ -22,6 +24,8 @@
 #include "image/store.h"
 
 namespace {
+
+constexpr size_t removals_at_once = 4;
 
 // What images, containers and commands at work need.
 struct Needed {
@@ -149,10 +153,13 @@ class Collection {
 public:
     Collection(const Store& store, const Needed& needed) : root_(store.root()), needed_(needed) {}
 
+    // Several at once: each may wait for the disk, which has just been told of the names.
     void blobs() {
+        std::vector<std::string> paths;
         each_digest(root_, "blobs", [&](const std::string& digest, const std::string& path) {
-            if (!needed_.has_blob(digest)) drop(path);
+            if (!needed_.has_blob(digest)) paths.push_back(path);
         });
+        in_parallel(paths.size(), removals_at_once, [&](size_t i) { drop(paths[i]); });
     }
     void layers() {
         each_digest(root_, "layers", [&](const std::string& chain_id, const std::string& path) {
@@ -247,7 +254,7 @@ private:
     const std::string& root_;
     const Needed& needed_;
     std::vector<Claimed> aside_;
-    uint64_t freed_ = 0;
+    std::atomic<uint64_t> freed_ = 0;
 };
 
 // Which images need a blob or a layer: more than one share it.

@@ -176,21 +176,20 @@ public:
     Git(const GitSource& source, std::string directory, const std::string& agent)
         : source_(source), directory_(std::move(directory)), environment_(environment(agent)) {}
 
-    std::optional<std::string> commit() {
-        environment_.emplace_back("GIT_DIR=/nonexistent");  // no repository that we happen to be in
-        find();
-        return is_whole_commit(commit_) ? std::optional(commit_) : std::nullopt;
-    }
-
     std::string check_out() {
         run({"init", "-q", "--template=", "."});
         find();
         run({"remote", "add", "origin", source_.remote});
         if (!fetch_one()) fetch_all();
         run({"checkout", "-q", "--detach", commit_.empty() ? "FETCH_HEAD" : commit_});
+        const std::string commit(trim(run({"rev-parse", "--verify", "HEAD^{commit}"})));
+        if (!commit.starts_with(source_.checksum))
+            throw Error("expected checksum to match ", source_.checksum, ", got ", commit);
+        // From here on it is what was asked for, and what it names may come.
         if (source_.submodules && sys::exists(directory_ + "/.gitmodules"))
             run({"submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"});
-        return std::string(trim(run({"rev-parse", "--verify", "HEAD^{commit}"})));
+        if (source_.keep_git_dir) run({"remote", "set-url", "origin", shown(source_.remote)});
+        return commit;
     }
 
 private:
@@ -357,10 +356,6 @@ void check_commit(const std::string& typed) {
         throw Error("invalid checksum ", quoted(typed), ": expected a commit");
 }
 
-std::optional<std::string> commit_of(const GitSource& source, const std::string& agent) {
-    return Git(source, "/", agent).commit();
-}
-
 Digest key_of_git(const GitSource& source, const std::string& commit) {
     Hasher key;
     for (const std::string_view field :
@@ -374,8 +369,6 @@ Digest key_of_git(const GitSource& source, const std::string& commit) {
 FetchedTree fetch_git(const GitSource& source, const std::string& directory,
                       const std::string& agent) {
     const std::string commit = Git(source, directory, agent).check_out();
-    if (!commit.starts_with(source.checksum))
-        throw Error("expected checksum to match ", source.checksum, ", got ", commit);
     if (!source.keep_git_dir) remove_git_directories(directory);
     return {subdirectory(directory, source), commit, key_of_git(source, commit)};
 }

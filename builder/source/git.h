@@ -40,8 +40,5 @@ struct FetchedTree {
 // none.
 FetchedTree fetch_git(const GitSource& source, const std::string& directory,
                       const std::string& agent = {});
-// The commit that it is now, without fetching it: to look a key up first. Nothing if the remote
-// alone cannot say (a commit's first digits).
-std::optional<std::string> commit_of(const GitSource& source, const std::string& agent = {});
 // The key of FetchedTree.
 Digest key_of_git(const GitSource& source, const std::string& commit);

@@ -13,7 +13,7 @@ GIT = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "HOME": "/n
 
 
 class WebServer:
-    """Gives `pages`, {path: (status, headers, body)}, and the git repositories below a directory. Notes every path."""
+    """Gives `pages`, {path: (status, headers, body) or what answers a request}, and the git repositories below a directory. Notes every path."""
 
     def __init__(self, repositories=None):
         self.pages, self.asked, self.repositories = {}, [], repositories
@@ -25,6 +25,8 @@ class WebServer:
                 page = server.pages.get(self.path.split("?")[0])
                 if page is None and server.repositories:
                     return server.git(self)
+                if callable(page):
+                    return page(self)
                 status, headers, body = page or (404, {}, b"nothing here")
                 self.send_response(status)
                 for name, value in headers.items():

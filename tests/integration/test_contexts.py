@@ -5,6 +5,7 @@ import lzma
 import os
 import subprocess
 import tarfile
+import threading
 
 from archives import sha, tar_of
 from keg import KEG, StoreCase, make_busybox_root, needs, needs_root, run
@@ -169,6 +170,32 @@ class Web(ContextCase):
         self.build(self.dockerfile(f"FROM scratch\nADD Dockerfile {self.web.url}/a /\n"), says="at once is not supported")
         self.build(self.dockerfile(f"FROM scratch\nADD --keep-git-dir {self.web.url}/a /\n"), says="is none")
 
+    def test_a_server_that_does_not_go_on_is_given_up(self):
+        ended = threading.Event()
+        self.addCleanup(ended.set)
+
+        def stand_still(request):
+            request.send_response(200)
+            request.send_header("Content-Length", "100")
+            request.end_headers()
+            request.wfile.write(b"1")
+            ended.wait()
+
+        self.web.pages["/slow"] = stand_still
+        self.build(self.dockerfile(f"FROM scratch\nADD {self.web.url}/slow /\n"), env=os.environ | {"KEG_REGISTRY_TIMEOUT": "1s"}, says=f'Dockerfile:2: Get "{self.web.url}/slow": ')
+        self.assertEqual(self.left_over(), [])
+
+    def test_a_file_that_is_cut_off_is_no_file(self):
+        def cut_off(request):
+            request.send_response(200)
+            request.send_header("Content-Length", "100")
+            request.end_headers()
+            request.wfile.write(b"1")
+            request.close_connection = True
+
+        self.web.pages["/cut"] = cut_off
+        self.build(self.dockerfile(f"FROM scratch\nADD {self.web.url}/cut /\n"), says="Dockerfile:2: ")
+
     def test_a_stage_that_nobody_needs_fetches_nothing(self):
         self.assertEqual(self.build(self.dockerfile(f"FROM scratch AS a\nADD {self.web.url}/none /\nFROM scratch\nWORKDIR /w\n")), ["w"])
         self.assertEqual(self.web.asked, [])
@@ -321,7 +348,8 @@ class Git(ContextCase):
                     self.build(self.url, says="not allowed")
 
     def test_the_git_directory_stays_if_that_is_asked_for(self):
-        names = self.build(self.url + "?keep-git-dir=1")
+        names = self.build(self.url.replace("//", "//me:secret@") + "?keep-git-dir=1")
+        self.assertNotIn(b"secret", (self.dir / "root.tar").read_bytes())
         self.assertIn(".git/HEAD", names)
         self.assertNotIn(".git/hooks", names)
 
