@@ -146,9 +146,7 @@ Image build(const Store& store, const BuildOptions& typed) {
     BuildOptions options = typed;
     options.context = from.directory;
     Root context_root(options.context);
-    const BuildText text = from.is_remote
-                               ? read_fetched_text(from, context_root, options.dockerfile)
-                               : read_build_text(options.context, context_root, options.dockerfile);
+    const BuildText text = read_build_text(from, context_root, options.dockerfile);
     const auto [plan, images] = plan_build(store, options, text);
     const LintResult found = check(options, text, images);
     const Graph& graph = plan.graph;
