@@ -282,9 +282,7 @@ Built build(const Store& store, const BuildOptions& typed) {
     options.no_cache |= options.check_reproducible;
     if (options.platforms.empty()) options.platforms.push_back(host_platform());
     Root context_root(options.context);
-    const BuildText text = from.is_remote
-                               ? read_fetched_text(from, context_root, options.dockerfile)
-                               : read_build_text(options.context, context_root, options.dockerfile);
+    const BuildText text = read_build_text(from, context_root, options.dockerfile);
 
     const Shared shared{.store = store,
                         .options = options,

@@ -29,6 +29,15 @@ std::optional<std::string> inside_context(const std::string& context_path,
     return (inside / fs::path(path).filename()).lexically_normal().string();
 }
 
+std::optional<std::string> read_inside(const Root& context_root, const std::string& inside,
+                                       const std::string& shown) {
+    const auto there = context_root.open_if_exists(inside, O_PATH);
+    if (!there) return {};
+    return context("failed to read dockerfile", [&] {
+        return sys::read_all(reopen_regular(there->get(), shown).get(), longest_dockerfile);
+    });
+}
+
 struct Reader {
     const std::string& context_path;
     const Root& context_root;
@@ -37,12 +46,9 @@ struct Reader {
     std::optional<std::string> read_if_exists(const std::string& path) {
         const auto inside = inside_context(context_path, path);
         if (!inside) return read_elsewhere(path);
-        const auto there = context_root.open_if_exists(*inside, O_PATH);
-        if (!there) return {};
-        beside = open_regular_if_exists(context_root, *inside + ".dockerignore");
-        return context("failed to read dockerfile", [&] {
-            return sys::read_all(reopen_regular(there->get(), path).get(), longest_dockerfile);
-        });
+        auto text = read_inside(context_root, *inside, path);
+        if (text) beside = open_regular_if_exists(context_root, *inside + ".dockerignore");
+        return text;
     }
 
     std::optional<std::string> read_elsewhere(const std::string& path) {
@@ -55,13 +61,14 @@ struct Reader {
     }
 };
 
-std::vector<std::string> candidates(const std::string& context_path,
-                                    const std::string& dockerfile) {
+// The names that are looked for, the first that is there counts.
+std::vector<std::string> usual_names(const std::string& before, const std::string& dockerfile) {
     if (!dockerfile.empty()) return {dockerfile};
-    std::vector<std::string> out;
-    for (const char* name : {"Dockerfile", "dockerfile", "Containerfile"})
-        out.push_back(context_path + "/" + name);
-    return out;
+    return {before + "Dockerfile", before + "dockerfile", before + "Containerfile"};
+}
+
+[[noreturn]] void no_dockerfile(const std::string& path) {
+    throw Error("failed to read dockerfile: open ", path, ": no such file or directory");
 }
 
 IgnoreRules read_rules(const UniqueFd& file) {
@@ -69,57 +76,52 @@ IgnoreRules read_rules(const UniqueFd& file) {
                    [&] { return IgnoreRules(sys::read_all(file.get(), longest_ignore_file)); });
 }
 
-void parse(BuildText& text) {
-    text.file = parse_dockerfile(text.text, text.name);
-    check_statements(text.file, text.name);
+BuildText parsed(const std::string& path, std::string text) {
+    BuildText out{.name = path.substr(path.find_last_of('/') + 1),
+                  .text = std::move(text),
+                  .file = {},
+                  .ignore = {}};
+    out.file = parse_dockerfile(out.text, out.name);
+    check_statements(out.file, out.name);
+    return out;
+}
+
+BuildText read_fetched_text(const BuildContext& from, const Root& context_root,
+                            const std::string& dockerfile) {
+    if (from.dockerfile) return parsed("Dockerfile", *from.dockerfile);
+    const std::vector<std::string> paths = usual_names("", dockerfile);
+    for (const std::string& path : paths)
+        if (auto text = read_inside(context_root, path, path)) return parsed(path, *text);
+    no_dockerfile(paths[0]);
+}
+
+BuildText read_text_of(const std::string& directory, const Root& context_root,
+                       const std::string& dockerfile) {
+    Reader reader{.context_path = directory, .context_root = context_root, .beside = {}};
+    const std::vector<std::string> paths = usual_names(directory + "/", dockerfile);
+    for (const std::string& path : paths) {
+        auto text = reader.read_if_exists(path);
+        if (!text) continue;
+        BuildText out = parsed(path, std::move(*text));
+        out.ignore = reader.beside ? read_rules(*reader.beside) : read_ignore_file(context_root);
+        return out;
+    }
+    no_dockerfile(paths[0]);
 }
 
 }  // namespace
-
-BuildText read_build_text(const std::string& context_path, const Root& context_root,
-                          const std::string& dockerfile) {
-    BuildText out{.name = "Dockerfile", .text = {}, .file = {}, .ignore = {}};
-    Reader reader{.context_path = context_path, .context_root = context_root, .beside = {}};
-    if (dockerfile == "-") {
-        out.text = sys::read_all(0, longest_dockerfile);
-    } else {
-        std::optional<std::string> found;
-        const std::vector<std::string> paths = candidates(context_path, dockerfile);
-        for (const std::string& path : paths) {
-            if (!(found = reader.read_if_exists(path))) continue;
-            out.name = path.substr(path.find_last_of('/') + 1);
-            break;
-        }
-        if (!found)
-            throw Error("failed to read dockerfile: open ", paths[0],
-                        ": no such file or directory");
-        out.text = *found;
-    }
-    parse(out);
-    out.ignore = reader.beside ? read_rules(*reader.beside) : read_ignore_file(context_root);
-    return out;
-}
 
 IgnoreRules read_ignore_file(const Root& context_root) {
     const auto file = open_regular_if_exists(context_root, ".dockerignore");
     return file ? read_rules(*file) : IgnoreRules();
 }
 
-BuildText read_fetched_text(const BuildContext& from, const Root& context_root,
-                            const std::string& dockerfile) {
-    BuildText out{.name = "Dockerfile", .text = {}, .file = {}, .ignore = {}};
-    if (dockerfile == "-") {
-        out.text = sys::read_all(0, longest_dockerfile);
-    } else if (from.dockerfile) {
-        out.text = *from.dockerfile;
-    } else {
-        const std::string path = dockerfile.empty() ? "Dockerfile" : dockerfile;
-        out.name = path.substr(path.find_last_of('/') + 1);
-        const auto there = open_regular_if_exists(context_root, path);
-        if (!there)
-            throw Error("failed to read dockerfile: open ", path, ": no such file or directory");
-        out.text = sys::read_all(there->get(), longest_dockerfile);
-    }
-    parse(out);
+BuildText read_build_text(const BuildContext& from, const Root& context_root,
+                          const std::string& dockerfile) {
+    if (from.is_remote && dockerfile != "-")
+        return read_fetched_text(from, context_root, dockerfile);
+    if (dockerfile != "-") return read_text_of(from.directory, context_root, dockerfile);
+    BuildText out = parsed("Dockerfile", sys::read_all(0, longest_dockerfile));
+    if (!from.is_remote) out.ignore = read_ignore_file(context_root);
     return out;
 }

@@ -15,16 +15,12 @@ struct BuildText {
     IgnoreRules ignore;
 };
 
-// `dockerfile`: a path, "-" for standard input, or "" for the first that is there of
-// CONTEXT/Dockerfile, CONTEXT/dockerfile and CONTEXT/Containerfile. NAME.dockerignore beside it
-// goes before the context's .dockerignore. Throws Error for what cannot be read, and for a
-// statement that is none.
-BuildText read_build_text(const std::string& context_path, const Root& context_root,
+// Of a directory `dockerfile` is a path, "-" for standard input, or "" for the first that is there
+// of CONTEXT/Dockerfile, CONTEXT/dockerfile and CONTEXT/Containerfile; NAME.dockerignore beside it
+// goes before the context's .dockerignore. Of a context that was fetched it is a path in there, and
+// no file is left out. Throws Error for what cannot be read, and for a statement that is none.
+BuildText read_build_text(const BuildContext& from, const Root& context_root,
                           const std::string& dockerfile);
-// The same of a context that was fetched: the Dockerfile is a file of it, or all of it, and no file
-// is left out.
-BuildText read_fetched_text(const BuildContext& from, const Root& context_root,
-                            const std::string& dockerfile);
 
 // A context's .dockerignore; of one that has none, no rule.
 IgnoreRules read_ignore_file(const Root& context_root);

@@ -57,6 +57,7 @@ static constexpr Option build_options[] = {
     {"metadata-file", "FILE", "write digests and names to that file, as JSON"},
     {"quiet,q", nullptr, "print only the image ID"},
     {"check", nullptr, "say what may be wrong with the Dockerfile, build nothing"},
+    {"call", "METHOD", "build nothing, say: check, outline (what a target takes), targets"},
     verify_key_option,
 };
 
@@ -170,7 +171,8 @@ static int build_(const Arguments& globals, const Arguments& args) {
     BuildOptions wanted;
     wanted.context = args[0];
     check_context(wanted.context);
-    if (args.flag("check")) return run_build_check(store_root(globals), args);
+    if (const std::string method = build_call(args); !method.empty())
+        return run_build_call(method, globals, args);
     wanted.dockerfile = args.get("file");
     for (const std::string& text : args.all("build-context")) {
         const NamedContext named = parse_named_context(text);

@@ -10,7 +10,7 @@ class Check(TempCase):
         context = self.dir / "context"
         context.mkdir(exist_ok=True)
         (context / name).write_text(text)
-        return run(KEG, "--root", self.dir / "store", "build", "--check", *options, context, check=check, **more)
+        return run(KEG, "--root", self.dir / "store", "build", *(() if "--call" in options else ("--check",)), *options, context, check=check, **more)
 
     def test_a_good_file_has_no_warnings_and_no_store_is_made(self):
         done = self.check("FROM nowhere.example/image\nRUN true\n", check=True)
@@ -58,6 +58,8 @@ Dockerfile:2
         for name in ("dockerfile", "Containerfile"):
             self.assertEqual(self.check("FROM a as b\n", name=name).stdout.count("WARNING"), 1, name)
             (self.dir / "context" / name).unlink()
+        done = run(KEG, "--root", self.dir / "store", "build", "--check", "-", check=False, input="FROM a as b\n")
+        self.assertEqual(done.stdout.count("WARNING"), 1, done.stderr)
         done = run(KEG, "build", "--check", "-f", "-", self.dir / "context", check=False, input="FROM a as b\n")
         self.assertEqual(done.stdout.count("WARNING"), 1)
 
@@ -68,6 +70,38 @@ Dockerfile:2
         self.assertIn('Attempting to Copy file "secret" that is excluded by .dockerignore', done.stdout)
         (self.dir / "context/Dockerfile.dockerignore").write_text("other\n")
         self.check("FROM a\nCOPY secret /x\n", check=True)
+
+    def test_targets_are_listed_with_what_they_are_for(self):
+        text = "# base is what all need\nFROM scratch AS base\nFROM base AS app\nFROM app\n"
+        done = self.check(text, "--call", "targets", check=True)
+        self.assertEqual(done.stdout.splitlines(), ["TARGET      DESCRIPTION", "base        is what all need", "app         ", "(default)   "])
+
+    def test_the_outline_says_what_a_target_takes(self):
+        text = """# GO is the compiler's version
+ARG GO=1.22
+FROM golang:$GO AS base
+ARG tags
+# app is the program
+FROM base AS app
+RUN --mount=type=secret,id=token,required --mount=type=ssh true
+"""
+        done = self.check(text, "--call", "outline", "--build-arg", "tags=net", check=True)
+        self.assertEqual(done.stdout, """TARGET:      app
+DESCRIPTION: is the program
+
+BUILD ARG   VALUE     DESCRIPTION
+GO          1.22      is the compiler's version
+tags        net       
+
+SECRET    REQUIRED
+token     true
+
+SSH       REQUIRED
+default   
+""")
+        self.assertNotIn("SECRET", self.check(text, "--call", "outline", "--target", "base", check=True).stdout)
+        self.assertIn('target stage "none" could not be found', self.check(text, "--call", "outline", "--target", "none").stderr)
+        self.assertIn('invalid method "lint" of --call', self.check(text, "--call", "lint").stderr)
 
     def test_the_file_is_not_followed_out_of_its_context(self):
         (self.dir / "context").mkdir()
