@@ -27,6 +27,7 @@
 #include "builder/steps/pick.h"
 #include "builder/steps/run.h"
 #include "builder/steps/run_mounts.h"
+#include "builder/trees.h"
 #include "builder/workplace.h"
 #include "container/identity.h"
 #include "image/build_cache.h"
@@ -87,7 +88,7 @@ class Solver {
 public:
     explicit Solver(const SolveInput& input)
         : in_(input), snapshots_(input.store), cache_(input.store), network_(input.store.root()),
-          digests_(input.digests), nodes_(input.graph.steps.size()) {}
+          trees_(snapshots_), digests_(input.digests), nodes_(input.graph.steps.size()) {}
 
     Solved solve() {
         for (size_t i = 0; i < nodes_.size(); ++i)
@@ -431,6 +432,7 @@ private:
     Snapshots snapshots_;
     const BuildCache cache_;
     BuildNetwork network_;
+    Trees trees_;
     FileDigests digests_;
     std::optional<Workplace> work_;
     std::string network_path_;
@@ -509,10 +511,9 @@ CachedLayer Solver::make(size_t i, const MakeDirectory& what, const Stack& below
                                                       : resolve(what.owner, below, work),
                           .owns_parents = true,
                           .latest = step(i).latest};
-    FileTree tree = snapshots_.tree(below.image());
-    return keep(snapshots_.new_layer([&](const Snapshots::LayerSink& sink) {
-        return write_directories(what.path, looks, tree, sink);
-    }));
+    Trees::Lent tree = trees_.of(below);
+    return keep(snapshots_.new_layer(
+        [&](const LayerSink& sink) { return write_directories(what.path, looks, *tree, sink); }));
 }
 
 CachedLayer Solver::make(size_t i, const CopyFiles& what, const Stack& below, Taken& taken,
@@ -520,13 +521,23 @@ CachedLayer Solver::make(size_t i, const CopyFiles& what, const Stack& below, Ta
     const CopyLooks look = looks(i, what, below, work);
     if (has_archives(*taken.tree, what, taken.picks))
         return add_archives(i, what, below, taken, look, work);
-    FileTree tree = what.link ? FileTree() : snapshots_.tree(below.image());
-    const auto layer = snapshots_.new_layer([&](const Snapshots::LayerSink& sink) {
-        return write_copy(*taken.tree, taken.picks, what, look, tree, sink);
-    });
+    Trees::Lent tree = what.link ? trees_.none() : trees_.of(below);
+    PlacedCopy placed(taken.picks, what, look, *tree);
+    // Another base may have left it the same layer.
+    const auto same = [&] {
+        std::vector<std::string> all = placed.taken_from_below();
+        for (std::string& field : fields(i, what, content_of(taken.picks, what.keeps_owner)))
+            all.push_back(std::move(field));
+        if (look.owner) all.push_back(str(look.owner->uid, ":", look.owner->gid));
+        return step_key({}, all);
+    };
+    if (const auto known = step(i).anew ? std::nullopt : cache_.find(same())) return *known;
+    const CachedLayer layer = keep(snapshots_.new_layer(
+        [&](const LayerSink& sink) { return placed.write(*taken.tree, sink); }));
     // Files may have changed since they were looked up: the name is what was written.
     taken.key = key_of(i, what, taken, taken.on(below));
-    return keep(layer);
+    cache_.remember(same(), layer, {});
+    return layer;
 }
 
 // What is unpacked goes where the links of the image lead: it is unpacked there, and what became of
@@ -534,7 +545,7 @@ CachedLayer Solver::make(size_t i, const CopyFiles& what, const Stack& below, Ta
 CachedLayer Solver::add_archives(size_t i, const CopyFiles& what, const Stack& below, Taken& taken,
                                  const CopyLooks& look, const std::string& work) {
     const std::string upper = work + "/upper";
-    FileTree tree = what.link ? FileTree() : snapshots_.tree(below.image());
+    Trees::Lent tree = what.link ? trees_.none() : trees_.of(below);
     const Layers on = taken.on(below);
     snapshots_.unpack(what.link ? Image() : below.image());
     {
@@ -544,7 +555,7 @@ CachedLayer Solver::add_archives(size_t i, const CopyFiles& what, const Stack& b
                             .work = work + "/work",
                             .target = work + "/rootfs"},
                            true);
-        add_unpacked(*taken.tree, taken.picks, what, look, tree, Root(root.path()), work);
+        add_unpacked(*taken.tree, taken.picks, what, look, *tree, Root(root.path()), work);
     }
     taken.key = key_of(i, what, taken, on);
     return keep(snapshots_.commit(upper, on, {.latest = step(i).latest}));
@@ -562,10 +573,10 @@ std::vector<Digest> Solver::mounted_layers(const PlannedMount& planned) {
         auto layer = cache_.find(key());
         if (!layer) {
             FileTree nothing;
-            layer = keep(snapshots_.new_layer([&](const Snapshots::LayerSink& sink) {
-                return write_copy(*in_.contexts.at(planned.from.name), picked.picks, picked.copy,
-                                  {.owner = CopyLooks::Owner{}, .latest = INT64_MAX}, nothing,
-                                  sink);
+            const CopyLooks looks{.owner = CopyLooks::Owner{}, .latest = INT64_MAX};
+            PlacedCopy placed(picked.picks, picked.copy, looks, nothing);
+            layer = keep(snapshots_.new_layer([&](const LayerSink& sink) {
+                return placed.write(*in_.contexts.at(planned.from.name), sink);
             }));
             cache_.remember(key(), *layer, {});
         }

@@ -9,19 +9,9 @@
 #include "builder/build.h"
 #include "builder/graph.h"
 #include "builder/report.h"
+#include "builder/stack.h"
 #include "builder/steps/source_tree.h"
 #include "image/store.h"
-
-// A tree of files, as its layers.
-struct Stack {
-    std::vector<spec::Descriptor> layers;  // lowest first
-    std::vector<Digest> diff_ids;
-
-    Stack() = default;
-    explicit Stack(const Image& image)
-        : layers(image.manifest.layers), diff_ids(image.diff_ids()) {}
-    Image image() const;  // of that tree, with no more than that
-};
 
 struct SolveInput {
     const Store& store;

@@ -76,6 +76,7 @@ void copy_root_attributes(const std::string& from, const std::string& to) {
     ::utimensat(AT_FDCWD, to.c_str(), times, 0);
 }
 
+constexpr size_t written_at_once = size_t(256) << 10;
 constexpr size_t most_layers = 500;   // OVL_MAX_STACK of fs/overlayfs
 constexpr size_t layers_at_once = 3;  // that are inflated, each by two threads
 
@@ -666,7 +667,20 @@ Mounted::~Mounted() {
 
 Snapshots::NewLayer Snapshots::new_layer(const std::function<Diff(const LayerSink&)>& write) const {
     BlobWriter blob = work_ ? store_.new_blob(*work_) : store_.new_blob();
-    const Diff diff = write([&](std::string_view data) { blob.write(data); });
+    // Headers and fillings are small, and so are most files.
+    std::string small;
+    const auto flush = [&] {
+        blob.write(small);
+        small.clear();
+    };
+    const Diff diff = write([&](std::string_view data) {
+        if (small.size() + data.size() > written_at_once) flush();
+        if (data.size() > written_at_once)
+            blob.write(data);
+        else
+            small += data;
+    });
+    flush();
     NewLayer layer{.blob = blob.commit(spec::media::layer), .diff_id = {}};
     layer.diff_id = Digest(layer.blob.digest);  // of a plain tar the two are one
     layer.empty = diff.entries == 0, layer.bytes = diff.bytes;

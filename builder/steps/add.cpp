@@ -76,8 +76,9 @@ void copy_plain(const SourceTree& tree, std::vector<Pick>& picks, const CopyFile
                 const CopyLooks& looks, FileTree& below, const Root& root,
                 const std::string& scratch) {
     const UniqueFd layer = temporary_file(scratch);
-    write_copy(tree, picks, copy, looks, below,
-               [&](std::string_view piece) { sys::write_all(layer.get(), piece); });
+    PlacedCopy(picks, copy, looks, below).write(tree, [&](std::string_view piece) {
+        sys::write_all(layer.get(), piece);
+    });
     check(::lseek(layer.get(), 0, SEEK_SET), "seek");
     apply_layer(layer.get(), sys::proc_fd(root.fd()), {.whiteouts = false});
 }

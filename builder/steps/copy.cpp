@@ -43,6 +43,8 @@ struct Placed {
     bool is_directory() const { return pick ? S_ISDIR(pick->info.st_mode) : !file; }
 };
 
+}  // namespace
+
 class CopyLayer {
 public:
     CopyLayer(FileTree& tree, const CopyLooks& looks) : tree_(tree), looks_(looks) {}
@@ -68,7 +70,15 @@ public:
         parents(below(target_, "."));
     }
 
-    Diff write(const SourceTree* source, const std::function<void(std::string_view)>& sink) {
+    std::vector<std::string> taken_from_below() const {
+        std::vector<std::string> out = {target_};
+        for (const Placed& each : placed_)
+            if (!each.pick && !each.file) out.push_back(each.path);
+        if (const Placed* const first = first_of_picks()) out.push_back(first->path);
+        return out;
+    }
+
+    Diff write(const SourceTree* source, const LayerSink& sink) {
         sort();
         TarWriter tar(sink);
         for (const Placed& each : placed_) {
@@ -85,6 +95,13 @@ public:
     }
 
 private:
+    // Whether a file became the destination or came into it, its path says.
+    const Placed* first_of_picks() const {
+        const auto is_file = [](const Placed& each) { return each.pick || each.file; };
+        const auto found = std::ranges::find_if(placed_, is_file);
+        return found == placed_.end() ? nullptr : &*found;
+    }
+
     // 0: there is nothing.
     mode_t kind_of(const std::string& path) {
         const auto id = tree_.look_up(path);
@@ -251,8 +268,6 @@ private:
     Diff result_;
 };
 
-}  // namespace
-
 std::string follow_links(FileTree& tree, const std::string& path) {
     std::vector<std::string> ahead = split(path, '/');
     std::ranges::reverse(ahead);
@@ -280,16 +295,22 @@ std::string follow_links(FileTree& tree, const std::string& path) {
     return at;
 }
 
-Diff write_copy(const SourceTree& tree, std::vector<Pick>& picks, const CopyFiles& copy,
-                const CopyLooks& looks, FileTree& below,
-                const std::function<void(std::string_view)>& sink) {
-    CopyLayer layer(below, looks);
-    layer.place(picks, copy);
-    return layer.write(&tree, sink);
+PlacedCopy::PlacedCopy(std::vector<Pick>& picks, const CopyFiles& copy, const CopyLooks& looks,
+                       FileTree& below)
+    : layer_(std::make_unique<CopyLayer>(below, looks)) {
+    layer_->place(picks, copy);
+}
+PlacedCopy::PlacedCopy(PlacedCopy&&) noexcept = default;
+PlacedCopy::~PlacedCopy() = default;
+
+std::vector<std::string> PlacedCopy::taken_from_below() const { return layer_->taken_from_below(); }
+
+Diff PlacedCopy::write(const SourceTree& tree, const LayerSink& sink) {
+    return layer_->write(&tree, sink);
 }
 
 Diff write_directories(const std::string& path, const CopyLooks& looks, FileTree& below,
-                       const std::function<void(std::string_view)>& sink) {
+                       const LayerSink& sink) {
     CopyLayer layer(below, looks);
     layer.place_directory(path);
     return layer.write(nullptr, sink);

@@ -134,8 +134,10 @@ void RunMounts::fill_cache(const std::string& data, const RunMount& mount, Layer
     std::vector<Pick> picks = pick_files(files, copy);
     const UniqueFd layer = sys::open(work_, O_TMPFILE | O_RDWR, 0600);
     FileTree nothing;
-    write_copy(files, picks, copy, {.latest = INT64_MAX}, nothing,
-               [&](std::string_view piece) { sys::write_all(layer.get(), piece); });
+    const CopyLooks looks{.latest = INT64_MAX};
+    PlacedCopy(picks, copy, looks, nothing).write(files, [&](std::string_view piece) {
+        sys::write_all(layer.get(), piece);
+    });
     check(::lseek(layer.get(), 0, SEEK_SET), "seek");
     apply_layer(layer.get(), data, {.whiteouts = false});
 }
