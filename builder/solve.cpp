@@ -536,7 +536,7 @@ CachedLayer Solver::make(size_t i, const CopyFiles& what, const Stack& below, Ta
         [&](const LayerSink& sink) { return placed.write(*taken.tree, sink); }));
     // Files may have changed since they were looked up: the name is what was written.
     taken.key = key_of(i, what, taken, taken.on(below));
-    cache_.remember(same(), layer, {});
+    cache_.remember(same(), layer, {}, "layer");
     return layer;
 }
 

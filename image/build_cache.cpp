@@ -52,12 +52,14 @@ std::optional<CachedLayer> BuildCache::find(const Digest& key) const {
     }
 }
 
-void BuildCache::remember(const Digest& key, const CachedLayer& layer, Layers below) const {
+void BuildCache::remember(const Digest& key, const CachedLayer& layer, Layers below,
+                          std::string_view kind) const {
     const json::Value record{{"mediaType", layer.blob.media_type},
                              {"digest", layer.blob.digest},
                              {"size", layer.blob.size},
                              {"diffID", layer.diff_id.text()},
-                             {"below", texts_of(below)}};
+                             {"below", texts_of(below)},
+                             {"kind", kind}};
     replace_file(path_of(key), json::dump(record), 0600, Durability::rename_only);
 }
 
@@ -93,6 +95,7 @@ std::vector<CacheRecord> cache_records(const std::string& root) {
             if (document.contains("digest")) {
                 record.blob = Digest(document.at("digest").get<std::string>()).text();
                 record.bytes = document.at("size").get<uint64_t>();
+                record.kind = document.at("kind").get<std::string>();
                 record.stack.emplace_back(document.at("diffID").get<std::string>());
             }
         } catch (const std::exception&) {  // a torn record is no record

@@ -23,7 +23,9 @@ public:
     // Only what is complete in the store counts. It is used now.
     std::optional<CachedLayer> find(const Digest& key) const;
     // Not durable: after a power cut the step may have to run again. The blob must be.
-    void remember(const Digest& key, const CachedLayer& layer, Layers below) const;
+    // `kind` is for who lists it: a step, or a layer that several steps may have made.
+    void remember(const Digest& key, const CachedLayer& layer, Layers below,
+                  std::string_view kind = "step") const;
     // A digest of what is in the files of those layers, which the key names.
     std::optional<Digest> find_digest(const Digest& key) const;
     void remember_digest(const Digest& key, const Digest& digest, Layers layers) const;
@@ -41,6 +43,7 @@ struct CacheRecord {
     std::string key;            // hex digits
     int64_t used = 0;           // seconds since 1970
     std::string blob;           // a digest; "" if it names no layer
+    std::string kind;           // as it was remembered
     uint64_t bytes = 0;         // of the blob
     std::vector<Digest> stack;  // the layer and those below it, lowest first
 };

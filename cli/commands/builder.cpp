@@ -75,7 +75,8 @@ constexpr Option builder_du_options[] = {
 constexpr Column columns[] = {
     {"ID", "ID"}, {"Type", "TYPE"}, {"Size", "SIZE"}, {"LastUsedSince", "LAST USED"}};
 
-json::Value cache_row(const std::string& id, const char* type, uint64_t bytes, int64_t used) {
+json::Value cache_row(const std::string& id, const std::string& type, uint64_t bytes,
+                      int64_t used) {
     return {{"ID", id.substr(0, 12)},
             {"Type", type},
             {"Size", human_size(bytes)},
@@ -89,7 +90,7 @@ int builder_du(const Arguments& globals, const Arguments& args) {
     uint64_t total = 0;
     for (const CacheRecord& record : cache_records(store.root())) {
         if (record.blob.empty()) continue;
-        rows.push_back(cache_row(record.key, "step", record.bytes, record.used));
+        rows.push_back(cache_row(record.key, record.kind, record.bytes, record.used));
         if (counted.insert(record.blob).second) total += record.bytes;
     }
     for (const CacheMount& mount : cache_mounts(store.root())) {

@@ -238,9 +238,9 @@ class Memory(BuildCase):
 
     def test_prune_forgets_and_frees_them(self):
         self.build(self.TEXT)
-        self.assertEqual(len(self.keg("builder", "du", "--format", "{{.Type}}").stdout.split()), 2)
+        self.assertEqual(self.keg("builder", "du", "--format", "{{.Type}}").stdout.split().count("step"), 2)
         self.keg("builder", "prune", "-f", "--filter", "until=1h")
-        self.assertEqual(len(self.keg("builder", "du", "--format", "{{.Type}}").stdout.split()), 2)
+        self.assertEqual(self.keg("builder", "du", "--format", "{{.Type}}").stdout.split().count("step"), 2)
         self.keg("rmi", "app")
         self.keg("builder", "prune", "-f")
         self.assertEqual(self.keg("builder", "du", "--format", "{{.Type}}").stdout, "")
@@ -250,6 +250,6 @@ class Memory(BuildCase):
         self.build("FROM base\nRUN head -c 300000 /dev/urandom > /a\n", tag="one")
         self.build("FROM base\nRUN head -c 300000 /dev/urandom > /b\n", tag="two")
         self.keg("builder", "prune", "-f", "--keep-storage", "400k")
-        self.assertEqual(len(self.keg("builder", "du", "--format", "{{.Type}}").stdout.split()), 1)
+        self.assertEqual(self.keg("builder", "du", "--format", "{{.Type}}").stdout.split().count("step"), 1)
         self.fails("builder", "prune", "-f", "--keep-storage", "much", says="invalid --keep-storage")
         self.fails("builder", "prune", "-f", "--filter", "age=1", says="expected until=DURATION")
