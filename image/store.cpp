@@ -35,9 +35,12 @@ constexpr std::string_view known_names[] = {"blobs",      "cache",      "contain
                                             "lost+found", "mounts",     "networks",   "notes",
                                             "partial",    "quarantine", "tmp",        "volumes"};
 
-// "--root /srv" must not make a store of somebody's directory, nor close it to him.
+// "--root /srv" must not make a store of somebody's directory, nor close it to him. What another
+// process has made a store meanwhile is one.
 void refuse_foreign_files(const std::string& root) {
-    for (const std::string& name : names_in_if_exists(root))
+    const std::vector<std::string> names = names_in_if_exists(root);
+    if (std::ranges::find(names, "oci-layout") != names.end()) return;
+    for (const std::string& name : names)
         if (!name.starts_with('.') && std::ranges::find(known_names, name) == std::end(known_names))
             throw Error(root, " is no store, and holds other files (", quoted(name),
                         "): a store is made in a new or an empty directory");

@@ -254,6 +254,17 @@ class Together(StoreOf):
         self.alive("second")
 
     @needs("strace")
+    def test_a_store_that_another_command_makes_meanwhile_is_a_store(self):
+        image, self.store = self.dir / "busybox.tar", self.dir / "new"
+        with self.stopped_after("openat", "images", "-q", of=self.store / "oci-layout") as images:
+            self.keg("import", image, "base")
+            self.keg("manifest", "create", "list", "base")   # whose lock is a file of the store, too
+        listed, said = images.communicate()
+        self.assertEqual((images.returncode, said), (0, ""))
+        self.assertNotEqual(listed, "")
+        self.keg("system", "check")
+
+    @needs("strace")
     def test_no_container_is_made_of_an_image_that_is_removed_meanwhile(self):
         with self.stopped_after("openat", "create", "--network", "none", "base", "echo", "alive", of=self.store / "lock") as create:
             self.keg("rmi", "-f", "base")
