@@ -74,6 +74,7 @@ class Kills(StoreCase):
         left = lambda: [*os.listdir(self.store / "tmp"), *processes_of(str(self.store))]
         pruned = lambda: self.keg("image", "prune", "-f") and not left()
         wait_until(pruned, "the end of the clearing up", left)
+        self.keg("builder", "prune", "-a", "-f")
         self.assertEqual(files_of(self.store), before)
         self.assertNotIn(str(self.store), pathlib.Path("/proc/self/mounts").read_text())
         self.assertEqual(processes_of(str(self.store)), [])
