@@ -120,6 +120,11 @@ size_t within_limits(const std::vector<CacheRecord>& records, const CacheLimits&
     return kept;
 }
 
+void forget_files(const std::string& root) {
+    for (const std::string& name : names_in_if_exists(root + "/cache"))
+        if (name.starts_with("files-")) sys::unlink(str(root, "/cache/", name));
+}
+
 std::vector<CacheMount> cache_mounts(const std::string& root) {
     std::vector<CacheMount> out;
     for (const std::string& id : names_in_if_exists(root + "/mounts")) {

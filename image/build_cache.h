@@ -59,6 +59,9 @@ std::vector<CacheMount> cache_mounts(const std::string& root);
 // Unless a build has it. Gives the bytes that it took.
 uint64_t remove_cache_mount(const CacheMount& mount);
 
+// What is known of the files of contexts (builder/steps/file_digests.h), all of it.
+void forget_files(const std::string& root);
+
 // Of the records those that may stay: used within that time, the last ones first, whose blobs
 // together are no more than so many bytes.
 struct CacheLimits {

@@ -61,6 +61,7 @@ int builder_prune(const Arguments& globals, const Arguments& args) {
     if (!args.flag("force") && !may_remove(args.flag("all"))) return 0;
     const Store store = open_store(globals);
     uint64_t freed = store.gc([&] { return layers_in_use(store.root()); }, limits);
+    if (args.flag("all")) forget_files(store.root());
     const int64_t oldest = ::time(nullptr) - limits.age.count();
     for (const CacheMount& mount : cache_mounts(store.root()))
         if (args.flag("all") && mount.used <= oldest)
