@@ -35,6 +35,7 @@
 #include "container/network.h"
 #include "engine/caller.h"
 #include "engine/console.h"
+#include "engine/host_mounts.h"
 #include "engine/prepare.h"
 #include "engine/relay.h"
 #include "engine/volumes.h"
@@ -287,6 +288,7 @@ void Monitor::leave_runtime() {
 }
 
 void Monitor::unmount() {
+    attempt("unmounting what was lent to it", [&] { unmount_all(container_); });
     if (mounted_) Snapshots::unmount(container_.file("rootfs"));
 }
 
@@ -364,6 +366,7 @@ void clean_up_after_monitor(const Containers& containers, const Container& conta
     const bool known = sys::exists(client.state_root() + "/" + container.id());
     if (known)
         attempt("removing the container from the runtime", [&] { client.remove(container.id()); });
+    attempt("unmounting what was lent to it", [&] { unmount_all(container); });
     const bool mounted =
         ::umount2(container.file("rootfs").c_str(), MNT_DETACH) == 0;  // EINVAL: it is not
     const std::vector<PortBinding> ports = container.last_state().network.ports;

@@ -13,16 +13,21 @@
 #include "container/files.h"
 #include "container/host_cgroups.h"
 #include "engine/config.h"
+#include "engine/host_mounts.h"
+#include "engine/init.h"
 #include "engine/volumes.h"
 
 namespace {
 
-std::vector<VolumeMount> prepare_volumes(const std::string& store_root, const Settings& settings,
+std::vector<VolumeMount> prepare_volumes(const std::string& store_root, const Container& container,
                                          const Root& root) {
-    std::vector<VolumeMount> mounts = settings.mounts;
+    std::vector<VolumeMount> mounts = container.settings().mounts;
     for (VolumeMount& mount : mounts) {
         if (mount.type == "volume") {
             mount.source = prepare_volume(store_root, mount, root);
+            if (!mount.subpath.empty())
+                mount.source = mount_part(container, size_t(&mount - mounts.data()), mount.source,
+                                          mount.subpath);
         } else if (!sys::exists(mount.source)) {
             if (mount.must_exist)
                 throw Error(
@@ -84,21 +89,45 @@ void name_files(const Container& owner, ConfigInputs& in) {
     in.resolv_path = owner.file("resolv.conf");
 }
 
-// The network of another container, with its names: by a descriptor, since a pid may be another's
-// tomorrow.
-UniqueFd join_network(const Containers& containers, const std::string& id, ConfigInputs& in) {
-    const Container peer = containers.get(id);
+// A namespace of another container: by a descriptor, since a pid may be another's tomorrow.
+UniqueFd open_namespace_of(const Container& peer, const char* kind, std::string& path) {
     const State state = peer.state();
-    UniqueFd network;
+    UniqueFd opened;
     if (state.status == "running" || state.status == "paused")
-        if (auto opened = sys::try_open(str("/proc/", state.pid, "/ns/net"), O_RDONLY))
-            network = std::move(*opened);
-    if (!network || !is_alive(state.pid, state.pid_started))
-        throw Error("cannot join network of a non running container: ", id);
-    in.network_path = str("/proc/", ::getpid(), "/fd/", network.get());
+        if (auto found = sys::try_open(str("/proc/", state.pid, "/ns/", kind), O_RDONLY))
+            opened = std::move(*found);
+    if (!opened || !is_alive(state.pid, state.pid_started))
+        throw Error("cannot join ", kind == std::string_view("net") ? "network" : kind,
+                    " of a non running container: ", peer.id());
+    path = str("/proc/", ::getpid(), "/fd/", opened.get());
+    return opened;
+}
+
+// The network of another container, with its names.
+UniqueFd join_network(const Container& peer, ConfigInputs& in) {
+    UniqueFd network = open_namespace_of(peer, "net", in.network_path);
     in.hostname = trim(read_file(peer.file("hostname")));
     name_files(peer, in);
     return network;
+}
+
+// What --ipc and --pid share. Memory is shared by a tmpfs of the host, which the one that lends it
+// has for that.
+void join_others(const Containers& containers, const Container& container, ConfigInputs& in,
+                 std::vector<UniqueFd>& kept) {
+    const Settings& settings = container.settings();
+    if (const auto peer = peer_of(settings.pid))
+        kept.push_back(open_namespace_of(containers.get(*peer), "pid", in.pid_path));
+    if (settings.ipc == "shareable") in.shm_path = mount_shared_memory(container);
+    if (const auto peer = peer_of(settings.ipc)) {
+        const Container lender = containers.get(*peer);
+        if (lender.settings().ipc != "shareable")
+            throw Error("cannot join IPC of container ", lender.id(),
+                        ": non-shareable IPC (hint: use IpcMode:shareable for the donor "
+                        "container)");
+        kept.push_back(open_namespace_of(lender, "ipc", in.ipc_path));
+        in.shm_path = shared_memory_of(lender);
+    }
 }
 
 }  // namespace
@@ -111,12 +140,15 @@ Prepared prepare_bundle(const Containers& containers, const Container& container
     ConfigInputs in;
     in.user = resolve_user(root, settings.user, settings.group_add);
     prepare_root(settings, root);
-    in.mounts = prepare_volumes(containers.store_root(), settings, root);
+    in.mounts = prepare_volumes(containers.store_root(), container, root);
     in.cgroup_v2 = host_has_cgroup_v2();
     in.all_capabilities = own_capabilities();
     add_devices(settings, in);
+    add_block_io(settings, in);
+    if (settings.init) in.init_path = init_program();
+    join_others(containers, container, in, prepared.namespaces);
     if (const auto peer = shared_network(settings)) {
-        prepared.network = join_network(containers, *peer, in);
+        prepared.namespaces.push_back(join_network(containers.get(*peer), in));
     } else {
         in.hostname = choose_hostname(settings);
         name_files(container, in);
