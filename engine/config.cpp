@@ -227,6 +227,10 @@ std::vector<std::string> plan_env(const std::vector<std::string>& env, const std
     return out;
 }
 
+spec::Resources make_resources(const Settings& s, const ConfigInputs& in) {
+    return plan_resources(s, in);
+}
+
 spec::Config make_config(const Settings& s, const ConfigInputs& in) {
     const SecurityOptions security = read_security_options(s.security_opt);
     spec::Config config;

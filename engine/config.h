@@ -26,6 +26,8 @@ struct ConfigInputs {
 // Pure, except that seccomp rules are those for this machine and its kernel. Throws Docker's words
 // for options that contradict each other.
 spec::Config make_config(const Settings& settings, const ConfigInputs& inputs);
+// The part of it that may change while it runs.
+spec::Resources make_resources(const Settings& settings, const ConfigInputs& inputs);
 // The process of `exec`: the container's, changed by the options.
 struct ExecSettings {
     std::vector<std::string> args, env;

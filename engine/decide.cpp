@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "engine/config.h"
 #include "engine/from_image.h"
+#include "engine/network_table.h"
 #include "engine/request.h"
 
 namespace {
@@ -54,26 +55,108 @@ void read_ports(const ContainerRequest& r, const spec::ContainerConfig& image, S
     if (s.network == "none") s.ports.clear();
 }
 
+// `NAME`, or `name=NAME,alias=A,ip=ADDRESS,mac-address=MAC`.
+NetworkWish parse_network(const std::string& typed) {
+    if (typed.find('=') == std::string::npos) return {.name = typed};
+    NetworkWish wish;
+    for (const std::string& pair : split(typed, ',')) {
+        const size_t equals = pair.find('=');
+        const std::string key = lower(pair.substr(0, equals)),
+                          value = equals == std::string::npos ? "" : pair.substr(equals + 1);
+        if (key == "name")
+            wish.name = value;
+        else if (key == "alias")
+            wish.aliases.push_back(value);
+        else if (key == "ip")
+            wish.ip = value;
+        else if (key == "mac-address")
+            wish.mac = value;
+        else
+            throw Error("invalid argument ", quoted(typed), " for \"--network\" flag: ", key,
+                        " is not supported");
+    }
+    if (wish.name.empty())
+        throw Error("invalid argument ", quoted(typed), " for \"--network\" flag: no name in it");
+    return wish;
+}
+
+void check_mac(const std::string& text) {
+    const std::vector<std::string> parts = split(text, ':');
+    const bool good = parts.size() == 6 && std::ranges::all_of(parts, [](const std::string& part) {
+                          return part.size() == 2 && parse_number<uint8_t>(part, 16);
+                      });
+    if (!good) throw Error(text, " is not a valid mac address");
+    if (*parse_number<uint8_t>(parts[0], 16) & 1)
+        throw Error(text, " is not a valid mac address: it is one of many receivers");
+}
+
+// What a user's network has and the store's own has not.
+void check_wish(const NetworkWish& wish, const std::string& typed) {
+    if (!wish.mac.empty()) check_mac(wish.mac);
+    if (wish.name != "bridge") return;
+    if (!wish.aliases.empty())
+        throw Error("network-scoped aliases are only supported for user-defined networks");
+    if (!wish.ip.empty())
+        throw Error("user specified IP address is supported on user-defined networks only: ",
+                    typed);
+}
+
+// Those of the bridge kind; what else there is stands alone.
+void read_bridges(const ContainerRequest& r, const Containers& containers, Settings& s) {
+    for (const std::string& typed : r.networks) {
+        NetworkWish wish = parse_network(typed);
+        if (wish.name == "default") wish.name = "bridge";
+        const auto network = find_network(containers.store_root(), wish.name);
+        if (!network || peer_of(wish.name))
+            throw Error("failed to set up container networking: network ", wish.name, " not found");
+        if (network->name == "host" || network->name == "none")
+            throw Error("conflicting options: cannot attach both user-defined and non-user-defined "
+                        "network-modes");
+        wish.name = network->name;
+        if (std::ranges::count(s.networks, wish.name, &NetworkWish::name))
+            throw Error("network ", quoted(wish.name), " is specified multiple times");
+        s.networks.push_back(std::move(wish));
+    }
+    if (s.networks.empty()) s.networks.push_back({.name = "bridge"});
+    NetworkWish& first = s.networks[0];
+    first.aliases.insert(first.aliases.end(), r.aliases.begin(), r.aliases.end());
+    if (!r.ip.empty()) first.ip = r.ip;
+    if (!r.mac.empty()) first.mac = r.mac;
+    for (const NetworkWish& wish : s.networks) check_wish(wish, wish.ip);
+    s.network = first.name;
+}
+
+// `web:db`: known as db, at its address, to who starts after it.
+void read_links(const ContainerRequest& r, const Containers& containers, Settings& s) {
+    for (const std::string& typed : r.links) {
+        const size_t colon = typed.find(':');
+        const Container other = containers.get(typed.substr(0, colon));
+        const std::string alias =
+            colon == std::string::npos ? other.settings().name : typed.substr(colon + 1);
+        if (alias.empty() || typed.find(':', colon + 1) != std::string::npos)
+            if (colon != std::string::npos) throw Error("bad format for links: ", typed);
+        s.links.push_back(other.id() + ":" + alias);
+    }
+}
+
 void read_networks(const ContainerRequest& r, const Containers& containers,
                    const spec::ContainerConfig& image, Settings& s) {
     s.network = r.networks.empty() ? "bridge" : r.networks[0];
-    if (s.network == "default" || s.network.empty()) s.network = "bridge";
+    const bool stands_alone = s.network == "host" || s.network == "none" || shared_network(s);
+    if (stands_alone && (!r.aliases.empty() || !r.ip.empty()))
+        throw Error("conflicting options: --network ", s.network,
+                    " has neither addresses nor aliases of the container's own");
+    if (stands_alone && r.networks.size() > 1)
+        throw Error("conflicting options: cannot attach both user-defined and non-user-defined "
+                    "network-modes");
     if (const auto other = shared_network(s)) {
         check_shared_network(r);
         s.network = "container:" + containers.get(*other).id();
         return;
     }
-    if (s.network != "bridge" && s.network != "host" && s.network != "none")
-        throw Error("failed to set up container networking: network ", s.network,
-                    " not found (known are bridge, host, none, container:NAME)");
-    if (!r.aliases.empty())
-        throw Error("network-scoped aliases are only supported for user-defined networks");
-    if (!r.ip.empty())
-        throw Error("user specified IP address is supported on user-defined networks only");
-    if (!r.links.empty()) throw Error("--link is not supported");
-    if (!r.mac.empty()) throw Error("--mac-address is not supported");
-    if (r.networks.size() > 1) throw Error("--network: only one network is supported");
+    if (!stands_alone) read_bridges(r, containers, s);
     read_ports(r, image, s);
+    read_links(r, containers, s);
     s.dns = r.dns, s.dns_search = r.dns_search, s.dns_options = r.dns_options;
     for (const std::string& host : r.add_host) s.extra_hosts.push_back(parse_extra_host(host));
 }
@@ -245,9 +328,11 @@ void read_cpu(const ContainerRequest& r, Settings& s) {
         s.nano_cpus && (s.nano_cpus < 10'000'000 || s.nano_cpus > cpus * 1'000'000'000))
         throw Error("range of CPUs is from 0.01 to ", cpus, ".00, as there are only ", cpus,
                     " CPUs available");
-    s.cpu_shares = r.cpu_shares.value_or(0), s.cpu_period = r.cpu_period.value_or(0),
-    s.cpu_quota = r.cpu_quota.value_or(0), s.cpu_rt_period = r.cpu_rt_period.value_or(0),
-    s.cpu_rt_runtime = r.cpu_rt_runtime.value_or(0);
+    s.cpu_shares = r.cpu_shares.value_or(s.cpu_shares),
+    s.cpu_period = r.cpu_period.value_or(s.cpu_period),
+    s.cpu_quota = r.cpu_quota.value_or(s.cpu_quota),
+    s.cpu_rt_period = r.cpu_rt_period.value_or(s.cpu_rt_period),
+    s.cpu_rt_runtime = r.cpu_rt_runtime.value_or(s.cpu_rt_runtime);
     if (s.nano_cpus && s.cpu_period)
         throw Error("Conflicting options: Nano CPUs and CPU Period cannot both be set");
     if (s.nano_cpus && s.cpu_quota)
@@ -259,23 +344,26 @@ void read_cpu(const ContainerRequest& r, Settings& s) {
         throw Error("CPU cfs quota can not be less than 1ms (i.e. 1000)");
     if (s.cpu_rt_runtime && s.cpu_rt_period && s.cpu_rt_runtime > s.cpu_rt_period)
         throw Error("cpu real-time runtime cannot be higher than cpu real-time period");
-    s.cpuset_cpus = r.cpuset_cpus, s.cpuset_mems = r.cpuset_mems;
+    if (!r.cpuset_cpus.empty()) s.cpuset_cpus = r.cpuset_cpus;
+    if (!r.cpuset_mems.empty()) s.cpuset_mems = r.cpuset_mems;
 }
 
 void read_memory(const ContainerRequest& r, Settings& s) {
-    s.memory = bytes_of("memory", r.memory);
-    s.memory_swap = r.memory_swap == "-1" ? -1 : bytes_of("memory-swap", r.memory_swap);
-    s.memory_reservation = bytes_of("memory-reservation", r.memory_reservation);
+    if (!r.memory.empty()) s.memory = bytes_of("memory", r.memory);
+    if (!r.memory_swap.empty())
+        s.memory_swap = r.memory_swap == "-1" ? -1 : bytes_of("memory-swap", r.memory_swap);
+    if (!r.memory_reservation.empty())
+        s.memory_reservation = bytes_of("memory-reservation", r.memory_reservation);
     if (const int64_t size = bytes_of("shm-size", r.shm_size))
         s.shm_size = size;  // 0 is the default, not "without limit"
     if (r.memory_swappiness.value_or(-1) != -1) s.memory_swappiness = int(*r.memory_swappiness);
-    s.oom_kill_disable = r.oom_kill_disable;
-    s.pids_limit = r.pids_limit.value_or(0);
-    s.oom_score_adj = int(r.oom_score_adj.value_or(0));
+    s.oom_kill_disable |= r.oom_kill_disable;
+    s.pids_limit = r.pids_limit.value_or(s.pids_limit);
+    s.oom_score_adj = int(r.oom_score_adj.value_or(s.oom_score_adj));
 }
 
 void read_block_io(const ContainerRequest& r, Settings& s) {
-    s.blkio_weight = int(r.blkio_weight.value_or(0));
+    s.blkio_weight = int(r.blkio_weight.value_or(s.blkio_weight));
     if (s.blkio_weight && (s.blkio_weight < 10 || s.blkio_weight > 1000))
         throw Error("Range of blkio weight is from 10 to 1000");
     const struct {
@@ -345,6 +433,12 @@ void read_isolation(const ContainerRequest& r, const Containers& containers, Set
 
 }  // namespace
 
+void take_limits(const ContainerRequest& request, Settings& settings) {
+    read_cpu(request, settings);
+    read_memory(request, settings);
+    read_block_io(request, settings);
+}
+
 Settings decide(const ContainerRequest& request, const Image& image, const Containers& containers) {
     Settings s;
     s.name = request.name, s.image = request.image, s.image_id = image.id().text(),
@@ -357,9 +451,7 @@ Settings decide(const ContainerRequest& request, const Image& image, const Conta
     read_environment(request, config, s);
     read_networks(request, containers, config, s);
     read_mounts(request, containers, config, s);
-    read_cpu(request, s);
-    read_memory(request, s);
-    read_block_io(request, s);
+    take_limits(request, s);
     read_kernel_parameters(request, s);
     read_isolation(request, containers, s);
     return s;

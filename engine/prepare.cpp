@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/process.h"
 #include "base/root.h"
@@ -15,6 +17,7 @@
 #include "engine/config.h"
 #include "engine/host_mounts.h"
 #include "engine/init.h"
+#include "engine/name_server.h"
 #include "engine/volumes.h"
 
 namespace {
@@ -66,22 +69,56 @@ std::string choose_hostname(const Settings& settings) {
     return name;
 }
 
-void write_names(const Settings& settings, const NetworkState& network, const ConfigInputs& in) {
+// Whom --link names, at the address that he has now.
+std::vector<std::string> linked_hosts(const Containers& containers, const Settings& settings) {
+    std::vector<std::string> out;
+    for (const std::string& link : settings.links) {
+        const size_t colon = link.find(':');
+        const Container other = containers.get(link.substr(0, colon));
+        const std::string address = other.state().network.address, alias = link.substr(colon + 1);
+        if (address.empty())
+            throw Error("Cannot link to a non running container: /", other.settings().name, " AS /",
+                        settings.name, "/", alias);
+        for (const std::string& name : {alias, other.settings().name, other.id().substr(0, 12)})
+            out.push_back(name + ":" + address);
+    }
+    return out;
+}
+
+std::string hosts_of(const Containers& containers, const Settings& settings,
+                     const std::vector<NetworkState>& places, const std::string& hostname) {
+    if (settings.network == "host" && settings.extra_hosts.empty())
+        return read_file_if_exists("/etc/hosts").value_or("");
+    std::vector<std::string> extra = settings.extra_hosts;
+    for (std::string& one : linked_hosts(containers, settings)) extra.push_back(std::move(one));
+    std::string out =
+        hosts_file(extra, places.empty() ? "" : places[0].gateway, true,
+                   places.empty() ? "" : places[0].address, hostname, settings.domainname);
+    for (size_t i = 1; i < places.size(); ++i) out += places[i].address + "\t" + hostname + "\n";
+    return out;
+}
+
+// In a user's network its resolver is asked first, and asks the others.
+std::string resolv_of(const Settings& settings, const std::vector<NetworkState>& places) {
     const bool host = settings.network == "host";
-    const std::string hosts = host && settings.extra_hosts.empty()
-                                  ? read_file_if_exists("/etc/hosts").value_or("")
-                                  : hosts_file(settings.extra_hosts, network.gateway, true,
-                                               network.address, in.hostname, settings.domainname);
-    const ResolvOptions resolv{.dns = settings.dns,
-                               .search = settings.dns_search,
-                               .options = settings.dns_options,
-                               .filter = !host};
+    ResolvOptions wanted{.dns = settings.dns,
+                         .search = settings.dns_search,
+                         .options = settings.dns_options,
+                         .filter = !host};
+    if (std::ranges::any_of(places, [](const NetworkState& one) { return !one.name.empty(); })) {
+        wanted.dns = {name_server_address};
+        const auto is_ndots = [](const std::string& one) { return one.starts_with("ndots:"); };
+        if (std::ranges::none_of(wanted.options, is_ndots)) wanted.options.push_back("ndots:0");
+    }
+    return resolv_conf(
+        host ? read_file_if_exists("/etc/resolv.conf").value_or("") : host_resolv_conf(), wanted);
+}
+
+void write_names(const Containers& containers, const Settings& settings,
+                 const std::vector<NetworkState>& places, const ConfigInputs& in) {
     write_file(in.hostname_path, in.hostname + "\n");
-    write_file(in.hosts_path, hosts);
-    write_file(in.resolv_path,
-               resolv_conf(host ? read_file_if_exists("/etc/resolv.conf").value_or("")
-                                : host_resolv_conf(),
-                           resolv));
+    write_file(in.hosts_path, hosts_of(containers, settings, places, in.hostname));
+    write_file(in.resolv_path, resolv_of(settings, places));
 }
 
 void name_files(const Container& owner, ConfigInputs& in) {
@@ -133,7 +170,7 @@ void join_others(const Containers& containers, const Container& container, Confi
 }  // namespace
 
 Prepared prepare_bundle(const Containers& containers, const Container& container,
-                        const NetworkState& network) {
+                        const std::vector<NetworkState>& places) {
     const Settings& settings = container.settings();
     const Root root(container.file("rootfs"));
     Prepared prepared;
@@ -152,7 +189,7 @@ Prepared prepare_bundle(const Containers& containers, const Container& container
     } else {
         in.hostname = choose_hostname(settings);
         name_files(container, in);
-        write_names(settings, network, in);
+        write_names(containers, settings, places, in);
     }
     write_file(container.file("config.json"), spec::write(make_config(settings, in), -1));
     return prepared;

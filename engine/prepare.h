@@ -11,6 +11,6 @@ struct Prepared {
     // Of other containers, named by config.json: to be open until the runtime has joined them.
     std::vector<UniqueFd> namespaces;
 };
-// Its root file system is mounted, its place in the bridge network is known.
+// Its root file system is mounted, its places in networks are known.
 Prepared prepare_bundle(const Containers& containers, const Container& container,
-                        const NetworkState& network);
+                        const std::vector<NetworkState>& places);

@@ -56,3 +56,5 @@ struct ContainerRequest {
 // What is to be made of the request: pure, but for other containers that it names and for what the
 // machine has. Errors are Docker's words.
 Settings decide(const ContainerRequest& request, const Image& image, const Containers& containers);
+// The part of it that may change later: what is given of the limits, and of the restart policy.
+void take_limits(const ContainerRequest& request, Settings& settings);

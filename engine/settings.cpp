@@ -125,6 +125,11 @@ std::optional<std::string> peer_of(const std::string& mode) {
     return mode.substr(prefix.size());
 }
 
+std::vector<NetworkWish> bridges_of(const Settings& settings) {
+    if (settings.networks.empty() && settings.network == "bridge") return {{.name = "bridge"}};
+    return settings.networks;
+}
+
 std::optional<std::string> shared_network(const Settings& settings) {
     return peer_of(settings.network);
 }

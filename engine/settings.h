@@ -113,6 +113,8 @@ std::vector<Digest> layers_of(const Settings& settings);
 
 // The container that a mode of --network, --ipc, --pid names: "container:ID".
 std::optional<std::string> peer_of(const std::string& mode);
+// The networks with a bridge that it is in; those of older stores have only a name.
+std::vector<NetworkWish> bridges_of(const Settings& settings);
 // The ID of the container whose network it shares.
 std::optional<std::string> shared_network(const Settings& settings);
 
