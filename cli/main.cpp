@@ -13,7 +13,7 @@
 #include "cli/commands.h"
 #include "cli/run_command.h"
 
-extern const Command system_prune_command;
+extern const Command system_prune_command, system_start_command;
 
 int failure_exit_code = 1;
 
@@ -145,6 +145,7 @@ const Command* const commands[] = {
     &builder_prune_command,
     &system_df_command,
     &system_prune_command,
+    &system_start_command,
     &tag_command,
     &unpack_command,
     &validate_command,

@@ -24,19 +24,31 @@ static int64_t now_in_nanoseconds() {
         .count();
 }
 
-void note_event(const std::string& store_root, const std::string& type, const std::string& action,
-                const std::string& actor, std::map<std::string, std::string> attributes) noexcept {
-    attempt("noting an event", [&] {
-        const Table table(store_root);
-        table.in_one([&] {
-            table.run(
-                "INSERT INTO events(time, type, action, actor, attributes) VALUES(?,?,?,?,?)",
-                {now_in_nanoseconds(), type, action, actor, json::dump(json::write(attributes))});
-            const int64_t number = table.last_row();
-            if (number % 256 == 0)
-                table.run("DELETE FROM events WHERE number <= ?", {number - most_events});
-        });
+static void add_event(const std::string& store_root, const Event& event) {
+    const Table table(store_root);
+    table.in_one([&] {
+        table.run("INSERT INTO events(time, type, action, actor, attributes) VALUES(?,?,?,?,?)",
+                  {event.time, event.type, event.action, event.actor,
+                   json::dump(json::write(event.attributes))});
+        const int64_t number = table.last_row();
+        if (number % 256 == 0)
+            table.run("DELETE FROM events WHERE number <= ?", {number - most_events});
     });
+}
+
+// A full disk has been told by then, or will be, by those who need room.
+void note_event(const std::string& store_root, const std::string& type, const std::string& action,
+                const std::string& actor, std::map<std::string, std::string> attributes) noexcept
+    try {
+    add_event(store_root, {.time = now_in_nanoseconds(),
+                           .type = type,
+                           .action = action,
+                           .actor = actor,
+                           .attributes = std::move(attributes)});
+} catch (const TableIsFull& e) {
+    log_debug(str("noting an event: ", e.what()));
+} catch (const std::exception& e) {
+    log_warning(str("noting an event: ", e.what()));
 }
 
 void note_event(const Containers& containers, const Container& container, const std::string& action,

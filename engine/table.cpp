@@ -23,7 +23,13 @@ static constexpr int patience = 10'000;  // milliseconds for another writer
 std::string table_file(const std::string& store_root) { return store_root + "/engine.db"; }
 
 static void check_sqlite(int code, sqlite3* database) {
-    if (code != SQLITE_OK) throw Error("engine.db: ", ::sqlite3_errmsg(database));
+    if (code == SQLITE_OK) return;
+    const std::string words = str("engine.db: ", ::sqlite3_errmsg(database));
+    // What it maps, it cannot lengthen on a full disk.
+    const int cause = ::sqlite3_extended_errcode(database);
+    if (cause == SQLITE_FULL || cause == SQLITE_IOERR_SHMSIZE || cause == SQLITE_IOERR_WRITE)
+        throw TableIsFull(words);
+    throw Error(words);
 }
 
 Table::Table(const std::string& store_root) {
@@ -67,7 +73,7 @@ std::vector<Table::Row> Table::run(const char* text, const std::vector<Cell>& ar
     }
     std::vector<Row> rows;
     for (int code; (code = ::sqlite3_step(statement)) != SQLITE_DONE;) {
-        if (code != SQLITE_ROW) throw Error("engine.db: ", ::sqlite3_errmsg(database_));
+        if (code != SQLITE_ROW) check_sqlite(code, database_);
         Row& row = rows.emplace_back();
         for (int i = 0; i < ::sqlite3_column_count(statement); ++i) {
             const auto* cell = reinterpret_cast<const char*>(::sqlite3_column_text(statement, i));

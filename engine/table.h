@@ -13,7 +13,14 @@
 #include <variant>
 #include <vector>
 
+#include "base/error.h"
+
 struct sqlite3;
+
+// There is no room on the disk.
+struct TableIsFull : Error {
+    using Error::Error;
+};
 
 class Table {
 public:

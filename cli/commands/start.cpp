@@ -10,37 +10,12 @@ namespace {
 
 constexpr Option start_options[] = {
     {"attach,a", nullptr, "attach its output, pass signals"},
-    {"by-policy", nullptr, "those that their restart policy wants after a boot"},
     {"detach-keys", "KEYS", "the keys that leave a terminal", default_detach_keys},
     {"interactive,i", nullptr, "attach its input"},
 };
 
-// Without a daemon somebody has to call it when the machine has started: keg.service does.
-bool policy_wants(const Container& container) {
-    const RestartPolicy& policy = container.settings().restart;
-    const State state = container.state();
-    if (state.status != "exited") return false;
-    if (policy.name == "on-failure")
-        return state.exit_code != 0 && !container.is_asked_to_stop() &&
-               (!policy.most || state.restart_count < policy.most);
-    return policy.name == "always" ||
-           (policy.name == "unless-stopped" && !container.is_asked_to_stop());
-}
-
-int start_by_policy(const Containers& containers, const std::string& runtime) {
-    std::vector<std::string> ids;
-    for (const Container& container : containers.list())
-        if (policy_wants(container)) ids.push_back(container.id());
-    return for_each_container(containers, ids, true, [&](const Container& container) {
-        start_container(containers, container, {.runtime = runtime});
-    });
-}
-
 int start(const Arguments& globals, const Arguments& args) {
     const Containers containers(store_root(globals));
-    if (args.flag("by-policy") == (args.size() > 0))
-        throw Error("start needs the names of containers, or --by-policy");
-    if (args.flag("by-policy")) return start_by_policy(containers, runtime_program(globals));
     const bool attach = args.flag("attach") || args.flag("interactive");
     if (!attach)
         return for_each_container(containers, args.words(), true, [&](const Container& container) {
@@ -66,6 +41,7 @@ constinit const Command start_command = {
     .synopsis = "CONTAINER [CONTAINER...]",
     .summary = "start stopped containers",
     .options = start_options,
+    .least = 1,
     .interspersed = true,
     .run = start,
 };

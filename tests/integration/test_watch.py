@@ -91,7 +91,7 @@ class Restart(WatchCase):
         for monitor in keg.processes_of(f"--root {self.store} run"):
             os.kill(int(monitor), signal.SIGKILL)
         wait_until(lambda: self.state("un") == "exited", "it to be taken for one of before the boot")
-        self.keg("start", "--by-policy")
+        self.keg("system", "start")
         self.assertEqual(sorted(self.containers()), ["al running", "created created", "no exited", "stopped exited", "un running"])
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):

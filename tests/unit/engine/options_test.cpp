@@ -129,13 +129,13 @@ TEST_CASE("--mount is a record of CSV whose keys fit the type") {
     const auto mount = [&](const std::string& spec) { return parse_mount(spec, "/here", tmpfs); };
     CHECK(mount("type=bind,\"source=/a,b\",target=/c")->source == "/a,b");
     CHECK(mount("type=bind,src=./x,dst=/c,bind-create-src")->source == "/here/x");
-    CHECK(mount("source=v,dst=/c,volume-subpath=a/b")->subpath == "a/b");
+    CHECK(mount("source=vol,dst=/c,volume-subpath=a/b")->subpath == "a/b");
     CHECK(mount("type=bind,src=/a,dst=/c,bind-recursive=disabled")->alone);
     for (const char* bad :
-         {"type=bind,src=/a,dst=/c,volume-nocopy", "source=v,dst=/c,volume-subpath=/a",
-          "source=v,dst=/c,volume-subpath=a/../..", "\"source=v", "source=v,dst=/c,what=1",
+         {"type=bind,src=/a,dst=/c,volume-nocopy", "source=vol,dst=/c,volume-subpath=/a",
+          "source=vol,dst=/c,volume-subpath=a/../..", "\"source=v", "source=vol,dst=/c,what=1",
           "type=bind,src=a,dst=/c", "type=image,src=a,dst=/c", "type=tmpfs,src=a,dst=/c",
-          "source=v,dst=/c,volume-driver=nfs"})
+          "source=vol,dst=/c,volume-driver=nfs"})
         CHECK_THROWS_AS(mount(bad), Error);
 }
 
