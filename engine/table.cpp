@@ -20,7 +20,9 @@ static constexpr const char* changes[] = {
 
 static constexpr int patience = 10'000;  // milliseconds for another writer
 
-std::string table_file(const std::string& store_root) { return store_root + "/engine.db"; }
+std::string table_file(const std::string& store_root) {
+    return store_root + "/containers/engine.db";
+}
 
 static void check_sqlite(int code, sqlite3* database) {
     if (code == SQLITE_OK) return;
@@ -34,6 +36,7 @@ static void check_sqlite(int code, sqlite3* database) {
 
 Table::Table(const std::string& store_root) {
     const std::string file = table_file(store_root);
+    sys::make_directories(store_root + "/containers", 0700);
     sys::open(file, O_RDONLY | O_CREAT, 0600);  // SQLite gives its other files the same mode
     Defer close([&] { ::sqlite3_close(database_); });
     check_sqlite(::sqlite3_open_v2(file.c_str(), &database_,

@@ -1,5 +1,6 @@
-// The store's table, ROOT/engine.db: what is a table in keg (networks, volumes, events) is kept in
-// SQLite, where a change and what else belongs to it are one transaction. Documents stay files.
+// The store's table, ROOT/containers/engine.db: what is a table in keg (networks, volumes, events)
+// is kept in SQLite, where a change and what else belongs to it are one transaction. Documents stay
+// files.
 //
 // What is hard: many short processes use it at once, none of which may be held up by one that was
 // stopped (^Z) or killed. So it is in WAL mode, readers wait for nobody, a writer waits some
