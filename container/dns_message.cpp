@@ -1,3 +1,5 @@
+// What is hard is to believe no length: each label's is checked against what is left, and their sum
+// against the longest name, before a byte of it is taken.
 #include "container/dns_message.h"
 
 #include <cctype>

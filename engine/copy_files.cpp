@@ -1,3 +1,7 @@
+// Of a container that runs, its own root is used, as its processes see it: with volumes, tmpfs and
+// what is read-only there. Of one that does not, a volume is not mounted, and a path that begins
+// with its place is looked up in the volume's own tree. Links are resolved below whichever of them
+// it is.
 #include "engine/copy_files.h"
 
 #include <fcntl.h>

@@ -1,3 +1,5 @@
+// What overlayfs keeps in the upper directory is more than what the container did: directories are
+// copied up for what is in them, and a start leaves traces (traces.h).
 #include "engine/diff.h"
 
 #include <fcntl.h>

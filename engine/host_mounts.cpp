@@ -1,3 +1,5 @@
+// A mount may be there after a kill, or half of them, or none: taking back looks at what is there,
+// and what is no mount is passed over. The directories go last, when nothing is mounted on them.
 #include "engine/host_mounts.h"
 
 #include <fcntl.h>

@@ -291,9 +291,11 @@ void Monitor::connect() {
     NameServerOptions served;
     for (const auto& endpoint : endpoints_) {
         endpoint->connect(network.get(), state_.pid);
-        const NetworkState& place = endpoint->state();
-        if (!place.name.empty())
+        NetworkState place = endpoint->state();
+        if (!place.name.empty()) {
+            place.network_id = get_network(containers_.store_root(), place.name).id;
             served.networks.push_back(network_directory(containers_.store_root(), place.name));
+        }
         if (endpoint == endpoints_.front())
             state_.network = place;
         else

@@ -1,3 +1,6 @@
+// What is hard: two commands make a network at once, and both look for free addresses. So looking
+// and adding are one transaction. Whether the machine itself has such an address is asked when a
+// network is made (its routes), and again when it comes up.
 #include "engine/network_table.h"
 
 #include <arpa/inet.h>

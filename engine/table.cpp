@@ -1,3 +1,5 @@
+// Every version of keg that has a change to make to the table's form makes it under the writer's
+// lock, having looked again, so that of two new ones one does.
 #include "engine/table.h"
 
 #include <fcntl.h>

@@ -1,3 +1,6 @@
+// The directories are the truth, the table says more of some of them: a volume that an older keg
+// has made, or a container by its name, has no row and is one all the same. Nothing is removed
+// while a container cannot be read, which may have it.
 #include "engine/volume_table.h"
 
 #include <sys/stat.h>

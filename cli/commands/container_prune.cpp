@@ -1,3 +1,5 @@
+// One that cannot be removed keeps no other: it is warned of. What a container has written is
+// measured before it goes; nobody can say it afterwards.
 #include <algorithm>
 #include <cstdio>
 

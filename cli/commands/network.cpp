@@ -1,3 +1,6 @@
+// `keg network`: what people see of the table of networks. What is hard is that Docker's networks
+// know their containers and keg's do not: who is in one is asked of the containers' states, each
+// read once.
 #include <algorithm>
 #include <cstdio>
 

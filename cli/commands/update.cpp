@@ -1,3 +1,4 @@
+// What is not given stays as it is, so nothing here has a default.
 #include "engine/update.h"
 
 #include <climits>

@@ -1,3 +1,5 @@
+// `keg volume`. A volume is a directory that may be there without a row in the table: a container
+// made it by its name. And Docker's prune takes those without a name alone, unless it is told -a.
 #include <algorithm>
 #include <cstdio>
 

@@ -38,6 +38,7 @@ class Networks(EngineCase):
         self.up("in", "--network", "net1")
         self.fails("network", "rm", "net1", says='has active endpoints (name:"in")')
         self.assertEqual([one["Name"] for one in json.loads(self.keg("network", "inspect", "net1").stdout)[0]["Containers"].values()], ["in"])
+        self.assertEqual(json.loads(self.keg("inspect", "in").stdout)[0]["NetworkSettings"]["Networks"]["net1"]["NetworkID"], made)
         self.keg("rm", "-f", "in")
         self.keg("network", "rm", made[:12])
         self.fails("network", "inspect", "net1", says="network net1 not found")

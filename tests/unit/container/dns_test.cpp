@@ -1,3 +1,4 @@
+// Proves that a resolver reads what it may and nothing else, to the byte.
 #include "container/dns_message.h"
 #include "tests/unit/catch.h"
 

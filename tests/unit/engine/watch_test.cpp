@@ -1,3 +1,4 @@
+// Proves what the monitor decides between two events: keys that are held back, health by its rules.
 #include "engine/detach_keys.h"
 #include "engine/health.h"
 #include "tests/unit/catch.h"
