@@ -19,10 +19,17 @@ extern const Command add_layer_command, build_command, config_command, convert_c
     push_command, repack_command, rmi_command, save_command, sign_command, system_check_command,
     system_df_command, tag_command, unpack_command, validate_command, verify_command;
 // Containers
-extern const Command commit_command, create_command, exec_command, export_command, inspect_command,
-    kill_command, logs_command, pause_command, port_command, ps_command, rename_command,
-    restart_command, rm_command, run_command, start_command, stop_command, unpause_command,
-    wait_command;
+extern const Command attach_command, commit_command, container_prune_command, cp_command,
+    create_command, diff_command, events_command, exec_command, export_command, info_command,
+    inspect_command, kill_command, logs_command, pause_command, port_command, ps_command,
+    rename_command, restart_command, rm_command, run_command, start_command, stats_command,
+    stop_command, top_command, unpause_command, update_command, version_command, wait_command;
+// Networks
+extern const Command network_connect_command, network_create_command, network_disconnect_command,
+    network_inspect_command, network_ls_command, network_prune_command, network_rm_command;
+// Volumes
+extern const Command volume_create_command, volume_inspect_command, volume_ls_command,
+    volume_prune_command, volume_rm_command;
 
 // The store's directory: --root, else default_store_root().
 std::string store_root(const Arguments& globals);

@@ -11,6 +11,9 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/run_command.h"
+
+extern const Command system_prune_command, system_start_command;
 
 int failure_exit_code = 1;
 
@@ -44,6 +47,21 @@ const Command container_run_command = also_named("container run", run_command);
 const Command container_start_command = also_named("container start", start_command);
 const Command container_stop_command = also_named("container stop", stop_command);
 const Command container_wait_command = also_named("container wait", wait_command);
+const Command container_attach_command = also_named("container attach", attach_command);
+const Command container_cp_command = also_named("container cp", cp_command);
+const Command container_diff_command = also_named("container diff", diff_command);
+const Command container_pause_command = also_named("container pause", pause_command);
+const Command container_restart_command = also_named("container restart", restart_command);
+const Command container_stats_command = also_named("container stats", stats_command);
+const Command container_top_command = also_named("container top", top_command);
+const Command container_unpause_command = also_named("container unpause", unpause_command);
+const Command container_update_command = also_named("container update", update_command);
+const Command container_list_command = also_named("container list", ps_command);
+const Command container_ps_command = also_named("container ps", ps_command);
+const Command network_list_command = also_named("network list", network_ls_command);
+const Command system_events_command = also_named("system events", events_command);
+const Command system_info_command = also_named("system info", info_command);
+const Command volume_list_command = also_named("volume list", volume_ls_command);
 const Command image_history_command = also_named("image history", history_command);
 const Command image_import_command = also_named("image import", import_command);
 const Command image_load_command = also_named("image load", load_command);
@@ -56,11 +74,17 @@ const Command image_tag_command = also_named("image tag", tag_command);
 
 const Command* const commands[] = {
     // Containers
+    &attach_command,
     &build_command,
     &commit_command,
+    &container_prune_command,
+    &cp_command,
     &create_command,
+    &diff_command,
+    &events_command,
     &exec_command,
     &export_command,
+    &info_command,
     &inspect_command,
     &kill_command,
     &logs_command,
@@ -72,9 +96,25 @@ const Command* const commands[] = {
     &rm_command,
     &run_command,
     &start_command,
+    &stats_command,
     &stop_command,
+    &top_command,
     &unpause_command,
+    &update_command,
+    &version_command,
     &wait_command,
+    &network_connect_command,
+    &network_create_command,
+    &network_disconnect_command,
+    &network_inspect_command,
+    &network_ls_command,
+    &network_prune_command,
+    &network_rm_command,
+    &volume_create_command,
+    &volume_inspect_command,
+    &volume_ls_command,
+    &volume_prune_command,
+    &volume_rm_command,
     // Images
     &add_layer_command,
     &config_command,
@@ -104,6 +144,8 @@ const Command* const commands[] = {
     &builder_du_command,
     &builder_prune_command,
     &system_df_command,
+    &system_prune_command,
+    &system_start_command,
     &tag_command,
     &unpack_command,
     &validate_command,
@@ -124,6 +166,21 @@ const Command* const commands[] = {
     &container_start_command,
     &container_stop_command,
     &container_wait_command,
+    &container_attach_command,
+    &container_cp_command,
+    &container_diff_command,
+    &container_pause_command,
+    &container_restart_command,
+    &container_stats_command,
+    &container_top_command,
+    &container_unpause_command,
+    &container_update_command,
+    &container_list_command,
+    &container_ps_command,
+    &network_list_command,
+    &system_events_command,
+    &system_info_command,
+    &volume_list_command,
     &image_history_command,
     &image_import_command,
     &image_load_command,
@@ -152,6 +209,14 @@ const Program program = {
 };
 
 }  // namespace
+
+int run_command_line(const Arguments& given, std::vector<std::string> words) {
+    words.insert(words.begin(), {"keg", "--root", store_root(given)});
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    return dispatch(program, int(words.size()), argv.data());
+}
 
 // Absolute, because monitors go elsewhere.
 std::string store_root(const Arguments& given) {

@@ -1,13 +1,11 @@
-// Docker's rules of merging are not uniform: --entrypoint drops the image's CMD, -e NAME takes the
-// caller's value or removes a default. What is parsed here is what the user typed, and nothing
-// else: what an image says comes as typed values (engine/from_image.h). What this program does not
-// do is refused by name, before anything is made.
+// From the words of the command line to a request: each option goes to one member, by a table. What
+// only the caller has (his files, his environment) is read here; what the words mean is decided in
+// engine/decide.cpp. What this program does not do is refused by name, before anything is made.
 #include "cli/run_options.h"
 
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -19,8 +17,8 @@
 #include "base/sys.h"
 #include "cli/commands.h"
 #include "engine/config.h"
-#include "engine/from_image.h"
 #include "engine/lifecycle.h"
+#include "engine/request.h"
 #include "image/platform.h"
 #include "image/pull.h"
 #include "image/snapshots.h"
@@ -28,194 +26,175 @@
 
 namespace {
 
-// What belongs to the other container cannot be changed by who shares its network.
-void check_shared_network(const Arguments& args) {
-    static constexpr struct {
-        const char *option, *words;
-    } conflicts[] = {
-        {"hostname", "hostname and the network mode"},
-        {"dns", "dns and the network mode"},
-        {"add-host", "custom host-to-IP mapping and the network mode"},
-        {"publish", "port publishing and the container type network mode"},
-        {"publish-all", "port publishing and the container type network mode"},
-        {"expose", "port exposing and the container type network mode"},
-    };
-    for (const auto& [option, words] : conflicts)
-        if (args.has(option)) throw Error("conflicting options: ", words);
-}
+using Request = ContainerRequest;
 
-void read_networks(const Arguments& args, const Containers& containers,
-                   const spec::ContainerConfig& image, Settings& s) {
-    s.network = args.has("net") ? args.get("net") : args.get("network");
-    if (s.network == "default" || s.network.empty()) s.network = "bridge";
-    if (const auto other = shared_network(s)) {
-        check_shared_network(args);
-        s.network = "container:" + containers.get(*other).id();
-        return;
-    }
-    if (s.network != "bridge" && s.network != "host" && s.network != "none")
-        throw Error("failed to set up container networking: network ", s.network,
-                    " not found (known are bridge, host, none, container:NAME)");
-    for (const std::string& spec : args.all("publish"))
-        for (const PortBinding& port : parse_publish(spec))
-            s.ports.push_back(port), s.exposed_ports.insert(port.inside());
-    std::set<spec::Port> exposed = image.exposed_ports;
-    for (const std::string& spec : args.all("expose"))
-        for (const std::string& port : parse_expose(spec))
-            s.exposed_ports.insert(port), exposed.merge(spec::parse_ports(port));
-    s.publish_all = args.flag("publish-all");
-    if (s.publish_all) publish_exposed(s, exposed);
-    if (s.network == "host" && !s.ports.empty())
-        std::fprintf(stderr,
-                     "WARNING: Published ports are discarded when using host network mode\n"),
-            s.ports.clear();
-    if (s.network == "none") s.ports.clear();
-    s.dns = args.all("dns"), s.dns_search = args.all("dns-search"),
-    s.dns_options = args.all("dns-option");
-    for (const std::string& option : args.all("dns-opt")) s.dns_options.push_back(option);
-    for (const std::string& host : args.all("add-host"))
-        s.extra_hosts.push_back(parse_extra_host(host));
-}
+constexpr struct {
+    const char* option;
+    Request::Text Request::* member;
+} texts[] = {
+    {"cgroup-parent", &Request::cgroup_parent},
+    {"cgroupns", &Request::cgroupns},
+    {"cidfile", &Request::cid_file},
+    {"cpus", &Request::cpus},
+    {"cpuset-cpus", &Request::cpuset_cpus},
+    {"cpuset-mems", &Request::cpuset_mems},
+    {"domainname", &Request::domainname},
+    {"health-interval", &Request::health_interval},
+    {"health-start-interval", &Request::health_start_interval},
+    {"health-start-period", &Request::health_start_period},
+    {"health-timeout", &Request::health_timeout},
+    {"hostname", &Request::hostname},
+    {"ip", &Request::ip},
+    {"ipc", &Request::ipc},
+    {"log-driver", &Request::log_driver},
+    {"mac-address", &Request::mac},
+    {"memory", &Request::memory},
+    {"memory-reservation", &Request::memory_reservation},
+    {"memory-swap", &Request::memory_swap},
+    {"name", &Request::name},
+    {"pid", &Request::pid},
+    {"restart", &Request::restart},
+    {"runtime", &Request::runtime},
+    {"shm-size", &Request::shm_size},
+    {"stop-signal", &Request::stop_signal},
+    {"userns", &Request::userns},
+    {"uts", &Request::uts},
+    {"volume-driver", &Request::volume_driver},
+};
+constexpr struct {
+    const char* option;
+    std::optional<Request::Text> Request::* member;
+} overrides[] = {
+    {"entrypoint", &Request::entrypoint},
+    {"health-cmd", &Request::health_cmd},
+    {"user", &Request::user},
+    {"workdir", &Request::working_dir},
+};
+constexpr struct {
+    const char* option;
+    Request::List Request::* member;
+} lists[] = {
+    {"add-host", &Request::add_host},
+    {"annotation", &Request::annotations},
+    {"blkio-weight-device", &Request::blkio_weight_device},
+    {"cap-add", &Request::cap_add},
+    {"cap-drop", &Request::cap_drop},
+    {"device", &Request::devices},
+    {"device-cgroup-rule", &Request::device_cgroup_rules},
+    {"device-read-bps", &Request::device_read_bps},
+    {"device-read-iops", &Request::device_read_iops},
+    {"device-write-bps", &Request::device_write_bps},
+    {"device-write-iops", &Request::device_write_iops},
+    {"dns", &Request::dns},
+    {"dns-opt", &Request::dns_options},
+    {"dns-option", &Request::dns_options},
+    {"dns-search", &Request::dns_search},
+    {"expose", &Request::expose},
+    {"group-add", &Request::group_add},
+    {"link", &Request::links},
+    {"log-opt", &Request::log_opts},
+    {"mount", &Request::mounts},
+    {"net", &Request::networks},
+    {"network", &Request::networks},
+    {"network-alias", &Request::aliases},
+    {"publish", &Request::publish},
+    {"sysctl", &Request::sysctls},
+    {"tmpfs", &Request::tmpfs},
+    {"ulimit", &Request::ulimits},
+    {"volume", &Request::volumes},
+    {"volumes-from", &Request::volumes_from},
+};
+constexpr struct {
+    const char* option;
+    bool Request::* member;
+} switches[] = {
+    {"init", &Request::init},
+    {"interactive", &Request::open_stdin},
+    {"no-healthcheck", &Request::no_healthcheck},
+    {"oom-kill-disable", &Request::oom_kill_disable},
+    {"privileged", &Request::privileged},
+    {"publish-all", &Request::publish_all},
+    {"read-only", &Request::read_only},
+    {"rm", &Request::auto_remove},
+    {"tty", &Request::tty},
+};
+constexpr struct {
+    const char* option;
+    Request::Number Request::* member;
+} numbers[] = {
+    {"blkio-weight", &Request::blkio_weight},
+    {"cpu-period", &Request::cpu_period},
+    {"cpu-quota", &Request::cpu_quota},
+    {"cpu-rt-period", &Request::cpu_rt_period},
+    {"cpu-rt-runtime", &Request::cpu_rt_runtime},
+    {"cpu-shares", &Request::cpu_shares},
+    {"health-retries", &Request::health_retries},
+    {"memory-swappiness", &Request::memory_swappiness},
+    {"oom-score-adj", &Request::oom_score_adj},
+    {"pids-limit", &Request::pids_limit},
+    {"stop-timeout", &Request::stop_timeout},
+};
 
-void read_mounts(const Arguments& args, const spec::ContainerConfig& image, Settings& s) {
-    const std::string here = std::filesystem::current_path();
-    s.binds = args.all("volume");
-    for (const std::string& spec : s.binds) s.mounts.push_back(parse_volume(spec, here));
-    for (const std::string& spec : args.all("mount"))
-        if (auto mount = parse_mount(spec, s.tmpfs)) s.mounts.push_back(*mount);
-    for (const std::string& spec : args.all("tmpfs")) {
-        const size_t colon = spec.find(':');
-        s.tmpfs[spec.substr(0, colon)] = colon == std::string::npos ? "" : spec.substr(colon + 1);
-    }
-    const auto taken = [&](const std::string& destination) {
-        return std::ranges::count(s.mounts, destination, &VolumeMount::destination) +
-               ptrdiff_t(s.tmpfs.count(destination));
-    };
-    for (const VolumeMount& mount : s.mounts)
-        if (taken(mount.destination) > 1) throw Error("Duplicate mount point: ", mount.destination);
-    for (VolumeMount& mount : s.mounts)
-        if (mount.anonymous) mount.source = random_id();
-    add_image_volumes(s, image);
-}
-
-void read_environment(const Arguments& args, const spec::ContainerConfig& image, Settings& s) {
-    std::vector<std::string> user;
-    for (const std::string& file : args.all("env-file"))
-        for (std::string& entry : parse_env_file(file, read_file(file)))
-            user.push_back(std::move(entry));
-    for (const std::string& entry : args.all("env")) {
-        if (entry.empty() || entry[0] == '=') throw Error("invalid environment variable: ", entry);
-        const char* value =
-            entry.find('=') == std::string::npos ? ::getenv(entry.c_str()) : nullptr;
-        user.push_back(value ? entry + "=" + value : entry);
-    }
-    std::vector<std::string> below;
-    for (const spec::Variable& variable : image.env) below.push_back(variable.text());
-    s.env = merge_env(merge_env(user, {}), below);
-
-    std::vector<std::string> labels;
-    for (const std::string& file : args.all("label-file"))
-        for (std::string& entry : parse_env_file(file, read_file(file)))
-            labels.push_back(std::move(entry));
-    for (const std::string& entry : args.all("label")) labels.push_back(entry);
-    for (const std::string& entry : labels) {
-        const size_t equals = entry.find('=');
-        s.labels[entry.substr(0, equals)] =
-            equals == std::string::npos ? "" : entry.substr(equals + 1);
-    }
-}
-
-void read_process(const Arguments& args, const spec::ContainerConfig& image, Settings& s) {
-    const std::vector<std::string> words(args.words().begin() + 1, args.words().end());
-    if (const auto entrypoint = args.value("entrypoint")) {
-        if (!entrypoint->empty()) s.entrypoint = {*entrypoint};
-        s.cmd = words;
-    } else {
-        s.entrypoint = image.entrypoint.value_or(std::vector<std::string>{});
-        s.cmd = words.empty() ? image.cmd.value_or(std::vector<std::string>{}) : words;
-    }
-    if (arguments(s).empty()) throw Error("no command specified");
-    s.user = args.has("user") ? args.get("user") : image.user.text();
-    s.working_dir = args.has("workdir") ? args.get("workdir") : image.working_dir;
-    if (!s.working_dir.empty() && s.working_dir[0] != '/')
-        throw Error("the working directory '", s.working_dir,
-                    "' is invalid, it needs to be an absolute path");
-    s.hostname = args.get("hostname"), s.domainname = args.get("domainname");
-    if (s.hostname.size() > 64) throw Error("invalid hostname: ", s.hostname);
-    s.tty = args.flag("tty"), s.open_stdin = args.flag("interactive"),
-    s.attach = !args.flag("detach");
-    s.stop_signal = args.has("stop-signal") ? spec::Signal(args.get("stop-signal")).text()
-                                            : image.stop_signal.text();
-    if (const auto timeout = args.number("stop-timeout")) s.stop_timeout = int(*timeout);
-}
-
-int64_t number(const Arguments& args, const char* name, int64_t (*parse)(const std::string&)) {
-    const auto typed = args.value(name);
-    return typed ? context(str("invalid argument ", quoted(*typed), " for \"--", name, "\" flag"),
-                           [&] { return parse(*typed); })
-                 : 0;
-}
-
-void read_limits(const Arguments& args, Settings& s) {
-    s.memory = number(args, "memory", parse_bytes);
-    s.memory_swap = args.get("memory-swap") == "-1" ? -1 : number(args, "memory-swap", parse_bytes);
-    s.memory_reservation = number(args, "memory-reservation", parse_bytes);
-    if (const int64_t size = number(args, "shm-size", parse_bytes))
-        s.shm_size = size;  // 0 is the default, not "without limit"
-    s.nano_cpus = number(args, "cpus", parse_cpus);
-    if (const long cpus = ::sysconf(_SC_NPROCESSORS_ONLN);
-        s.nano_cpus && (s.nano_cpus < 10'000'000 || s.nano_cpus > cpus * 1'000'000'000))
-        throw Error("range of CPUs is from 0.01 to ", cpus, ".00, as there are only ", cpus,
-                    " CPUs available");
-    s.cpu_shares = args.number("cpu-shares").value_or(0),
-    s.pids_limit = args.number("pids-limit").value_or(0);
-    s.cpuset_cpus = args.get("cpuset-cpus"), s.cpuset_mems = args.get("cpuset-mems");
-    s.oom_score_adj = int(args.number("oom-score-adj").value_or(0));
-    s.ulimits = args.all("ulimit");
-    for (const std::string& limit : s.ulimits) parse_ulimit(limit);
-    for (const std::string& pair : args.all("sysctl")) {
-        static constexpr const char* allowed[] = {
-            "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem",
-            "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"};
-        const size_t equals = pair.find('=');
-        const std::string name = pair.substr(0, equals);
-        const bool known =
-            std::ranges::any_of(allowed, [&](const char* one) { return name == one; });
-        if (!known && !name.starts_with("net.") && !name.starts_with("fs.mqueue."))
-            throw Error("sysctl '", pair, "' is not allowed");
-        s.sysctls[name] = equals == std::string::npos ? "" : pair.substr(equals + 1);
-    }
-}
-
-void read_isolation(const Arguments& args, Settings& s) {
-    s.privileged = args.flag("privileged"), s.read_only = args.flag("read-only");
-    s.cap_add = args.all("cap-add"), s.cap_drop = args.all("cap-drop"),
-    s.security_opt = load_security_options(args.all("security-opt"));
-    s.devices = args.all("device"), s.group_add = args.all("group-add");
-    s.ipc = args.get("ipc"), s.pid = args.get("pid"), s.uts = args.get("uts"),
-    s.cgroup_parent = args.get("cgroup-parent");
-    const auto only = [](const char* option, const std::string& value,
-                         std::initializer_list<std::string_view> known) {
-        if (!value.empty() && std::ranges::find(known, value) == known.end())
-            throw Error("--", option, " ", quoted(value), " is not supported");
-    };
-    only("ipc", s.ipc, {"private", "none", "host"});
-    only("pid", s.pid, {"host"});
-    only("uts", s.uts, {"host"});
-    if (s.uts == "host" && !s.hostname.empty())
-        throw Error("conflicting options: hostname and the UTS mode");
-}
+// Docker has them, and keg does not; each with the reason.
+constexpr struct {
+    const char *option, *why;
+} refused[] = {
+    {"cpu-count", "it is for Windows"},
+    {"cpu-percent", "it is for Windows"},
+    {"gpus", "keg has no device drivers; --device takes nodes of /dev"},
+    {"io-maxbandwidth", "it is for Windows"},
+    {"io-maxiops", "it is for Windows"},
+    {"ip6", "keg's networks are of IPv4"},
+    {"isolation", "it is for Windows"},
+    {"link-local-ip", "keg's networks have one address each"},
+    {"storage-opt", "keg's overlay has no options"},
+    {"use-api-socket", "keg has no daemon"},
+};
 
 void refuse_what_is_not_there(const Arguments& args) {
-    if (args.flag("init")) throw Error("--init is not supported");
-    if (const std::string policy = args.get("restart"); policy != "no" && !policy.empty())
-        throw Error("--restart ", quoted(policy), " is not supported, only \"no\"");
+    for (const auto& [option, why] : refused)
+        if (args.has(option)) throw Error("--", option, " is not supported: ", why);
     if (args.has("attach") && args.flag("detach"))
         throw Error("conflicting options: cannot specify both --attach and --detach");
     for (const std::string& stream : args.all("attach"))
         if (lower(stream) != "stdin" && lower(stream) != "stdout" && lower(stream) != "stderr")
             throw Error("invalid argument ", quoted(stream),
                         " for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR");
+}
+
+// The caller's files and the caller's environment.
+void read_callers(const Arguments& args, Request& request) {
+    for (const std::string& file : args.all("env-file"))
+        for (std::string& entry : parse_env_file(file, read_file(file)))
+            request.env.push_back(std::move(entry));
+    for (const std::string& entry : args.all("env")) {
+        const bool bare = entry.find('=') == std::string::npos;
+        const char* value = bare ? ::getenv(entry.c_str()) : nullptr;
+        request.env.push_back(value ? entry + "=" + value : entry);
+    }
+    for (const std::string& file : args.all("label-file"))
+        for (std::string& entry : parse_env_file(file, read_file(file)))
+            request.labels.push_back(std::move(entry));
+    for (const std::string& entry : args.all("label")) request.labels.push_back(entry);
+    request.security_opt = load_security_options(args.all("security-opt"));
+    request.directory = std::filesystem::current_path();
+}
+
+Request read_request(const Arguments& globals, const Arguments& args) {
+    Request request;
+    request.image = args[0];
+    request.words.assign(args.words().begin() + 1, args.words().end());
+    for (const auto& [option, member] : texts)
+        if (args.has(option)) request.*member = args.get(option);
+    for (const auto& [option, member] : overrides) request.*member = args.value(option);
+    for (const auto& [option, member] : lists)
+        for (std::string& one : args.all(option)) (request.*member).push_back(std::move(one));
+    for (const auto& [option, member] : switches) request.*member = args.flag(option);
+    for (const auto& [option, member] : numbers) request.*member = args.number(option);
+    request.attach = !args.flag("detach");
+    if (request.runtime.empty()) request.runtime = runtime_program(globals);
+    read_callers(args, request);
+    return request;
 }
 
 // What is there was judged when it came; a key that was named now is asked now.
@@ -274,20 +253,7 @@ Containers::Made make_container(const Arguments& globals, const Arguments& args,
     check_platform(image, args[0], args.get("platform"));
     Snapshots(store).unpack(image);
 
-    Settings s;
-    s.name = args.get("name"), s.image = args[0], s.image_id = image.id().text(),
-    s.cid_file = cid_file;
-    s.runtime = runtime_program(globals);
-    for (const Digest& layer : image.diff_ids()) s.layers.push_back(layer.text());
-    const spec::ContainerConfig& config = image.config.config;
-    take_from_image(s, config);
-    s.auto_remove = args.flag("rm");
-    read_process(args, config, s);
-    read_environment(args, config, s);
-    read_networks(args, containers, config, s);
-    read_mounts(args, config, s);
-    read_limits(args, s);
-    read_isolation(args, s);
+    Settings settings = decide(read_request(globals, args), image, containers);
 
     // Made first: a place that cannot be written leaves no container.
     UniqueFd cid;
@@ -295,7 +261,7 @@ Containers::Made make_container(const Arguments& globals, const Arguments& args,
     Defer no_cid([&] {
         if (cid) ::unlink(cid_file.c_str());
     });
-    Containers::Made made = containers.create(std::move(s));
+    Containers::Made made = containers.create(std::move(settings));
     if (cid) sys::write_all(cid.get(), made.container.id());
     no_cid.keep();
     return made;

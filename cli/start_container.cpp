@@ -8,7 +8,7 @@ std::optional<Monitored> start_container(const Containers& containers, const Con
     if (!change) throw Error("No such container: ", container.id());
     const std::string status = container.state().status;
     if (status == "paused") throw Error("cannot start a paused container, try unpause instead");
-    if (status == "running") return {};
+    if (status == "running" || status == "restarting") return {};
     auto lock =
         container.lock();  // that of a container which ended a moment ago is about to be free
     if (!lock) throw Error("No such container: ", container.id());

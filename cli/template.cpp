@@ -319,6 +319,18 @@ Value index(const Arguments& args) {
     return at;
 }
 
+// "-12": at least so many characters, to the left with the dash. Zeros before a number, too.
+std::string in_width(std::string text, std::string width) {
+    const bool left = width.starts_with('-');
+    if (left) width.erase(0, 1);
+    const char fill = !left && width.starts_with('0') ? '0' : ' ';
+    const size_t wanted = std::min<size_t>(parse_number<size_t>(width).value_or(0), 1000);
+    const size_t has = size_t(std::ranges::count_if(
+        text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+    if (has >= wanted) return text;
+    return left ? text + std::string(wanted - has, ' ') : std::string(wanted - has, fill) + text;
+}
+
 Value printf_(const Arguments& args) {
     const std::string format = as_text(args[0], "printf");
     std::string out;
@@ -328,7 +340,10 @@ Value printf_(const Arguments& args) {
             out += format[i];
             continue;
         }
-        const char verb = format[++i];
+        const size_t end = format.find_first_not_of("-0123456789", i + 1);
+        const std::string width = format.substr(i + 1, end == std::string::npos ? 0 : end - i - 1);
+        const char verb = end == std::string::npos ? '!' : format[end];
+        i = end == std::string::npos ? format.size() : end;
         if (verb == '%') {
             out += '%';
             continue;
@@ -337,8 +352,28 @@ Value printf_(const Arguments& args) {
             throw Error("error calling printf: %", verb, " is not supported");
         const std::string text =
             next < args.size() ? shown(args[next++]) : "%!" + std::string(1, verb) + "(MISSING)";
-        out += verb == 'q' ? ::quoted(text) : text;
+        out += in_width(verb == 'q' ? ::quoted(text) : text, width);
     }
+    return out;
+}
+
+// `slice X 1 3`: of a text its bytes, of a list its elements.
+Value slice(const Arguments& args) {
+    const bool is_text = args[0].is_string();
+    if (!is_text && !args[0].is_array())
+        throw Error("error calling slice: cannot slice this value");
+    const size_t size = is_text ? args[0].get_ref<const std::string&>().size() : args[0].size();
+    const auto bound = [&](size_t i, size_t otherwise) {
+        if (args.size() <= i) return otherwise;
+        const int64_t n = as_number(args[i], "slice");
+        if (n < 0 || size_t(n) > size) throw Error("error calling slice: index out of range: ", n);
+        return size_t(n);
+    };
+    const size_t from = bound(1, 0), to = bound(2, size);
+    if (from > to) throw Error("error calling slice: invalid slice index: ", from, " > ", to);
+    if (is_text) return args[0].get_ref<const std::string&>().substr(from, to - from);
+    Value out = Value::array();
+    for (size_t i = from; i < to; ++i) out.push_back(args[0][i]);
     return out;
 }
 
@@ -419,6 +454,7 @@ constexpr Function functions[] = {
          for (const Value& value : a) out += str(out.empty() ? "" : " ", shown(value));
          return Value(out + "\n");
      }},
+    {"slice", 1, 3, slice},
     {"split", 2, 2,
      [](const Arguments& a) {
          const std::string separator = as_text(a[1], "split");

@@ -82,3 +82,14 @@ std::string host_resolv_conf() {
             return *upstream;
     return text;
 }
+
+std::vector<std::string> host_name_servers() {
+    std::vector<std::string> out;
+    for (const std::string& line :
+         split(read_file_if_exists("/etc/resolv.conf").value_or(""), '\n'))
+        if (line.starts_with("nameserver")) {
+            const std::string address(trim(line.substr(10)));
+            if (address.find(':') == std::string::npos && !address.empty()) out.push_back(address);
+        }
+    return out;
+}

@@ -5,7 +5,8 @@
 #include <vector>
 
 // localhost, then `extra` ("name:ip", where the ip "host-gateway" means `gateway`), then the
-// container's own names if it has an address. Throws Docker's words for "host-gateway" without one.
+// container's own names if it has an address. Throws Docker's words for "host-gateway" without
+// one.
 std::string hosts_file(const std::vector<std::string>& extra, const std::string& gateway, bool ipv6,
                        const std::string& address, const std::string& hostname,
                        const std::string& domainname);
@@ -21,3 +22,5 @@ struct ResolvOptions {
 std::string resolv_conf(std::string_view host, const ResolvOptions& options);
 // The host's, or systemd-resolved's upstream list if the host's names only its stub.
 std::string host_resolv_conf();
+// The IPv4 resolvers that the host itself asks, its own loopback's among them.
+std::vector<std::string> host_name_servers();

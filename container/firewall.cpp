@@ -29,8 +29,11 @@
 #include "image/digest.h"
 
 std::string firewall_table(const std::string& table, const std::string& bridge,
-                           const std::string& subnet) {
+                           const std::string& subnet, bool internal) {
     const std::string br = quoted(bridge);
+    const std::string closed = internal ? str("iifname ", br, " oifname != ", br, " drop\n",
+                                              "oifname ", br, " iifname != ", br, " drop\n")
+                                        : "";
     return str(
         "table inet ", table, " {\n",
         "map any { type inet_proto . inet_service : ipv4_addr . inet_service; }\n",
@@ -47,8 +50,9 @@ std::string firewall_table(const std::string& table, const std::string& bridge,
         "ip saddr 127.0.0.0/8 oifname ", br, " masquerade\n", "ct status dnat ip saddr ", subnet,
         " oifname ", br, " masquerade\n", "ip saddr ", subnet, " oifname != ", br,
         " masquerade\n}\n", "chain forward { type filter hook forward priority 0; policy accept;\n",
-        "oifname ", br, " ct state established,related accept\n", "oifname ", br, " iifname ", br,
-        " accept\n", "oifname ", br, " ct status dnat accept\n", "oifname ", br, " drop\n}\n}\n");
+        closed, "oifname ", br, " ct state established,related accept\n", "oifname ", br,
+        " iifname ", br, " accept\n", "oifname ", br, " ct status dnat accept\n", "oifname ", br,
+        " drop\n}\n}\n");
 }
 
 std::string firewall_elements(const std::string& verb, const std::string& table,
@@ -157,9 +161,9 @@ bool is_as_left(const std::string& table, const std::string& note) {
 void Firewall::remember(const std::string& note) const { remember_table(table_, note); }
 
 void Firewall::sync(const std::string& subnet, const std::vector<Published>& all,
-                    const std::string& note) const {
+                    const std::string& note, bool internal) const {
     if (is_as_left(table_, note)) return;
-    std::string commands = gone(table_) + firewall_table(table_, bridge_, subnet);
+    std::string commands = gone(table_) + firewall_table(table_, bridge_, subnet, internal);
     for (const Published& each : all)
         commands += firewall_elements("add", table_, each.ports, each.address);
     run(commands);

@@ -21,8 +21,8 @@ public:
         : table_(std::move(table)), bridge_(std::move(bridge)) {}
     // Makes the table what it shall be if it is not: others may flush or change it. `note` is a
     // file that remembers how it was when we left it.
-    void sync(const std::string& subnet, const std::vector<Published>& all,
-              const std::string& note) const;
+    void sync(const std::string& subnet, const std::vector<Published>& all, const std::string& note,
+              bool internal = false) const;
     // In one transaction; what a monitor that was killed left of these ports is replaced.
     void publish(const Published& one) const;
     void withdraw(const std::vector<PortBinding>& ports) const;  // throws if one is not there
@@ -45,8 +45,9 @@ std::vector<std::string> foreign_drops();
 
 // What is sent to the kernel, in nft's language; pure. `subnet`: "172.17.0.0/16"; `verb`: add, or
 // delete, which needs no address.
+// `internal`: nothing is forwarded in or out.
 std::string firewall_table(const std::string& table, const std::string& bridge,
-                           const std::string& subnet);
+                           const std::string& subnet, bool internal = false);
 std::string firewall_elements(const std::string& verb, const std::string& table,
                               const std::vector<PortBinding>& ports, const std::string& address);
 std::string forwarding_guard(const std::vector<std::string>& interfaces);

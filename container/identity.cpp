@@ -83,3 +83,9 @@ void remove_volatile_directory(const std::string& store_root) {
         names.emplace(store_root + "/containers/names/.lock");
     remove_volatile_directory_locked(store_root);
 }
+
+std::string boot_id() {
+    static const std::string id(
+        trim(read_file_if_exists("/proc/sys/kernel/random/boot_id").value_or("")));
+    return id;
+}

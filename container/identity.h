@@ -14,6 +14,8 @@ bool is_alive(pid_t pid, uint64_t started);
 // In clock ticks since the boot (proc_pid_stat(5)); 0 if there is none, or if it has ended.
 uint64_t start_time(pid_t pid);
 
+std::string boot_id();  // of this boot of the machine
+
 // Where runtime state and networks of that store are kept until the next boot: /run/keg-stores/HASH
 // (/run/keg is where keg-runtime by itself keeps containers).
 std::string volatile_directory(const std::string& store_root);

@@ -21,6 +21,7 @@
 #include "container/conntrack.h"
 #include "container/identity.h"
 #include "container/netlink.h"
+#include "image/digest.h"
 
 std::string address_text(uint32_t address) {
     return str(address >> 24, ".", address >> 16 & 255, ".", address >> 8 & 255, ".",
@@ -71,12 +72,14 @@ namespace {
 // back:
 //     PID START DEVICE
 //     tcp HOST_IP|* 8080 80        for each published port
+//     name NAME                    for each name that it has in this network
 // The process may outlive its monitor, and then the file's lock.
 struct Record {
     pid_t pid = 0;
     uint64_t started = 0;
     std::string device;
     Published published;
+    std::vector<std::string> names;
 };
 
 std::string write_record(const Record& record) {
@@ -84,6 +87,7 @@ std::string write_record(const Record& record) {
     for (const PortBinding& port : record.published.ports)
         out += str(port.proto, " ", port.host_ip.empty() ? "*" : port.host_ip, " ", port.host_port,
                    " ", port.container_port, "\n");
+    for (const std::string& name : record.names) out += str("name ", name, "\n");
     return out;
 }
 
@@ -100,6 +104,7 @@ std::optional<Record> read_record(const std::string& file) {
     if (!is_alive(record.pid, record.started)) return {};
     for (const std::string& line : lines) {
         const std::vector<std::string> words = split(line, ' ');
+        if (words.size() == 2 && words[0] == "name") record.names.push_back(words[1]);
         if (words.size() != 4) continue;
         record.published.ports.push_back(
             {.proto = words[0],
@@ -237,11 +242,32 @@ static FileLock lock_network(const std::string& directory) {
     }
 }
 
+// What bridge, table and locks are named after.
+static std::string hash_of_network(const std::string& store_root, const std::string& name) {
+    return name.empty() ? store_hash(store_root)
+                        : digest_of(store_hash(store_root) + "\n" + name).hex().substr(0, 8);
+}
+
+std::string network_directory(const std::string& store_root, const std::string& name) {
+    return volatile_directory(store_root) + (name.empty() ? "/net" : "/networks/" + name);
+}
+
+std::vector<NamedAddress> named_addresses(const std::string& network_directory) {
+    std::vector<NamedAddress> out;
+    for (Record& record : living_records(network_directory))
+        if (!record.names.empty())
+            out.push_back({parse_address(record.published.address), std::move(record.names)});
+    return out;
+}
+
 Endpoint::Endpoint(const std::string& store_root, const std::string& container_id,
-                   const std::vector<PortBinding>& wanted)
-    : store_root_(store_root), directory_(volatile_directory(store_root) + "/net"),
-      hash_(store_hash(store_root)), bridge_("keg-" + hash_), id_(container_id),
+                   const std::vector<PortBinding>& wanted, const BridgeNetwork& network,
+                   EndpointWish wish)
+    : network_(network), wish_(std::move(wish)), store_root_(store_root),
+      directory_(network_directory(store_root, network.name)),
+      hash_(hash_of_network(store_root, network.name)), bridge_("keg-" + hash_), id_(container_id),
       firewall_("keg_" + hash_, bridge_) {
+    state_.name = network_.name;
     const FileLock lock = lock_network(directory_);
     sys::make_directories(directory_ + "/addresses", 0700);
     user_.emplace(directory_ + "/users", true);
@@ -253,6 +279,14 @@ Endpoint::Endpoint(const std::string& store_root, const std::string& container_i
 
 // The one that this network has, or a new one.
 Subnet Endpoint::choose_network() {
+    if (network_.subnet.prefix) {
+        for (const Subnet& other : parse_routes(read_file("/proc/net/route")))
+            if (other.overlaps(network_.subnet) && !::if_nametoindex(bridge_.c_str()))
+                throw Error("network ", network_.name, ": its addresses ",
+                            address_text(network_.subnet.address), "/", network_.subnet.prefix,
+                            " are somebody else's on this machine");
+        return network_.subnet;
+    }
     const std::vector<std::string> parts =
         split(read_file_if_exists(directory_ + "/subnet").value_or(""), '/');
     const bool is_there = ::if_nametoindex(bridge_.c_str()) ||
@@ -283,7 +317,8 @@ bool Endpoint::sync_bridge() {
 void Endpoint::sync_network() {
     const FileLock all_stores(stores_lock);  // two stores must not choose the same
     const Subnet subnet = choose_network();
-    state_.gateway = address_text(subnet.address + 1), state_.prefix = subnet.prefix;
+    state_.gateway = network_.gateway.empty() ? address_text(subnet.address + 1) : network_.gateway;
+    state_.prefix = subnet.prefix;
     const bool made = sync_bridge();
     if (made) ::unlink((directory_ + "/rules").c_str());  // said of an older network
     std::vector<Published> all;
@@ -292,23 +327,38 @@ void Endpoint::sync_network() {
     let_forward_for_us(bridge_,
                        made && all.empty() && std::ranges::count_if(devices, is_our_bridge) == 1);
     firewall_.sync(address_text(subnet.address) + "/" + str(subnet.prefix), all,
-                   directory_ + "/rules");
+                   directory_ + "/rules", network_.internal);
     replace_file(directory_ + "/subnet", str(state_.gateway, "/", subnet.prefix), 0600,
                  Durability::rename_only);
 }
 
-// The lowest free one.
+bool Endpoint::try_address(uint32_t address) {
+    const std::string file = directory_ + "/addresses/" + address_text(address);
+    auto lock = FileLock::try_lock(file);
+    if (!lock || read_record(file)) return false;
+    address_ = std::move(lock);
+    state_.address = address_text(address);
+    return true;
+}
+
+// The one that was asked for, or the lowest free one.
 void Endpoint::take_address() {
-    const Subnet subnet{parse_address(state_.gateway) - 1, state_.prefix};
-    for (uint32_t address = subnet.address + 2; address < subnet.last(); ++address) {
-        const std::string file = directory_ + "/addresses/" + address_text(address);
-        auto lock = FileLock::try_lock(file);
-        if (!lock || read_record(file)) continue;
-        address_ = std::move(lock);
-        state_.address = address_text(address);
+    const uint32_t gateway = parse_address(state_.gateway), mask = ~(~uint32_t(0) >> state_.prefix);
+    const Subnet subnet{gateway & mask, state_.prefix};
+    if (!wish_.address.empty()) {
+        const uint32_t wanted = parse_address(wish_.address);
+        if (wanted <= subnet.address || wanted >= subnet.last())
+            throw Error("no configured subnet contains IP address ", wish_.address);
+        if (wanted == gateway || !try_address(wanted))
+            throw Error("failed to set up container networking: Address already in use");
         return;
     }
-    throw Error("no available IPv4 addresses on this network's address pools: bridge");
+    const Subnet& from = network_.range.prefix ? network_.range : subnet;
+    const uint32_t last = std::min(from.last(), subnet.last() - 1);
+    for (uint32_t address = std::max(from.address, subnet.address + 1); address <= last; ++address)
+        if (address != gateway && try_address(address)) return;
+    throw Error("no available IPv4 addresses on this network's address pools: ",
+                network_.name.empty() ? "bridge" : network_.name);
 }
 
 namespace {
@@ -392,22 +442,25 @@ void Endpoint::take_ports(const std::vector<PortBinding>& wanted) {
 
 void Endpoint::connect(int netns, pid_t user) {
     state_.interface_name = "veth" + random_id().substr(0, 7);
-    state_.mac = mac_of(parse_address(state_.address));
+    state_.mac = wish_.mac.empty() ? mac_of(parse_address(state_.address)) : wish_.mac;
+    const std::string inner = str("eth", wish_.number);
     state_.network_id = hash_, state_.endpoint_id = random_id();
     Netlink host;
-    host.create_veth(state_.interface_name, netns, "eth0", state_.mac,
+    host.create_veth(state_.interface_name, netns, inner, state_.mac,
                      int(::if_nametoindex(bridge_.c_str())));
     host.reflect(int(::if_nametoindex(state_.interface_name.c_str())));
 
     int device = 0;
-    Netlink inside = Netlink::inside(netns, "eth0", device);
+    Netlink inside = Netlink::inside(netns, inner, device);
     inside.add_address(device, htonl(parse_address(state_.address)), state_.prefix);
     inside.bring_up(device);
-    inside.add_default_route(htonl(parse_address(state_.gateway)));
+    if (wish_.default_route && !network_.internal)
+        inside.add_default_route(htonl(parse_address(state_.gateway)));
     const Record record{.pid = user,
                         .started = start_time(user),
                         .device = state_.interface_name,
-                        .published = {state_.address, state_.ports}};
+                        .published = {state_.address, state_.ports},
+                        .names = wish_.names};
     write_file(directory_ + "/addresses/" + state_.address, write_record(record), 0600);
     if (state_.ports.empty()) return;
     const FileLock lock(directory_ + "/lock");
@@ -437,12 +490,25 @@ static void remove_network(const std::string& directory, const std::string& hash
         attempt("removing the network's files", [&] { sys::remove_tree(directory + name); });
 }
 
-void forget_endpoint(const std::string& store_root, const std::vector<PortBinding>& ports) {
-    const std::string directory = volatile_directory(store_root) + "/net",
-                      hash = store_hash(store_root);
+// Who holds its lock; who waits for the lock makes it anew.
+static void remove_directory_of_users(const std::string& directory) {
+    attempt("removing the network's files", [&] {
+        sys::remove_tree(directory);
+        ::rmdir(directory.substr(0, directory.rfind('/')).c_str());
+    });
+}
+
+void forget_endpoint(const std::string& store_root, const std::vector<PortBinding>& ports,
+                     const std::string& network) {
+    const std::string directory = network_directory(store_root, network),
+                      hash = hash_of_network(store_root, network);
     if (!sys::exists(directory + "/subnet")) return;
     const FileLock lock(directory + "/lock");
-    if (!is_in_use(directory)) return remove_network(directory, hash);
+    if (!is_in_use(directory)) {
+        remove_network(directory, hash);
+        if (!network.empty()) remove_directory_of_users(directory);
+        return;
+    }
     for (const PortBinding& port : ports) {
         int error = 0;
         const UniqueFd held = hold_port(port, port.host_port, error);
@@ -501,6 +567,7 @@ void Endpoint::release(unsigned linger) {
             const FileLock lock(directory_ + "/lock");
             if (is_in_use(directory_)) continue;
             remove_network(directory_, hash_);
+            if (!network_.name.empty()) remove_directory_of_users(directory_);
         }
         return remove_volatile_directory(store_root_);
     }

@@ -1,5 +1,6 @@
-// The bridge network of a store: every store has its own (bridge and table are named after the hash
-// of its path), made by the first container that runs and removed with the last. An address is held
+// The bridge networks of a store: every store has one of its own (bridge and table are named after
+// the hash of its path), and those that its users make (named after the hash of path and name);
+// each is made by the first container that runs in it and removed with the last. An address is held
 // by a locked file, a port by an open socket, the whole by a shared lock: all are free when their
 // monitor dies, however it dies. The host's links, rules and settings are never taken for what they
 // were: each container that comes compares them with what they shall be, and mends.
@@ -22,13 +23,40 @@ struct Subnet {
     }
 };
 
+// Of a user's; without a name it is the store's own, which chooses its addresses itself.
+struct BridgeNetwork {
+    std::string name;
+    Subnet subnet = {};  // with its gateway
+    std::string gateway;
+    Subnet range = {};      // that addresses are taken from; a prefix of 0: all of the subnet
+    bool internal = false;  // nothing leads out of it
+};
+// Where its files are; the last part is its name.
+std::string network_directory(const std::string& store_root, const std::string& name);
+
+// What a container wants there.
+struct EndpointWish {
+    std::string address, mac;        // "": any
+    std::vector<std::string> names;  // by which the others know it, the main one first
+    int number = 0;                  // its device inside is eth0, eth1, …
+    bool default_route = true;
+};
+
+// Who is in a network, by address in host order.
+struct NamedAddress {
+    uint32_t address = 0;
+    std::vector<std::string> names;
+};
+std::vector<NamedAddress> named_addresses(const std::string& network_directory);
+
 // A container's place in the network.
 class Endpoint {
 public:
     // Makes the network if need be, takes an address and the host ports; throws Docker's words
     // ("… port is already allocated", "… address already in use").
     Endpoint(const std::string& store_root, const std::string& container_id,
-             const std::vector<PortBinding>& wanted);
+             const std::vector<PortBinding>& wanted, const BridgeNetwork& network = {},
+             EndpointWish wish = {});
     // The device, its address, the rules. `netns` is a descriptor of the container's network
     // namespace, which lives as long as the process `user` at least.
     void connect(int netns, pid_t user);
@@ -50,10 +78,13 @@ private:
     void sync_network();
     Subnet choose_network();
     bool sync_bridge();
+    bool try_address(uint32_t address);
     void take_address();
     void withdraw_rules();
     void take_ports(const std::vector<PortBinding>& wanted);
 
+    BridgeNetwork network_;
+    EndpointWish wish_;
     std::string store_root_, directory_, hash_, bridge_, id_;
     Firewall firewall_;
     std::optional<FileLock> user_, address_, withdrawing_;
@@ -63,7 +94,8 @@ private:
 };
 
 // What the endpoint of a monitor that was killed left: its ports' rules, or the whole network.
-void forget_endpoint(const std::string& store_root, const std::vector<PortBinding>& ports);
+void forget_endpoint(const std::string& store_root, const std::vector<PortBinding>& ports,
+                     const std::string& network = {});
 
 // The first of Docker's pools that overlaps none of these; throws when all are taken.
 Subnet choose_subnet(const std::vector<Subnet>& used);

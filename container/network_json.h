@@ -14,6 +14,7 @@ inline constexpr auto json::fields<PortBinding> =
 
 template <>
 inline constexpr auto json::fields<NetworkState> = std::tuple(
+    json::optional("name", &NetworkState::name),
     json::optional("interface", &NetworkState::interface_name),
     json::optional("mac", &NetworkState::mac), json::optional("address", &NetworkState::address),
     json::optional("gateway", &NetworkState::gateway),

@@ -7,6 +7,7 @@
 #include "container/ports.h"
 
 struct NetworkState {
+    std::string name;  // "": the store's own
     std::string interface_name, mac, address, gateway, network_id, endpoint_id;
     int prefix = 0;
     std::vector<PortBinding> ports;  // with the host ports that were given

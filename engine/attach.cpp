@@ -27,6 +27,11 @@ RawTerminal::~RawTerminal() {
     if (active_) ::tcsetattr(0, TCSANOW, &before_);
 }
 
+void Impatience::heed(int signal) {
+    if ((signal == SIGINT || signal == SIGTERM) && ++times_ == 3)
+        throw Error("got 3 SIGTERM/SIGINTs, forcefully exiting").exit_with(1);
+}
+
 static constexpr int passed_signals[] = {SIGINT,  SIGTERM, SIGHUP,  SIGQUIT, SIGUSR1,
                                          SIGUSR2, SIGALRM, SIGCONT, SIGWINCH};
 
@@ -106,6 +111,7 @@ Monitored MonitoredStart::become_caller() {
 void Monitored::pass_signal() {
     signalfd_siginfo info{};
     if (::read(signals_.get(), &info, sizeof info) != sizeof info) return;
+    impatience_.heed(int(info.ssi_signo));
     std::string message = str("signal ", info.ssi_signo);
     winsize size{};
     if (info.ssi_signo == SIGWINCH) {

@@ -12,6 +12,7 @@
 #include "base/number_list.h"
 #include "base/sys.h"
 #include "engine/config.h"
+#include "engine/init.h"
 
 namespace {
 
@@ -81,5 +82,7 @@ void check_settings(const Settings& settings) {
     inputs.mounts = settings.mounts;
     inputs.all_capabilities = own_capabilities();
     add_devices(settings, inputs);
+    add_block_io(settings, inputs);
+    if (settings.init) inputs.init_path = init_program();
     (void)make_config(settings, inputs);
 }

@@ -41,8 +41,13 @@ bool contains(const std::vector<std::string>& list, std::string_view word) {
     return std::ranges::find(list, word) != list.end();
 }
 
-std::vector<spec::Mount> unasked_mounts(const Settings& s) {
+// Where --init's program is inside; Docker's place.
+constexpr const char* init_inside = "/sbin/docker-init";
+
+std::vector<spec::Mount> unasked_mounts(const Settings& s, const ConfigInputs& in) {
     std::vector<spec::Mount> mounts = default_mounts(s.privileged, s.shm_size);
+    if (!in.shm_path.empty())
+        mounts.back() = {"/dev/shm", "bind", in.shm_path, {"rbind", "rprivate"}};
     if (s.ipc == "none") mounts.pop_back();
     if (s.ipc == "host")
         mounts.back() = {"/dev/shm", "bind", "/dev/shm", {"rbind", "rprivate"}},
@@ -73,13 +78,18 @@ spec::Mount tmpfs_mount(const std::string& destination, const std::string& typed
     return {destination, "tmpfs", "tmpfs", options};
 }
 
+spec::Mount bind_mount(const VolumeMount& mount) {
+    const char* all_read_only = mount.alone || mount.read_only_top ? "ro" : "rro";
+    return {mount.destination,
+            "bind",
+            mount.source,
+            {mount.alone ? "bind" : "rbind", mount.propagation,
+             mount.read_only ? all_read_only : "rw"}};
+}
+
 std::vector<spec::Mount> plan_mounts(const Settings& s, const ConfigInputs& in) {
     std::vector<spec::Mount> users;
-    for (const VolumeMount& mount : in.mounts)
-        users.push_back({mount.destination,
-                         "bind",
-                         mount.source,
-                         {"rbind", mount.propagation, mount.read_only ? "rro" : "rw"}});
+    for (const VolumeMount& mount : in.mounts) users.push_back(bind_mount(mount));
     for (const auto& [destination, options] : s.tmpfs)
         users.push_back(tmpfs_mount(destination, options));
     std::ranges::stable_sort(
@@ -88,7 +98,7 @@ std::vector<spec::Mount> plan_mounts(const Settings& s, const ConfigInputs& in) 
     const auto has = [&](const std::string& destination) {
         return std::ranges::find(users, destination, &spec::Mount::destination) != users.end();
     };
-    std::vector<spec::Mount> mounts = unasked_mounts(s);
+    std::vector<spec::Mount> mounts = unasked_mounts(s, in);
     std::erase_if(mounts, [&](const spec::Mount& m) {
         return has(m.destination) || (has("/dev") && m.destination.starts_with("/dev/"));
     });
@@ -99,6 +109,8 @@ std::vector<spec::Mount> plan_mounts(const Settings& s, const ConfigInputs& in) 
         if (!source.empty() && !has(destination))
             mounts.push_back(
                 {destination, "bind", source, {"rbind", "rprivate", s.read_only ? "ro" : "rw"}});
+    if (!in.init_path.empty())
+        mounts.push_back({init_inside, "bind", in.init_path, {"bind", "rprivate", "ro"}});
     return mounts;
 }
 
@@ -116,7 +128,15 @@ spec::Resources plan_resources(const Settings& s, const ConfigInputs& in) {
     if (s.memory)
         r.memory.limit = s.memory, r.memory.swap = s.memory_swap ? s.memory_swap : 2 * s.memory;
     if (s.memory_reservation) r.memory.reservation = s.memory_reservation;
+    if (s.memory_swappiness) r.memory.swappiness = uint64_t(*s.memory_swappiness);
+    if (s.oom_kill_disable) r.memory.disable_oom_killer = true;
     if (s.nano_cpus) r.cpu.period = 100000, r.cpu.quota = s.nano_cpus / 10000;
+    if (s.cpu_period) r.cpu.period = uint64_t(s.cpu_period);
+    if (s.cpu_quota) r.cpu.quota = s.cpu_quota;
+    if (s.cpu_rt_period) r.cpu.realtime_period = uint64_t(s.cpu_rt_period);
+    if (s.cpu_rt_runtime) r.cpu.realtime_runtime = s.cpu_rt_runtime;
+    r.block_io = in.block_io;
+    if (s.blkio_weight) r.block_io.weight = uint16_t(s.blkio_weight);
     if (s.cpu_shares) r.cpu.shares = uint64_t(s.cpu_shares);
     r.cpu.cpus = s.cpuset_cpus, r.cpu.mems = s.cpuset_mems;
     if (s.pids_limit) r.pids.limit = s.pids_limit > 0 ? s.pids_limit : -1;
@@ -126,6 +146,8 @@ spec::Resources plan_resources(const Settings& s, const ConfigInputs& in) {
     }
     r.devices = default_device_rules();
     r.devices.insert(r.devices.end(), in.device_rules.begin(), in.device_rules.end());
+    for (const std::string& rule : s.device_cgroup_rules)
+        r.devices.push_back(parse_device_rule(rule));
     return r;
 }
 
@@ -205,6 +227,10 @@ std::vector<std::string> plan_env(const std::vector<std::string>& env, const std
     return out;
 }
 
+spec::Resources make_resources(const Settings& s, const ConfigInputs& in) {
+    return plan_resources(s, in);
+}
+
 spec::Config make_config(const Settings& s, const ConfigInputs& in) {
     const SecurityOptions security = read_security_options(s.security_opt);
     spec::Config config;
@@ -220,6 +246,7 @@ spec::Config make_config(const Settings& s, const ConfigInputs& in) {
                     .username = {}};
     process.args = arguments(s);
     if (process.args.empty()) throw Error("no command specified");
+    if (s.init) process.args.insert(process.args.begin(), {init_inside, "--"});
     process.env = plan_env(s.env, in.hostname, s.tty);
     process.cwd = s.working_dir.empty() ? "/" : s.working_dir;
     const auto capabilities = s.privileged
@@ -231,24 +258,23 @@ spec::Config make_config(const Settings& s, const ConfigInputs& in) {
     process.apparmor_profile = security.apparmor == "unconfined" ? "" : security.apparmor;
     process.oom_score_adj = s.oom_score_adj;
 
+    config.annotations = s.annotations;
     config.root = {.path = "rootfs", .readonly = s.read_only};
     config.mounts = plan_mounts(s, in);
 
     spec::Linux& linux = config.linux;
-    linux.namespaces = {{"mount", ""}, {"uts", ""}, {"pid", ""}, {"ipc", ""}};
-    if (s.uts == "host")
-        std::erase_if(linux.namespaces, [](const auto& ns) { return ns.type == "uts"; });
-    if (s.pid == "host")
-        std::erase_if(linux.namespaces, [](const auto& ns) { return ns.type == "pid"; });
-    if (s.ipc == "host")
-        std::erase_if(linux.namespaces, [](const auto& ns) { return ns.type == "ipc"; });
+    linux.namespaces = {{"mount", ""}};
+    if (s.uts != "host") linux.namespaces.push_back({"uts", ""});
+    if (s.pid != "host") linux.namespaces.push_back({"pid", in.pid_path});
+    if (s.ipc != "host") linux.namespaces.push_back({"ipc", in.ipc_path});
     if (!in.network_path.empty())
         linux.namespaces.push_back({"network", in.network_path});
     else if (s.network != "host") {
         linux.namespaces.push_back({"network", ""});
         open_ports_and_ping(linux);
     }
-    if (in.cgroup_v2) linux.namespaces.push_back({"cgroup", ""});
+    const bool own_cgroups = s.cgroupns.empty() ? in.cgroup_v2 : s.cgroupns == "private";
+    if (own_cgroups) linux.namespaces.push_back({"cgroup", ""});
     for (const auto& [name, value] : s.sysctls) linux.sysctl[name] = value;
     linux.resources = plan_resources(s, in);
     linux.cgroups_path = (s.cgroup_parent.empty() ? "" : s.cgroup_parent) + "/keg-" + s.id;
@@ -354,4 +380,35 @@ void add_devices(const Settings& settings, ConfigInputs& in) {
         else
             add_node(parts[0], inside, access, in);
     }
+}
+
+void add_block_io(const Settings& settings, ConfigInputs& in) {
+    const auto number_of = [](const std::string& path) {
+        struct stat info{};
+        if (::stat(path.c_str(), &info) < 0) throw SysError("looking at ", path);
+        if (!S_ISBLK(info.st_mode)) throw Error(path, ": not a block device");
+        return std::pair<int64_t, int64_t>(::major(info.st_rdev), ::minor(info.st_rdev));
+    };
+    for (const std::string& typed : settings.blkio_weight_device) {
+        const DeviceRate one = parse_device_rate(typed, false);
+        if (one.rate && (one.rate < 10 || one.rate > 1000))
+            throw Error("invalid weight for device: ", typed);
+        const auto [major, minor] = number_of(one.path);
+        in.block_io.weight_device.push_back(
+            {.major = major, .minor = minor, .weight = uint16_t(one.rate)});
+    }
+    const struct {
+        const std::vector<std::string>& typed;
+        std::vector<spec::ThrottleDevice>& to;
+        bool bytes;
+    } rates[] = {{settings.device_read_bps, in.block_io.throttle_read_bps, true},
+                 {settings.device_write_bps, in.block_io.throttle_write_bps, true},
+                 {settings.device_read_iops, in.block_io.throttle_read_iops, false},
+                 {settings.device_write_iops, in.block_io.throttle_write_iops, false}};
+    for (const auto& [typed, to, bytes] : rates)
+        for (const std::string& each : typed) {
+            const DeviceRate one = parse_device_rate(each, bytes);
+            const auto [major, minor] = number_of(one.path);
+            to.push_back({.major = major, .minor = minor, .rate = one.rate});
+        }
 }

@@ -15,6 +15,7 @@
 #include "base/sys.h"
 #include "container/network_json.h"
 #include "engine/check.h"
+#include "engine/events.h"
 #include "image/digest.h"
 
 // Longer ones are not ours.
@@ -25,16 +26,20 @@ static constexpr off_t room_for_the_end = 8192;
 template <>
 inline constexpr auto json::fields<State> = std::tuple(
     json::required("status", &State::status), json::optional("pid", &State::pid),
-    json::optional("pid_started", &State::pid_started),
+    json::optional("pid_started", &State::pid_started), json::optional("boot", &State::boot),
+    json::optional("restart_count", &State::restart_count),
     json::optional("exit_code", &State::exit_code),
     json::optional("oom_killed", &State::oom_killed), json::optional("error", &State::error),
     json::optional("started_at", &State::started_at),
-    json::optional("finished_at", &State::finished_at), json::required("network", &State::network));
+    json::optional("finished_at", &State::finished_at), json::required("network", &State::network),
+    json::optional("more_networks", &State::more_networks));
 
 State Container::last_state() const {
     try {
         const auto text = read_file_if_exists(file("state.json"), most_of_a_document);
-        return text ? json::read<State>(json::parse(*text)) : State{};
+        State state = text ? json::read<State>(json::parse(*text)) : State{};
+        if (!state.boot.empty() && state.boot != boot_id()) state.pid = 0;
+        return state;
     } catch (const std::exception& e) {
         State unknown;
         unknown.status = "dead", unknown.exit_code = 255,
@@ -45,13 +50,28 @@ State Container::last_state() const {
 
 State Container::state() const {
     State state = last_state();
-    const bool active = state.status == "running" || state.status == "paused";
+    const bool active =
+        state.status == "running" || state.status == "paused" || state.status == "restarting";
     if (!active || is_alive(state.pid, state.pid_started)) return state;
     // The process is gone: its monitor is about to say so, unless it is gone too.
     if (!try_lock()) return state;
     state.status = "exited", state.exit_code = 255, state.pid = 0;
     if (state.finished_at.empty()) state.finished_at = rfc3339_now();
     return state;
+}
+
+// The mark is behind the exit code.
+void Container::ask_to_stop() const {
+    const UniqueFd lock = sys::open(file("lock"), O_WRONLY);
+    if (::pwrite(lock.get(), "stop", 4, size_of_exit_note) != 4)
+        throw SysError("writing ", file("lock"));
+}
+
+bool Container::is_asked_to_stop() const {
+    const auto lock = sys::try_open(file("lock"), O_RDONLY);
+    char mark[4] = {};
+    return lock && ::pread(lock->get(), mark, sizeof mark, size_of_exit_note) == sizeof mark &&
+           std::string_view(mark, sizeof mark) == "stop";
 }
 
 void Container::save(const State& state) const {
@@ -188,6 +208,7 @@ Containers::Made Containers::create(Settings settings) const {
     if (container.durability() == Durability::fsync)
         sys::fsync_directory(root_ + "/names"), sys::fsync_directory(root_);
     undo.keep();
+    note_event(*this, container, "create");
     return {std::move(container), std::move(locks)};
 }
 
@@ -262,6 +283,11 @@ void Containers::rename(const Container& container, const std::string& name) con
     replace_file(container.file("settings.json"), write(settings), 0600);
     sys::unlink(root_ + "/names/" + old);
     sys::fsync_directory(root_ + "/names");
+    note_event(*this, container, "rename", {{"oldName", "/" + old}});
+}
+
+void Containers::save_settings(const Container& container, const Settings& settings) const {
+    replace_file(container.file("settings.json"), write(settings), 0600, container.durability());
 }
 
 std::string Containers::hide(const Container& container) const {

@@ -2,10 +2,13 @@
 //   settings.json   what it was asked to be; written once, last: without it all is half-made
 //   state.json      what became of it; replaced atomically
 //   state.end       room for the last state, taken early: a full disk hides no exit code
-//   lock            flock-ed by its maker, then by its monitor, for as long as they live
+//   lock            flock-ed by its maker, then by its monitor, for as long as they live; in it the
+//                   exit code, and whether somebody has asked for the end
+//   health.json     what its health checks said
 //   changing        flock-ed by whoever makes, starts or removes it, for as long as that takes
 //   self-removing   an empty file, if it goes with its end (--rm)
-//   log             its output, in Docker's json-file form
+//   log, log.1 …    its output, in Docker's json-file form
+//   mounts          what is mounted on the host for it, besides rootfs
 //   config.json, rootfs, upper, work, hosts, hostname, resolv.conf: the bundle and what it mounts
 // and ROOT/containers/names/NAME, which holds the ID. Any process may be killed anywhere: whoever
 // finds a half-made directory whose lock is free removes it, and a name that leads nowhere is free.
@@ -30,14 +33,18 @@
 #include "engine/settings.h"
 
 struct State {
-    std::string status = "created";  // created running paused exited; dead: state.json is damaged
+    // created running paused restarting exited; dead: state.json is damaged
+    std::string status = "created";
+    std::string boot;  // of the machine in which `pid` is meant
+    int restart_count = 0;
     pid_t pid = 0;
     uint64_t pid_started =
         0;  // start time of that pid, so that another process is not taken for it
     int exit_code = 0;
     bool oom_killed = false;
     std::string error, started_at, finished_at;
-    NetworkState network;
+    NetworkState network;                     // the first one, with the ports
+    std::vector<NetworkState> more_networks;  // the others
 };
 
 class Containers;
@@ -55,7 +62,11 @@ public:
 
     // As it is now: a container whose process died without a monitor to say so has exited (255).
     State state() const;
-    State last_state() const;  // as it was written
+    State last_state() const;  // as it was written; a process of before the last boot is none
+    // Somebody wants it to end, and to stay so: a restart policy does not hold until it is started
+    // again. Noted in the lock's file, where it needs no room.
+    void ask_to_stop() const;
+    bool is_asked_to_stop() const;
     // Durable, unless the container goes with its end anyway.
     void save(const State& state) const;
     // Takes the place that save_end() needs.
@@ -78,6 +89,10 @@ private:
     std::string directory_, damage_;
     Settings settings_;
 };
+
+// In the lock's file there are the exit code, as text, and whether an end was asked for, in so many
+// bytes: room that is taken at the start.
+inline constexpr size_t size_of_exit_note = 16, size_of_lock_file = 32;
 
 // What a monitor inherits from whoever starts it.
 struct StartLocks {
@@ -102,6 +117,8 @@ public:
     std::optional<Container> find_even_damaged(const std::string& name_or_id) const;
     Container get(const std::string& name_or_id) const;  // throws "No such container: x"
     void rename(const Container& container, const std::string& name) const;
+    // For who holds a change of it.
+    void save_settings(const Container& container, const Settings& settings) const;
     // Frees the name and removes all files; the caller holds the lock and has undone its mounts.
     void remove(const Container& container) const;
     // The part of remove() after which no other command sees it; gives what is left to delete.

@@ -50,7 +50,8 @@ void serve(const RuntimeClient& runtime, const ExecSession& session, const winsi
     const UniqueFd process = sys::pidfd_open(pid, "opening the process");
     ContainerIo io{.input = {}, .output = {}, .errors = {}, .console = console.receive()};
     if (size.ws_row) ::ioctl(io.console.get(), TIOCSWINSZ, &size);
-    Relay relay(std::move(io), process.get(), "", caller, true);
+    Relay relay(std::move(io), process.get(), caller,
+                {.attach_input = true, .detach_keys = session.detach_keys});
     caller.tell("started");
     relay.run();
     const int code = exit_code_of(process);

@@ -10,6 +10,7 @@ struct ExecSession {
     std::string container_id;
     std::string process_file;  // a Process document; it may go when start_exec_session has returned
     std::string directory;     // for a socket and a pid file; its path is short (sockaddr_un)
+    std::string detach_keys;   // "" are the default
 };
 // Returns when the process runs; throws what kept it from that, with Docker's exit code. No threads
 // may be alive.

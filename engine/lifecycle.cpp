@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "engine/events.h"
 #include "engine/monitor.h"
 #include "engine/volumes.h"
 #include "runtime/client.h"
@@ -50,7 +51,7 @@ void wait_for_the_killed(const Container& container, const UniqueFd& process) {
 }
 
 bool was_running(const State& state) {
-    return state.status == "running" || state.status == "paused";
+    return state.status == "running" || state.status == "paused" || state.status == "restarting";
 }
 
 // The monitor cleans up; if it was killed, we do.
@@ -87,6 +88,7 @@ void resume_container(const Containers& containers, const Container& container) 
     container.save(state);
     try {
         runtime_of(containers, container).resume(container.id());
+        note_event(containers, container, "unpause");
     } catch (...) {
         if (!is_alive(state.pid, state.pid_started)) throw;
         // Who paused it was killed before it was.
@@ -123,13 +125,20 @@ void kill_container(const Containers& containers, const Container& container, in
     if (!process)
         throw Error("cannot kill container: ", container.settings().name, ": container ",
                     container.id(), " is not running");
+    const std::string& stop = container.settings().stop_signal;
+    if (signal == SIGKILL || signal == (stop.empty() ? SIGTERM : parse_signal(stop)))
+        container.ask_to_stop();
     send(process, signal);
     thaw(containers, container, process);
+    note_event(containers, container, "kill", {{"signal", str(signal)}});
 }
 
 void stop_container(const Containers& containers, const Container& container,
                     std::optional<int> signal, std::optional<int> timeout) {
-    (void)container.begin_change();  // one that is just being started is stopped when it runs
+    {
+        const auto change = container.begin_change();  // one that is just being started has done so
+        if (change) container.ask_to_stop();
+    }
     const UniqueFd process = open_process(container.state());
     if (!process) return settle(containers, container);
     const Settings& settings = container.settings();
@@ -144,6 +153,7 @@ void stop_container(const Containers& containers, const Container& container,
         wait_for_the_killed(container, process);
     }
     settle(containers, container);
+    note_event(containers, container, "stop");
 }
 
 void pause_container(const Containers& containers, const Container& container) {
@@ -160,9 +170,25 @@ void pause_container(const Containers& containers, const Container& container) {
         container.save(state);
         throw;
     }
+    note_event(containers, container, "pause");
+}
+
+// One that may be started again: its next end, not its last.
+static int wait_for_next_end(const Container& container) {
+    State state = container.state();
+    if (!was_running(state)) return state.exit_code;
+    if (const UniqueFd process = open_process(state)) wait_for(process, -1);
+    // Its monitor says so in a moment.
+    for (const pid_t before = state.pid; was_running(state) && state.pid == before;
+         state = container.state()) {
+        if (!sys::exists(container.directory()) || state.status == "restarting") break;
+        ::usleep(2000);
+    }
+    return state.exit_code;
 }
 
 int wait_container(const Container& container) {
+    if (container.settings().restart.name != "no") return wait_for_next_end(container);
     // The file as it is now: of a container that removes itself nothing else is left to read.
     const UniqueFd lock = sys::open(container.file("lock"), O_RDONLY);
     sys::flock(lock.get(), LOCK_SH);  // the monitor has let go
@@ -203,6 +229,7 @@ void remove_container(const Containers& containers, const Container& container,
     if ((was_running(state) || (unknown && !container.try_lock())) && !options.force)
         throw Error("cannot remove container ", quoted(container.settings().name),
                     ": container is running: stop the container before removing or force remove");
+    if (was_running(state)) container.ask_to_stop();
     if (unknown) kill_by_runtime(containers, container);
     if (was_running(state))
         if (const UniqueFd process = open_process(state)) {
@@ -215,6 +242,7 @@ void remove_container(const Containers& containers, const Container& container,
     // From here on it is ours alone, and no step needs room on a disk.
     clean_up_after_monitor(containers, container, "");
     containers.remove(container);
+    note_event(containers, container, "destroy");
     if (options.volumes || container.settings().auto_remove)
         remove_anonymous_volumes(containers, container);
 }

@@ -5,13 +5,19 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/inotify.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <chrono>
 #include <deque>
 
+#include "base/defer.h"
 #include "base/duration.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -74,8 +80,31 @@ std::string log_record(std::string_view text, std::string_view stream, std::stri
         .append("\"}\n");
 }
 
-LogWriter::LogWriter(const std::string& path)
-    : fd_(sys::open(path, O_WRONLY | O_CREAT | O_APPEND, 0640)) {}
+// Docker's "local" driver keeps five files of 20 MB by itself.
+static ContainerLog with_defaults(ContainerLog log) {
+    if (log.driver != "local") return log;
+    for (const auto& [key, value] :
+         {std::pair("max-size", "20m"), std::pair("max-file", "5"), std::pair("compress", "true")})
+        log.options.emplace(key, value);
+    return log;
+}
+
+LogWriter::LogWriter(const std::string& path, const ContainerLog& typed)
+    : path_(path), fd_(sys::open(path, O_WRONLY | O_CREAT | O_APPEND, 0640)) {
+    const ContainerLog log = with_defaults(typed);
+    const auto option = [&](const char* key) {
+        const auto it = log.options.find(key);
+        return it == log.options.end() ? std::string() : it->second;
+    };
+    if (const std::string size = option("max-size"); !size.empty() && size != "-1")
+        most_ = parse_bytes(size);
+    files_ = parse_number<int>(option("max-file")).value_or(1);
+    compress_ = option("compress") == "true";
+}
+
+LogWriter::~LogWriter() {
+    if (compressing_) ::waitpid(compressing_, nullptr, 0);
+}
 
 void LogWriter::append(Stream& stream, const char* name, std::string_view text, std::string& out) {
     if (stream.piece_time.empty()) stream.piece_time = rfc3339_now();
@@ -96,13 +125,33 @@ void LogWriter::write(bool is_error, std::string_view data) {
         if (!stream.pending.ends_with('\n') && stream.pending.size() < longest_piece) break;
         append(stream, name, stream.pending, out);
         stream.pending.clear();
+        // Full in the middle of what came at once: the rest is for the next file.
+        if (most_ && ::lseek(fd_.get(), 0, SEEK_END) + off_t(out.size()) >= most_)
+            write_whole(std::exchange(out, {}));
     }
     if (!stream.pending.empty() && stream.piece_time.empty()) stream.piece_time = rfc3339_now();
     if (!out.empty()) write_whole(out);
 }
 
+// In a child, beside the container's output: the plain file goes when the other is whole.
+[[noreturn]] static void compress_and_exit(const std::string& path) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const std::string aside = path + ".gz.part", whole = path + ".gz";
+    const UniqueFd from(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    const gzFile to = ::gzopen(aside.c_str(), "wb");
+    if (!from || !to) ::_exit(1);
+    static char buffer[65536];
+    ssize_t n;
+    while ((n = ::read(from.get(), buffer, sizeof buffer)) > 0)
+        if (::gzwrite(to, buffer, unsigned(n)) != int(n)) ::_exit(1);
+    if (n < 0 || ::gzclose(to) != Z_OK || ::rename(aside.c_str(), whole.c_str()) < 0) ::_exit(1);
+    ::unlink(path.c_str());
+    ::_exit(0);
+}
+
 // All of it or nothing: half a record, on a full disk, would spoil the next one.
 void LogWriter::write_whole(const std::string& records) {
+    if (most_ && ::lseek(fd_.get(), 0, SEEK_END) >= most_) rotate();
     const off_t before = ::lseek(fd_.get(), 0, SEEK_END);
     try {
         sys::write_all(fd_.get(), records);
@@ -110,6 +159,24 @@ void LogWriter::write_whole(const std::string& records) {
         (void)!::ftruncate(fd_.get(), before);
         throw;
     }
+}
+
+// Whoever follows has the old file open, and finds the new one by its name.
+void LogWriter::rotate() {
+    if (compressing_) ::waitpid(std::exchange(compressing_, 0), nullptr, 0);
+    const auto name = [&](int number) { return str(path_, ".", number); };
+    for (int number = files_ - 2; number >= 1; --number)
+        for (const char* end : {"", ".gz"})
+            ::rename((name(number) + end).c_str(), (name(number + 1) + end).c_str());
+    for (const char* end : {"", ".gz"}) ::unlink((name(files_) + end).c_str());
+    if (files_ == 1)
+        sys::unlink(path_);
+    else
+        sys::rename(path_, name(1));
+    fd_ = sys::open(path_, O_WRONLY | O_CREAT | O_APPEND, 0640);
+    if (files_ == 1 || !compress_) return;
+    compressing_ = ::fork();
+    if (compressing_ == 0) compress_and_exit(name(1));
 }
 
 void LogWriter::flush() {
@@ -165,42 +232,100 @@ bool was_truncated(const UniqueFd& file) {
     return true;
 }
 
+// Whether the file of that name is another by now: this one was full.
+bool was_replaced(const UniqueFd& file, const std::string& path) {
+    struct stat now{};
+    return ::stat(path.c_str(), &now) == 0 && now.st_ino != sys::fstat(file.get()).st_ino;
+}
+
+// The files of a log that were full, the oldest first.
+std::vector<std::string> full_files(const std::string& path) {
+    std::vector<std::string> out;
+    for (int number = 1;; ++number) {
+        const std::string plain = str(path, ".", number), packed = plain + ".gz";
+        if (!sys::exists(plain) && !sys::exists(packed)) break;
+        out.insert(out.begin(), sys::exists(packed) ? packed : plain);
+    }
+    return out;
+}
+
+// Prints lines, or keeps the last ones until all files were read once.
+class Lines {
+public:
+    Lines(const LogQuery& query, Printer& printer) : query_(query), printer_(printer) {}
+
+    // False: nothing that follows is asked for.
+    bool take(std::string_view data) {
+        buffer_ += data;
+        size_t start = 0;
+        for (size_t end; (end = buffer_.find('\n', start)) != std::string::npos; start = end + 1)
+            if (!take_line(buffer_.substr(start, end - start))) return false;
+        buffer_.erase(0, start);
+        return true;
+    }
+    bool end_first_pass() {
+        for (const std::string& line : last_)
+            if (!printer_.print(line)) return false;
+        last_.clear(), first_pass_ = false;
+        return true;
+    }
+    void begin_anew() { buffer_.clear(); }
+
+private:
+    bool take_line(std::string line) {
+        if (!first_pass_ || query_.tail < 0) return printer_.print(line);
+        last_.push_back(std::move(line));
+        if (last_.size() > size_t(query_.tail)) last_.pop_front();
+        return true;
+    }
+    const LogQuery& query_;
+    Printer& printer_;
+    std::string buffer_;
+    std::deque<std::string> last_;  // of the first pass, if only the tail is wanted
+    bool first_pass_ = true;
+};
+
+// One that goes meanwhile has said nothing.
+bool print_full_file(const std::string& path, Lines& lines) {
+    const gzFile file = ::gzopen(path.c_str(), "rbe");
+    if (!file) return true;
+    const Defer close([&] { ::gzclose(file); });
+    std::string chunk(65536, '\0');
+    for (int n; (n = ::gzread(file, chunk.data(), unsigned(chunk.size()))) > 0;)
+        if (!lines.take(std::string_view(chunk).substr(0, size_t(n)))) return false;
+    return true;
+}
+
 }  // namespace
 
 void print_log(const std::string& path, const LogQuery& query, const std::function<bool()>& ended) {
     auto opened = sys::try_open(path, O_RDONLY);
     if (!opened && opened.error() == ENOENT && !query.follow) return;
-    const UniqueFd file = opened ? std::move(*opened) : sys::open(path, O_RDONLY | O_CREAT, 0640);
+    UniqueFd file = opened ? std::move(*opened) : sys::open(path, O_RDONLY | O_CREAT, 0640);
     Printer printer(query);
-    std::string buffer, chunk(65536, '\0');
-    std::deque<std::string> last;  // of the first pass, if only the tail is wanted
+    Lines lines(query, printer);
+    for (const std::string& full : full_files(path))
+        if (!print_full_file(full, lines)) return;
+    std::string chunk(65536, '\0');
     bool first_pass = true;
     const UniqueFd watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-    if (query.follow)
-        ::inotify_add_watch(watch.get(), path.c_str(), IN_MODIFY | IN_DELETE_SELF | IN_ATTRIB);
+    const auto watch_file = [&] {
+        ::inotify_add_watch(watch.get(), path.c_str(),
+                            IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF | IN_ATTRIB);
+    };
+    if (query.follow) watch_file();
     for (;;) {
-        const bool over =
-            query.follow ? ended() : true;  // asked before reading: nothing can be missed
-        if (was_truncated(file)) buffer.clear();
-        for (ssize_t n; (n = ::read(file.get(), chunk.data(), chunk.size())) > 0;) {
-            buffer.append(chunk, 0, size_t(n));
-            size_t start = 0;
-            for (size_t end; (end = buffer.find('\n', start)) != std::string::npos;
-                 start = end + 1) {
-                std::string line = buffer.substr(start, end - start);
-                if (!first_pass || query.tail < 0) {
-                    if (!printer.print(line)) return;
-                    continue;
-                }
-                last.push_back(std::move(line));
-                if (last.size() > size_t(query.tail)) last.pop_front();
-            }
-            buffer.erase(0, start);
+        // Asked before reading: nothing can be missed.
+        const bool over = query.follow ? ended() : true, full = was_replaced(file, path);
+        if (was_truncated(file)) lines.begin_anew();
+        for (ssize_t n; (n = ::read(file.get(), chunk.data(), chunk.size())) > 0;)
+            if (!lines.take(std::string_view(chunk).substr(0, size_t(n)))) return;
+        if (std::exchange(first_pass, false) && !lines.end_first_pass()) return;
+        if (full) {
+            file = sys::open(path, O_RDONLY);
+            watch_file();
+            continue;
         }
-        if (first_pass)
-            for (const std::string& line : last)
-                if (!printer.print(line)) return;
-        first_pass = false;
         if (over) return;
         pollfd waiting{watch.get(), POLLIN, 0};
         ::poll(&waiting, 1, 200);  // the end of a container is not an event of this file

@@ -1,5 +1,6 @@
-// The process that stays beside a container: it makes it run, keeps its output, knows how it ended
-// and takes everything back. The command that started it may go (-d) or wait (the foreground).
+// The process that stays beside a container: it makes it run, keeps its output, knows how it ended,
+// starts it again if its policy says so, and takes everything back. The command that started it may
+// go (-d) or wait (the foreground).
 #pragma once
 
 #include <signal.h>
@@ -19,6 +20,7 @@ struct MonitorOptions {
     bool attach_output = true, attach_errors = true;  // if it stays: its 1 and 2 get the output
     bool attach_input = false;                        // and its 0 is the input
     bool raw_terminal = false;  // 0 is a terminal that the container shall have as it is
+    std::string detach_keys;    // that leave it; "" are the default
 };
 
 // Descriptor 0 as a terminal that passes everything on; put back by the destructor, whatever
@@ -35,11 +37,22 @@ private:
     bool active_ = false;
 };
 
+// How often the user has asked a command to end that only passes signals on.
+class Impatience {
+public:
+    // Throws the third time.
+    void heed(int signal);
+
+private:
+    int times_ = 0;
+};
+
 // The caller's end of the channel to a monitor.
 class Monitored {
 public:
     // Waits for the end, passing on signals and the terminal's size. Gives the exit code for a
-    // shell; 0 if the user detached.
+    // shell; 0 if the user detached. Who has been asked three times to end (^C) does so, and the
+    // container goes on.
     int wait(bool pass_signals);
 
 private:
@@ -48,6 +61,7 @@ private:
     void pass_keys();
     UniqueFd channel_, signals_, keys_;
     std::string pending_keys_;
+    Impatience impatience_;
     std::unique_ptr<RawTerminal> terminal_;
 };
 
@@ -81,10 +95,6 @@ private:
 // threads may be alive in the caller.
 Monitored start_monitored(const Containers& containers, Container container, StartLocks locks,
                           const MonitorOptions& options);
-
-// In the lock's file there is the exit code as text, in so many bytes: room that is taken at the
-// start.
-inline constexpr size_t size_of_exit_note = 16;
 
 // What a container keeps mounted and running, taken back by somebody else because its monitor was
 // killed; the caller holds its lock.

@@ -97,46 +97,138 @@ VolumeMount parse_volume(const std::string& spec, const std::string& directory) 
     return mount;
 }
 
-std::optional<VolumeMount> parse_mount(const std::string& spec,
-                                       std::map<std::string, std::string>& tmpfs) {
-    VolumeMount mount{.type = "volume"};
-    std::string tmpfs_options;
-    for (const std::string& pair : split(spec, ',')) {
-        const size_t equals = pair.find('=');
-        const std::string key = lower(pair.substr(0, equals));
-        const std::string value = equals == std::string::npos ? "" : pair.substr(equals + 1);
-        if (equals == std::string::npos && !is_one_of(key, {"readonly", "ro", "volume-nocopy"}))
-            throw Error("invalid argument ", quoted(spec), " for \"--mount\" flag: invalid field '",
-                        pair, "' must be a key=value pair");
-        const bool on = equals == std::string::npos || is_one_of(value, {"true", "1"});
-        if (key == "type")
-            mount.type = lower(value);
-        else if (key == "source" || key == "src")
-            mount.source = value;
-        else if (key == "target" || key == "dst" || key == "destination")
-            mount.destination = value;
-        else if (key == "readonly" || key == "ro")
-            mount.read_only = on;
-        else if (key == "bind-propagation") {
-            if (!is_one_of(value, {"private", "rprivate", "shared", "rshared", "slave", "rslave"}))
-                throw Error("invalid mount config for type \"bind\": invalid propagation mode: ",
-                            value);
-            mount.propagation = value;
-        } else if (key == "volume-nocopy")
-            mount.no_copy = on;
-        else if (key == "tmpfs-size")
-            tmpfs_options += str(",size=", parse_bytes(value));
-        else if (key == "tmpfs-mode")
-            tmpfs_options += ",mode=" + value;
-        else if (key != "consistency")
-            throw Error("invalid argument ", quoted(spec),
-                        " for \"--mount\" flag: unexpected key '", key, "' in '", pair, "'");
+namespace {
+
+// One record of CSV: a field may be in quotes, and a quote in it is two.
+std::vector<std::string> csv_fields(const std::string& spec) {
+    std::vector<std::string> out(1);
+    bool is_quoted = false, begins = true;
+    for (size_t i = 0; i < spec.size(); ++i) {
+        const char c = spec[i];
+        if (is_quoted && c == '"' && i + 1 < spec.size() && spec[i + 1] == '"')
+            out.back() += c, ++i;
+        else if (c == '"' && (is_quoted || begins))
+            is_quoted = !is_quoted;
+        else if (c == '"')
+            throw Error("parse error on line 1, column ", i + 1, ": bare \" in non-quoted field");
+        else if (c == ',' && !is_quoted) {
+            out.emplace_back(), begins = true;
+            continue;
+        } else
+            out.back() += c;
+        begins = false;
     }
-    if (mount.destination.empty())
-        throw Error("invalid argument ", quoted(spec), " for \"--mount\" flag: target is required");
+    if (is_quoted)
+        throw Error("parse error on line 1, column ", spec.size() + 1,
+                    ": extraneous or missing \" in quoted-field");
+    return out;
+}
+
+// What --mount is read into.
+struct MountWords {
+    VolumeMount mount{.type = "volume"};
+    std::string tmpfs;
+    bool create_source = false;
+};
+
+bool mount_switch(const std::string& value) {
+    if (value.empty() || is_one_of(lower(value), {"true", "1", "t"})) return true;
+    if (is_one_of(lower(value), {"false", "0", "f"})) return false;
+    throw Error("invalid value: ", value);
+}
+
+void read_propagation(MountWords& to, const std::string& value) {
+    if (!is_one_of(value, {"private", "rprivate", "shared", "rshared", "slave", "rslave"}))
+        throw Error("invalid propagation mode: ", value);
+    to.mount.propagation = value;
+}
+
+void read_recursion(MountWords& to, const std::string& value) {
+    if (!is_one_of(value, {"enabled", "disabled", "writable", "readonly"}))
+        throw Error("invalid value for bind-recursive: ", value,
+                    " (must be \"enabled\", \"disabled\", \"writable\", or \"readonly\")");
+    to.mount.alone = value == "disabled";
+    to.mount.read_only_top = value == "writable";
+}
+
+void read_subpath(MountWords& to, const std::string& value) {
+    const std::vector<std::string> parts = split(value, '/');
+    if (value.starts_with('/') || std::ranges::find(parts, "..") != parts.end())
+        throw Error("subpath must be a relative path within the volume");
+    to.mount.subpath = value;
+}
+
+void refuse_volume_driver(MountWords&, const std::string& value) {
+    if (value != "local") throw Error("volume driver ", quoted(value), " is not supported");
+}
+
+// The keys: of which type of mount they are ("": of any), and whether they may stand alone.
+constexpr struct {
+    std::string_view key, type;
+    bool is_switch;
+    void (*read)(MountWords& to, const std::string& value);
+} mount_keys[] = {
+    {"type", "", false, [](MountWords& to, const std::string& v) { to.mount.type = lower(v); }},
+    {"source", "", false, [](MountWords& to, const std::string& v) { to.mount.source = v; }},
+    {"src", "", false, [](MountWords& to, const std::string& v) { to.mount.source = v; }},
+    {"target", "", false, [](MountWords& to, const std::string& v) { to.mount.destination = v; }},
+    {"dst", "", false, [](MountWords& to, const std::string& v) { to.mount.destination = v; }},
+    {"destination", "", false,
+     [](MountWords& to, const std::string& v) { to.mount.destination = v; }},
+    {"readonly", "", true,
+     [](MountWords& to, const std::string& v) { to.mount.read_only = mount_switch(v); }},
+    {"ro", "", true,
+     [](MountWords& to, const std::string& v) { to.mount.read_only = mount_switch(v); }},
+    {"consistency", "", false, [](MountWords&, const std::string&) {}},
+    {"bind-propagation", "bind", false, read_propagation},
+    {"bind-recursive", "bind", false, read_recursion},
+    {"bind-create-src", "bind", true,
+     [](MountWords& to, const std::string& v) { to.create_source = mount_switch(v); }},
+    {"volume-nocopy", "volume", true,
+     [](MountWords& to, const std::string& v) { to.mount.no_copy = mount_switch(v); }},
+    {"volume-subpath", "volume", false, read_subpath},
+    {"volume-driver", "volume", false, refuse_volume_driver},
+    {"tmpfs-size", "tmpfs", false,
+     [](MountWords& to, const std::string& v) { to.tmpfs += str(",size=", parse_bytes(v)); }},
+    {"tmpfs-mode", "tmpfs", false,
+     [](MountWords& to, const std::string& v) { to.tmpfs += ",mode=" + v; }},
+};
+
+MountWords read_mount_words(const std::string& spec) {
+    MountWords words;
+    std::string of_type, its_key;  // what a key of one type was given for
+    for (const std::string& field : csv_fields(spec)) {
+        const size_t equals = field.find('=');
+        const std::string key = lower(field.substr(0, equals)),
+                          value = equals == std::string::npos ? "" : field.substr(equals + 1);
+        const auto known =
+            std::ranges::find_if(mount_keys, [&](const auto& one) { return one.key == key; });
+        if (known == std::end(mount_keys))
+            throw Error("unexpected key '", key, "' in '", field, "'");
+        if (equals == std::string::npos && !known->is_switch)
+            throw Error("invalid field '", field, "' must be a key=value pair");
+        known->read(words, value);
+        if (!known->type.empty()) of_type = known->type, its_key = key;
+    }
+    if (words.mount.destination.empty()) throw Error("target is required");
+    if (!of_type.empty() && of_type != words.mount.type)
+        throw Error("cannot mix '", its_key, "' with mount type '", words.mount.type, "'");
+    return words;
+}
+
+}  // namespace
+
+std::optional<VolumeMount> parse_mount(const std::string& spec, const std::string& directory,
+                                       std::map<std::string, std::string>& tmpfs) {
+    MountWords words = context(str("invalid argument ", quoted(spec), " for \"--mount\" flag"),
+                               [&] { return read_mount_words(spec); });
+    VolumeMount& mount = words.mount;
     check_destination(spec, mount);
     if (mount.type == "tmpfs") {
-        tmpfs[mount.destination] = (mount.read_only ? "ro" : "rw") + tmpfs_options;
+        if (!mount.source.empty())
+            throw Error("invalid mount config for type \"tmpfs\": field Source must not be "
+                        "specified");
+        tmpfs[mount.destination] = (mount.read_only ? "ro" : "rw") + words.tmpfs;
         return {};
     }
     if (mount.type != "bind" && mount.type != "volume")
@@ -145,12 +237,90 @@ std::optional<VolumeMount> parse_mount(const std::string& spec,
     mount.anonymous = mount.type == "volume" && mount.source.empty();
     if (mount.type == "volume" && !mount.anonymous) check_volume_name(mount.source);
     if (mount.type == "bind") {
+        if (mount.source.starts_with('.'))
+            mount.source = clean_path(directory + "/" + mount.source);
         if (!mount.source.starts_with('/'))
             throw Error("invalid mount config for type \"bind\": invalid mount path: '",
                         mount.source, "' mount path must be absolute");
-        mount.must_exist = true;
+        mount.must_exist = !words.create_source;
     }
     return mount;
+}
+
+RestartPolicy parse_restart(const std::string& text) {
+    const size_t colon = text.find(':');
+    RestartPolicy policy{.name = text.substr(0, colon)};
+    if (policy.name.empty() && colon == std::string::npos) return {};
+    if (!is_one_of(policy.name, {"no", "on-failure", "always", "unless-stopped"}))
+        throw Error("invalid restart policy: unknown policy '", policy.name,
+                    "'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'");
+    if (colon == std::string::npos) return policy;
+    const auto most = parse_number<int>(text.substr(colon + 1));
+    if (!most) throw Error("invalid restart policy format: maximum retry count must be an integer");
+    if (policy.name != "on-failure")
+        throw Error("invalid restart policy: maximum retry count can only be used with "
+                    "'on-failure'");
+    if (*most < 0) throw Error("invalid restart policy: maximum retry count cannot be negative");
+    policy.most = *most;
+    return policy;
+}
+
+spec::DeviceRule parse_device_rule(const std::string& text) {
+    const std::vector<std::string> words = split(text, ' ');
+    const std::vector<std::string> numbers = split(words.size() == 3 ? words[1] : "", ':');
+    const auto number = [&](const std::string& word) -> std::optional<int64_t> {
+        if (word == "*") return {};
+        const auto value = parse_number<uint32_t>(word);
+        if (!value) throw Error("invalid device cgroup format '", text, "'");
+        return *value;
+    };
+    if (words.size() != 3 || numbers.size() != 2 || !is_one_of(words[0], {"a", "b", "c"}) ||
+        words[2].empty() || words[2].size() > 3 ||
+        words[2].find_first_not_of("rwm") != std::string::npos)
+        throw Error("invalid device cgroup format '", text, "'");
+    return {.allow = true,
+            .type = words[0],
+            .major = number(numbers[0]),
+            .minor = number(numbers[1]),
+            .access = words[2]};
+}
+
+DeviceRate parse_device_rate(const std::string& text, bool bytes) {
+    const size_t colon = text.find(':');
+    const std::string path = text.substr(0, colon),
+                      rate = colon == std::string::npos ? "" : text.substr(colon + 1);
+    if (path.empty() || rate.empty()) throw Error("bad format: ", text);
+    if (!path.starts_with("/dev/")) throw Error("bad format for device path: ", text);
+    const auto number =
+        bytes ? std::optional<uint64_t>(uint64_t(parse_bytes(rate))) : parse_number<uint64_t>(rate);
+    if (!number) throw Error("invalid rate for device: ", text);
+    return {path, *number};
+}
+
+void check_log_settings(const ContainerLog& log) {
+    static constexpr struct {
+        std::string_view key;
+        bool is_size;
+    } known[] = {{"max-size", true},
+                 {"max-file", false},
+                 {"compress", false},
+                 {"mode", false},
+                 {"max-buffer-size", true}};
+    const bool has_file = log.driver == "json-file" || log.driver == "local";
+    for (const auto& [key, value] : log.options) {
+        const auto it =
+            std::ranges::find_if(known, [&](const auto& one) { return one.key == key; });
+        if (!has_file || it == std::end(known))
+            throw Error("unknown log opt '", key, "' for ", log.driver, " log driver");
+        if (key == "mode" || key == "max-buffer-size")
+            throw Error("log opt '", key, "' is not supported: a log is written as it comes");
+        if (it->is_size && value != "-1" && parse_bytes(value) <= 0)
+            throw Error("max-size must be a positive number: ", value);
+        if (key == "max-file" && parse_number<int>(value).value_or(0) < 1)
+            throw Error("max-file cannot be less than 1: ", value);
+        if (key == "compress" && value != "true" && value != "false")
+            throw Error("invalid value for compress: ", value);
+    }
 }
 
 std::optional<double> parse_decimal(std::string_view text) {

@@ -2,13 +2,15 @@
 // the image's, and config.json.
 #pragma once
 
+#include <vector>
+
 #include "base/unique_fd.h"
 #include "engine/container.h"
 
 struct Prepared {
-    UniqueFd network;  // of another container, named by config.json: to be open until the runtime
-                       // has joined it
+    // Of other containers, named by config.json: to be open until the runtime has joined them.
+    std::vector<UniqueFd> namespaces;
 };
-// Its root file system is mounted, its place in the bridge network is known.
+// Its root file system is mounted, its places in networks are known.
 Prepared prepare_bundle(const Containers& containers, const Container& container,
-                        const NetworkState& network);
+                        const std::vector<NetworkState>& places);

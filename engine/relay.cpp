@@ -11,25 +11,35 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
 
-Relay::Relay(ContainerIo io, int pidfd, const std::string& log, Caller& caller, bool attach_input)
-    : io_(std::move(io)), pidfd_(pidfd), caller_(caller), attach_input_(attach_input),
-      input_open_(attach_input) {
-    if (!log.empty()) log_.emplace(log);
+Relay::Relay(ContainerIo io, int pidfd, Caller& caller, const RelayOptions& options)
+    : io_(std::move(io)), pidfd_(pidfd), caller_(caller), keys_(options.detach_keys),
+      attachers_(options.attach_socket), health_(options.health),
+      attach_input_(options.attach_input), input_open_(options.attach_input),
+      input_once_(options.input_once) {
+    if (!options.log.empty()) log_.emplace(options.log, options.log_settings);
     for (const UniqueFd* fd : {&io_.input, &io_.output, &io_.errors, &io_.console})
         if (*fd) ::fcntl(fd->get(), F_SETFL, O_NONBLOCK);
 }
 
+// Until something is due; -1: nothing is.
+int Relay::milliseconds() const {
+    const int health = health_ ? health_->milliseconds() : -1,
+              names = names_ ? names_->milliseconds() : -1;
+    return health < 0 ? names : names < 0 ? health : std::min(health, names);
+}
+
 void Relay::run() {
     for (;;) {
-        const bool behind = caller_.is_behind(), has_input = !pending_input_.empty();
+        const bool behind = is_behind(), has_input = !pending_input_.empty();
         const int caller = caller_.channel(), console = io_.console.get();
         const short from_console = behind ? 0 : POLLIN, to_console = has_input ? POLLOUT : 0;
-        pollfd fds[] = {
+        const std::vector<pollfd> fixed = {
             {pidfd_, POLLIN, 0},
             {behind ? -1 : io_.output.get(), POLLIN, 0},
             {behind ? -1 : io_.errors.get(), POLLIN, 0},
@@ -38,8 +48,14 @@ void Relay::run() {
             {input_open_ && !has_input && caller >= 0 ? 0 : -1, POLLIN, 0},
             {has_input ? io_.input.get() : -1, POLLOUT, 0},
             {caller_.is_behind(false) ? 1 : -1, POLLOUT, 0},
-            {caller_.is_behind(true) ? 2 : -1, POLLOUT, 0}};
-        if (::poll(fds, std::size(fds), -1) < 0 && errno != EINTR) throw SysError("poll");
+            {caller_.is_behind(true) ? 2 : -1, POLLOUT, 0},
+            {health_ ? health_->descriptor() : -1, POLLIN, 0}};
+        std::vector<pollfd> fds = fixed, attached = attachers_.polls(!has_input);
+        fds.insert(fds.end(), attached.begin(), attached.end());
+        if (names_) names_->add_polls(fds);
+        if (::poll(fds.data(), fds.size(), milliseconds()) < 0 && errno != EINTR)
+            throw SysError("poll");
+        std::copy_n(fds.begin() + ptrdiff_t(fixed.size()), attached.size(), attached.begin());
         if (fds[7].revents || fds[8].revents) caller_.catch_up();
         if (fds[1].revents) read_output(io_.output, false);
         if (fds[2].revents) read_output(io_.errors, true);
@@ -48,6 +64,9 @@ void Relay::run() {
         if (fds[4].revents) hear_caller();
         if (fds[5].revents) read_input();
         if (fds[6].revents) write_input();
+        hear_attachers(attached);
+        if (health_) health_->work();
+        if (names_) names_->work();
         if (caller_.is_broken() &&
             caller_.channel() >= 0) {  // its command ends, the container is on its own
             caller_.tell("broken");
@@ -77,6 +96,7 @@ void Relay::read_output(UniqueFd& from, bool is_error) {
     const std::string_view data(buffer, size_t(n));
     write_log(is_error, data);
     caller_.write(is_error, data);
+    attachers_.write(is_error, data);
 }
 
 // A full disk is said once, not for each line.
@@ -96,18 +116,13 @@ void Relay::read_input() {
         if (pending_input_.empty()) io_.input.reset();
         return;
     }
-    for (const char c : std::string_view(buffer, size_t(n))) {
-        static constexpr char ctrl_p = 16, ctrl_q = 17;
-        if (io_.console && prefix_key_ && c == ctrl_q) {
-            caller_.tell("detached");
-            return lose_caller();
-        }
-        if (std::exchange(prefix_key_, false)) pending_input_ += ctrl_p;
-        if (io_.console && c == ctrl_p)
-            prefix_key_ = true;
-        else
-            pending_input_ += c;
+    const std::string_view typed(buffer, size_t(n));
+    const auto passed = io_.console ? keys_.pass(typed) : std::optional(std::string(typed));
+    if (!passed) {
+        caller_.tell("detached");
+        return lose_caller();
     }
+    pending_input_ += *passed;
     write_input();
 }
 
@@ -124,20 +139,35 @@ void Relay::write_input() {
         }
         pending_input_.erase(0, size_t(n));
     }
-    if (!input_open_) io_.input.reset();
+    if (!input_open_ && (attach_input_ || input_once_)) io_.input.reset();
 }
 
 void Relay::hear_caller() {
     const std::vector<std::string> words = split(caller_.hear(), ' ');
     if (caller_.channel() < 0) return lose_caller();
     if (words[0] == "signal" && words.size() == 2)
-        ::syscall(SYS_pidfd_send_signal, pidfd_, parse_number<int>(words[1]).value_or(0), nullptr,
-                  0);
-    if (words[0] == "size" && words.size() == 3 && io_.console) {
-        const winsize size{parse_number<uint16_t>(words[1]).value_or(0),
-                           parse_number<uint16_t>(words[2]).value_or(0), 0, 0};
-        ::ioctl(io_.console.get(), TIOCSWINSZ, &size);
-    }
+        send_signal(parse_number<int>(words[1]).value_or(0));
+    if (words[0] == "size" && words.size() == 3)
+        set_size({parse_number<uint16_t>(words[1]).value_or(0),
+                  parse_number<uint16_t>(words[2]).value_or(0), 0, 0});
+}
+
+void Relay::hear_attachers(const std::vector<pollfd>& polled) {
+    const Attachers::Heard heard = attachers_.serve(polled);
+    for (const int signal : heard.signals) send_signal(signal);
+    if (heard.size) set_size(*heard.size);
+    pending_input_ += heard.input;
+    if (heard.input_ended && input_once_ && !io_.console) input_open_ = false;
+    if (!heard.input.empty()) write_input();
+    if (heard.input_ended && input_once_ && pending_input_.empty()) io_.input.reset();
+}
+
+void Relay::send_signal(int signal) const {
+    ::syscall(SYS_pidfd_send_signal, pidfd_, signal, nullptr, 0);
+}
+
+void Relay::set_size(const winsize& size) const {
+    if (io_.console) ::ioctl(io_.console.get(), TIOCSWINSZ, &size);
 }
 
 void Relay::lose_caller() {

@@ -14,7 +14,34 @@ inline constexpr auto json::fields<VolumeMount> =
                json::optional("read_only", &VolumeMount::read_only),
                json::optional("no_copy", &VolumeMount::no_copy),
                json::optional("must_exist", &VolumeMount::must_exist),
-               json::optional("anonymous", &VolumeMount::anonymous));
+               json::optional("anonymous", &VolumeMount::anonymous),
+               json::optional("alone", &VolumeMount::alone),
+               json::optional("read_only_top", &VolumeMount::read_only_top),
+               json::optional("subpath", &VolumeMount::subpath));
+
+template <>
+inline constexpr auto json::fields<RestartPolicy> = std::tuple(
+    json::required("name", &RestartPolicy::name), json::optional("most", &RestartPolicy::most));
+
+template <>
+inline constexpr auto json::fields<ContainerLog> =
+    std::tuple(json::required("driver", &ContainerLog::driver),
+               json::optional("options", &ContainerLog::options));
+
+template <>
+inline constexpr auto json::fields<NetworkWish> =
+    std::tuple(json::required("name", &NetworkWish::name),
+               json::optional("aliases", &NetworkWish::aliases),
+               json::optional("ip", &NetworkWish::ip), json::optional("mac", &NetworkWish::mac));
+
+template <>
+inline constexpr auto json::fields<HealthSettings> =
+    std::tuple(json::required("test", &HealthSettings::test),
+               json::optional("interval", &HealthSettings::interval),
+               json::optional("timeout", &HealthSettings::timeout),
+               json::optional("start_period", &HealthSettings::start_period),
+               json::optional("start_interval", &HealthSettings::start_interval),
+               json::optional("retries", &HealthSettings::retries));
 
 template <>
 inline constexpr auto json::fields<Settings> = std::tuple(
@@ -58,7 +85,26 @@ inline constexpr auto json::fields<Settings> = std::tuple(
     json::optional("pids_limit", &Settings::pids_limit),
     json::optional("cpuset_cpus", &Settings::cpuset_cpus),
     json::optional("cpuset_mems", &Settings::cpuset_mems),
-    json::optional("oom_score_adj", &Settings::oom_score_adj));
+    json::optional("oom_score_adj", &Settings::oom_score_adj),
+    json::optional("volumes_from", &Settings::volumes_from),
+    json::optional("networks", &Settings::networks), json::optional("links", &Settings::links),
+    json::optional("device_cgroup_rules", &Settings::device_cgroup_rules),
+    json::optional("annotations", &Settings::annotations),
+    json::optional("restart", &Settings::restart), json::optional("health", &Settings::health),
+    json::optional("shell", &Settings::shell), json::optional("log", &Settings::log),
+    json::optional("userns", &Settings::userns), json::optional("cgroupns", &Settings::cgroupns),
+    json::optional("cpu_period", &Settings::cpu_period),
+    json::optional("cpu_quota", &Settings::cpu_quota),
+    json::optional("cpu_rt_period", &Settings::cpu_rt_period),
+    json::optional("cpu_rt_runtime", &Settings::cpu_rt_runtime),
+    json::optional("memory_swappiness", &Settings::memory_swappiness),
+    json::optional("oom_kill_disable", &Settings::oom_kill_disable),
+    json::optional("blkio_weight", &Settings::blkio_weight),
+    json::optional("blkio_weight_device", &Settings::blkio_weight_device),
+    json::optional("device_read_bps", &Settings::device_read_bps),
+    json::optional("device_write_bps", &Settings::device_write_bps),
+    json::optional("device_read_iops", &Settings::device_read_iops),
+    json::optional("device_write_iops", &Settings::device_write_iops));
 
 std::string write(const Settings& settings) { return json::dump(json::write(settings)); }
 Settings read_settings(std::string_view text) { return json::read<Settings>(json::parse(text)); }
@@ -73,8 +119,17 @@ std::vector<Digest> layers_of(const Settings& settings) {
     return std::vector<Digest>(settings.layers.begin(), settings.layers.end());
 }
 
-std::optional<std::string> shared_network(const Settings& settings) {
+std::optional<std::string> peer_of(const std::string& mode) {
     static constexpr std::string_view prefix = "container:";
-    if (!settings.network.starts_with(prefix)) return {};
-    return settings.network.substr(prefix.size());
+    if (!mode.starts_with(prefix)) return {};
+    return mode.substr(prefix.size());
+}
+
+std::vector<NetworkWish> bridges_of(const Settings& settings) {
+    if (settings.networks.empty() && settings.network == "bridge") return {{.name = "bridge"}};
+    return settings.networks;
+}
+
+std::optional<std::string> shared_network(const Settings& settings) {
+    return peer_of(settings.network);
 }

@@ -12,6 +12,8 @@ std::string status_words(const State& state, long long now) {
     };
     if (state.status == "running") return "Up " + since(state.started_at);
     if (state.status == "paused") return "Up " + since(state.started_at) + " (Paused)";
+    if (state.status == "restarting")
+        return str("Restarting (", state.exit_code, ") ", since(state.finished_at), " ago");
     if (state.status == "exited")
         return str("Exited (", state.exit_code, ") ", since(state.finished_at), " ago");
     return state.status == "dead" ? "Dead" : "Created";

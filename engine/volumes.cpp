@@ -76,7 +76,8 @@ std::string prepare_volume(const std::string& store_root, const VolumeMount& mou
     make_private(volume);
     const FileLock lock(volume + "/lock");
     forget_unfinished(volume);
-    if (!mount.no_copy && !sys::exists(filled) && (!sys::exists(data) || is_empty(data)))
+    if (!mount.no_copy && mount.subpath.empty() && !sys::exists(filled) &&
+        (!sys::exists(data) || is_empty(data)))
         if (const auto source = root.open_if_exists(mount.destination, O_DIRECTORY | O_RDONLY))
             if (!sys::exists(data) || !is_empty(sys::proc_fd(source->get())))
                 copy_beside(*source, volume);

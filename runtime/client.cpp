@@ -184,3 +184,16 @@ ExitStatus RuntimeClient::exec(const std::string& id, const ExecOptions& options
     what.words.push_back(id);
     return call(*this, what);
 }
+
+// Without a log: what is wrong stands in what it writes.
+std::string RuntimeClient::ask(const std::vector<std::string>& words, std::string_view in) const {
+    std::vector<std::string> argv = {program_, "--root", state_root_};
+    argv.insert(argv.end(), words.begin(), words.end());
+    Output out = run_program(argv, in);
+    if (out.status.shell() == 0) return std::move(out.out);
+    std::string_view text = trim(out.err);
+    static constexpr std::string_view before = "level=error msg=\"";
+    if (const size_t at = text.rfind(before); at != std::string_view::npos)
+        text = text.substr(at + before.size()), text.remove_suffix(text.ends_with('"'));
+    throw Error(text);
+}

@@ -52,6 +52,8 @@ public:
         Io io;
     };
     ExitStatus exec(const std::string& id, const ExecOptions& options) const;
+    // What it answers to any other of its commands, fed `in`. Throws Error with its own message.
+    std::string ask(const std::vector<std::string>& words, std::string_view in = {}) const;
     // argv of a call, for those that spawn it themselves: {program, --root, …, words…}.
     std::vector<std::string> command(std::vector<std::string> words) const;
 

@@ -14,6 +14,7 @@
 #include "cli/commands.h"
 #include "engine/config.h"
 #include "engine/container.h"
+#include "engine/detach_keys.h"
 #include "engine/exec_session.h"
 #include "image/bundle.h"
 #include "runtime/client.h"
@@ -22,6 +23,7 @@ namespace {
 
 constexpr Option exec_options[] = {
     {"detach,d", nullptr, "return at once"},
+    {"detach-keys", "KEYS", "the keys that leave a terminal", default_detach_keys},
     {"env,e", "NAME[=VALUE]", "set an environment variable"},
     {"env-file", "FILE", "read environment variables from a file"},
     {"interactive,i", nullptr, "keep stdin open"},
@@ -59,6 +61,7 @@ int exec(const Arguments& globals, const Arguments& args) {
                     " is paused, unpause the container before exec");
     if (state.status != "running") throw Error("container ", container.id(), " is not running");
     const ExecSettings settings = read_settings(args);
+    (void)DetachKeys(args.get("detach-keys"));  // a mistake in them is told before anything runs
     const bool input = args.flag("interactive"), detach = args.flag("detach");
     if (settings.tty && input && !detach && !::isatty(0))
         throw Error("the input device is not a TTY");
@@ -87,7 +90,8 @@ int exec(const Arguments& globals, const Arguments& args) {
             return start_exec_session(runtime,
                                       {.container_id = container.id(),
                                        .process_file = process_file,
-                                       .directory = volatile_directory(containers.store_root())})
+                                       .directory = volatile_directory(containers.store_root()),
+                                       .detach_keys = args.get("detach-keys")})
                 .wait(true);
         return runtime
             .exec(container.id(), {.process_file = process_file,

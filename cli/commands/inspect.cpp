@@ -1,10 +1,12 @@
-// A word may name a container or an image, and the container goes first. With a template each
-// object is printed when it is found; without one all are a single array, which is whole only at
-// the end. What led nowhere is said on standard error after that, so standard output is flushed
-// before.
+// A word may name a container, an image, a network or a volume, which are looked for in that order.
+// With a template each object is printed when it is found; without one all are a single array,
+// which is whole only at the end. What led nowhere is said on standard error after that, so
+// standard output is flushed before.
+#include <algorithm>
 #include <cstdio>
 
 #include "cli/commands.h"
+#include "cli/documents.h"
 #include "cli/image_inspect.h"
 #include "cli/template.h"
 #include "engine/inspect.h"
@@ -14,7 +16,7 @@ namespace {
 constexpr Option inspect_options[] = {
     {"format,f", "TEMPLATE", "a template, or json"},
     {"size,s", nullptr, "", "", true},
-    {"type", "KIND", "container or image"},
+    {"type", "KIND", "container, image, network or volume"},
 };
 
 std::optional<json::Value> find_object(const Arguments& globals, const std::string& name,
@@ -27,13 +29,24 @@ std::optional<json::Value> find_object(const Arguments& globals, const std::stri
         if (const auto image = store.find(name))
             return json::parse(image_inspect_json(store, *image));
     }
+    if (!type.empty() && type != "network" && type != "volume") return {};
+    const Store store = open_store(globals);
+    const Containers containers(store.root());
+    if (type.empty() || type == "network")
+        if (const auto network = find_network(store.root(), name))
+            return network_document(containers, *network);
+    if (type.empty() || type == "volume")
+        for (const Volume& volume : list_volumes(containers))
+            if (volume.name == name) return volume_document(volume);
     return {};
 }
 
 int inspect(const Arguments& globals, const Arguments& args) {
     const std::string type = args.get("type"), format = args.get("format");
-    if (!type.empty() && type != "container" && type != "image")
-        throw Error("--type ", quoted(type), " is not supported; known are container, image");
+    static constexpr const char* kinds[] = {"container", "image", "network", "volume"};
+    if (!type.empty() && std::ranges::find(kinds, type) == std::end(kinds))
+        throw Error("--type ", quoted(type),
+                    " is not supported; known are container, image, network, volume");
     std::optional<Template> shown;
     if (!format.empty() && format != "json") shown.emplace(format);
     json::Value all = json::Value::array();
@@ -60,7 +73,7 @@ int inspect(const Arguments& globals, const Arguments& args) {
 constinit const Command inspect_command = {
     .name = "inspect",
     .synopsis = "NAME|ID [NAME|ID...]",
-    .summary = "show everything about containers and images, as JSON",
+    .summary = "show everything about containers, images, networks and volumes, as JSON",
     .options = inspect_options,
     .least = 1,
     .interspersed = true,

@@ -20,6 +20,9 @@ constexpr Option logs_options[] = {
 int logs(const Arguments& globals, const Arguments& args) {
     const Containers containers(store_root(globals));
     const Container container = containers.get(args[0]);
+    const std::string& driver = container.settings().log.driver;
+    if (driver == "none" || driver == "passthrough")
+        throw Error("configured logging driver does not support reading");
     LogQuery query{.follow = args.flag("follow"),
                    .timestamps = args.flag("timestamps"),
                    .since = parse_when(args.get("since")),

@@ -8,24 +8,30 @@
 #include <regex>
 
 #include "base/log.h"
+#include "base/progress.h"
+#include "base/tree_walk.h"
 #include "cli/commands.h"
 #include "cli/format.h"
 #include "engine/container.h"
+#include "engine/health.h"
 #include "engine/lifecycle.h"
 #include "engine/status.h"
+#include "image/snapshots.h"
 
 namespace {
 
 constexpr Option ps_options[] = {
     {"all,a", nullptr, "stopped ones too"},
     {"filter,f", "KEY=VALUE",
-     "only those: name, id, status, label, exited, ancestor, publish, expose, network, volume"},
+     "only those: name, id, status, label, exited, ancestor, publish, expose, network, volume, "
+     "health, before, since"},
     {"format", "FORMAT", "a template, json or table"},
     {"last,n", "N", "the last N that were created, whatever their state", "", false, Value::integer,
      -1, INT_MAX},
     {"latest,l", nullptr, "the last one that was created"},
     {"no-trunc", nullptr, "whole IDs and commands"},
     {"quiet,q", nullptr, "only the IDs"},
+    {"size,s", nullptr, "what each has written, and with its image"},
 };
 
 constexpr Column columns[] = {
@@ -46,12 +52,21 @@ constexpr Column columns[] = {
 };
 
 constexpr const char* known_filters[] = {"name",     "id",      "status", "label",   "exited",
-                                         "ancestor", "publish", "expose", "network", "volume"};
+                                         "ancestor", "publish", "expose", "network", "volume",
+                                         "health",   "before",  "since"};
 
 struct Entry {
     Container container;
     State state;
+    std::optional<HealthState> health = {};  // of one that runs and has checks
 };
+
+// " (healthy)", " (health: starting)".
+std::string health_words(const Entry& entry) {
+    if (!entry.health || entry.state.status != "running") return {};
+    return entry.health->status == "starting" ? " (health: starting)"
+                                              : " (" + entry.health->status + ")";
+}
 
 bool matches_text(const std::string& text, const std::string& pattern) {
     if (text == pattern) return true;
@@ -68,8 +83,13 @@ bool holds(const Entry& entry, const std::string& key, const std::string& value)
     if (key == "name") return matches_text(s.name, value) || matches_text("/" + s.name, value);
     if (key == "id") return s.id.starts_with(value) || matches_text(s.id, value);
     if (key == "status") return state.status == value;
+    if (key == "health") return (entry.health ? entry.health->status : "none") == value;
+    // The names of containers have become their times (resolve_times).
+    if (key == "before") return s.created < value;
+    if (key == "since") return s.created > value;
     if (key == "exited") return state.status == "exited" && str(state.exit_code) == value;
-    if (key == "network") return s.network == value;
+    if (key == "network")
+        return s.network == value || std::ranges::count(bridges_of(s), value, &NetworkWish::name);
     if (key == "ancestor")
         return s.image == value || s.image == value + ":latest" || s.image + ":latest" == value ||
                s.image_id == value || s.image_id.substr(7).starts_with(value);
@@ -100,8 +120,22 @@ bool wanted(const Entry& entry, const Filters& filters) {
     });
 }
 
+std::string networks_shown(const Settings& settings) {
+    std::vector<std::string> names;
+    for (const NetworkWish& wish : bridges_of(settings)) names.push_back(wish.name);
+    return names.empty() ? settings.network : join(names, ",");
+}
+
+// --filter before=NAME and since=NAME: when that one was created.
+void resolve_times(const Containers& containers, Filters& filters) {
+    for (const char* key : {"before", "since"})
+        if (const auto found = filters.find(key); found != filters.end())
+            for (std::string& value : found->second)
+                value = containers.get(value).settings().created;
+}
+
 json::Value row(const Entry& entry, bool whole) {
-    const auto& [container, state] = entry;
+    const auto& [container, state, health] = entry;
     const Settings& s = container.settings();
     const long long now = std::chrono::duration_cast<std::chrono::nanoseconds>(
                               std::chrono::system_clock::now().time_since_epoch())
@@ -118,20 +152,27 @@ json::Value row(const Entry& entry, bool whole) {
             {"Command", quoted(whole ? command : shortened(command, 20))},
             {"CreatedAt", time_shown(s.created)},
             {"RunningFor", time_since(s.created)},
-            {"Status", status_words(state, now)},
+            {"Status", status_words(state, now) + health_words(entry)},
             {"State", state.status},
             {"Ports",
              state.status == "running" ? ports_column(state.network.ports, s.exposed_ports) : ""},
             {"Names", s.name},
             {"Labels", join(labels, ",")},
             {"Mounts", join(mounts, ",")},
-            {"Networks", s.network},
+            {"Networks", networks_shown(s)},
             {"LocalVolumes", str(volumes)},
-            {"Size", "0B"}};
+            {"Size", "0B"}};  // size_shown, if it is asked for
+}
+
+std::string size_shown(const Store& store, const Container& container) {
+    const uint64_t own = disk_usage(container.file("upper"));
+    const std::vector<Digest> layers = layers_of(container.settings());
+    const uint64_t image = Snapshots(store).top_size(layers).value_or(0);
+    return str(human_size(own), " (virtual ", human_size(own + image), ")");
 }
 
 int ps(const Arguments& globals, const Arguments& args) {
-    const Filters filters = parse_filters(args.all("filter"), known_filters);
+    Filters filters = parse_filters(args.all("filter"), known_filters);
     size_t most = args.flag("latest") ? 1 : 0;
     if (const auto last = args.number("last")) most = *last > 0 ? size_t(*last) : 0;
     const bool all =
@@ -139,13 +180,20 @@ int ps(const Arguments& globals, const Arguments& args) {
 
     std::vector<json::Value> rows;
     const Containers containers(store_root(globals));
+    resolve_times(containers, filters);
+    std::optional<Store> sizes;
+    if (args.flag("size")) sizes.emplace(store_root(globals));
     for (const Container& container : containers.list()) {
         if (remove_if_left(containers, container)) continue;
-        const Entry entry{container, container.state()};
+        const Entry entry{container, container.state(), health_of(container)};
         if (entry.state.status == "dead")
             log_warning(str("container ", container.id(), ": ", entry.state.error));
-        if (!all && entry.state.status != "running" && entry.state.status != "paused") continue;
-        if (wanted(entry, filters)) rows.push_back(row(entry, args.flag("no-trunc")));
+        if (!all && entry.state.status != "running" && entry.state.status != "paused" &&
+            entry.state.status != "restarting")
+            continue;
+        if (!wanted(entry, filters)) continue;
+        rows.push_back(row(entry, args.flag("no-trunc")));
+        if (sizes) rows.back()["Size"] = size_shown(*sizes, container);
         if (most && rows.size() == most) break;
     }
     if (args.flag("quiet")) {
@@ -155,7 +203,9 @@ int ps(const Arguments& globals, const Arguments& args) {
     }
     print_listing(
         args.get("format"),
-        "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
+        std::string("{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}"
+                    "\t{{.Names}}") +
+            (sizes ? "\t{{.Size}}" : ""),
         columns, rows);
     return 0;
 }

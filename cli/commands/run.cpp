@@ -8,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "cli/run_options.h"
+#include "engine/detach_keys.h"
 #include "engine/monitor.h"
 
 static int run(const Arguments& globals, const Arguments& args) {
@@ -16,6 +17,7 @@ static int run(const Arguments& globals, const Arguments& args) {
     if (!detached && args.flag("tty") && args.flag("interactive") && !::isatty(0))
         throw Error("the input device is not a TTY");
 
+    (void)DetachKeys(args.get("detach-keys"));  // a mistake in them is told before anything is made
     const Containers containers(store_root(globals));
     containers.collect();
     Containers::Made made = make_container(globals, args, containers);
@@ -36,7 +38,8 @@ static int run(const Arguments& globals, const Arguments& args) {
                          .attach_output = attached("stdout"),
                          .attach_errors = attached("stderr"),
                          .attach_input = input,
-                         .raw_terminal = input && settings.tty});
+                         .raw_terminal = input && settings.tty,
+                         .detach_keys = args.get("detach-keys")});
     if (!detached) return monitor.wait(!args.has("sig-proxy") || args.flag("sig-proxy"));
     std::printf("%s\n", settings.id.c_str());
     return 0;

@@ -4,11 +4,13 @@
 #include "cli/commands.h"
 #include "cli/containers.h"
 #include "cli/start_container.h"
+#include "engine/detach_keys.h"
 
 namespace {
 
 constexpr Option start_options[] = {
     {"attach,a", nullptr, "attach its output, pass signals"},
+    {"detach-keys", "KEYS", "the keys that leave a terminal", default_detach_keys},
     {"interactive,i", nullptr, "attach its input"},
 };
 
@@ -26,7 +28,8 @@ int start(const Arguments& globals, const Arguments& args) {
                                    {.runtime = runtime_program(globals),
                                     .attach = true,
                                     .attach_input = input,
-                                    .raw_terminal = input && container.settings().tty});
+                                    .raw_terminal = input && container.settings().tty,
+                                    .detach_keys = args.get("detach-keys")});
     if (!monitor) throw Error("container ", args[0], " is already running");
     return monitor->wait(true);
 }

@@ -57,10 +57,10 @@ def layered_archive(images):
 
 
 def files_of(directory):
-    """Every file of a store but its locks, with its size."""
+    """Every file of a store but its locks and what it tells of the past, with its size."""
     return sorted((str(path.relative_to(directory)), path.stat().st_size)
                   for path in pathlib.Path(directory).rglob("*")
-                  if path.is_file() and not path.is_symlink() and path.name not in ("lock", ".lock") and path.parent.name != "locks")
+                  if path.is_file() and not path.is_symlink() and not path.name.startswith("engine.db") and path.name not in ("lock", ".lock") and path.parent.name != "locks")
 
 
 class FakeRegistry:

@@ -42,7 +42,7 @@ class Run(keg.StoreCase):
         self.fails("run", "--rm", "base", "/etc", code=126)
         self.fails("run", "--no-such-flag", "base", "true", code=125, says="unknown flag: --no-such-flag")
         self.fails("run", "--pull=never", "missing-image", code=125, says="No such image: missing-image")
-        self.fails("run", "--restart=always", "base", "true", code=125, says="not supported")
+        self.fails("run", "--restart=sometimes", "base", "true", code=125, says="unknown policy 'sometimes'")
 
     def test_stdin_reaches_the_command_with_i_only(self):
         self.assertEqual(self.keg("run", "--rm", "-i", "base", "cat", input="to cat").stdout, "to cat")

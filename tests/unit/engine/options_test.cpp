@@ -53,13 +53,14 @@ TEST_CASE("volumes: binds, names, anonymous ones and their modes") {
 
 TEST_CASE("mounts: keys and values") {
     std::map<std::string, std::string> tmpfs;
-    const auto bind = parse_mount("type=bind,src=/a,dst=/b,readonly", tmpfs);
+    const auto bind = parse_mount("type=bind,src=/a,dst=/b,readonly", "/here", tmpfs);
     REQUIRE(bind);
     CHECK(bind->read_only);
-    CHECK_FALSE(parse_mount("type=tmpfs,target=/t,tmpfs-size=1m", tmpfs));
+    CHECK_FALSE(parse_mount("type=tmpfs,target=/t,tmpfs-size=1m", "/here", tmpfs));
     CHECK(tmpfs["/t"] == "rw,size=1048576");
-    CHECK(
-        error_of([&] { parse_mount("type=bind,src=/a", tmpfs); }).ends_with("target is required"));
+    CHECK(error_of([&] {
+              parse_mount("type=bind,src=/a", "/here", tmpfs);
+          }).ends_with("target is required"));
 }
 
 TEST_CASE("sizes are binary and CPUs are exact") {
@@ -121,4 +122,44 @@ TEST_CASE("settings survive being written") {
     CHECK(again.ports == settings.ports);
     CHECK(again.stop_timeout == 0);
     CHECK(again.shm_size == 64 << 20);
+}
+
+TEST_CASE("--mount is a record of CSV whose keys fit the type") {
+    std::map<std::string, std::string> tmpfs;
+    const auto mount = [&](const std::string& spec) { return parse_mount(spec, "/here", tmpfs); };
+    CHECK(mount("type=bind,\"source=/a,b\",target=/c")->source == "/a,b");
+    CHECK(mount("type=bind,src=./x,dst=/c,bind-create-src")->source == "/here/x");
+    CHECK(mount("source=vol,dst=/c,volume-subpath=a/b")->subpath == "a/b");
+    CHECK(mount("type=bind,src=/a,dst=/c,bind-recursive=disabled")->alone);
+    for (const char* bad :
+         {"type=bind,src=/a,dst=/c,volume-nocopy", "source=vol,dst=/c,volume-subpath=/a",
+          "source=vol,dst=/c,volume-subpath=a/../..", "\"source=v", "source=vol,dst=/c,what=1",
+          "type=bind,src=a,dst=/c", "type=image,src=a,dst=/c", "type=tmpfs,src=a,dst=/c",
+          "source=vol,dst=/c,volume-driver=nfs"})
+        CHECK_THROWS_AS(mount(bad), Error);
+}
+
+TEST_CASE("restart policies, rules for devices and rates are Docker's") {
+    CHECK((parse_restart("on-failure:3").name == "on-failure" &&
+           parse_restart("on-failure:3").most == 3));
+    CHECK(parse_restart("").name == "no");
+    for (const char* bad : {"sometimes", "always:1", "on-failure:x", "on-failure:-1", ":1"})
+        CHECK_THROWS_AS(parse_restart(bad), Error);
+    const spec::DeviceRule rule = parse_device_rule("c 1:* rwm");
+    CHECK((rule.type == "c" && rule.major == 1 && !rule.minor && rule.access == "rwm"));
+    for (const char* bad : {"c 1:3", "x 1:3 r", "c 1 r", "c 1:3 rx", "c 1:3 rwmr", "c -1:3 r"})
+        CHECK_THROWS_AS(parse_device_rule(bad), Error);
+    CHECK(parse_device_rate("/dev/sda:1kb", true).rate == 1024);
+    for (const char* bad : {"/dev/sda", "sda:1", "/dev/sda:x", ":1"})
+        CHECK_THROWS_AS(parse_device_rate(bad, false), Error);
+}
+
+TEST_CASE("a log has the options that its driver has") {
+    check_log_settings({.driver = "json-file", .options = {{"max-size", "1m"}, {"max-file", "3"}}});
+    for (const ContainerLog& bad : {ContainerLog{"none", {{"max-size", "1m"}}},
+                                    ContainerLog{"json-file", {{"max-size", "0"}}},
+                                    ContainerLog{"json-file", {{"max-file", "0"}}},
+                                    ContainerLog{"local", {{"compress", "maybe"}}},
+                                    ContainerLog{"json-file", {{"labels", "x"}}}})
+        CHECK_THROWS_AS(check_log_settings(bad), Error);
 }
