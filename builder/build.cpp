@@ -18,6 +18,7 @@
 #include "builder/reproducible.h"
 #include "builder/solve.h"
 #include "builder/source/context.h"
+#include "builder/squash.h"
 #include "image/platform.h"
 #include "image/pull.h"
 #include "image/snapshots.h"
@@ -196,9 +197,8 @@ void name_image(const Store& store, const spec::Descriptor& top,
 }
 
 // In the store, without a name.
-Image write_image(const Store& store, const BuildOptions& options, const Graph& graph,
+Image write_image(const Store& store, const BuildOptions& options, spec::ImageConfig config,
                   const Stack& tree) {
-    spec::ImageConfig config = graph.image.config;
     config.rootfs.diff_ids.clear();
     for (const Digest& diff_id : tree.diff_ids) config.rootfs.diff_ids.push_back(diff_id.text());
     spec::Manifest manifest;
@@ -239,8 +239,16 @@ Image build_for(const Shared& shared, const std::string& platform) {
     const Solved solved = solve_and_say(input);
 
     warn_of_unused(options, plan);
-    if (solved.made > 0) Snapshots(store).unpack(solved.tree.image());
-    Image image = write_image(store, options, plan.graph, solved.tree);
+    spec::ImageConfig config = plan.graph.image.config;
+    Stack tree = solved.tree;
+    if (options.squash) {
+        const TreeRef& base = plan.graph.image.base;
+        const bool has_base = base.kind == TreeRef::Kind::image;
+        tree = squashed(store, tree, has_base ? Stack(input.images[base.index]) : Stack(),
+                        parse_rfc3339(config.created) / 1'000'000'000, config);
+    }
+    if (solved.made > 0 || options.squash) Snapshots(store).unpack(tree.image());
+    Image image = write_image(store, options, std::move(config), tree);
     report.say(str("writing image ", image.id().text(), " done"));
     if (!found.warnings.empty()) report.say(lint_summary(found.warnings));
     report.summary();

@@ -43,6 +43,7 @@ struct BuildOptions {
     std::string cache_namespace;                // of cache mounts
     std::vector<std::string> no_cache_stages;   // these stages' steps are made anew
     bool no_cache = false, pull = false;
+    bool squash = false;  // what is built is one layer on its base
     // Builds twice, without a cache, and throws if the two differ: errors name the files.
     bool check_reproducible = false;
     BuildDisplay display = BuildDisplay::automatic;

@@ -96,6 +96,7 @@ struct Step {
 // What the last stage makes.
 struct PlannedImage {
     TreeRef tree;
+    TreeRef base;  // the image that it began with, or nothing
     // Complete but for rootfs.
     spec::ImageConfig config;
 };

@@ -93,6 +93,7 @@ struct StageText {
 // A stage as it is planned.
 struct StageWork {
     Stage stage;
+    TreeRef base;       // what it began with: an image, or nothing
     TreeRef tree;       // after what was planned so far
     std::string shown;  // its name in messages
     std::string platform;
@@ -306,6 +307,7 @@ bool Planner::begin(StageWork& work, size_t index) {
         const StageWork& from = stages_.at(*other);
         stage = from.stage;
         stage.has_cmd = false;
+        work.base = from.base;
         work.tree = from.tree;
         return out_.missing.empty();
     }
@@ -326,7 +328,7 @@ bool Planner::begin(StageWork& work, size_t index) {
     const ImageWish wish{base, texts_[index].platform};
     const auto tree = image(wish, str(facts_.file_name, ":", texts_[index].statements[0]->line));
     if (!tree) return false;
-    work.tree = *tree;
+    work.base = work.tree = *tree;
     stage.config = facts_.images.at(wish);
     stage.latest = source_date(&stage.config);
     stage.config.created.clear();
@@ -698,7 +700,8 @@ int64_t Planner::source_date(const spec::ImageConfig* base) {
 void Planner::finish(StageWork& work) {
     for (const auto& [key, value] : options_.labels) work.stage.config.config.labels[key] = value;
     work.stage.config.created = rfc3339(work.stage.latest * 1'000'000'000);
-    out_.graph.image = {.tree = work.tree, .config = std::move(work.stage.config)};
+    out_.graph.image = {
+        .tree = work.tree, .base = work.base, .config = std::move(work.stage.config)};
 }
 
 }  // namespace

@@ -44,6 +44,9 @@ static constexpr Option build_options[] = {
     {"cgroup-parent", "PATH", "of RUN: the cgroup above its own"},
     {"no-cache", nullptr, "build every step anew"},
     {"no-cache-filter", "STAGE,…", "build these stages' steps anew"},
+    {"squash", nullptr, "make one layer of all that is built"},
+    {"rm", nullptr, "nothing of a step stays anyway"},
+    {"force-rm", nullptr, "nothing of a step stays anyway, failed or not"},
     {"check-reproducible", nullptr, "build twice, and say what differs, file by file"},
     {"pull", nullptr, "fetch base images even if they are there"},
     {"platform", "OS/ARCH,…", "what to build for; several become an index"},
@@ -183,6 +186,7 @@ static int build_(const Arguments& globals, const Arguments& args) {
     wanted.network = args.get("network");
     wanted.no_cache = args.flag("no-cache");
     wanted.pull = args.flag("pull");
+    wanted.squash = args.flag("squash");
     wanted.check_reproducible = args.flag("check-reproducible");
     if (args.flag("quiet")) wanted.display = BuildDisplay::quiet;
     if (wanted.network != "host" && wanted.network != "none" && wanted.network != "default")

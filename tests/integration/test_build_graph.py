@@ -184,6 +184,15 @@ class Graph(BuildCase):
         self.assertIn("the build is not reproducible: 1 difference", failed.stderr)
         self.assertNotIn("other", self.keg("images").stdout)
 
+    def test_squash_leaves_one_layer_and_no_trace_of_what_is_gone(self):
+        self.build("FROM base\nRUN echo secret > /gone; echo x > /kept\nRUN rm /gone /etc/group\nENV A=1\n", "--squash", "--rm")
+        base, app = (json.loads(self.keg("image", "inspect", name).stdout)[0]["RootFS"]["Layers"] for name in ("base", "app"))
+        self.assertEqual((app[:-1], len(app)), (base, len(base) + 1))
+        self.assertEqual(sorted(self.last_layer()), ["etc/.wh.group", "kept"])
+        shown = self.keg("run", "--rm", "--network", "none", "app", "sh", "-c", "cat /kept; ls /gone /etc/group 2>&1; echo $A").stdout
+        self.assertEqual(shown.count("No such file"), 2)
+        self.assertTrue(shown.startswith("x\n") and shown.endswith("1\n"), shown)
+
     def test_platforms_become_an_index_whose_images_say_what_they_are_for(self):
         self.build("FROM scratch\nARG TARGETARCH\nLABEL for=$TARGETARCH\nCOPY f /f\n", "--platform", "linux/amd64,linux/arm64", f="1")
         listed = json.loads(self.keg("manifest", "inspect", "app").stdout)
