@@ -82,7 +82,7 @@ std::map<std::string, std::string> environment_of(const BuildOptions& options) {
 
 // The plan, and the images that it needs, which are not all known before it.
 struct Planned {
-    Plan plan;
+    BuildPlan plan;
     std::map<ImageWish, Image> images;
 };
 
@@ -166,7 +166,7 @@ void add_trees(const Store& store, const BuildOptions& options, SolveInput& inpu
     }
 }
 
-void warn_of_unused(const BuildOptions& options, const Plan& plan) {
+void warn_of_unused(const BuildOptions& options, const BuildPlan& plan) {
     for (const auto& [name, value] : options.build_args)
         if (!plan.used_args.contains(name) && !is_predefined(name))
             log_warning("one or more build-args were not consumed: [" + name + "]");

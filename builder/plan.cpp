@@ -105,7 +105,7 @@ public:
     Planner(const Dockerfile& file, const BuildOptions& options, const PlanFacts& facts)
         : file_(file), options_(options), facts_(facts) {}
 
-    Plan plan() {
+    BuildPlan plan() {
         read_stages();
         const size_t target = find_target();
         for (const size_t i : needed_stages(target)) stage(i);
@@ -158,7 +158,7 @@ private:
     const Dockerfile& file_;
     const BuildOptions& options_;
     const PlanFacts& facts_;
-    Plan out_;
+    BuildPlan out_;
     std::deque<Dockerfile> triggers_;
     std::map<std::string, std::string> global_args_;
     std::vector<StageText> texts_;
@@ -713,6 +713,6 @@ bool is_predefined(std::string_view name) {
     return std::ranges::find(known, name) != std::end(known);
 }
 
-Plan make_plan(const Dockerfile& file, const BuildOptions& options, const PlanFacts& facts) {
+BuildPlan make_plan(const Dockerfile& file, const BuildOptions& options, const PlanFacts& facts) {
     return Planner(file, options, facts).plan();
 }

@@ -18,7 +18,7 @@ struct PlanFacts {
     std::map<std::string, std::string> environment;  // of --build-arg NAME, and SOURCE_DATE_EPOCH
 };
 
-struct Plan {
+struct BuildPlan {
     Graph graph;
     // Images, and where they are named first: with them it must be planned again. Until then the
     // graph is not complete.
@@ -27,7 +27,7 @@ struct Plan {
 };
 
 // Throws Error "Dockerfile:3: …" for what cannot be built, also of a stage that nobody needs.
-Plan make_plan(const Dockerfile& file, const BuildOptions& options, const PlanFacts& facts);
+BuildPlan make_plan(const Dockerfile& file, const BuildOptions& options, const PlanFacts& facts);
 
 // The arguments that need no ARG: proxies.
 bool is_predefined(std::string_view name);

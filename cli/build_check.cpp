@@ -77,8 +77,7 @@ static void print_outline(const BuildText& text, const std::string& target,
             {{"Name", each.name}, {"Value", each.value}, {"Description", each.description}});
     std::printf("\n");
     std::fflush(stdout);
-    if (!rows.empty())
-        print_listing("", "{{.Name}}\t{{.Value}}\t{{.Description}}", columns, rows);
+    if (!rows.empty()) print_listing("", "{{.Name}}\t{{.Value}}\t{{.Description}}", columns, rows);
     print_needs("SECRET", outline.secrets);
     print_needs("SSH", outline.agents);
 }

@@ -15,37 +15,37 @@ PlanFacts facts_with(const std::map<std::string, spec::ImageConfig>& images) {
     return facts;
 }
 
-Plan plan_of(const std::string& text, const std::map<std::string, spec::ImageConfig>& images,
-             const BuildOptions& options = {}) {
+BuildPlan plan_of(const std::string& text, const std::map<std::string, spec::ImageConfig>& images,
+                  const BuildOptions& options = {}) {
     const Dockerfile file = parse_dockerfile(text, "Dockerfile");
     check_statements(file, "Dockerfile");
     return make_plan(file, options, facts_with(images));
 }
 
-const RunCommand& run_of(const Plan& plan, size_t step) {
+const RunCommand& run_of(const BuildPlan& plan, size_t step) {
     return std::get<RunCommand>(plan.graph.steps.at(step).what);
 }
 
 }  // namespace
 
 TEST_CASE("a plan names the images that it lacks, all at once, and where they stand") {
-    const Plan plan = plan_of("FROM one AS a\nRUN true\nFROM two\nCOPY --from=a /x /\nRUN "
-                              "--mount=from=three,target=/m ls\n",
-                              {});
+    const BuildPlan plan = plan_of("FROM one AS a\nRUN true\nFROM two\nCOPY --from=a /x /\nRUN "
+                                   "--mount=from=three,target=/m ls\n",
+                                   {});
     REQUIRE(plan.missing.size() == 3);
     CHECK(plan.missing.at({"one", host_platform()}) == "Dockerfile:1");
     CHECK(plan.missing.at({"three", host_platform()}) == "Dockerfile:5");
 }
 
 TEST_CASE("what the target does not need is no step, and its images are not asked for") {
-    const Plan plan =
+    const BuildPlan plan =
         plan_of("FROM nowhere AS unused\nRUN false\nFROM base\nRUN true\n", {{"base", {}}});
     CHECK(plan.missing.empty());
     CHECK(plan.graph.steps.size() == 1);
 }
 
 TEST_CASE("an instruction of the config alone is no step, and has its place in the history") {
-    const Plan plan = plan_of("FROM base\nENV A=1\nRUN a\nLABEL l=1\nRUN b\n", {{"base", {}}});
+    const BuildPlan plan = plan_of("FROM base\nENV A=1\nRUN a\nLABEL l=1\nRUN b\n", {{"base", {}}});
     REQUIRE(plan.graph.steps.size() == 2);
     CHECK(plan.graph.steps[1].below.kind == TreeRef::Kind::step);
     const auto& history = plan.graph.image.config.history;
@@ -58,8 +58,8 @@ TEST_CASE("an instruction of the config alone is no step, and has its place in t
 TEST_CASE("a trigger of a base stands before the first statement, and may need another stage") {
     spec::ImageConfig base;
     base.config.on_build = {"COPY --from=tools /t /t", "RUN /t"};
-    const Plan plan = plan_of("FROM other AS tools\nRUN make\nFROM base\nRUN last\n",
-                              {{"base", base}, {"other", {}}});
+    const BuildPlan plan = plan_of("FROM other AS tools\nRUN make\nFROM base\nRUN last\n",
+                                   {{"base", base}, {"other", {}}});
     REQUIRE(plan.graph.steps.size() == 4);
     CHECK(std::get<CopyFiles>(plan.graph.steps[1].what).from.index == 0);
     CHECK(run_of(plan, 3).args.back() == "last");
@@ -67,9 +67,10 @@ TEST_CASE("a trigger of a base stands before the first statement, and may need a
 }
 
 TEST_CASE("arguments of a stage are there in a stage on top of it, and in no other") {
-    const Plan plan = plan_of("FROM base AS a\nARG X=1\nRUN a\nFROM a AS b\nRUN b\nFROM base\nCOPY "
-                              "--from=b /x /\nRUN c\n",
-                              {{"base", {}}});
+    const BuildPlan plan =
+        plan_of("FROM base AS a\nARG X=1\nRUN a\nFROM a AS b\nRUN b\nFROM base\nCOPY "
+                "--from=b /x /\nRUN c\n",
+                {{"base", {}}});
     const auto has_x = [&](size_t step) {
         const auto& env = run_of(plan, step).env;
         return std::ranges::find(env, "X=1") != env.end();
@@ -88,7 +89,7 @@ TEST_CASE("no time of a step is later than its base image's, unless one is asked
     CHECK(plan_of("FROM base\nRUN a\n", {{"base", base}}).graph.steps[0].latest == 315532800);
     BuildOptions options;
     options.build_args["SOURCE_DATE_EPOCH"] = "7";
-    const Plan plan = plan_of("FROM base\nRUN a\n", {{"base", base}}, options);
+    const BuildPlan plan = plan_of("FROM base\nRUN a\n", {{"base", base}}, options);
     CHECK(plan.graph.steps[0].latest == 7);
     CHECK(plan.graph.image.config.created == "1970-01-01T00:00:07Z");
 }
@@ -103,7 +104,7 @@ TEST_CASE("a platform decides what its arguments say, and which image is meant")
     facts.platform = "linux/arm/v7";
     CHECK(make_plan(file, options, facts).missing.contains({"base", "linux/arm/v7"}));
     facts.images[{"base", "linux/arm/v7"}] = {};
-    const Plan plan = make_plan(file, options, facts);
+    const BuildPlan plan = make_plan(file, options, facts);
     REQUIRE(plan.graph.images.size() == 2);
     CHECK(plan.graph.steps[0].platform == host_platform());
     CHECK(plan.graph.steps[1].platform == "linux/arm/v7");
@@ -113,7 +114,7 @@ TEST_CASE("a platform decides what its arguments say, and which image is meant")
 }
 
 TEST_CASE("a mount has a place, relative to WORKDIR, and what it is from") {
-    const Plan plan =
+    const BuildPlan plan =
         plan_of("FROM base\nWORKDIR /w\nRUN --mount=target=d --mount=type=secret,id=s,env=S ls\n",
                 {{"base", {}}});
     const auto& mounts = run_of(plan, 1).mounts;
