@@ -15,7 +15,7 @@
 
 namespace {
 
-constexpr size_t block = size_t(1) << 20;
+constexpr size_t copied_at_once = size_t(1) << 20;
 
 // Whether it begins as a tar or a compressed file does.
 bool is_archive(int file) {
@@ -45,7 +45,7 @@ UniqueFd private_copy(const SourceTree& tree, Pick& pick, const std::string& scr
     const UniqueFd from = open_picked(tree, pick);
     UniqueFd to = temporary_file(scratch);
     Hasher hasher;
-    std::string buffer(block, '\0');
+    std::string buffer(copied_at_once, '\0');
     for (ssize_t n; (n = ::read(from.get(), buffer.data(), buffer.size())) != 0;) {
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) throw SysError("read ", quoted(pick.source));

@@ -22,12 +22,7 @@
 
 namespace {
 
-constexpr int most_links = 40;  // as the kernel
 constexpr size_t block = size_t(1) << 20;
-
-std::string below(const std::string& path, std::string_view name) {
-    return path.empty() ? std::string(name) : name.empty() ? path : str(path, "/", name);
-}
 
 std::string parent_of(const std::string& path) {
     const size_t slash = path.find_last_of('/');
@@ -54,20 +49,21 @@ public:
         const bool is_directory = copy.destination.ends_with('/') || kind_of(target_) == S_IFDIR;
         for (Pick& pick : picks) {
             if (pick.is_named) {
-                put({.path = is_directory ? below(target_, pick.under) : target_, .pick = &pick});
+                put({.path = is_directory ? path_below(target_, pick.under) : target_,
+                     .pick = &pick});
             } else if (pick.under.empty()) {  // of what it looks like nothing comes along
-                parents(below(target_, "."));
+                parents(path_below(target_, "."));
             } else {
-                put({.path = below(target_, pick.under), .pick = &pick});
+                put({.path = path_below(target_, pick.under), .pick = &pick});
             }
         }
         for (const InlineFile& file : copy.files)
-            put({.path = is_directory ? below(target_, file.name) : target_, .file = &file});
+            put({.path = is_directory ? path_below(target_, file.name) : target_, .file = &file});
     }
 
     void place_directory(const std::string& path) {
         target_ = follow_links(tree_, clean_path(path));
-        parents(below(target_, "."));
+        parents(path_below(target_, "."));
     }
 
     std::vector<std::string> taken_from_below() const {
@@ -170,7 +166,7 @@ private:
     }
     // Of a directory on the way.
     unsigned made_mode() const {
-        return looks_.mode ? looks_.mode->absolute().value_or(0755) : 0755;
+        return looks_.mode ? looks_.mode->absolute().value_or(0755) & 01777 : 0755;  // as mkdir(2)
     }
 
     TarEntry entry_of(const Placed& each, TarEntry::Type type, unsigned mode) const {
@@ -280,7 +276,7 @@ std::string follow_links(FileTree& tree, const std::string& path) {
             at = parent_of(at);
             continue;
         }
-        const std::string next = below(at, name);
+        const std::string next = path_below(at, name);
         const auto id = tree.look_up(next);
         if (!id || !S_ISLNK(tree.file(*id).mode)) {
             at = next;

@@ -15,10 +15,9 @@
 
 #include "base/error.h"
 #include "base/sys.h"
+#include "builder/steps/source_tree.h"
 
 namespace {
-
-constexpr int most_links = 40;  // as the kernel
 
 struct stat stat_at(int directory, const std::string& name) {
     struct stat info{};

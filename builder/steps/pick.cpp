@@ -24,10 +24,6 @@ namespace {
 constexpr size_t block = size_t(1) << 18;
 constexpr size_t files_at_once = 64, readers = 4;
 
-std::string below(const std::string& path, std::string_view name) {
-    return path.empty() ? std::string(name) : name.empty() ? path : str(path, "/", name);
-}
-
 std::string base_name(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
 
 bool is_pattern(std::string_view path) {
@@ -64,7 +60,7 @@ private:
         if (is_deep && at + 1 < parts.size()) matches(directory, parts, at + 1, kept_from);
         const SourceTree::Listing listing = tree_.list(directory);
         for (const SourceTree::Entry& entry : *listing) {
-            const std::string path = below(directory, entry.name);
+            const std::string path = path_below(directory, entry.name);
             if (is_deep) {
                 if (at + 1 == parts.size())
                     source(path, kept_from);
@@ -111,15 +107,15 @@ private:
                   const std::string& relative) {
         const SourceTree::Listing listing = tree_.list(directory);
         for (const SourceTree::Entry& entry : *listing) {
-            const std::string own = below(relative, entry.name);
+            const std::string own = path_below(relative, entry.name);
             const bool is_directory = S_ISDIR(entry.info.st_mode);
             const bool is_excluded = excluded_.ignores(own);
             if (is_excluded && !(is_directory && excluded_.has_exceptions())) continue;
             const size_t place = picks_.size();
             if (!S_ISSOCK(entry.info.st_mode))
-                add(below(directory, entry.name), below(under, entry.name), entry.info);
+                add(path_below(directory, entry.name), path_below(under, entry.name), entry.info);
             if (!is_directory) continue;
-            contents(below(directory, entry.name), below(under, entry.name), own);
+            contents(path_below(directory, entry.name), path_below(under, entry.name), own);
             // An excluded directory comes along if something in it does.
             if (is_excluded && picks_.size() == place + 1) picks_.pop_back();
         }

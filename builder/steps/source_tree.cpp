@@ -16,12 +16,6 @@
 
 namespace {
 
-constexpr int most_links = 40;  // as the kernel
-
-std::string below(const std::string& path, std::string_view name) {
-    return path.empty() ? std::string(name) : str(path, "/", name);
-}
-
 std::string link_target(int link, const std::string& path) {
     char target[4096];
     const ssize_t length = ::readlinkat(link, "", target, sizeof target);
@@ -30,6 +24,11 @@ std::string link_target(int link, const std::string& path) {
 }
 
 }  // namespace
+
+std::string path_below(const std::string& directory, std::string_view name) {
+    if (directory.empty() || name.empty()) return directory + std::string(name);
+    return str(directory, "/", name);
+}
 
 bool SourceTree::is_left_out(const std::string& path, mode_t mode) {
     if (!ignore_.ignores(path)) return false;
@@ -48,9 +47,9 @@ SourceTree::Listing SourceTree::list(const std::string& directory) {
         Entry entry{.name = name, .info = {}};
         if (::fstatat(fd.get(), name.c_str(), &entry.info, AT_SYMLINK_NOFOLLOW) < 0) {
             if (errno == ENOENT) continue;
-            throw SysError("stat ", quoted(below(directory, name)));
+            throw SysError("stat ", quoted(path_below(directory, name)));
         }
-        if (!is_left_out(below(directory, name), entry.info.st_mode))
+        if (!is_left_out(path_below(directory, name), entry.info.st_mode))
             found->push_back(std::move(entry));
     }
     const std::lock_guard one_thread(mutex_);
@@ -69,7 +68,7 @@ std::string SourceTree::resolve(const std::string& path) {
             at.resize(at.contains('/') ? at.rfind('/') : 0);
             continue;
         }
-        const std::string next = below(at, name);
+        const std::string next = path_below(at, name);
         const auto there = root_.open_if_exists(next, O_PATH | O_NOFOLLOW);
         if (!there) throw Error(quoted("/" + path), ": not found");
         const mode_t mode = sys::fstat(there->get()).st_mode;
