@@ -438,10 +438,10 @@ void Monitor::end() {
         {"telling the command", &Monitor::say_the_end_at_once},
         {"freeing the ports", &Monitor::withdraw},
         {"removing the container", &Monitor::remove_files},
+        {"noting the end", &Monitor::note_end_event},
         // From here on it can be started again, or removed.
         {"letting go of the container", &Monitor::let_go},
         {"telling the command", &Monitor::say_the_end},
-        {"noting the end", &Monitor::note_end_event},
         {"leaving the network", &Monitor::leave_network},
     });
 }
