@@ -423,7 +423,7 @@ void Monitor::note_failure(const Error& error) {
 }
 
 void Monitor::attempt_all(std::initializer_list<Step> steps) {
-    for (const auto& [doing, step] : steps) attempt(doing, [&, step = step] { (this->*step)(); });
+    for (const Step& one : steps) attempt(one.doing, [&] { (this->*one.step)(); });
 }
 
 void Monitor::end() {
