@@ -423,7 +423,7 @@ void Monitor::note_failure(const Error& error) {
 }
 
 void Monitor::attempt_all(std::initializer_list<Step> steps) {
-    for (const auto& [doing, step] : steps) attempt(doing, [&, step = step] { (this->*step)(); });
+    for (const Step& one : steps) attempt(one.doing, [&] { (this->*one.step)(); });
 }
 
 void Monitor::end() {
@@ -438,10 +438,10 @@ void Monitor::end() {
         {"telling the command", &Monitor::say_the_end_at_once},
         {"freeing the ports", &Monitor::withdraw},
         {"removing the container", &Monitor::remove_files},
+        {"noting the end", &Monitor::note_end_event},
         // From here on it can be started again, or removed.
         {"letting go of the container", &Monitor::let_go},
         {"telling the command", &Monitor::say_the_end},
-        {"noting the end", &Monitor::note_end_event},
         {"leaving the network", &Monitor::leave_network},
     });
 }

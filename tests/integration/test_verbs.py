@@ -237,3 +237,8 @@ class Options(VerbCase):
         self.assertEqual(self.keg("inspect", "-f", '{{index .HostConfig.Annotations "org.example.a"}}', "noted").stdout, "b\n")
         config = json.loads((self.directory_of("noted") / "config.json").read_text())
         self.assertEqual(config["annotations"]["org.example.a"], "b")
+
+
+class Table(keg.TempCase):
+    def test_the_table_of_dockers_options_says_what_the_program_says(self):
+        keg.run(keg.PROJECT / "scripts/docker-table", "--check", keg.KEG)
