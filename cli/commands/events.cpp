@@ -23,7 +23,7 @@ constexpr Option events_options[] = {
 constexpr const char* filters_of_events[] = {"container", "event", "image", "label",
                                              "network",   "type",  "volume"};
 
-bool is_wanted(const Event& event, const std::string& key, const std::string& value) {
+bool is_wanted_event(const Event& event, const std::string& key, const std::string& value) {
     const auto attribute = [&](const std::string& name) {
         const auto found = event.attributes.find(name);
         return found == event.attributes.end() ? std::string() : found->second;
@@ -41,11 +41,12 @@ bool is_wanted(const Event& event, const std::string& key, const std::string& va
     return event.type == key && (event.actor.starts_with(value) || attribute("name") == value);
 }
 
-bool is_wanted(const Event& event, const Filters& filters) {
+bool is_wanted_event(const Event& event, const Filters& filters) {
     return std::ranges::all_of(filters, [&](const auto& filter) {
         const auto& [key, values] = filter;
-        return std::ranges::any_of(
-            values, [&, name = key](const std::string& v) { return is_wanted(event, name, v); });
+        return std::ranges::any_of(values, [&, name = key](const std::string& v) {
+            return is_wanted_event(event, name, v);
+        });
     });
 }
 
@@ -80,7 +81,7 @@ int events(const Arguments& globals, const Arguments& args) {
                            .past = args.has("since") || args.has("until")};
     const Store store = open_store(globals);
     watch_events(store.root(), query, [&](const Event& event) {
-        if (!is_wanted(event, filters)) return true;
+        if (!is_wanted_event(event, filters)) return true;
         const std::string line = format == "json" ? json::dump(document(event), -1)
                                  : shown          ? shown->render(document(event))
                                                   : line_of(event);

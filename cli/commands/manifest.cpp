@@ -23,7 +23,7 @@ constexpr Option annotate_options[] = {
     {"os-version", "VERSION", "the operating system's version"},
     {"variant", "VARIANT", "the architecture's variant: v7"},
 };
-constexpr Option inspect_options[] = {
+constexpr Option inspect_list_options[] = {
     {"verbose,v", nullptr, "of each image its name, platform and manifest"},
 };
 constexpr Option push_options_of_lists[] = {
@@ -108,7 +108,7 @@ json::Value described_all(Manifests& manifests, const std::string& typed) {
     return out;
 }
 
-int inspect(const Arguments& globals, const Arguments& args) {
+int inspect_list(const Arguments& globals, const Arguments& args) {
     const Store store = open_store(globals);
     const Lease lease = store.use();
     const std::string& typed = args[args.size() - 1];
@@ -178,11 +178,11 @@ constinit const Command manifest_inspect_command = {
     .name = "manifest inspect",
     .synopsis = "[MANIFEST_LIST] IMAGE",
     .summary = "show the manifest, or list, that the store has under that name, or else a registry",
-    .options = inspect_options,
+    .options = inspect_list_options,
     .least = 1,
     .most = 2,
     .interspersed = true,
-    .run = inspect,
+    .run = inspect_list,
 };
 constinit const Command manifest_push_command = {
     .name = "manifest push",
