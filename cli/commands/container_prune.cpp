@@ -20,7 +20,7 @@ constexpr Option container_prune_options[] = {
     {"force,f", nullptr, "do not ask"},
 };
 
-bool is_wanted(const Container& container, const Filters& filters) {
+bool may_be_pruned(const Container& container, const Filters& filters) {
     const auto holds = [&](const std::string& key, const std::string& value) {
         if (key == "until") return parse_rfc3339(container.settings().created) < parse_when(value);
         const auto& labels = container.settings().labels;
@@ -44,7 +44,8 @@ int container_prune(const Arguments& globals, const Arguments& args) {
     bool said = false;
     for (const Container& container : containers.list()) {
         const std::string status = container.state().status;
-        if ((status != "exited" && status != "created") || !is_wanted(container, filters)) continue;
+        if ((status != "exited" && status != "created") || !may_be_pruned(container, filters))
+            continue;
         attempt(str("removing container ", container.id()), [&] {
             const uint64_t bytes = disk_usage(container.file("upper"));
             remove_container(containers, container, {});

@@ -13,7 +13,7 @@
 
 namespace {
 
-constexpr Option inspect_options[] = {
+constexpr Option object_options[] = {
     {"format,f", "TEMPLATE", "a template, or json"},
     {"size,s", nullptr, "", "", true},
     {"type", "KIND", "container, image, network or volume"},
@@ -41,7 +41,7 @@ std::optional<json::Value> find_object(const Arguments& globals, const std::stri
     return {};
 }
 
-int inspect(const Arguments& globals, const Arguments& args) {
+int inspect_objects(const Arguments& globals, const Arguments& args) {
     const std::string type = args.get("type"), format = args.get("format");
     static constexpr const char* kinds[] = {"container", "image", "network", "volume"};
     if (!type.empty() && std::ranges::find(kinds, type) == std::end(kinds))
@@ -74,8 +74,8 @@ constinit const Command inspect_command = {
     .name = "inspect",
     .synopsis = "NAME|ID [NAME|ID...]",
     .summary = "show everything about containers, images, networks and volumes, as JSON",
-    .options = inspect_options,
+    .options = object_options,
     .least = 1,
     .interspersed = true,
-    .run = inspect,
+    .run = inspect_objects,
 };

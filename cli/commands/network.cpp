@@ -93,7 +93,8 @@ std::vector<Member> members_of(const Containers& containers, const UserNetwork& 
     return out;
 }
 
-bool is_wanted(const UserNetwork& network, const Filters& filters, const Containers& containers) {
+bool is_wanted_network(const UserNetwork& network, const Filters& filters,
+                       const Containers& containers) {
     const auto holds = [&](const std::string& key, const std::string& value) {
         if (key == "name") return network.name.find(value) != std::string::npos;
         if (key == "id") return network.id.starts_with(value);
@@ -122,7 +123,7 @@ int network_ls(const Arguments& globals, const Arguments& args) {
     const bool whole = args.flag("no-trunc");
     std::vector<json::Value> rows;
     for (const UserNetwork& network : list_networks(store.root())) {
-        if (!is_wanted(network, filters, containers)) continue;
+        if (!is_wanted_network(network, filters, containers)) continue;
         std::vector<std::string> labels;
         for (const auto& [key, value] : network.labels) labels.push_back(key + "=" + value);
         rows.push_back({{"ID", whole ? network.id : network.id.substr(0, 12)},
@@ -221,7 +222,7 @@ int network_prune(const Arguments& globals, const Arguments& args) {
         };
         const std::vector<Container> all = containers.list();
         if (network.is_built_in() || std::ranges::any_of(all, uses) ||
-            !is_wanted(network, filters, containers))
+            !is_wanted_network(network, filters, containers))
             continue;
         attempt("removing network " + network.name, [&] {
             delete_network(containers, network.name);

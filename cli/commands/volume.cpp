@@ -65,7 +65,7 @@ int volume_create(const Arguments& globals, const Arguments& args) {
     return 0;
 }
 
-bool is_wanted(const Volume& volume, const Filters& filters) {
+bool is_wanted_volume(const Volume& volume, const Filters& filters) {
     const auto holds = [&](const std::string& key, const std::string& value) {
         if (key == "name") return volume.name.find(value) != std::string::npos;
         if (key == "dangling") return volume.users.empty() == (value == "true" || value == "1");
@@ -87,7 +87,7 @@ int volume_ls(const Arguments& globals, const Arguments& args) {
     const Filters filters = parse_filters(args.all("filter"), known);
     std::vector<json::Value> rows;
     for (const Volume& volume : list_volumes(Containers(store_root(globals)))) {
-        if (!is_wanted(volume, filters)) continue;
+        if (!is_wanted_volume(volume, filters)) continue;
         std::vector<std::string> labels;
         for (const auto& [key, value] : volume.labels) labels.push_back(key + "=" + value);
         rows.push_back({{"Driver", "local"},
@@ -160,7 +160,8 @@ int volume_prune(const Arguments& globals, const Arguments& args) {
     uint64_t freed = 0;
     bool said = false;
     for (const Volume& volume : list_volumes(containers)) {
-        if (!volume.users.empty() || (!all && !volume.anonymous) || !is_wanted(volume, filters))
+        if (!volume.users.empty() || (!all && !volume.anonymous) ||
+            !is_wanted_volume(volume, filters))
             continue;
         const uint64_t bytes = disk_usage(volume.directory);
         remove_volume(containers, volume.name);
