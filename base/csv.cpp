@@ -1,3 +1,5 @@
+// What is hard: quotes. A field that begins with one ends at the next that stands alone, a doubled
+// one is a character of it, and a quote anywhere else is a mistake, as Go's encoding/csv has it.
 #include "base/csv.h"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// What is fetched has to look like a tree that a COPY may read: a file in a directory of its own,
+// or a repository's; the name that it gets there is the server's word, and decides nothing else.
 #include "builder/source/remote.h"
 
 #include "base/error.h"

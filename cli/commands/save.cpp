@@ -1,3 +1,5 @@
+// Several platforms of several images go into one archive: which is decided before anything is
+// written, so that a name that is not there leaves no file.
 #include "base/output_file.h"
 #include "cli/commands.h"
 #include "image/archive.h"

@@ -31,8 +31,7 @@ inline std::string shown(const Statement& statement, char escape) {
     if (statement.keyword == "ENV" || statement.keyword == "LABEL") {
         const NamedValues pairs = named_values(statement, escape);
         for (const auto& [name, value] : pairs.values)
-            out += str(" ", quoted(name), " ", quoted(value),
-                       pairs.old_form ? " \"\"" : " \"=\"");
+            out += str(" ", quoted(name), " ", quoted(value), pairs.old_form ? " \"\"" : " \"=\"");
         return out + ")";
     }
     if (statement.keyword == "HEALTHCHECK") {
