@@ -419,7 +419,7 @@ class Run(keg.StoreCase):
         found = [line for line in pathlib.Path("/proc/self/mounts").read_text().splitlines() if str(self.store) in line]
         found += [link for link in os.listdir("/sys/class/net") if name in link]
         found += [line for line in keg.run("nft", "list", "tables").stdout.splitlines() if name in line]
-        found += [entry for entry in os.listdir(self.store / "containers") if entry != "names"]
+        found += [entry for entry in os.listdir(self.store / "containers") if entry != "names" and not entry.startswith("engine.db")]
         found += [entry for entry in os.listdir(self.store / "containers/names") if entry != ".lock"]
         found += sorted(set(self.cgroups()) - self.cgroups_before)
         found += [str(path) for path in pathlib.Path("/run/keg-stores").glob(name)]   # it goes with the last container
