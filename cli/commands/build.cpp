@@ -104,6 +104,12 @@ static void read_run_options(BuildOptions::OfRuns& runs, const Arguments& args) 
     resources.cpu.mems = args.get("cpuset-mems");
 }
 
+static std::string linux_platform(const std::string& typed) {
+    if (parse_platform(typed).os != "linux")
+        throw Error("invalid --platform ", quoted(typed), ": keg builds for linux/ARCHITECTURE");
+    return shown_platform(typed);
+}
+
 static BuildDisplay display_of(const std::string& mode) {
     static constexpr std::pair<std::string_view, BuildDisplay> modes[] = {
         {"auto", BuildDisplay::automatic}, {"plain", BuildDisplay::plain},
@@ -209,7 +215,7 @@ static int build_(const Arguments& globals, const Arguments& args) {
     }
     for (const std::string& list : args.all("platform"))
         for (const std::string& platform : split(list, ','))
-            wanted.platforms.push_back(shown_platform(platform));
+            wanted.platforms.push_back(linux_platform(platform));
     if (const std::string progress = args.get("progress"); !args.flag("quiet"))
         wanted.display = display_of(progress);
     for (const std::string& text : args.all("build-arg")) {
