@@ -62,6 +62,8 @@ const Command network_list_command = also_named("network list", network_ls_comma
 const Command system_events_command = also_named("system events", events_command);
 const Command system_info_command = also_named("system info", info_command);
 const Command volume_list_command = also_named("volume list", volume_ls_command);
+const Command image_build_command = also_named("image build", build_command);
+const Command builder_build_command = also_named("builder build", build_command);
 const Command image_history_command = also_named("image history", history_command);
 const Command image_import_command = also_named("image import", import_command);
 const Command image_load_command = also_named("image load", load_command);
@@ -181,6 +183,8 @@ const Command* const commands[] = {
     &system_events_command,
     &system_info_command,
     &volume_list_command,
+    &image_build_command,
+    &builder_build_command,
     &image_history_command,
     &image_import_command,
     &image_load_command,
