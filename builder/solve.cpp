@@ -8,6 +8,8 @@
 // waits for the end of a compiler before he reads what was wrong.
 #include "builder/solve.h"
 
+#include <sys/mount.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
@@ -285,15 +287,21 @@ private:
     void prepare() {
         work_.emplace(in_.store, "build");
         snapshots_.work_in(work_->directory());
-        const auto wants_network = [&](size_t i) {
+        bool runs = false, wants_network = false;
+        for (size_t i = 0; i < nodes_.size(); ++i) {
             const auto* const what = std::get_if<RunCommand>(&step(i).what);
-            return what && what->network == "default" && !nodes_[i].is_done();
-        };
-        for (size_t i = 0; i < nodes_.size(); ++i)
-            if (wants_network(i)) {
-                network_path_ = network_.path();
-                break;
-            }
+            if (!what || nodes_[i].is_done()) continue;
+            runs = true;
+            wants_network |= what->network == "default";
+        }
+        if (runs) keep_state_in_memory();
+        if (wants_network) network_path_ = network_.path();
+    }
+
+    // The runtime keeps a container's config.json there, in which a secret may be.
+    void keep_state_in_memory() const {
+        sys::mkdir(state(), 0700);
+        sys::mount("keg", state(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700");
     }
 
     void make_all() {

@@ -75,6 +75,21 @@ class Mounts(BuildCase):
         failed = self.build("FROM base\nRUN --mount=type=secret,id=gone,required cat /run/secrets/gone\n", check=False)
         self.assertIn("Dockerfile:2: secret gone: not found", failed.stderr)
 
+    def test_a_secret_is_on_no_disk_while_a_command_has_it(self):
+        (self.dir / "context").mkdir()
+        (self.dir / "context/Dockerfile").write_text(
+            "FROM base\nRUN --mount=type=secret,id=s,env=S --mount=type=cache,target=/w touch /w/up; while [ ! -e /w/go ]; do sleep 0.1; done\n")
+        (self.dir / "password").write_text("hunter2-at-work")
+        build = subprocess.Popen([keg.KEG, "--root", self.store, "build", "-q", "--secret", f"id=s,src={self.dir}/password", self.dir / "context"],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        up = lambda: [*self.store.glob("mounts/*/data-0/up")]
+        keg.wait_until(up, "the command to run")
+        found = subprocess.run(["find", self.store, "-xdev", "-type", "f", "-exec", "grep", "-l", "hunter2-at-work", "{}", "+"],
+                               stdout=subprocess.PIPE, text=True)
+        (up()[0].parent / "go").touch()
+        self.assertEqual(build.wait(keg.PATIENCE), 0)
+        self.assertEqual(found.stdout, "")
+
     def test_an_ssh_agent_is_reached_by_the_user_who_was_named(self):
         place = str(self.dir / "agent")
         listener = socket.socket(socket.AF_UNIX)
