@@ -204,7 +204,7 @@ Containers::Made Containers::create(Settings settings) const {
     for (const char* name : {"rootfs", "upper", "work"}) sys::mkdir(container.file(name), 0755);
     if (settings.auto_remove) sys::open(container.file("self-removing"), O_WRONLY | O_CREAT, 0600);
     container.settings_ = settings;
-    replace_file(container.file("settings.json"), write(settings), 0600, container.durability());
+    save_settings(container, settings);
     if (container.durability() == Durability::fsync)
         sys::fsync_directory(root_ + "/names"), sys::fsync_directory(root_);
     undo.keep();
