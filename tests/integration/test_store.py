@@ -217,7 +217,7 @@ class Together(StoreOf):
         return build
 
     def roots_that_wait(self):
-        return [path.parent for path in self.store.glob("tmp/*/*/waiting") if os.path.ismount(path.parent)]
+        return [path.parent for path in self.store.glob("tmp/*/*/*/waiting") if os.path.ismount(path.parent)]
 
     def test_prune_frees_at_once_what_no_build_at_work_needs(self):
         self.small_image()
@@ -240,7 +240,7 @@ class Together(StoreOf):
         build.wait()
         self.keg("rmi", "-f", "base")
         def left():
-            self.keg("image", "prune", "-f")
+            self.keg("builder", "prune", "-f")    # the step that was done by then is remembered
             return self.files("layers") | self.files("blobs") | set(os.listdir(self.store / "leases"))
         wait_until(lambda: not left(), "the end of what the build needed", left)   # what it started ends, too
 
