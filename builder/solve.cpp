@@ -151,6 +151,8 @@ private:
         std::vector<std::string> out = {"RUN",
                                         str(what.args.size()),
                                         str(what.env.size()),
+                                        str(what.scripts.size()),
+                                        str(what.mounts.size()),
                                         what.user.text(),
                                         what.directory,
                                         what.network,
@@ -162,13 +164,14 @@ private:
         for (const InlineFile& script : what.scripts)
             out.push_back(script.name), out.push_back(script.content);
         for (const PlannedMount& each : what.mounts) add_fields(each, out);
-        if (step(i).platform != host_platform()) out.push_back(step(i).platform);
+        if (step(i).platform != host_platform()) out.push_back("for " + step(i).platform);
         // Addresses may be others on another day.
         const BuildOptions::OfRuns& runs = in_.options.runs;
-        for (const std::string& host : runs.hosts) out.push_back(host.substr(0, host.find(':')));
+        for (const std::string& host : runs.hosts)
+            out.push_back("host " + host.substr(0, host.find(':')));
         if (runs.shm_size > 0) out.push_back(str("shm ", runs.shm_size));
         for (const spec::Rlimit& limit : runs.limits)
-            out.push_back(str(limit.type, " ", limit.soft, " ", limit.hard));
+            out.push_back(str("limit ", limit.type, " ", limit.soft, " ", limit.hard));
         return out;
     }
 
@@ -375,13 +378,12 @@ private:
         Taken taken = source(i, work);
         std::optional<FileLock> alone;
         std::optional<CachedLayer> layer;
-        std::optional<Digest> key = taken.key;
         // Of several builds that want one step, one makes it, and the others wait here.
         if (!step(i).anew) {
-            layer = cache_.find(*key);
+            layer = cache_.find(taken.key);
             if (!layer) {
-                alone.emplace(cache_.lock(*key));
-                layer = cache_.find(*key);
+                alone.emplace(cache_.lock(taken.key));
+                layer = cache_.find(taken.key);
             }
         }
         const bool was_cached = layer.has_value();
