@@ -9,8 +9,10 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "base/defer.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "builder/build_text.h"
 #include "builder/language/lint.h"
 #include "builder/plan.h"
@@ -236,6 +238,9 @@ Image build_for(const Shared& shared, const std::string& platform) {
     for (const ImageWish& wish : plan.graph.images) input.images.push_back(images.at(wish));
     std::vector<BuildContext> held;
     add_trees(store, options, input, held);
+    // From here the report says what goes on.
+    Progress::set_quiet(true);
+    const Defer loud([&] { Progress::set_quiet(options.display == BuildDisplay::quiet); });
     const Solved solved = solve_and_say(input);
 
     warn_of_unused(options, plan);

@@ -42,8 +42,11 @@ std::string stage_name(const std::string& typed) {
     return name;
 }
 
-std::string display_name(const std::string& keyword, const std::string& rest) {
-    std::string text = keyword + " " + rest;
+std::string display_name(const Statement& statement, const std::string& rest) {
+    std::string text = statement.keyword;
+    for (const auto& [flag, value] : statement.flags)
+        text += str(" --", flag, value.empty() ? "" : "=", value);
+    text += " " + rest;
     std::ranges::replace(text, '\n', ' ');
     return text.size() > 100 ? text.substr(0, 97) + "..." : text;
 }
@@ -420,7 +423,7 @@ void Planner::run(StageWork& work, const Statement& statement, size_t index,
     if (!args.empty()) created_by += str("|", args.size(), " ", join(args, " "), " ");
     created_by += run.label + " # buildkit";
     const std::string shown =
-        display_name("RUN", statement.is_json ? statement.rest : run.args.back());
+        display_name(statement, statement.is_json ? statement.rest : run.args.back());
     add_step(work, where, shown, created_by, std::move(run));
 }
 
@@ -599,8 +602,7 @@ void Planner::copy(StageWork& work, const Statement& statement, size_t index,
                                        copy.chown.empty() ? "" : str("--chown=", copy.chown, " "),
                                        copy.chmod.empty() ? "" : str("--chmod=", copy.chmod, " "),
                                        join(shown, " "), " ", typed, " # buildkit");
-    add_step(work, where, display_name(statement.keyword, statement.rest), created_by,
-             std::move(copy));
+    add_step(work, where, display_name(statement, statement.rest), created_by, std::move(copy));
 }
 
 // --- WORKDIR

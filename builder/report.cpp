@@ -43,14 +43,6 @@ size_t terminal_width() {
     return size.ws_col;
 }
 
-struct StepState {
-    enum { waiting, running, done } state = waiting;
-    size_t number = 0;  // in the order in which they began
-    double began = 0, took = 0;
-    bool cached = false;
-    std::deque<std::string> tail;
-};
-
 // "[build 2/5] RUN make"
 std::string title_of(const Step& step) {
     return str("[", step.stage, step.stage.empty() ? "" : " ", step.number, "/", step.of, "] ",
@@ -71,6 +63,14 @@ std::string shown_time(double seconds) {
         std::snprintf(text, sizeof text, "%dm%02ds", int(seconds) / 60, int(seconds) % 60);
     return text;
 }
+
+struct BuildReport::StepState {
+    enum { waiting, running, done } state = waiting;
+    size_t number = 0;  // in the order in which they began
+    double began = 0, took = 0;
+    bool cached = false;
+    std::deque<std::string> tail;
+};
 
 // Called by one thread at a time. The default shows nothing.
 class BuildReport::Screen {

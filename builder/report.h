@@ -36,6 +36,7 @@ public:
     const std::string& failure() const { return failure_; }
 
 private:
+    struct StepState;
     class Screen;
     class Plain;
     class Terminal;

@@ -29,18 +29,18 @@ std::string parent_of(const std::string& path) {
     return slash == std::string::npos ? "" : path.substr(0, slash);
 }
 
-// Something of the layer: a picked file, a file of the Dockerfile's, or a directory on the way.
-struct Placed {
-    std::string path;
-    Pick* pick = nullptr;
-    const InlineFile* file = nullptr;
-
-    bool is_directory() const { return pick ? S_ISDIR(pick->info.st_mode) : !file; }
-};
-
 }  // namespace
 
 class CopyLayer {
+    // Something of the layer: a picked file, a file of the Dockerfile's, or a directory on the way.
+    struct Placed {
+        std::string path;
+        Pick* pick = nullptr;
+        const InlineFile* file = nullptr;
+
+        bool is_directory() const { return pick ? S_ISDIR(pick->info.st_mode) : !file; }
+    };
+
 public:
     CopyLayer(FileTree& tree, const CopyLooks& looks) : tree_(tree), looks_(looks) {}
 
