@@ -35,6 +35,7 @@
 #include "image/build_cache.h"
 #include "image/bundle.h"
 #include "image/layer/rules.h"
+#include "image/overlay.h"
 #include "image/platform.h"
 #include "image/snapshots.h"
 #include "runtime/client.h"
@@ -297,7 +298,7 @@ private:
             runs = true;
             wants_network |= what->network == "default";
         }
-        if (runs) keep_state_in_memory();
+        if (runs && may_mount()) keep_state_in_memory();
         if (wants_network) network_path_ = network_.path();
     }
 
