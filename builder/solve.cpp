@@ -295,10 +295,11 @@ private:
         for (size_t i = 0; i < nodes_.size(); ++i) {
             const auto* const what = std::get_if<RunCommand>(&step(i).what);
             if (!what || nodes_[i].is_done()) continue;
+            if (!may_mount()) in_place(i, [] { throw Error("RUN needs root for now"); });
             runs = true;
             wants_network |= what->network == "default";
         }
-        if (runs && may_mount()) keep_state_in_memory();
+        if (runs) keep_state_in_memory();
         if (wants_network) network_path_ = network_.path();
     }
 

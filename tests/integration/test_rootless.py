@@ -378,7 +378,7 @@ class Images(Looks, OrdinaryUser):
         self.assertIn("need root for now", self.keg("run", "--network", "none", "app:1", "x", check=False).stderr)
         (self.home / "run/context").mkdir()
         (self.home / "run/context/Dockerfile").write_text("FROM app:1\nRUN x\n")
-        self.assertIn("need root for now", self.keg("build", self.home / "run/context", check=False).stderr)
+        self.assertIn("needs root for now", self.keg("build", self.home / "run/context", check=False).stderr)
 
 
 if __name__ == "__main__":
