@@ -5,9 +5,8 @@
 #include <algorithm>
 #include <functional>
 
-#include "base/duration.h"
 #include "base/error.h"
-#include "base/json.h"
+#include "builder/language/arguments.h"
 #include "image/changes.h"
 
 namespace {
@@ -43,7 +42,7 @@ std::string set_pairs(const Call& call,
                       const std::function<void(const std::string&, const std::string&)>& set) {
     std::vector<std::pair<std::string, std::string>> pairs;
     for (const auto& [name, value] :
-         name_values(call.statement, call.escape).values) {  // all with the values from before
+         named_values(call.statement, call.escape).values) {  // all with the values from before
         pairs.emplace_back(call.expanded(name), call.expanded(value));
         if (pairs.back().first.empty())
             throw Error(call.statement.keyword, " names can not be blank");
@@ -96,17 +95,8 @@ std::string exposed(const Call& call) {
 
 // --- HEALTHCHECK
 
-constexpr int64_t millisecond = 1'000'000, second = 1000 * millisecond;
-
-int64_t parse_interval(const std::string& flag, const std::string& text) {
-    const auto duration = parse_duration(text);
-    if (!duration) throw Error("invalid --", flag, ": invalid duration ", quoted(text));
-    if (duration->count() != 0 && duration->count() < millisecond)
-        throw Error("invalid --", flag, ": interval ", quoted(text), " must be 0 or at least 1ms");
-    return duration->count();
-}
-
 std::string shown_duration(int64_t nanoseconds) {  // as Go prints it: "1m30s", "1.5s", "20ms"
+    constexpr int64_t millisecond = 1'000'000, second = 1000 * millisecond;
     const auto decimal = [](int64_t value, int64_t unit) {
         std::string fraction = std::to_string(unit + value % unit).substr(1);
         while (fraction.ends_with('0')) fraction.pop_back();
@@ -122,32 +112,7 @@ std::string shown_duration(int64_t nanoseconds) {  // as Go prints it: "1m30s", 
 }
 
 std::string healthcheck(const Call& call) {
-    const HealthWords words = health_words(call.statement);
-    spec::HealthCheck check;
-    if (words.type == "NONE") {
-        if (!words.command.empty()) throw Error("HEALTHCHECK NONE takes no arguments");
-        check.test = {"NONE"};
-    } else if (words.type == "CMD") {
-        if (words.command.empty()) throw Error("missing command after HEALTHCHECK CMD");
-        check.test = words.command;
-        check.test.insert(check.test.begin(), words.is_json ? "CMD" : "CMD-SHELL");
-        for (const auto& [flag, value] : call.statement.flags) {
-            if (flag == "retries") {
-                const auto number = parse_number<int>(value);
-                if (!number || *number < 0)
-                    throw Error("--retries must be at least 0, but is ", quoted(value));
-                check.retries = *number;
-                continue;
-            }
-            int64_t& member = flag == "interval"       ? check.interval
-                              : flag == "timeout"      ? check.timeout
-                              : flag == "start-period" ? check.start_period
-                                                       : check.start_interval;
-            member = parse_interval(flag, value);
-        }
-    } else {
-        throw Error("unknown type ", quoted(words.type), " in HEALTHCHECK (try CMD)");
-    }
+    const spec::HealthCheck check = health_check(call.statement);
     call.config().healthcheck = check;
     return str("HEALTHCHECK {Test:", list(check.test), " Interval:", shown_duration(check.interval),
                " Timeout:", shown_duration(check.timeout),
@@ -162,7 +127,6 @@ std::string maintainer(const Call& call) {
 }
 
 std::string onbuild(const Call& call) {
-    check_trigger(upper(call.statement.rest.substr(0, call.statement.rest.find_first_of(" \t"))));
     std::string text = call.statement.rest;
     for (const Heredoc& heredoc : call.statement.heredocs)
         text += "\n" + heredoc.content + heredoc.name;
@@ -222,50 +186,6 @@ constexpr Row rows[] = {
 };
 
 }  // namespace
-
-void check_trigger(const std::string& keyword) {
-    if (keyword == "ONBUILD") throw Error("chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
-    if (keyword == "FROM" || keyword == "MAINTAINER")
-        throw Error(keyword, " isn't allowed as an ONBUILD trigger");
-}
-
-NameValues name_values(const Statement& statement, char escape) {
-    NameValues out;
-    const std::vector<std::string> words = raw_words(statement.rest, escape);
-    if (!words.empty() && !words[0].contains('=')) {
-        const size_t end = statement.rest.find_first_of(" \t");
-        if (end == std::string::npos) throw Error(statement.keyword, " must have two arguments");
-        out.old_form = true;
-        out.values.emplace_back(statement.rest.substr(0, end),
-                                trim(std::string_view(statement.rest).substr(end)));
-        return out;
-    }
-    for (const std::string& word : words) {
-        const size_t equals = word.find('=');
-        if (equals == std::string::npos)
-            throw Error("syntax error - can't find = in ", quoted(word),
-                        ". Must be of the form: name=value");
-        out.values.emplace_back(word.substr(0, equals), word.substr(equals + 1));
-    }
-    return out;
-}
-
-HealthWords health_words(const Statement& statement) {
-    const size_t end = statement.rest.find_first_of(" \t");
-    HealthWords out{.type = upper(statement.rest.substr(0, end)), .command = {}};
-    if (end == std::string::npos) return out;
-    const std::string rest(trim(std::string_view(statement.rest).substr(end)));
-    if (rest.starts_with('[')) {
-        try {
-            out.command = json::read<std::vector<std::string>>(json::parse(rest));
-            out.is_json = true;
-            return out;
-        } catch (const Error&) {  // then it is the shell's
-        }
-    }
-    out.command = {rest};
-    return out;
-}
 
 std::optional<std::string> apply_metadata(Stage& stage, const Statement& statement, char escape) {
     const auto row = std::ranges::find(rows, statement.keyword, &Row::keyword);

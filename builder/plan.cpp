@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "builder/language/arguments.h"
 #include "builder/language/instructions.h"
 #include "builder/language/run_mount.h"
 #include "builder/language/words.h"
@@ -28,16 +29,10 @@ constexpr const char* default_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/
 constexpr int64_t default_time = 315532800;
 constexpr int64_t latest_time = 9223372035;  // what nanoseconds can say, in 2262
 
+// In lower case, as stages are known.
 std::string stage_name(const std::string& typed) {
-    static constexpr std::string_view reserved[] = {"context", "scratch"};
     const std::string name = lower(typed);
-    const auto is_word = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
-    };
-    if (name.empty() || name[0] < 'a' || name[0] > 'z' || !std::ranges::all_of(name, is_word))
-        throw Error("invalid name for build stage: ", quoted(typed),
-                    ", name can't start with a number or contain symbols");
-    if (std::ranges::find(reserved, name) != std::end(reserved))
+    if (name == "context" || name == "scratch")
         throw Error("invalid name for build stage: ", quoted(typed), ", name is reserved");
     return name;
 }
@@ -51,32 +46,20 @@ std::string display_name(const Statement& statement, const std::string& rest) {
     return text.size() > 100 ? text.substr(0, 97) + "..." : text;
 }
 
-// --from's, if there is one. Which stages are needed must be known before any variable has a value.
-const std::string* source_of(const Statement& statement) {
-    const std::string* source = statement.flag("from");
-    if (source && source->contains('$'))
-        throw Error("variable expansion is not supported for --from, define a new stage with FROM "
-                    "using ARG from global scope as a workaround");
-    return source;
-}
-
 // All stages and images that a statement takes files from.
 std::vector<std::string> sources_of(const Statement& statement) {
     std::vector<std::string> out;
-    if (const std::string* from = source_of(statement)) out.push_back(*from);
+    if (const std::string* from = statement.flag("from")) out.push_back(*from);
     for (const auto& [flag, value] : statement.flags) {
         if (statement.keyword != "RUN" || flag != "mount") continue;
-        check_run_mount(value);
         if (std::string from = run_mount_from(value); !from.empty()) out.push_back(std::move(from));
     }
     return out;
 }
 
-bool is_set(const Statement& statement, const std::string& name) {
+bool is_set(const Statement& statement, std::string_view name) {
     const std::string* const value = statement.flag(name);
-    if (!value || *value == "false") return false;
-    if (value->empty() || *value == "true") return true;
-    throw Error("expecting boolean value for flag ", name, ", not: ", *value);
+    return value && *value != "false";
 }
 
 bool is_true(const std::string& value) { return value == "1" || lower(value) == "true"; }
@@ -120,6 +103,7 @@ public:
 private:
     // --- the text
     void read_stages();
+    Lookup global_lookup() const;
     void read_global_argument(const Statement& statement);
     void read_from(const Statement& statement);
     size_t find_target() const;
@@ -197,36 +181,30 @@ void Planner::read_stages() {
     if (texts_.empty()) throw Error("no build stage in ", facts_.file_name, ": it has no FROM");
 }
 
-void Planner::read_global_argument(const Statement& statement) {
-    const auto global = [&](const std::string& name) -> std::optional<std::string> {
+Lookup Planner::global_lookup() const {
+    return [this](const std::string& name) -> std::optional<std::string> {
         const auto at = global_args_.find(name);
         return at == global_args_.end() ? std::nullopt : std::optional(at->second);
     };
-    for (const std::string& word : raw_words(statement.rest, file_.escape)) {
-        const size_t equals = word.find('=');
-        const std::string name = word.substr(0, equals);
+}
+
+void Planner::read_global_argument(const Statement& statement) {
+    const Lookup global = global_lookup();
+    for (const auto& [name, typed] : named_arguments(statement, file_.escape)) {
         std::optional<std::string> fallback;
-        if (equals != std::string::npos)
-            fallback = expand(word.substr(equals + 1), file_.escape, global);
+        if (typed) fallback = expand(*typed, file_.escape, global);
         if (const auto value = arg_value(name, fallback)) global_args_[name] = *value;
     }
 }
 
 void Planner::read_from(const Statement& statement) {
-    const auto global = [&](const std::string& name) -> std::optional<std::string> {
-        const auto at = global_args_.find(name);
-        return at == global_args_.end() ? std::nullopt : std::optional(at->second);
-    };
-    std::vector<std::string> parts;
-    for (const std::string& word : blank_separated(statement.rest))
-        parts.push_back(parts.size() < 2 ? expand(word, file_.escape, global) : word);
-    if (parts.size() != 1 && !(parts.size() == 3 && lower(parts[1]) == "as"))
-        throw Error("FROM requires either one or three arguments");
+    const Lookup global = global_lookup();
+    const FromArguments from = from_arguments(statement);
     std::string platform;
     if (const std::string* const typed = statement.flag("platform"))
         platform = expand(*typed, file_.escape, global);
-    texts_.push_back({.name = parts.size() == 3 ? stage_name(parts[2]) : "",
-                      .base = parts[0],
+    texts_.push_back({.name = stage_name(from.stage),
+                      .base = expand(from.base, file_.escape, global),
                       .platform = platform.empty() ? facts_.platform : shown_platform(platform),
                       .statements = {&statement}});
 }
@@ -405,10 +383,8 @@ void Planner::run(StageWork& work, const Statement& statement, size_t index,
                    .label = {},
                    .mounts = {},
                    .scripts = {}};
-    const std::string security = flag(stage, statement, "security");
-    if (!security.empty() && security != "sandbox" && security != "insecure")
-        throw Error("invalid security mode ", quoted(security), " for RUN");
-    run.insecure = security == "insecure";
+    const std::string* const security = statement.flag("security");
+    run.insecure = security && *security == "insecure";
     if (run.insecure && !options_.allow_insecure)
         throw Error("security.insecure is not allowed: RUN --security=insecure needs build "
                     "--allow security.insecure");
@@ -430,8 +406,6 @@ void Planner::run(StageWork& work, const Statement& statement, size_t index,
 std::string Planner::network_of(const Statement& statement) const {
     const std::string* const asked = statement.flag("network");
     if (!asked || *asked == "default") return options_.network;
-    if (*asked != "host" && *asked != "none")
-        throw Error("invalid network mode ", quoted(*asked), " for RUN");
     if (*asked == "host" && options_.network != "host" && !options_.allow_host_network)
         throw Error("network.host is not allowed: RUN --network=host needs build --network host or "
                     "--allow network.host");
@@ -559,9 +533,6 @@ void Planner::copy(StageWork& work, const Statement& statement, size_t index,
         if (name == "exclude") copy.excludes.push_back(expand(value, file_.escape, stage.lookup()));
     FetchedTrees fetched{.where = where, .sources = {}};
     std::vector<std::string> all = words(stage, statement);
-    if (all.size() < 2)
-        throw Error(statement.keyword, " requires at least two arguments, but only one was "
-                                       "provided: a source and a destination");
     const std::string typed = all.back();
     all.pop_back();
     const auto heredoc_of = [&](const std::string& word) {
@@ -569,8 +540,6 @@ void Planner::copy(StageWork& work, const Statement& statement, size_t index,
             return word == "<<" + each.name || word == "<<-" + each.name;
         });
     };
-    if (heredoc_of(typed) != statement.heredocs.end())
-        throw Error(statement.keyword, " cannot accept a heredoc as the final argument");
 
     std::vector<std::string> shown;  // the heredocs come last
     for (const std::string& word : all) {
@@ -592,7 +561,7 @@ void Planner::copy(StageWork& work, const Statement& statement, size_t index,
     copy.destination = typed;
     if (!typed.starts_with('/'))
         copy.destination = str(directory.empty() ? "" : directory, "/", typed);
-    if (const std::string* name = source_of(statement)) {
+    if (const std::string* name = statement.flag("from")) {
         const auto from = source(*name, index, where);
         if (!from) return;
         copy.from = *from;
@@ -639,8 +608,7 @@ std::optional<TreeRef> Planner::image(const ImageWish& wish, const std::string& 
 
 std::vector<std::string> Planner::words(const Stage& stage, const Statement& statement) const {
     std::vector<std::string> out;
-    for (const std::string& word :
-         statement.is_json ? statement.json : blank_separated(statement.rest))
+    for (const std::string& word : path_arguments(statement))
         out.push_back(expand(word, file_.escape, stage.lookup()));
     return out;
 }
@@ -663,13 +631,12 @@ std::optional<std::string> Planner::arg_value(const std::string& name,
 
 std::string Planner::argument(Stage& stage, const Statement& statement) {
     std::string shown = "ARG";
-    for (const std::string& word : raw_words(statement.rest, file_.escape)) {
-        const size_t equals = word.find('=');
-        const std::string name = expand(word.substr(0, equals), file_.escape, stage.lookup());
+    for (const auto& [typed_name, typed] : named_arguments(statement, file_.escape)) {
+        const std::string name = expand(typed_name, file_.escape, stage.lookup());
         if (name.empty()) throw Error("ARG names can not be blank");
         std::optional<std::string> fallback;
-        if (equals != std::string::npos)
-            fallback = expand(word.substr(equals + 1), file_.escape, stage.lookup());
+        if (typed)
+            fallback = expand(*typed, file_.escape, stage.lookup());
         else if (const auto at = global_args_.find(name); at != global_args_.end())
             fallback = at->second;
         const std::optional<std::string> value = arg_value(name, fallback);

@@ -142,10 +142,14 @@ std::vector<std::string> path_arguments(const Statement& statement) {
     return statement.is_json ? statement.json : blank_separated(statement.rest);
 }
 
-std::string trigger_keyword(const Statement& statement) {
-    const std::string keyword = upper(first_word(statement.rest).first);
+void check_trigger(const std::string& keyword) {
     if (keyword == "ONBUILD") throw Error("chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
     if (keyword == "FROM" || keyword == "MAINTAINER")
         throw Error(keyword, " isn't allowed as an ONBUILD trigger");
+}
+
+std::string trigger_keyword(const Statement& statement) {
+    const std::string keyword = upper(first_word(statement.rest).first);
+    check_trigger(keyword);
     return keyword;
 }

@@ -46,6 +46,7 @@ FromArguments from_arguments(const Statement& statement);
 // What ADD's, COPY's and VOLUME's words are, in either form.
 std::vector<std::string> path_arguments(const Statement& statement);
 
-// Of ONBUILD: the instruction that waits, upper case. Throws Error in BuildKit's words for one that
-// cannot (FROM, ONBUILD, …).
+// Throws Error for an instruction that cannot wait for another build (FROM, ONBUILD, …).
+void check_trigger(const std::string& keyword);
+// Of ONBUILD: the instruction that waits, upper case.
 std::string trigger_keyword(const Statement& statement);
