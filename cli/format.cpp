@@ -104,6 +104,22 @@ Filters parse_filters(const std::vector<std::string>& typed, std::span<const cha
     return out;
 }
 
+bool all_hold(const Filters& filters,
+              const std::function<bool(const std::string& key, const std::string& value)>& holds) {
+    return std::ranges::all_of(filters, [&](const auto& filter) {
+        const auto one = [&](const std::string& value) { return holds(filter.first, value); };
+        return filter.first == "label" ? std::ranges::all_of(filter.second, one)
+                                       : std::ranges::any_of(filter.second, one);
+    });
+}
+
+bool has_label(const std::map<std::string, std::string>& labels, const std::string& wanted) {
+    const size_t equals = wanted.find('=');
+    const auto found = labels.find(wanted.substr(0, equals));
+    return found != labels.end() &&
+           (equals == std::string::npos || found->second == wanted.substr(equals + 1));
+}
+
 size_t width_of(std::string_view text) {
     return size_t(std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
 }

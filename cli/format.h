@@ -32,6 +32,12 @@ void print_listing(const std::string& format, const std::string& fallback,
 using Filters = std::map<std::string, std::vector<std::string>>;
 Filters parse_filters(const std::vector<std::string>& typed, std::span<const char* const> known);
 
+// Is there, of each key, a value that holds? Of labels all must: they say different things.
+bool all_hold(const Filters& filters,
+              const std::function<bool(const std::string& key, const std::string& value)>& holds);
+// "NAME", or "NAME=VALUE".
+bool has_label(const std::map<std::string, std::string>& labels, const std::string& wanted);
+
 // Characters, of which some are several bytes.
 size_t width_of(std::string_view text);
 // Its beginning and "…", if it has more characters than that.

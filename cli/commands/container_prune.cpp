@@ -23,11 +23,7 @@ constexpr Option container_prune_options[] = {
 bool may_be_pruned(const Container& container, const Filters& filters) {
     const auto holds = [&](const std::string& key, const std::string& value) {
         if (key == "until") return parse_rfc3339(container.settings().created) < parse_when(value);
-        const auto& labels = container.settings().labels;
-        const size_t equals = value.find('=');
-        const auto found = labels.find(value.substr(0, equals));
-        return found != labels.end() &&
-               (equals == std::string::npos || found->second == value.substr(equals + 1));
+        return has_label(container.settings().labels, value);
     };
     return std::ranges::all_of(filters, [&](const auto& filter) {
         return std::ranges::all_of(

@@ -31,22 +31,14 @@ bool is_wanted_event(const Event& event, const std::string& key, const std::stri
     if (key == "type") return event.type == value;
     if (key == "event") return event.action.substr(0, event.action.find(':')) == value;
     if (key == "image") return attribute("image") == value;
-    if (key == "label") {
-        const size_t equals = value.find('=');
-        const auto found = event.attributes.find(value.substr(0, equals));
-        return found != event.attributes.end() &&
-               (equals == std::string::npos || found->second == value.substr(equals + 1));
-    }
+    if (key == "label") return has_label(event.attributes, value);
     // container, network, volume
     return event.type == key && (event.actor.starts_with(value) || attribute("name") == value);
 }
 
 bool is_wanted_event(const Event& event, const Filters& filters) {
-    return std::ranges::all_of(filters, [&](const auto& filter) {
-        const auto& [key, values] = filter;
-        return std::ranges::any_of(values, [&, name = key](const std::string& v) {
-            return is_wanted_event(event, name, v);
-        });
+    return all_hold(filters, [&](const std::string& key, const std::string& value) {
+        return is_wanted_event(event, key, value);
     });
 }
 

@@ -86,42 +86,28 @@ bool matches(const std::optional<Reference>& name, const std::string& pattern) {
     return false;
 }
 
-bool has_label(const Image& image, const std::string& wanted) {
-    const size_t equals = wanted.find('=');
-    const auto found = image.config.config.labels.find(wanted.substr(0, equals));
-    if (found == image.config.config.labels.end()) return false;
-    return equals == std::string::npos || found->second == wanted.substr(equals + 1);
-}
-
 bool parse_bool(const std::string& key, const std::string& text) {
     if (text == "true" || text == "1") return true;
     if (text == "false" || text == "0") return false;
     throw Error("invalid filter '", key, "=[", text, "]'");
 }
 
-// Values of one key are alternatives (labels must all be there); keys are conditions that all hold.
 bool wanted(const Store& store, const Entry& entry, const Filters& filters) {
-    for (const auto& [key, values] : filters) {
-        // As instants: of the same one there are many texts.
-        const auto instant = [](const Image& image) {
-            const std::string& time = image.config.created;
-            return time.empty() ? 0 : parse_rfc3339(time);
-        };
-        const auto created = [&](const std::string& name) {
-            return instant(read_image(store, store.get(name).descriptor));
-        };
-        const auto holds = [&](const std::string& value) {
-            if (key == "dangling") return parse_bool(key, value) == !entry.name();
-            if (key == "reference") return matches(entry.name(), value);
-            if (key == "label") return has_label(*entry.image, value);
-            if (key == "before") return instant(*entry.image) < created(value);
-            return instant(*entry.image) > created(value);
-        };
-        if (!(key == "label" ? std::ranges::all_of(values, holds)
-                             : std::ranges::any_of(values, holds)))
-            return false;
-    }
-    return true;
+    // As instants: of the same one there are many texts.
+    const auto instant = [](const Image& image) {
+        const std::string& time = image.config.created;
+        return time.empty() ? 0 : parse_rfc3339(time);
+    };
+    const auto created = [&](const std::string& name) {
+        return instant(read_image(store, store.get(name).descriptor));
+    };
+    return all_hold(filters, [&](const std::string& key, const std::string& value) {
+        if (key == "dangling") return parse_bool(key, value) == !entry.name();
+        if (key == "reference") return matches(entry.name(), value);
+        if (key == "label") return has_label(entry.image->config.config.labels, value);
+        if (key == "before") return instant(*entry.image) < created(value);
+        return instant(*entry.image) > created(value);
+    });
 }
 
 json::Value row_of(const Image& image, bool whole) {

@@ -103,16 +103,9 @@ bool is_wanted_network(const UserNetwork& network, const Filters& filters,
         if (key == "dangling")
             return (!network.is_built_in() && members_of(containers, network).empty()) ==
                    (value == "true" || value == "1");
-        const size_t equals = value.find('=');
-        const auto found = network.labels.find(value.substr(0, equals));
-        return found != network.labels.end() &&
-               (equals == std::string::npos || found->second == value.substr(equals + 1));
+        return has_label(network.labels, value);
     };
-    return std::ranges::all_of(filters, [&](const auto& filter) {
-        const auto& [key, values] = filter;
-        return std::ranges::any_of(
-            values, [&, name = key](const std::string& value) { return holds(name, value); });
-    });
+    return all_hold(filters, holds);
 }
 
 int network_ls(const Arguments& globals, const Arguments& args) {

@@ -104,19 +104,12 @@ bool holds(const Entry& entry, const std::string& key, const std::string& value)
             return str(p.host_port, "/", p.proto) == wanted;
         });
     }
-    const size_t equals = value.find('=');  // label
-    const auto found = s.labels.find(value.substr(0, equals));
-    return found != s.labels.end() &&
-           (equals == std::string::npos || found->second == value.substr(equals + 1));
+    return has_label(s.labels, value);
 }
 
 bool wanted(const Entry& entry, const Filters& filters) {
-    return std::ranges::all_of(filters, [&](const auto& filter) {
-        const auto& [key, values] = filter;
-        const auto one = [&, name = key](const std::string& value) {
-            return holds(entry, name, value);
-        };
-        return key == "label" ? std::ranges::all_of(values, one) : std::ranges::any_of(values, one);
+    return all_hold(filters, [&](const std::string& key, const std::string& value) {
+        return holds(entry, key, value);
     });
 }
 

@@ -70,16 +70,9 @@ bool is_wanted_volume(const Volume& volume, const Filters& filters) {
         if (key == "name") return volume.name.find(value) != std::string::npos;
         if (key == "dangling") return volume.users.empty() == (value == "true" || value == "1");
         if (key == "driver") return value == "local";
-        const size_t equals = value.find('=');
-        const auto found = volume.labels.find(value.substr(0, equals));
-        return found != volume.labels.end() &&
-               (equals == std::string::npos || found->second == value.substr(equals + 1));
+        return has_label(volume.labels, value);
     };
-    return std::ranges::all_of(filters, [&](const auto& filter) {
-        const auto& [key, values] = filter;
-        return std::ranges::any_of(
-            values, [&, name = key](const std::string& value) { return holds(name, value); });
-    });
+    return all_hold(filters, holds);
 }
 
 int volume_ls(const Arguments& globals, const Arguments& args) {

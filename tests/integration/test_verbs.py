@@ -144,6 +144,7 @@ class Volumes(VerbCase):
         shown = json.loads(self.keg("volume", "inspect", "data").stdout)[0]
         self.assertEqual((shown["Name"], shown["Labels"], shown["Driver"]), ("data", {"a": "b"}, "local"))
         self.assertEqual(self.keg("volume", "ls", "-q", "--filter", "label=a=b").stdout, "data\n")
+        self.assertEqual(self.keg("volume", "ls", "-q", "--filter", "label=a", "--filter", "label=c").stdout, "")
         self.keg("create", "--network", "none", "--name", "user", "-v", "data:/x", "base", "true")
         self.fails("volume", "rm", "data", says="volume is in use - [")
         self.keg("rm", "user")
