@@ -11,12 +11,11 @@
 
 #include <cstdlib>
 
+#include "base/copy_tree.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/sys.h"
-#include "builder/steps/copy.h"
-#include "builder/steps/pick.h"
-#include "image/layer/apply.h"
+#include "builder/steps/source_tree.h"
 #include "image/layer/rules.h"
 
 namespace {
@@ -129,17 +128,9 @@ std::string RunMounts::claim_cache(const std::string& place, RunMount::Sharing s
 
 void RunMounts::fill_cache(const std::string& data, const RunMount& mount, Layers layers) {
     SourceTree files(Root(mount_tree(layers, false)), IgnoreRules{});
-    CopyFiles copy{.keyword = "cache", .sources = {mount.source.empty() ? "/" : mount.source}};
-    copy.destination = "/";
-    std::vector<Pick> picks = pick_files(files, copy);
-    const UniqueFd layer = sys::open(work_, O_TMPFILE | O_RDWR, 0600);
-    FileTree nothing;
-    const CopyLooks looks{.latest = INT64_MAX};
-    PlacedCopy(picks, copy, looks, nothing).write(files, [&](std::string_view piece) {
-        sys::write_all(layer.get(), piece);
-    });
-    check(::lseek(layer.get(), 0, SEEK_SET), "seek");
-    apply_layer(layer.get(), data, {.whiteouts = false});
+    const std::string inside = files.resolve(clean_path(mount.source));
+    const UniqueFd from = files.root().open(inside.empty() ? "/" : inside, O_RDONLY | O_DIRECTORY);
+    copy_tree(from.get(), sys::open(data, O_RDONLY | O_DIRECTORY).get(), Likeness::full);
 }
 
 void RunMounts::cache(const RunMount& mount, Layers layers) {
