@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "builder/steps/paths.h"
 #include "image/digest.h"
 #include "image/layer/difference.h"
 #include "image/layer/rules.h"
@@ -23,11 +24,6 @@
 namespace {
 
 constexpr size_t block = size_t(1) << 20;
-
-std::string parent_of(const std::string& path) {
-    const size_t slash = path.find_last_of('/');
-    return slash == std::string::npos ? "" : path.substr(0, slash);
-}
 
 }  // namespace
 
@@ -114,7 +110,7 @@ private:
 
     // The directories that lack on the way to it.
     void parents(const std::string& path) {
-        const std::string parent = parent_of(path);
+        const std::string parent = parent_path(path);
         if (parent == last_parent_) return;
         last_parent_ = parent;
         for (size_t slash = 0; slash != std::string::npos && !parent.empty();) {
@@ -265,30 +261,11 @@ private:
 };
 
 std::string follow_links(FileTree& tree, const std::string& path) {
-    std::vector<std::string> ahead = split(path, '/');
-    std::ranges::reverse(ahead);
-    std::string at;
-    for (int links = 0; !ahead.empty();) {
-        const std::string name = std::move(ahead.back());
-        ahead.pop_back();
-        if (name.empty() || name == ".") continue;
-        if (name == "..") {
-            at = parent_of(at);
-            continue;
-        }
-        const std::string next = path_below(at, name);
-        const auto id = tree.look_up(next);
-        if (!id || !S_ISLNK(tree.file(*id).mode)) {
-            at = next;
-            continue;
-        }
-        if (++links > most_links) throw SysError(ELOOP, quoted(path));
-        const std::string target(tree.target(tree.file(*id)));
-        if (target.starts_with('/')) at.clear();
-        const std::vector<std::string> parts = split(target, '/');
-        ahead.insert(ahead.end(), parts.rbegin(), parts.rend());
-    }
-    return at;
+    return follow_path(path, [&](const std::string& at, bool) -> std::optional<std::string> {
+        const auto id = tree.look_up(at);
+        if (!id || !S_ISLNK(tree.file(*id).mode)) return {};
+        return std::string(tree.target(tree.file(*id)));
+    });
 }
 
 PlacedCopy::PlacedCopy(std::vector<Pick>& picks, const CopyFiles& copy, const CopyLooks& looks,

@@ -11,11 +11,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <deque>
 
 #include "base/error.h"
 #include "base/sys.h"
-#include "builder/steps/source_tree.h"
+#include "builder/steps/paths.h"
 
 namespace {
 
@@ -23,12 +22,6 @@ struct stat stat_at(int directory, const std::string& name) {
     struct stat info{};
     if (::fstatat(directory, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return {};
     return info;
-}
-
-std::string target_of(int link) {
-    char text[4096];
-    const ssize_t n = check(::readlinkat(link, "", text, sizeof text), "reading a link");
-    return {text, size_t(n)};
 }
 
 void set_times(int directory, const struct stat& to) {
@@ -42,31 +35,18 @@ MountPlaces::MountPlaces(const std::string& rootfs, const std::string& upper)
     : root_(rootfs), upper_(upper) {}
 
 std::string MountPlaces::make(const std::string& inside, Kind kind) {
-    std::deque<std::string> rest;
-    for (const std::string& part : split(inside, '/')) rest.push_back(part);
-    std::string at;  // has no links
-    for (int links = 0; !rest.empty();) {
-        const std::string name = rest.front();
-        rest.pop_front();
-        if (name.empty() || name == ".") continue;
-        if (name == "..") {
-            at.resize(at.empty() ? 0 : at.rfind('/'));
-            continue;
-        }
-        const auto there = root_.open_if_exists(at + "/" + name, O_PATH | O_NOFOLLOW);
+    const auto place = [&](const std::string& path, bool is_last) -> std::optional<std::string> {
+        const auto there = root_.open_if_exists(path, O_PATH | O_NOFOLLOW);
         if (!there) {
-            make_one(at, name, rest.empty() ? kind : Kind::directory);
-        } else if (S_ISLNK(sys::fstat(there->get()).st_mode)) {
-            if (++links > most_links) throw SysError(ELOOP, inside);
-            const std::string target = target_of(there->get());
-            if (target.starts_with('/')) at.clear();
-            const std::vector<std::string> parts = split(target, '/');
-            rest.insert(rest.begin(), parts.begin(), parts.end());
-            continue;
+            const std::string parent = parent_path(path);
+            make_one(parent.empty() ? "" : "/" + parent, path.substr(path.rfind('/') + 1),
+                     is_last ? kind : Kind::directory);
+            return {};
         }
-        at += "/" + name;
-    }
-    return at.empty() ? "/" : at;
+        if (!S_ISLNK(sys::fstat(there->get()).st_mode)) return {};
+        return link_target(there->get(), path);
+    };
+    return "/" + follow_path(inside, place);
 }
 
 void MountPlaces::make_one(const std::string& parent, const std::string& name, Kind kind) {

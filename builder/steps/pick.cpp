@@ -16,6 +16,7 @@
 #include "base/regular_file.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "builder/steps/paths.h"
 #include "image/digest.h"
 #include "image/layer/rules.h"
 
@@ -124,16 +125,9 @@ private:
     void add(const std::string& source, const std::string& under, const struct stat& info,
              bool is_named = false) {
         Pick pick{.source = source, .under = under, .is_named = is_named, .info = info};
-        if (S_ISLNK(info.st_mode)) pick.target = target_of(source);
+        if (S_ISLNK(info.st_mode))
+            pick.target = link_target(tree_.root().open(source, O_PATH | O_NOFOLLOW).get(), source);
         picks_.push_back(std::move(pick));
-    }
-
-    std::string target_of(const std::string& path) const {
-        const UniqueFd link = tree_.root().open(path, O_PATH | O_NOFOLLOW);
-        char target[4096];
-        const ssize_t length = ::readlinkat(link.get(), "", target, sizeof target);
-        if (length < 0) throw SysError("readlink ", quoted(path));
-        return {target, size_t(length)};
     }
 
     SourceTree& tree_;

@@ -6,29 +6,10 @@
 
 #include <fcntl.h>
 
-#include <algorithm>
-
 #include "base/directory.h"
 #include "base/error.h"
 #include "base/sys.h"
-#include "base/text.h"
-#include "image/layer/rules.h"
-
-namespace {
-
-std::string link_target(int link, const std::string& path) {
-    char target[4096];
-    const ssize_t length = ::readlinkat(link, "", target, sizeof target);
-    if (length < 0) throw SysError("readlink ", quoted(path));
-    return {target, size_t(length)};
-}
-
-}  // namespace
-
-std::string path_below(const std::string& directory, std::string_view name) {
-    if (directory.empty() || name.empty()) return directory + std::string(name);
-    return str(directory, "/", name);
-}
+#include "builder/steps/paths.h"
 
 bool SourceTree::is_left_out(const std::string& path, mode_t mode) {
     if (!ignore_.ignores(path)) return false;
@@ -57,34 +38,15 @@ SourceTree::Listing SourceTree::list(const std::string& directory) {
 }
 
 std::string SourceTree::resolve(const std::string& path) {
-    std::vector<std::string> ahead = split(path, '/');
-    std::ranges::reverse(ahead);
-    std::string at;
-    for (int links = 0; !ahead.empty();) {
-        const std::string name = std::move(ahead.back());
-        ahead.pop_back();
-        if (name.empty() || name == ".") continue;
-        if (name == "..") {
-            at.resize(at.contains('/') ? at.rfind('/') : 0);
-            continue;
-        }
-        const std::string next = path_below(at, name);
-        const auto there = root_.open_if_exists(next, O_PATH | O_NOFOLLOW);
+    return follow_path("/" + path, [&](const std::string& at, bool) -> std::optional<std::string> {
+        const auto there = root_.open_if_exists(at, O_PATH | O_NOFOLLOW);
         if (!there) throw Error(quoted("/" + path), ": not found");
         const mode_t mode = sys::fstat(there->get()).st_mode;
         // What a link leads to may be ignored, too, and the link itself.
-        if (is_left_out(next, mode)) throw Error(quoted("/" + path), ": not found");
-        if (!S_ISLNK(mode)) {
-            at = next;
-            continue;
-        }
-        if (++links > most_links) throw SysError(ELOOP, quoted("/" + path));
-        const std::string target = link_target(there->get(), next);
-        if (target.starts_with('/')) at.clear();
-        std::vector<std::string> parts = split(target, '/');
-        ahead.insert(ahead.end(), parts.rbegin(), parts.rend());
-    }
-    return at;
+        if (is_left_out(at, mode)) throw Error(quoted("/" + path), ": not found");
+        if (!S_ISLNK(mode)) return {};
+        return link_target(there->get(), at);
+    });
 }
 
 struct stat SourceTree::look(const std::string& path) const {

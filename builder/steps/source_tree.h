@@ -13,11 +13,6 @@
 #include "base/root.h"
 #include "builder/language/ignore.h"
 
-constexpr int most_links = 40;  // that a path may lead through, as for the kernel
-
-// "a/b" of "a" and "b"; either may be "".
-std::string path_below(const std::string& directory, std::string_view name);
-
 class SourceTree {
 public:
     struct Entry {
